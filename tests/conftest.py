@@ -1,0 +1,13 @@
+"""Settings of the whole suite: runtime shape checks, four CPU devices, no silent broadcasting."""
+
+import os
+
+os.environ.setdefault("JAX_PLATFORMS", "cpu")
+os.environ.setdefault("MPLBACKEND", "agg")
+
+import jax
+from jaxtyping import install_import_hook
+
+jax.config.update("jax_num_cpu_devices", 4)
+jax.config.update("jax_numpy_rank_promotion", "raise")
+install_import_hook("attn_jax", "beartype.beartype").install()
