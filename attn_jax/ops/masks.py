@@ -1,0 +1,142 @@
+"""Masks: boolean arrays in which True means *may attend*."""
+
+import functools
+import operator
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Bool, Int
+
+from attn_jax.ops.shapes import check_mask
+
+
+def _offsets(num_queries: int, num_keys: int, query_offset) -> Int[Array, "q k"]:
+    """Key index less query index, for every pair."""
+    queries = jnp.arange(num_queries)[:, None] + jnp.asarray(query_offset)
+    return jnp.arange(num_keys)[None, :] - queries
+
+
+def causal_mask(
+    num_queries: int, num_keys: int, *, query_offset: int | Int[Array, ""] = 0
+) -> Bool[Array, "q k"]:
+    """Let each query attend to the keys that are not after it.
+
+    Args:
+        num_queries: q.
+        num_keys: k.
+        query_offset: The position of the first query among the keys. Decoding with a cache of `n`
+            keys sets it to `n`; it may be traced.
+
+    Returns:
+        `mask[i, j] = j <= i + query_offset`.
+
+    Example:
+        >>> causal_mask(2, 3).astype(int).tolist()
+        [[1, 0, 0], [1, 1, 0]]
+        >>> causal_mask(1, 3, query_offset=2).astype(int).tolist()
+        [[1, 1, 1]]
+    """
+    return _offsets(num_queries, num_keys, query_offset) <= 0
+
+
+def window_mask(
+    num_queries: int,
+    num_keys: int,
+    window: int | tuple[int, int],
+    *,
+    query_offset: int | Int[Array, ""] = 0,
+) -> Bool[Array, "q k"]:
+    """Let each query attend to its neighbourhood only (sliding window).
+
+    Args:
+        num_queries: q.
+        num_keys: k.
+        window: How many keys to the left and to the right, ends included; one number is both.
+        query_offset: The position of the first query among the keys.
+
+    Returns:
+        `mask[i, j] = -left <= j - i - query_offset <= right`.
+
+    Raises:
+        ValueError: If a side is negative.
+
+    Example:
+        >>> window_mask(3, 3, (1, 0)).astype(int).tolist()
+        [[1, 0, 0], [1, 1, 0], [0, 1, 1]]
+
+    References:
+        Beltagy, Peters and Cohan, "Longformer", 2020, section 3.1. https://arxiv.org/abs/2004.05150
+    """
+    left, right = (window, window) if isinstance(window, int) else window
+    if left < 0 or right < 0:
+        raise ValueError(
+            f"window={window} has a negative side; (left, right) are counts of keys, at least 0."
+        )
+    offsets = _offsets(num_queries, num_keys, query_offset)
+    return (offsets >= -left) & (offsets <= right)
+
+
+def padding_mask(lengths: Int[Array, "*b"], num_keys: int) -> Bool[Array, "*b 1 k"]:
+    """Hide the padding behind sequences of unequal length.
+
+    Args:
+        lengths: How many keys of each sequence are real.
+        num_keys: k, the padded length.
+
+    Returns:
+        `mask[..., 0, j] = j < length`, which broadcasts over the queries. For the multi-head
+        layout, whose scores are `(*b, h, q, k)`, add a head axis: `mask[..., None, :, :]`.
+
+    Example:
+        >>> padding_mask(jnp.array([1, 3]), 3).astype(int).tolist()
+        [[[1, 0, 0]], [[1, 1, 1]]]
+    """
+    keys = jnp.arange(num_keys).reshape((1,) * (lengths.ndim + 1) + (num_keys,))
+    return keys < lengths[..., None, None]
+
+
+def combine_masks(*masks: Bool[Array, "..."] | None) -> Bool[Array, "..."] | None:
+    """Allow what every mask allows.
+
+    Args:
+        *masks: Masks that broadcast together, from any rank; None allows everything.
+
+    Returns:
+        Their conjunction, or None if there is none.
+
+    Raises:
+        TypeError: If a mask is not boolean.
+        ValueError: If the shapes do not broadcast together.
+
+    Example:
+        >>> combine_masks(causal_mask(2, 2), None, jnp.array([[True, False]])).astype(int).tolist()
+        [[1, 0], [1, 0]]
+    """
+    given = [mask for mask in masks if mask is not None]
+    if not given:
+        return None
+    for mask in given:
+        check_mask(mask)
+    try:
+        shape = jnp.broadcast_shapes(*(mask.shape for mask in given))
+    except ValueError:
+        raise ValueError(
+            f"masks of shapes {[mask.shape for mask in given]} do not broadcast together."
+        ) from None
+    return functools.reduce(operator.and_, (jnp.broadcast_to(mask, shape) for mask in given))
+
+
+def visible_keys(mask: jax.Array | None, bias: jax.Array | None) -> Bool[Array, "*b k"] | None:
+    """Say which keys at least one query may see, or None if there is neither mask nor bias.
+
+    Args:
+        mask: Boolean, `(..., q, k)` or lower rank.
+        bias: Added to the scores; minus infinity hides.
+    """
+    seen = [mask] if mask is not None else []
+    if bias is not None:
+        seen.append(bias > -jnp.inf)
+    allowed = combine_masks(*seen)
+    if allowed is None:
+        return None
+    return allowed.any(axis=-2) if allowed.ndim > 1 else allowed

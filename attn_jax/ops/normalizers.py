@@ -1,0 +1,85 @@
+r"""Normalisers: from scores to weights, over the last axis.
+
+Each is a function `normalizer(scores, *, mask=None) -> weights` with the same promises. A key that
+the mask hides, or whose score is minus infinity, gets weight zero; a query that may attend to
+nothing gets zero weights and zero gradients, never uniform weights and never NaN; the computation
+is in float32 at least, whatever the scores' type.
+"""
+
+from typing import Protocol
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Bool, Float
+
+from attn_jax.ops.shapes import broadcast_to_scores, check_mask
+
+
+class Normalizer(Protocol):
+    """From scores to weights, over the last axis."""
+
+    def __call__(
+        self, scores: Float[Array, "... k"], *, mask: Bool[Array, "..."] | None = None
+    ) -> Float[Array, "... k"]:
+        """Normalise the scores of the keys that the mask allows."""
+        ...
+
+
+def masked_scores(scores: jax.Array, mask: jax.Array | None) -> jax.Array:
+    """Scores in float32 at least, minus infinity where the mask hides.
+
+    Raises:
+        TypeError: If the mask is not boolean.
+        ValueError: If the mask does not broadcast to the scores.
+    """
+    scores = scores.astype(jnp.promote_types(scores.dtype, jnp.float32))
+    if mask is None:
+        return scores
+    check_mask(mask)
+    return jnp.where(broadcast_to_scores("mask", mask, scores.shape), scores, -jnp.inf)
+
+
+@jax.custom_jvp
+def _softmax(scores: jax.Array) -> jax.Array:
+    # An empty row has -inf for its maximum; subtracting zero instead leaves exp(-inf) = 0.
+    largest = jnp.max(scores, axis=-1, keepdims=True, initial=-jnp.inf)
+    unnormalised = jnp.exp(scores - jnp.where(largest == -jnp.inf, 0, largest))
+    # The largest score contributes exp(0) = 1, so a sum below one is that of an empty row.
+    return unnormalised / jnp.maximum(unnormalised.sum(-1, keepdims=True), 1)
+
+
+@_softmax.defjvp
+def _softmax_jvp(primals, tangents):
+    # Written from the weights alone, so a hidden score has a zero tangent and nothing is NaN.
+    weights = _softmax(*primals)
+    (tangent,) = tangents
+    weighted = weights * tangent
+    return weights, weighted - weights * weighted.sum(-1, keepdims=True)
+
+
+def softmax(
+    scores: Float[Array, "*b k"], *, mask: Bool[Array, "..."] | None = None
+) -> Float[Array, "*b k"]:
+    r"""Exponentiate and divide by the sum.
+
+    .. math:: w_j = \frac{\exp s_j}{\sum_i \exp s_i}
+
+    Args:
+        scores: `(*b, k)`, of any float type.
+        mask: Broadcastable to the scores; True = may attend.
+
+    Returns:
+        Weights that sum to one, or are all zero where nothing is allowed; float32 at least.
+
+    Raises:
+        TypeError: If the mask is not boolean.
+        ValueError: If the mask does not broadcast to the scores.
+
+    Example:
+        >>> scores = jnp.log(jnp.array([1.0, 3.0, 4.0]))
+        >>> [round(float(w), 3) for w in softmax(scores)]
+        [0.125, 0.375, 0.5]
+        >>> softmax(scores, mask=jnp.array([False, False, False])).tolist()
+        [0.0, 0.0, 0.0]
+    """
+    return _softmax(masked_scores(scores, mask))
