@@ -1,0 +1,90 @@
+"""Arrays kept between runs: compressed npz files, written whole or not at all, never pickled."""
+
+import os
+import tempfile
+import warnings
+import zipfile
+import zlib
+from pathlib import Path
+
+import numpy as np
+
+__all__ = ["cache_folder", "read_arrays", "set_aside", "write_arrays"]
+
+
+def cache_folder() -> Path:
+    """The folder that keeps data between runs.
+
+    Returns:
+        ``$ATTN_JAX_CACHE`` where that is set, else ``attn_jax`` in the XDG cache folder
+        (``$XDG_CACHE_HOME``, by default ``~/.cache``). It need not exist.
+    """
+    named = os.environ.get("ATTN_JAX_CACHE")
+    if named:
+        return Path(named).expanduser()
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "attn_jax"
+
+
+def write_arrays(path: Path, arrays: dict[str, np.ndarray]) -> None:
+    """Writes arrays to a compressed npz file that appears under its name only when complete.
+
+    Args:
+        path: The file; its folder is made.
+        arrays: The arrays by name.
+
+    Raises:
+        OSError: The folder cannot be written, or the disk is full; nothing is left behind.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    descriptor, temporary = tempfile.mkstemp(prefix=f"{path.name}.", suffix=".tmp", dir=path.parent)
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            np.savez_compressed(file, **arrays)  # pyright: ignore[reportArgumentType]
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise
+
+
+def read_arrays(path: Path) -> dict[str, np.ndarray]:
+    """Reads the arrays of an npz file, refusing pickled ones.
+
+    Args:
+        path: A file that `write_arrays` wrote.
+
+    Returns:
+        The arrays by name.
+
+    Raises:
+        FileNotFoundError: There is no such file.
+        ValueError: The file is damaged.
+    """
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            return {name: file[name] for name in file.files}
+    except FileNotFoundError:
+        raise
+    except (AttributeError, EOFError, OSError, ValueError, zipfile.BadZipFile, zlib.error) as error:
+        raise ValueError(f"{path} is damaged: {error}") from error
+
+
+def set_aside(path: Path, why: str) -> Path:
+    """Renames a damaged file, so that it is neither used again nor lost, and warns.
+
+    Args:
+        path: The damaged file.
+        why: What is wrong with it, for the warning.
+
+    Returns:
+        Its new path, ``<name>.damaged``; an earlier one of that name is replaced.
+    """
+    aside = path.with_name(f"{path.name}.damaged")
+    try:
+        os.replace(path, aside)
+    except OSError as error:
+        warnings.warn(f"{why}; it is not used, and cannot be renamed: {error}", stacklevel=2)
+        return path
+    warnings.warn(f"{why}; it is set aside as {aside.name} and fetched again.", stacklevel=2)
+    return aside

