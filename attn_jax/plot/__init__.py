@@ -1,0 +1,15 @@
+"""Pictures of attention: arrays in, a matplotlib figure out.
+
+Every function returns a figure of its own, outside pyplot, which shows itself in a notebook and is
+written with ``figure.savefig(path)``; those that need one pair of axes also draw on ``ax``. Any
+text is safe as a label. Weights that are negative, not finite or not summing to one are refused.
+"""
+
+from attn_jax.plot.bars import bars
+from attn_jax.plot.curves import curves
+from attn_jax.plot.heads import heads, image_heads
+from attn_jax.plot.heatmap import heatmap
+from attn_jax.plot.image_grid import image_grid
+from attn_jax.plot.overlay import overlay
+
+__all__ = ["bars", "curves", "heads", "heatmap", "image_grid", "image_heads", "overlay"]

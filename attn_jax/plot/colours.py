@@ -1,0 +1,50 @@
+"""The palette: one meaning, one colour, in every picture.
+
+Attention runs from paper white to a dark plum, its lightness falling evenly, so it reads in grey
+print as well. The categorical colours are Okabe and Ito's, told apart by colour-blind readers.
+"""
+
+import numpy as np
+from matplotlib.colors import Colormap, LinearSegmentedColormap, ListedColormap
+
+INK = "#1f2328"
+MUTED = "#656d76"
+RULE = "#d0d7de"
+PAPER = "#ffffff"
+MASKED = "#e4e8ec"
+
+RIGHT = "#0072b2"
+WRONG = "#d55e00"
+TRUTH = "#009e73"
+SPLITS = {"train": "#0072b2", "validation": "#d55e00", "test": "#009e73"}
+SERIES = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#e69f00")
+
+# Anchors of the ramp, each beside its CIE lightness L* as a share of white's.
+_RAMP = (
+    (1.000, "#ffffff"),
+    (0.905, "#fbe1c3"),
+    (0.770, "#f9b07b"),
+    (0.615, "#e9785a"),
+    (0.445, "#c23e56"),
+    (0.275, "#821b5c"),
+    (0.105, "#3a0a42"),
+)
+
+
+def _attention() -> Colormap:
+    lightest, darkest = _RAMP[0][0], _RAMP[-1][0]
+    anchors = [((lightest - at) / (lightest - darkest), colour) for at, colour in _RAMP]
+    ramp = LinearSegmentedColormap.from_list("attention", anchors, N=256)
+    return ramp.with_extremes(bad=MASKED)
+
+
+def _overlay(strongest: float = 0.9) -> Colormap:
+    """The same hues from a warm middle on, transparent at zero, to be laid over a grey image."""
+    share = np.linspace(0.0, 1.0, 256)
+    colours = ATTENTION(0.34 + 0.34 * share)
+    colours[:, 3] = strongest * share**0.8
+    return ListedColormap(colours, name="attention_overlay")
+
+
+ATTENTION = _attention()
+ATTENTION_OVERLAY = _overlay()

@@ -1,0 +1,114 @@
+"""The sheet that every picture is drawn on: no pyplot, no global state, text that is only text."""
+
+import io
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure as MatplotlibFigure
+from matplotlib.text import Text
+
+from attn_jax.plot.colours import INK, MUTED, PAPER, RULE
+
+_LONGEST_LABEL = 16
+
+
+class Figure(MatplotlibFigure):
+    """A matplotlib figure outside pyplot's registry, which shows itself in a notebook.
+
+    Example:
+        >>> from attn_jax.plot.figure import Figure
+        >>> Figure(figsize=(1, 1))._repr_png_()[1:4]
+        b'PNG'
+    """
+
+    def __init__(self, figsize: tuple[float, float] = (4.8, 3.2), **settings: Any):
+        settings.setdefault("layout", "constrained")
+        super().__init__(figsize=figsize, facecolor=PAPER, **settings)
+
+    def _repr_png_(self) -> bytes:
+        buffer = io.BytesIO()
+        self.savefig(buffer, format="png", dpi=144)
+        return buffer.getvalue()
+
+
+def canvas(ax: Axes | None, figsize: tuple[float, float]) -> tuple[MatplotlibFigure, Axes]:
+    """Gives the axes to draw on and their figure: those of the caller, or new ones.
+
+    Args:
+        ax: The caller's axes, or None for a new figure.
+        figsize: Width and height of a new figure, in inches.
+
+    Returns:
+        The figure and the axes.
+    """
+    if ax is None:
+        figure = Figure(figsize)
+        return figure, figure.add_subplot()
+    return ax.figure.figure, ax  # the whole figure, also from within a subfigure
+
+
+def style(ax: Axes, *, frame: bool = True) -> Axes:
+    """Sets thin rules and quiet ticks; without ``frame``, neither."""
+    ax.spines[["top", "right"]].set_visible(False)
+    for spine in ax.spines.values():
+        spine.set(color=RULE, linewidth=0.8)
+    ax.tick_params(colors=MUTED, labelcolor=INK, labelsize=8, length=3, width=0.8)
+    if not frame:
+        ax.spines[:].set_visible(False)
+        ax.set(xticks=[], yticks=[])
+    return ax
+
+
+def plain(label: object, longest: int = _LONGEST_LABEL) -> str:
+    r"""Makes any value a label of one line that matplotlib can draw.
+
+    Control characters are written as escapes, spaces alone as ``␣``, and what is too long is cut
+    in the middle.
+
+    Args:
+        label: Anything that ``str`` takes.
+        longest: The most characters to show.
+
+    Returns:
+        The text to draw; draw it with ``parse_math=False``.
+
+    Example:
+        >>> from attn_jax.plot.figure import plain
+        >>> plain("a\tb"), plain(" "), plain("0123456789", longest=7)
+        ('a\\tb', '␣', '012…789')
+    """
+    text = "".join(_printable(character) for character in str(label))
+    if not text.strip():
+        text = "␣" * len(text)
+    if len(text) <= longest:
+        return text
+    kept = longest - 1
+    return f"{text[: (kept + 1) // 2]}…{text[len(text) - kept // 2 :]}"
+
+
+def _printable(character: str) -> str:
+    if character.isprintable():
+        return character
+    return character.encode("unicode_escape", "surrogatepass").decode("ascii")
+
+
+def safe(*texts: Text) -> None:
+    """Keeps matplotlib from reading ``$`` in these texts as mathematics."""
+    for text in texts:
+        text.set_parse_math(False)
+
+
+def title(ax: Axes, text: object, **settings: Any) -> Text:
+    """Titles the axes at the left, in plain text."""
+    settings = {"loc": "left", "fontsize": 9, "color": INK, "pad": 5} | settings
+    drawn = ax.set_title(str(text), **settings)
+    safe(drawn)
+    return drawn
+
+
+def tick_labels(ax: Axes, axis: str, labels: list[str], **settings: Any) -> None:
+    """Puts one plain-text label at each of 0, 1, 2 … of the axis ``x`` or ``y``."""
+    which = ax.xaxis if axis == "x" else ax.yaxis
+    which.set_ticks(np.arange(len(labels)))
+    safe(*which.set_ticklabels([plain(label) for label in labels], **settings))

@@ -1,0 +1,1 @@
+"""Benchmarks: ratios to peers, measured in the same minutes on the same machine."""

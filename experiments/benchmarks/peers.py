@@ -1,0 +1,50 @@
+"""The environment of the benchmarks' peers: made on first use, apart from the project's own."""
+
+import json
+import os
+import subprocess
+import sys
+import venv
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+PEERS = ROOT / ".peers"
+REQUIREMENTS = ("torch==2.13.0", "numpy>=1.26")
+
+
+def peers_python(folder: Path = PEERS) -> Path:
+    """Returns the interpreter of the peers' environment; makes the environment if need be.
+
+    PyTorch's CPU build is taken where pip finds one. Elsewhere the registry's own build is, which
+    on Linux brings several gigabytes of CUDA libraries that the benchmarks never use.
+
+    Args:
+        folder: Where the environment lies.
+
+    Returns:
+        The path of its Python.
+
+    Raises:
+        RuntimeError: If pip cannot install the peers.
+    """
+    python = folder / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
+    stamp = folder / "requirements.json"
+    if not stamp.is_file() or json.loads(stamp.read_text()) != list(REQUIREMENTS):
+        print(f"making {folder.name}/, the environment of the benchmarks' peers", flush=True)
+        venv.create(folder, with_pip=True, clear=True)
+        _install(python)
+        stamp.write_text(json.dumps(REQUIREMENTS))
+    return python
+
+
+def _install(python: Path) -> None:
+    cpu = tuple(r + "+cpu" if r.startswith("torch==") else r for r in REQUIREMENTS)
+    for requirements in (cpu, REQUIREMENTS):
+        command = [str(python), "-m", "pip", "install", "--quiet", "--only-binary", ":all:"]
+        done = subprocess.run([*command, *requirements], stderr=subprocess.PIPE, text=True)
+        if done.returncode == 0:
+            return
+        print(f"pip found no {requirements[0]}", file=sys.stderr)
+    raise RuntimeError(
+        f"pip could not install {', '.join(REQUIREMENTS)} for the benchmarks:\n{done.stderr}"
+    )
