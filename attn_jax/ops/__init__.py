@@ -29,7 +29,7 @@ from attn_jax.ops.dot_product import (
 )
 from attn_jax.ops.feed_forward import feed_forward_attention, feed_forward_scores
 from attn_jax.ops.masks import causal_mask, combine_masks, padding_mask, window_mask
-from attn_jax.ops.multi_head import multi_head_attention, multi_head_scores
+from attn_jax.ops.multi_head import multi_head_attention, multi_head_scores, multi_head_weigh
 from attn_jax.ops.normalizers import Normalizer, softmax
 
 __all__ = [
@@ -45,6 +45,7 @@ __all__ = [
     "feed_forward_scores",
     "multi_head_attention",
     "multi_head_scores",
+    "multi_head_weigh",
     "padding_mask",
     "scaled_dot_product_attention",
     "scaled_dot_product_scores",

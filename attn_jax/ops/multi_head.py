@@ -4,11 +4,11 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
-from attn_jax.ops.attend import attend, hide_unseen
+from attn_jax.ops.attend import add_bias, hide_unseen, weigh
 from attn_jax.ops.dot_product import scaled_dot_product_scores
 from attn_jax.ops.masks import visible_keys
 from attn_jax.ops.normalizers import Normalizer, softmax
-from attn_jax.ops.shapes import broadcast_to_scores, check_attention_inputs, check_features
+from attn_jax.ops.shapes import check_attention_inputs, check_features
 
 
 def multi_head_scores(
@@ -21,7 +21,7 @@ def multi_head_scores(
 
     Args:
         query: `(*b, q, h, d)`.
-        key: `(*b, k, h_k, d)`; where `h_k` divides `h`, each key head serves a group of query heads.
+        key: `(*b, k, h_k, d)`; where `h_k` divides `h`, each serves a group of query heads.
         scale: What multiplies the inner product; :math:`1/\sqrt{d}` if None.
 
     Returns:
@@ -36,10 +36,22 @@ def multi_head_scores(
     """
     num_heads = query.shape[-2]
     key = share_heads("key", key, num_heads)
-    scores = scaled_dot_product_scores(
+    return scaled_dot_product_scores(
         jnp.moveaxis(query, -2, -3), jnp.moveaxis(key, -2, -3), scale=scale
     )
-    return scores
+
+
+def multi_head_weigh(
+    weights: Float[Array, "*b h q k"], value: Float[Array, "*b k h_k e"]
+) -> Float[Array, "*b q h e"]:
+    """Sum the values of every head, in the layout `(*b, tokens, heads, features)`.
+
+    Example:
+        >>> multi_head_weigh(jnp.ones((2, 3, 5)), jnp.ones((5, 1, 4))).shape
+        (3, 2, 4)
+    """
+    value = share_heads("value", value, weights.shape[-3])
+    return jnp.moveaxis(weigh(weights, jnp.moveaxis(value, -2, -3)), -3, -2)
 
 
 def share_heads(name: str, array: jax.Array, num_heads: int) -> jax.Array:
@@ -116,31 +128,32 @@ def multi_head_attention(
         ("value", value, "w_value", w_value),
     ):
         check_features(name, array.shape[-1], parameter, weight.shape[0])
-    num_heads = w_query.shape[1]
-    key, value = _hide_unseen_of_all_heads(key, value, num_heads, mask=mask, bias=bias)
-    heads = (
+    key, value = hide_unseen_tokens(key, value, mask=mask, bias=bias)
+    query, key, value = (
         jnp.einsum("...td,dhe->...the", x, w)
         for x, w in ((query, w_query), (key, w_key), (value, w_value))
     )
-    query, key, value = heads
-    value = jnp.moveaxis(share_heads("value", value, num_heads), -2, -3)
-    scores = multi_head_scores(query, key, scale=scale)
-    context, weights = attend(scores, value, mask=mask, bias=bias, normalizer=normalizer)
-    return jnp.einsum("...hqe,hed->...qd", context, w_out), weights
+    scores = add_bias(multi_head_scores(query, key, scale=scale), bias)
+    weights = normalizer(scores, mask=mask)
+    return jnp.einsum("...qhe,hed->...qd", multi_head_weigh(weights, value), w_out), weights
 
 
-def _hide_unseen_of_all_heads(
-    key: jax.Array,
-    value: jax.Array,
-    num_heads: int,
+def hide_unseen_tokens(
+    key: Float[Array, "*b k d_k"],
+    value: Float[Array, "*b k d_v"],
     *,
-    mask: jax.Array | None,
-    bias: jax.Array | None,
-) -> tuple[jax.Array, jax.Array]:
-    """Put zeros into the tokens that no query of any head may see."""
+    mask: Bool[Array, "..."] | None,
+    bias: Float[Array, "..."] | None,
+) -> tuple[Float[Array, "*b k d_k"], Float[Array, "*b k d_v"]]:
+    """Put zeros into the tokens that no query of any head may see; see `attend.hide_unseen`.
+
+    Args:
+        key: `(*b, k, d_k)`, before it is split into heads.
+        value: `(*b, k, d_v)`.
+        mask: Broadcastable to `(*b, h, q, k)`.
+        bias: Broadcastable to `(*b, h, q, k)`; minus infinity hides.
+    """
     seen = visible_keys(mask, bias)
-    if seen is None:
-        return key, value
-    shape = (*key.shape[:-2], num_heads, key.shape[-2])
-    seen = broadcast_to_scores("mask", seen, shape, "(*batch, heads, keys)").any(axis=-2)
-    return hide_unseen(key, value, mask=seen[..., None, :], bias=None)
+    if seen is not None and seen.ndim > 1:
+        seen = seen.any(axis=-2)
+    return hide_unseen(key, value, mask=None if seen is None else seen[..., None, :], bias=None)

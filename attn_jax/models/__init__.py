@@ -1,0 +1,1 @@
+"""Whole networks made of `attn_jax.nn` modules."""

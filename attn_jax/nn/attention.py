@@ -1,0 +1,121 @@
+"""What every attention module shares: where the hook points stand, and how weights are sown."""
+
+from collections.abc import Callable
+from typing import Literal
+
+import jax
+import jax.numpy as jnp
+from flax import linen as nn
+from jaxtyping import Array, Bool, Float
+
+from attn_jax import ops
+from attn_jax.hooks import tap
+from attn_jax.ops.attend import add_bias, hide_unseen
+from attn_jax.ops.shapes import check_attention_inputs
+
+DType = Literal["float32", "bfloat16"]
+
+
+def attend(
+    module: nn.Module,
+    query: jax.Array,
+    key: jax.Array,
+    value: jax.Array,
+    *,
+    score: Callable[[jax.Array, jax.Array], jax.Array],
+    weigh: Callable[[jax.Array, jax.Array], jax.Array] = ops.weigh,
+    mask: jax.Array | None,
+    bias: jax.Array | None,
+    normalizer: ops.Normalizer,
+    dropout: nn.Module,
+) -> jax.Array:
+    """Score, add the bias, normalise under the mask and weigh, with a hook point at each stage.
+
+    This is the one place where an unfused attention has its hook points. Dropout comes after them:
+    what is captured is the distribution.
+
+    Args:
+        module: Whose `weights` these are.
+        query: `(*b, q, ...)`.
+        key: `(*b, k, ...)`.
+        value: `(*b, k, ...)`.
+        score: From query and key to scores.
+        weigh: From weights and value to the context.
+        mask: Broadcastable to the scores; True = may attend.
+        bias: Broadcastable to the scores, added to them.
+        normalizer: From scores to weights.
+        dropout: Applied to the weights.
+    """
+    query, key, value = tap("query", query), tap("key", key), tap("value", value)
+    scores = tap("scores", add_bias(score(query, key), bias))
+    weights = tap("weights", normalizer(scores, mask=mask))
+    module.sow("intermediates", "weights", weights)
+    return tap("context", weigh(dropout(weights), value))
+
+
+class Attention(nn.Module):
+    """The base of single-head attentions: a subclass says how a query and a key are scored.
+
+    Attributes:
+        normalizer: From scores to weights.
+        dropout_rate: The share of weights dropped in training.
+        dtype: In which type to compute; parameters stay float32.
+    """
+
+    normalizer: ops.Normalizer = ops.softmax
+    dropout_rate: float = 0.0
+    dtype: DType = "float32"
+
+    def scores(
+        self, query: Float[Array, "*b q d_q"], key: Float[Array, "*b k d_k"]
+    ) -> Float[Array, "*b q k"]:
+        """Score each key for each query."""
+        raise NotImplementedError(f"{type(self).__name__} does not define scores(query, key).")
+
+    @nn.compact
+    def __call__(
+        self,
+        query: Float[Array, "*b q d_q"],
+        key: Float[Array, "*b k d_k"],
+        value: Float[Array, "*b k d_v"],
+        *,
+        mask: Bool[Array, "..."] | None = None,
+        bias: Float[Array, "..."] | None = None,
+        deterministic: bool = True,
+    ) -> Float[Array, "*b q d_v"]:
+        """Attend.
+
+        Args:
+            query: `(*b, q, d_q)`.
+            key: `(*b, k, d_k)`.
+            value: `(*b, k, d_v)`.
+            mask: Broadcastable to `(*b, q, k)`; True = may attend.
+            bias: Broadcastable to `(*b, q, k)`, added to the scores.
+            deterministic: Turns dropout off; where it is on, give `rngs={"dropout": rng}`.
+
+        Returns:
+            The context, `(*b, q, d_v)`.
+
+        Raises:
+            ValueError: If shapes do not fit together.
+            TypeError: If the mask is not boolean.
+        """
+        check_attention_inputs(query, key, value)
+        query, key, value = (x.astype(self.dtype) for x in (query, key, value))
+        key, value = hide_unseen(key, value, mask=mask, bias=bias)
+        return attend(
+            self,
+            query,
+            key,
+            value,
+            score=self.scores,
+            mask=mask,
+            bias=bias,
+            normalizer=self.normalizer,
+            dropout=nn.Dropout(self.dropout_rate, deterministic=deterministic),
+        )
+
+    def weight(self, name: str, *shape: int) -> jax.Array:
+        """A matrix of parameters, or a vector, in the type of the computation."""
+        initial = nn.initializers.normal(stddev=shape[0] ** -0.5)
+        return jnp.asarray(self.param(name, initial, shape, jnp.float32), self.dtype)

@@ -1,0 +1,129 @@
+"""Multi-head attention as a Flax module."""
+
+import functools
+
+import jax.numpy as jnp
+from flax import linen as nn
+from jaxtyping import Array, Bool, Float
+
+from attn_jax import ops
+from attn_jax.nn.attention import DType, attend
+from attn_jax.ops.multi_head import hide_unseen_tokens
+from attn_jax.ops.shapes import check_attention_inputs
+
+
+def divisors_near(number: int, target: int) -> str:
+    """The divisors of a number on both sides of a target, for an error message."""
+    divisors = [i for i in range(1, number + 1) if number % i == 0]
+    below = [i for i in divisors if i < target][-1:]
+    above = [i for i in divisors if i > target][:1]
+    return " and ".join(str(i) for i in (*below, *above))
+
+
+class MultiHeadAttention(nn.Module):
+    """Attention with several heads, each in a projection of its own.
+
+    The maths is :func:`attn_jax.ops.multi_head_attention`. Parameters are `query`, `key`, `value`
+    and `out`, each with a `kernel` and, with `use_bias`, a `bias`: the names and shapes of Flax's
+    own `MultiHeadDotProductAttention`. The hook points `query`, `key`, `value` and `context` are
+    per head, `(*b, tokens, h, d)`; `scores` and `weights` are `(*b, h, q, k)`.
+
+    Attributes:
+        num_heads: h, the query heads.
+        head_dim: d; the features of the query over `num_heads` if None.
+        num_key_value_heads: Fewer heads for keys and values, each serving a group of query heads;
+            `num_heads` if None.
+        out_dim: Features of the output; those of the query if None.
+        use_bias: Whether the projections have biases.
+        normalizer: From scores to weights.
+        dropout_rate: The share of weights dropped in training.
+        dtype: In which type to compute; parameters stay float32.
+
+    Example:
+        >>> import jax
+        >>> x = jnp.ones((2, 5, 6))
+        >>> model = MultiHeadAttention(num_heads=3)
+        >>> variables = model.init(jax.random.key(0), x)
+        >>> model.apply(variables, x).shape
+        (2, 5, 6)
+
+    References:
+        Vaswani et al., "Attention Is All You Need", 2017, section 3.2.2.
+        https://arxiv.org/abs/1706.03762
+        Ainslie et al., "GQA", 2023, for `num_key_value_heads`. https://arxiv.org/abs/2305.13245
+    """
+
+    num_heads: int = 4
+    head_dim: int | None = None
+    num_key_value_heads: int | None = None
+    out_dim: int | None = None
+    use_bias: bool = True
+    normalizer: ops.Normalizer = ops.softmax
+    dropout_rate: float = 0.0
+    dtype: DType = "float32"
+
+    @nn.compact
+    def __call__(
+        self,
+        query: Float[Array, "*b q d_q"],
+        key: Float[Array, "*b k d_k"] | None = None,
+        value: Float[Array, "*b k d_v"] | None = None,
+        *,
+        mask: Bool[Array, "..."] | None = None,
+        bias: Float[Array, "..."] | None = None,
+        deterministic: bool = True,
+    ) -> Float[Array, "*b q d_out"]:
+        """Attend.
+
+        Args:
+            query: `(*b, q, d_q)`.
+            key: `(*b, k, d_k)`; the query if None (self-attention).
+            value: `(*b, k, d_v)`; the key if None.
+            mask: Broadcastable to `(*b, h, q, k)`; True = may attend.
+            bias: Broadcastable to `(*b, h, q, k)`, added to the scores.
+            deterministic: Turns dropout off; where it is on, give `rngs={"dropout": rng}`.
+
+        Returns:
+            `(*b, q, out_dim)`.
+
+        Raises:
+            ValueError: If the heads do not divide the features, or shapes do not fit together.
+            TypeError: If the mask is not boolean.
+        """
+        key = query if key is None else key
+        value = key if value is None else value
+        check_attention_inputs(query, key, value)
+        key, value = hide_unseen_tokens(key, value, mask=mask, bias=bias)
+        head_dim = self._head_dim(query.shape[-1])
+        project = functools.partial(
+            nn.DenseGeneral, use_bias=self.use_bias, dtype=jnp.dtype(self.dtype)
+        )
+        num_key_value_heads = self.num_key_value_heads or self.num_heads
+        context = attend(
+            self,
+            project((self.num_heads, head_dim), name="query")(query),
+            project((num_key_value_heads, head_dim), name="key")(key),
+            project((num_key_value_heads, head_dim), name="value")(value),
+            score=ops.multi_head_scores,
+            weigh=ops.multi_head_weigh,
+            mask=mask,
+            bias=bias,
+            normalizer=self.normalizer,
+            dropout=nn.Dropout(self.dropout_rate, deterministic=deterministic),
+        )
+        return project(self.out_dim or query.shape[-1], axis=(-2, -1), name="out")(context)
+
+    def _head_dim(self, features: int) -> int:
+        """The features of one head.
+
+        Raises:
+            ValueError: If they are not given and the heads do not divide the features.
+        """
+        if self.head_dim is not None:
+            return self.head_dim
+        if features % self.num_heads:
+            raise ValueError(
+                f"num_heads={self.num_heads} must divide the query's {features} features; the "
+                f"nearest divisors are {divisors_near(features, self.num_heads)}. Or set head_dim."
+            )
+        return features // self.num_heads

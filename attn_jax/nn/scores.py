@@ -1,0 +1,127 @@
+"""The single-head attentions as Flax modules, one for each way to score."""
+
+import itertools
+from collections.abc import Callable
+
+import jax
+import jax.numpy as jnp
+from flax import linen as nn
+from jaxtyping import Array, Float
+
+from attn_jax import ops
+from attn_jax.nn.attention import Attention
+
+
+class DotProductAttention(Attention):
+    """Attention by the inner product of query and key: :func:`attn_jax.ops.dot_product_attention`.
+
+    It has no parameters.
+
+    Example:
+        >>> x = jnp.ones((2, 5, 3))
+        >>> DotProductAttention().apply({}, x, x, x).shape
+        (2, 5, 3)
+    """
+
+    def scores(
+        self, query: Float[Array, "*b q d"], key: Float[Array, "*b k d"]
+    ) -> Float[Array, "*b q k"]:
+        """Score by the inner product."""
+        return ops.dot_product_scores(query, key)
+
+
+class ScaledDotProductAttention(Attention):
+    """Attention by the scaled inner product: :func:`attn_jax.ops.scaled_dot_product_attention`.
+
+    It has no parameters.
+
+    Attributes:
+        scale: What multiplies the inner product; one over the root of the features if None.
+
+    Example:
+        >>> x = jnp.ones((2, 5, 3))
+        >>> ScaledDotProductAttention().apply({}, x, x, x).shape
+        (2, 5, 3)
+    """
+
+    scale: float | None = None
+
+    def scores(
+        self, query: Float[Array, "*b q d"], key: Float[Array, "*b k d"]
+    ) -> Float[Array, "*b q k"]:
+        """Score by the scaled inner product."""
+        return ops.scaled_dot_product_scores(query, key, scale=self.scale)
+
+
+class AdditiveAttention(Attention):
+    """Attention by one hidden layer: :func:`attn_jax.ops.additive_attention`.
+
+    Parameters: `w_query (d_q, a)`, `w_key (d_k, a)`, `v (a,)` and, with `use_bias`, `b (a,)`.
+
+    Attributes:
+        hidden_dim: a, the hidden units; as many as the key has features if None.
+        use_bias: Whether the hidden layer has a bias.
+
+    Example:
+        >>> x = jnp.ones((2, 5, 3))
+        >>> model = AdditiveAttention(hidden_dim=7)
+        >>> variables = model.init(jax.random.key(0), x, x, x)
+        >>> model.apply(variables, x, x, x).shape
+        (2, 5, 3)
+    """
+
+    hidden_dim: int | None = None
+    use_bias: bool = False
+
+    def scores(
+        self, query: Float[Array, "*b q d_q"], key: Float[Array, "*b k d_k"]
+    ) -> Float[Array, "*b q k"]:
+        """Score by one hidden layer."""
+        hidden_dim = self.hidden_dim or key.shape[-1]
+        return ops.additive_scores(
+            query,
+            key,
+            w_query=self.weight("w_query", query.shape[-1], hidden_dim),
+            w_key=self.weight("w_key", key.shape[-1], hidden_dim),
+            v=self.weight("v", hidden_dim),
+            b=_zeros(self, "b", hidden_dim) if self.use_bias else None,
+        )
+
+
+class FeedForwardAttention(Attention):
+    """Attention by a network of any depth: :func:`attn_jax.ops.feed_forward_attention`.
+
+    Parameters: `kernel_i` and `bias_i` of each layer, the last of which gives the score.
+
+    Attributes:
+        hidden_dims: The widths of the hidden layers; one, as wide as the key, if None.
+        activation: Between the layers.
+
+    Example:
+        >>> x = jnp.ones((2, 5, 3))
+        >>> model = FeedForwardAttention(hidden_dims=(7, 11))
+        >>> variables = model.init(jax.random.key(0), x, x, x)
+        >>> model.apply(variables, x, x, x).shape
+        (2, 5, 3)
+    """
+
+    hidden_dims: tuple[int, ...] | None = None
+    activation: Callable[[jax.Array], jax.Array] = jax.nn.relu
+
+    def scores(
+        self, query: Float[Array, "*b q d_q"], key: Float[Array, "*b k d_k"]
+    ) -> Float[Array, "*b q k"]:
+        """Score by a multi-layer perceptron."""
+        hidden = (key.shape[-1],) if self.hidden_dims is None else self.hidden_dims
+        widths = (query.shape[-1] + key.shape[-1], *hidden, 1)
+        layers = [
+            (self.weight(f"kernel_{i}", d_in, d_out), _zeros(self, f"bias_{i}", d_out))
+            for i, (d_in, d_out) in enumerate(itertools.pairwise(widths))
+        ]
+        return ops.feed_forward_scores(query, key, layers=layers, activation=self.activation)
+
+
+def _zeros(module: Attention, name: str, size: int) -> jax.Array:
+    """A bias, zero at first, in the type of the computation."""
+    initial = nn.initializers.zeros
+    return jnp.asarray(module.param(name, initial, (size,), jnp.float32), module.dtype)
