@@ -1,0 +1,200 @@
+"""The one host loop: the only place of training that acts between the calls of the device."""
+
+import math
+import signal
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+
+from attn_jax.train.checkpoint import Checkpoints
+from attn_jax.train.config import TrainConfig
+from attn_jax.train.devices import replicate
+from attn_jax.train.evaluate import means
+from attn_jax.train.interrupt import Interrupt, TrainingInterrupted
+from attn_jax.train.order import Call, calls, epoch_order
+from attn_jax.train.program import Program
+from attn_jax.train.progress import Progress
+from attn_jax.train.records import Records
+from attn_jax.train.run_steps import Sums
+from attn_jax.train.step import TrainState
+
+OnEpoch = Callable[[TrainState, Mapping[str, Any]], Mapping[str, float] | None]
+"""Called at an epoch's end with the state and the row; what it returns is added to the row."""
+
+
+class NonFiniteError(FloatingPointError):
+    """A loss or metric that is NaN or infinite."""
+
+
+class Loop:
+    """The state of the host while it trains.
+
+    The order of things, in every epoch:
+
+    1. The order of the examples is drawn from (seed, epoch).
+    2. The devices take steps, `steps_per_call` at a time, but never past a step at which 3 or 4
+       is due.
+    3. After every `log_every` steps, and at the epoch's end, the sums are fetched. A loss that is
+       not finite ends the run. The means make a row, and the sums begin anew. At the epoch's end
+       validation and test are judged and `on_epoch` is called, for the same row. The row goes to
+       metrics.jsonl and TensorBoard and is shown.
+    4. After every `checkpoint_every` steps, and at the epoch's end, the rows are written through
+       to the disk and then a checkpoint: the state, and the sums as far as they have come. So no
+       checkpoint is newer than the rows.
+    5. If a signal has asked for it, a checkpoint is written as in 4, and the run ends.
+
+    A killed run goes on from the newest whole checkpoint with the same numbers: the step alone
+    tells where in which epoch it was, and rows past it are cut.
+
+    Args:
+        program: What is compiled, and the first state.
+        config: The settings.
+        run_dir: The run's folder; checkpoints in it are gone on from.
+        progress: Shows the rows.
+        interrupt: Says whether to stop.
+        on_epoch: The experiment's share of 3.
+        resume_hint: How a user goes on after an interruption.
+    """
+
+    def __init__(
+        self,
+        program: Program,
+        config: TrainConfig,
+        run_dir: Path,
+        progress: Progress,
+        interrupt: Interrupt,
+        on_epoch: OnEpoch | None = None,
+        resume_hint: str = "resume it",
+    ):
+        self.program, self.config, self.progress = program, config, progress
+        self.interrupt, self.on_epoch, self.resume_hint = interrupt, on_epoch, resume_hint
+        self.checkpoints = Checkpoints(run_dir / "checkpoints", keep=config.keep, best=config.best)
+        self.state, self.sums, self.step, elapsed = self._restore()
+        self.records = Records(run_dir, self.step)
+        self.row: dict[str, Any] = {}
+        self.saved = self.step
+        self.began = time.monotonic() - elapsed
+        self.lap, self.lap_step = time.monotonic(), self.step
+
+    def run(self) -> TrainState:
+        """Trains to the end of the last epoch.
+
+        Returns:
+            The last state.
+        """
+        try:
+            for epoch in range(self.step // self.program.steps_per_epoch, self.config.epochs):
+                self._epoch(epoch)
+        finally:
+            self.records.close()
+        return self.state
+
+    def _restore(self) -> tuple[TrainState, Sums, int, float]:
+        fresh = {"state": self.program.state, "sums": self.program.zero_sums()}
+        found = self.checkpoints.newest(fresh, self.progress.say)
+        if found is None:
+            return fresh["state"], fresh["sums"], 0, 0.0
+        arrays, record = found
+        self.progress.say(f"Resumed at step {record['step']}.")
+        return arrays["state"], arrays["sums"], record["step"], record["elapsed"]
+
+    def _epoch(self, epoch: int) -> None:
+        first = epoch * self.program.steps_per_epoch
+        order = epoch_order(self.program.sizes, epoch, self.config)
+        indices = replicate(self.program.mesh, order.indices)
+        pauses = self._pauses(first)
+        for call in calls(order.segments, self.step - first, pauses, self.config.steps_per_call):
+            self._take_steps(call, indices[call.bucket])
+            self.step = first + call.position
+            if call.position in pauses:
+                self._pause(epoch, call.position)
+            if self.interrupt.number is not None:
+                self._stop()
+
+    def _take_steps(self, call: Call, indices: jax.Array) -> None:
+        self.state, self.sums = self.program.run_steps(
+            self.state,
+            self.sums,
+            self.program.data[call.bucket],
+            indices,
+            np.int32(call.start),
+            np.int32(call.stop),
+        )
+
+    def _pauses(self, first: int) -> list[int]:
+        """The positions in the epoch at which the host has work to do."""
+        positions = range(1, self.program.steps_per_epoch + 1)
+        return [p for p in positions if self._logs(p) or self._saves(first + p, p)]
+
+    def _logs(self, position: int) -> bool:
+        every = self.config.log_every
+        return position == self.program.steps_per_epoch or bool(every and position % every == 0)
+
+    def _saves(self, step: int, position: int) -> bool:
+        every = self.config.checkpoint_every
+        return position == self.program.steps_per_epoch or bool(every and step % every == 0)
+
+    def _pause(self, epoch: int, position: int) -> None:
+        if self._logs(position):
+            self._log(epoch, at_end=position == self.program.steps_per_epoch)
+        if self._saves(self.step, position):
+            self._save()
+        self.lap, self.lap_step = time.monotonic(), self.step
+
+    def _log(self, epoch: int, *, at_end: bool) -> None:
+        row = {"step": self.step, "epoch": epoch + 1, **means(self._finite_sums(), "train")}
+        row["learning_rate"] = float(self.program.schedule(self.step - 1))
+        examples = (self.step - self.lap_step) * self.config.batch_size
+        now = time.monotonic()
+        row["time/examples_per_second"] = examples / (now - self.lap)
+        if at_end:
+            row |= self.program.evaluate(self.state.params)
+            row |= (self.on_epoch and self.on_epoch(self.state, row)) or {}
+        row |= {"time/elapsed": time.monotonic() - self.began, "time/unix": time.time()}
+        self._require_finite(row)
+        self.row, self.sums = row, self.program.zero_sums()
+        self.records.write(row)
+        self.progress.show(row)
+
+    def _finite_sums(self) -> Sums:
+        sums = jax.device_get(self.sums)
+        if sums.broken >= 0:
+            self._not_finite(f"the loss of step {sums.broken}")
+        return sums
+
+    def _require_finite(self, row: Mapping[str, Any]) -> None:
+        for name, value in row.items():
+            if not math.isfinite(value):
+                self._not_finite(f"{name} after step {self.step}")
+
+    def _not_finite(self, what: str) -> None:
+        raise NonFiniteError(
+            f"{what} is not finite, with learning_rate={self.config.learning_rate} and "
+            f"clip_norm={self.config.clip_norm}; begin a new run with a lower learning rate, a "
+            f"longer warm-up or a smaller clip_norm. The last checkpoint is of step {self.saved}."
+        )
+
+    def _save(self) -> None:
+        self._finite_sums()
+        record = {
+            "step": self.step,
+            "elapsed": time.monotonic() - self.began,
+            "metrics": self.row if self.row.get("step") == self.step else {},
+        }
+        self.records.sync()
+        self.checkpoints.save(self.step, {"state": self.state, "sums": self.sums}, record)
+        self.saved = self.step
+
+    def _stop(self) -> None:
+        if self.saved != self.step:
+            self._save()
+        number = self.interrupt.number or signal.SIGINT
+        raise TrainingInterrupted(
+            f"Stopped by {signal.Signals(number).name} after step {self.step}; a checkpoint is "
+            f"written. To go on: {self.resume_hint}",
+            number,
+        )

@@ -1,0 +1,54 @@
+"""Losses that report their metrics as (sum, weight)."""
+
+import jax
+import jax.numpy as jnp
+import optax
+from jaxtyping import Array, Float
+
+from attn_jax.train.protocols import WEIGHT, Batch, Metrics
+
+
+def classification_loss(
+    outputs: Float[Array, "n classes"], batch: Batch, *, label_smoothing: float = 0.0
+) -> tuple[Float[Array, ""], Metrics]:
+    r"""Softmax cross-entropy of logits against integer labels.
+
+    The scalar is $\sum_i w_i\,\mathrm{CE}(p_i, (1-\varepsilon)\,y_i + \varepsilon/C) / \sum_i w_i$
+    with $\varepsilon$ = `label_smoothing`. The metric `loss` leaves the smoothing out, so that
+    training and validation compare.
+
+    Args:
+        outputs: Logits.
+        batch: Holds `label` (n,), and may hold `weight` (n,), which is ones otherwise.
+        label_smoothing: The share of the target spread evenly over all the classes.
+
+    Returns:
+        The scalar to minimise, and `loss` and `accuracy`, each as (sum, weight).
+
+    Raises:
+        ValueError: If there is not one label for each row of logits.
+
+    Example:
+        >>> logits = jnp.array([[2.0, 0.0], [0.0, 2.0], [0.0, 2.0]])
+        >>> _, metrics = classification_loss(logits, {"label": jnp.array([0, 1, 0])})
+        >>> correct, examples = metrics["accuracy"]
+        >>> int(correct), int(examples)
+        (2, 3)
+    """
+    labels = batch["label"]
+    if labels.shape != outputs.shape[:-1]:
+        raise ValueError(
+            f"outputs {outputs.shape} need labels {outputs.shape[:-1]}, but batch['label'] is "
+            f"{labels.shape}; the model must return one row of logits for each example."
+        )
+    logits = outputs.astype(jnp.float32)
+    weight = batch.get(WEIGHT, jnp.ones(labels.shape, jnp.float32))
+    total = weight.sum()
+    loss = (weight * optax.softmax_cross_entropy_with_integer_labels(logits, labels)).sum()
+    correct = (weight * (logits.argmax(-1) == labels)).sum()
+    objective = loss
+    if label_smoothing:
+        target = optax.smooth_labels(jax.nn.one_hot(labels, logits.shape[-1]), label_smoothing)
+        objective = (weight * optax.softmax_cross_entropy(logits, target)).sum()
+    metrics = {"loss": (loss, total), "accuracy": (correct, total)}
+    return objective / jnp.maximum(total, 1.0), metrics

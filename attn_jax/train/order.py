@@ -1,0 +1,160 @@
+"""Which examples each step sees: a pure function of the seed and the epoch, free of any device."""
+
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from attn_jax.train.config import TrainConfig
+
+
+class Segment(NamedTuple):
+    """Consecutive steps that read consecutive rows of one bucket's indices.
+
+    Attributes:
+        bucket: Which bucket.
+        row: The first of its rows.
+        length: How many rows.
+    """
+
+    bucket: int
+    row: int
+    length: int
+
+
+class EpochOrder(NamedTuple):
+    """The examples of every step of an epoch.
+
+    Attributes:
+        indices: For each bucket the examples of its batches, int32 of shape (batches, batch).
+        segments: The order in which those rows are read.
+    """
+
+    indices: tuple[np.ndarray, ...]
+    segments: tuple[Segment, ...]
+
+
+class Call(NamedTuple):
+    """One call of the device: rows `start` to `stop` of a bucket.
+
+    Attributes:
+        bucket: Which bucket.
+        start: Its first row.
+        stop: The row after its last.
+        position: The steps of the epoch that are done after it.
+    """
+
+    bucket: int
+    start: int
+    stop: int
+    position: int
+
+
+def steps_per_epoch(sizes: Sequence[int], config: TrainConfig) -> int:
+    """The number of whole batches in an epoch, the same in every one.
+
+    Args:
+        sizes: The number of examples of each bucket.
+        config: Gives `batch_size`.
+
+    Returns:
+        The number of steps.
+
+    Raises:
+        ValueError: If no bucket fills a batch.
+
+    Example:
+        >>> steps_per_epoch([10, 7], TrainConfig(batch_size=3))
+        5
+    """
+    steps = sum(size // config.batch_size for size in sizes)
+    if not steps:
+        raise ValueError(
+            f"batch_size={config.batch_size} exceeds the {max(sizes, default=0)} examples of the "
+            "largest bucket, so that no step could be taken; choose a smaller batch_size."
+        )
+    return steps
+
+
+def epoch_order(sizes: Sequence[int], epoch: int, config: TrainConfig) -> EpochOrder:
+    """Shuffles the examples into batches, and the buckets among each other.
+
+    What does not fill a batch is left out, and is other examples in each epoch.
+
+    Args:
+        sizes: The number of examples of each bucket.
+        epoch: The epoch, from 0.
+        config: Gives `seed`, `batch_size` and `bucket_run`.
+
+    Returns:
+        The order, which depends on the arguments alone.
+
+    Example:
+        >>> order = epoch_order([7], 0, TrainConfig(batch_size=3))
+        >>> order.indices[0].shape, order.segments
+        ((2, 3), (Segment(bucket=0, row=0, length=2),))
+    """
+    rng = np.random.default_rng([config.seed, epoch])
+    indices = tuple(_batches(rng, size, config.batch_size) for size in sizes)
+    run = max(map(len, indices)) if len(indices) == 1 else config.bucket_run
+    segments = [
+        Segment(bucket, row, min(run, len(rows) - row))
+        for bucket, rows in enumerate(indices)
+        for row in range(0, len(rows), run)
+    ]
+    shuffled = rng.permutation(len(segments))
+    return EpochOrder(indices, tuple(segments[i] for i in shuffled))
+
+
+def _batches(rng: np.random.Generator, size: int, batch_size: int) -> np.ndarray:
+    whole = size // batch_size
+    return rng.permutation(size)[: whole * batch_size].astype(np.int32).reshape(whole, batch_size)
+
+
+def calls(
+    segments: Sequence[Segment], position: int, pauses: Sequence[int], steps_per_call: int
+) -> Iterator[Call]:
+    """Cuts what is left of an epoch into calls of the device.
+
+    Args:
+        segments: The epoch's segments.
+        position: The steps of the epoch that are done.
+        pauses: Positions, ascending, that no call may cross: there the host has work to do.
+        steps_per_call: The most steps in one call.
+
+    Yields:
+        The calls, which together cover each step that is left exactly once, in order.
+
+    Example:
+        >>> list(calls([Segment(0, 0, 5)], 1, [3], 4))
+        [Call(bucket=0, start=1, stop=3, position=3), Call(bucket=0, start=3, stop=5, position=5)]
+    """
+    offset = 0
+    for bucket, row, length in segments:
+        while position < offset + length:
+            pause = next((p for p in pauses if p > position), offset + length)
+            end = min(position + steps_per_call, offset + length, pause)
+            yield Call(bucket, row + position - offset, row + end - offset, end)
+            position = end
+        offset += length
+
+
+def padded_batches(size: int, batch_size: int) -> tuple[np.ndarray, np.ndarray]:
+    """Batches that hold every example exactly once, the last one padded.
+
+    Args:
+        size: The number of examples.
+        batch_size: The examples in a batch.
+
+    Returns:
+        Indices (batches, batch) int32 and weights (batches, batch) float32, zero at the padding.
+
+    Example:
+        >>> padded_batches(3, 2)[1]
+        array([[1., 1.], [1., 0.]], dtype=float32)
+    """
+    batches = -(-size // batch_size)
+    indices = np.arange(batches * batch_size, dtype=np.int32)
+    weights = (indices < size).astype(np.float32)
+    indices[size:] = 0
+    return indices.reshape(batches, batch_size), weights.reshape(batches, batch_size)

@@ -1,0 +1,111 @@
+"""Everything of a run that lies on the devices or is compiled for them."""
+
+import dataclasses
+from collections.abc import Callable
+
+import jax
+import numpy as np
+import optax
+from jax.sharding import Mesh
+
+from attn_jax.train.config import TrainConfig
+from attn_jax.train.devices import replicate, replicated
+from attn_jax.train.evaluate import Evaluate, make_evaluate
+from attn_jax.train.optimizer import make_optimizer, make_schedule
+from attn_jax.train.order import steps_per_epoch
+from attn_jax.train.protocols import Apply, Batch, Bucket, Init, Loss, Task
+from attn_jax.train.run_steps import RunSteps, Sums, gather, make_run_steps, zero_sums
+from attn_jax.train.step import TrainState, init_state, make_train_step, stream
+
+
+@dataclasses.dataclass(frozen=True)
+class Program:
+    """What the host loop calls.
+
+    Attributes:
+        mesh: The devices.
+        sizes: The number of training examples of each bucket.
+        steps_per_epoch: Whole batches in an epoch.
+        data: The training examples of each bucket, on every device.
+        state: The state before the first step.
+        run_steps: Takes steps.
+        zero_sums: Makes the sums of no batch.
+        evaluate: Judges parameters on validation and test.
+        schedule: The learning rate by step.
+    """
+
+    mesh: Mesh
+    sizes: tuple[int, ...]
+    steps_per_epoch: int
+    data: tuple[Batch, ...]
+    state: TrainState
+    run_steps: RunSteps
+    zero_sums: Callable[[], Sums]
+    evaluate: Evaluate
+    schedule: Callable[[int], jax.Array]
+
+
+def build(
+    init: Init, apply: Apply, loss: Loss, task: Task, config: TrainConfig, mesh: Mesh
+) -> Program:
+    """Loads the data onto the devices, makes the first state and what will be compiled.
+
+    Args:
+        init: Makes the parameters.
+        apply: Runs the model.
+        loss: Judges its outputs.
+        task: Gives the data.
+        config: The settings.
+        mesh: The devices.
+
+    Returns:
+        The program of the run.
+    """
+    splits = task.load()
+    sizes = tuple(map(_size, splits["train"]))
+    steps = steps_per_epoch(sizes, config)
+    data = tuple(replicate(mesh, dict(bucket)) for bucket in splits["train"])
+    optimizer = make_optimizer(config, config.epochs * steps)
+    step = make_train_step(apply, loss, optimizer, prepare=task.prepare)
+    example = gather(
+        mesh, data[int(np.argmax(sizes))], replicate(mesh, np.arange(config.batch_size))
+    )
+    state = _first_state(init, task, optimizer, config.seed, example, mesh)
+    return Program(
+        mesh=mesh,
+        sizes=sizes,
+        steps_per_epoch=steps,
+        data=data,
+        state=state,
+        run_steps=make_run_steps(step, mesh, loop=config.steps_per_call > 1),
+        zero_sums=zero_sums(mesh, lambda *args: step(*args)[1], state, example),
+        evaluate=make_evaluate(
+            apply,
+            loss,
+            task.prepare,
+            {name: splits[name] for name in ("validation", "test") if name in splits},
+            mesh,
+            batch_size=config.eval_batch_size or 4 * config.batch_size,
+            batches_per_call=config.steps_per_call,
+        ),
+        schedule=jax.jit(make_schedule(config, config.epochs * steps)),
+    )
+
+
+def _size(bucket: Bucket) -> int:
+    return len(next(iter(bucket.values())))
+
+
+def _first_state(
+    init: Init,
+    task: Task,
+    optimizer: optax.GradientTransformation,
+    seed: int,
+    example: Batch,
+    mesh: Mesh,
+) -> TrainState:
+    def first(batch: Batch) -> TrainState:
+        params = init(stream(jax.random.key(seed), "init"), task.prepare(batch))
+        return init_state(params, optimizer, seed)
+
+    return jax.jit(first, out_shardings=replicated(mesh))(example)

@@ -1,0 +1,111 @@
+"""Trains a model on a task in a run folder: what to call."""
+
+import dataclasses
+import json
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import jax
+
+from attn_jax.train.config import TrainConfig
+from attn_jax.train.devices import data_mesh, require_divisible
+from attn_jax.train.interrupt import Interrupt
+from attn_jax.train.loop import Loop, OnEpoch
+from attn_jax.train.program import build
+from attn_jax.train.progress import Progress
+from attn_jax.train.protocols import Apply, Init, Loss, Task
+from attn_jax.train.records import read_metrics
+from attn_jax.train.run_folder import (
+    require_new,
+    require_same,
+    require_space,
+    require_writable,
+    write_command,
+)
+from attn_jax.train.step import TrainState
+
+
+class FitResult(NamedTuple):
+    """What a finished run leaves in memory.
+
+    Attributes:
+        state: The last state.
+        rows: All rows of metrics.jsonl.
+        run_dir: The run's folder.
+    """
+
+    state: TrainState
+    rows: list[dict[str, Any]]
+    run_dir: Path
+
+
+OnEnd = Callable[[FitResult], object]
+
+
+def fit(
+    init: Init,
+    apply: Apply,
+    loss: Loss,
+    task: Task,
+    config: TrainConfig,
+    run_dir: str | Path,
+    *,
+    resume: bool = False,
+    command: Mapping[str, Any] | None = None,
+    on_epoch: OnEpoch | None = None,
+    on_end: OnEnd | None = None,
+    devices: Sequence[jax.Device] | None = None,
+    resume_hint: str = "call fit with resume=True",
+) -> FitResult:
+    """Trains a model, and leaves a run folder that can be resumed from after any accident.
+
+    Args:
+        init: Makes the parameters from a key and a prepared batch.
+        apply: Runs the model.
+        loss: Judges its outputs.
+        task: Gives the data.
+        config: The settings.
+        run_dir: The run's folder: command.json, metrics.jsonl, TensorBoard's events, checkpoints.
+        resume: Go on with the run in `run_dir` from its newest whole checkpoint.
+        command: What the user asked, for command.json; resuming refuses another one.
+        on_epoch: Called with the state and the row of metrics at each epoch's end; what it returns
+            is added to the row. It must not keep the state, whose memory the next step reuses. An
+            epoch that a crash makes the run repeat calls it again.
+        on_end: Called with the result, also by resuming a run that was finished.
+        devices: To train on; all that there are where None.
+        resume_hint: What a message after an interruption tells the user to do.
+
+    Returns:
+        The last state and all rows of metrics.
+
+    Raises:
+        RunFolderError: If the folder holds another run, cannot be written, or lacks space.
+        NonFiniteError: If a loss or metric becomes NaN or infinite.
+        TrainingInterrupted: After SIGINT or SIGTERM, once a checkpoint is written.
+        CheckpointError: If a checkpoint cannot be written.
+    """
+    run_dir, mesh = Path(run_dir), data_mesh(devices)
+    eval_batch_size = config.eval_batch_size or 4 * config.batch_size
+    require_divisible(mesh, batch_size=config.batch_size, eval_batch_size=eval_batch_size)
+    asked = json.loads(json.dumps({**(command or {}), "train": dataclasses.asdict(config)}))
+    notes = []
+    if resume:
+        notes = require_same(run_dir, asked, mesh)
+    else:
+        require_new(run_dir)
+    require_writable(run_dir)
+    program = build(init, apply, loss, task, config, mesh)
+    require_space(run_dir, program.state, config.keep + 2)
+    if not resume:
+        write_command(run_dir, asked, mesh)
+    with Progress(program.steps_per_epoch * config.epochs, config.epochs) as progress:
+        for note in notes:
+            progress.say(note)
+        with Interrupt() as interrupt:
+            loop = Loop(program, config, run_dir, progress, interrupt, on_epoch, resume_hint)
+            state = loop.run()
+    result = FitResult(state, read_metrics(run_dir), run_dir)
+    if on_end is not None:
+        on_end(result)
+    return result
