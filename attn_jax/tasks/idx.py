@@ -106,7 +106,7 @@ def idx_digest(array: np.ndarray) -> str:
         'c51ace58'
     """
     digest = hashlib.sha256(_header(array))
-    digest.update(np.ascontiguousarray(array))
+    digest.update(array.tobytes())
     return digest.hexdigest()
 
 

