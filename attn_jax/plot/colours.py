@@ -46,5 +46,14 @@ def _overlay(strongest: float = 0.9) -> Colormap:
     return ListedColormap(colours, name="attention_overlay")
 
 
+def _on_paper(overlay: Colormap) -> Colormap:
+    """What the overlay looks like on white: for its scale, whatever lies beneath that."""
+    colours = overlay(np.linspace(0.0, 1.0, 256))
+    alpha = colours[:, 3:]
+    opaque = colours[:, :3] * alpha + 1 - alpha
+    return ListedColormap(opaque, name="attention_scale")
+
+
 ATTENTION = _attention()
 ATTENTION_OVERLAY = _overlay()
+ATTENTION_SCALE = _on_paper(ATTENTION_OVERLAY)

@@ -7,6 +7,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure as MatplotlibFigure
 from matplotlib.text import Text
+from numpy.typing import NDArray
 
 from attn_jax.plot.colours import INK, MUTED, PAPER, RULE
 
@@ -46,6 +47,43 @@ def canvas(ax: Axes | None, figsize: tuple[float, float]) -> tuple[MatplotlibFig
         figure = Figure(figsize)
         return figure, figure.add_subplot()
     return ax.figure.figure, ax  # the whole figure, also from within a subfigure
+
+
+def tiles(
+    rows: int, columns: int, *, aspect: float = 1.0, left: float = 0.06
+) -> tuple[Figure, NDArray, Axes]:
+    """Lays out small axes of one size, each with room for a title, and a slim one for a scale.
+
+    The places are reckoned in inches rather than by matplotlib's layout engine, which would take
+    seconds for some dozens of axes.
+
+    Args:
+        rows: Tiles below each other.
+        columns: Tiles beside each other.
+        aspect: A tile's height over its width.
+        left: The margin at the left, in inches.
+
+    Returns:
+        The figure, the tiles as an array ``(rows, columns)``, and the axes for the scale.
+    """
+    width, gap, above, below, right = 0.84, 0.1, 0.24, 0.06, 0.78
+    tall = width * aspect
+    sheet = (left + columns * (width + gap) + right, rows * (tall + above) + below)
+    figure = Figure(sheet, layout="none")
+
+    def place(x: float, top: float, w: float, h: float) -> Axes:
+        share = (x / sheet[0], 1 - (top + h) / sheet[1], w / sheet[0], h / sheet[1])
+        return figure.add_axes(share)
+
+    axes = [
+        [
+            place(left + c * (width + gap), above + r * (tall + above), width, tall)
+            for c in range(columns)
+        ]
+        for r in range(rows)
+    ]
+    scale_height = min(sheet[1] - above - below, 2.4)
+    return figure, np.array(axes), place(sheet[0] - right + 0.04, above, 0.11, scale_height)
 
 
 def style(ax: Axes, *, frame: bool = True) -> Axes:

@@ -1,19 +1,20 @@
 """All heads at once: a grid of maps, or the same images once per head."""
 
 import numpy as np
+from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Normalize
-from matplotlib.figure import Figure as MatplotlibFigure
+from matplotlib.figure import Figure
 from numpy.typing import ArrayLike
 
 from attn_jax.plot.checks import check_grid, grey_image, weights_array
-from attn_jax.plot.colours import INK
-from attn_jax.plot.figure import Figure, style, title
+from attn_jax.plot.colours import ATTENTION, INK
+from attn_jax.plot.figure import style, tiles, title
 from attn_jax.plot.heatmap import draw_heatmap
 from attn_jax.plot.image_grid import check_lengths
-from attn_jax.plot.overlay import attention_scale, draw_overlay, square_grid
+from attn_jax.plot.overlay import attention_scale, colour_scale, draw_overlay, square_grid
 
 
-def heads(weights: ArrayLike, *, vmax: float | None = None) -> MatplotlibFigure:
+def heads(weights: ArrayLike, *, vmax: float | None = None) -> Figure:
     """Draws layers down, heads across, each as a small map on one colour scale.
 
     Args:
@@ -36,8 +37,8 @@ def heads(weights: ArrayLike, *, vmax: float | None = None) -> MatplotlibFigure:
     array = array[None] if array.ndim == 3 else array
     array = weights_array(array, ("layers", "heads", "queries", "keys"))
     layers, count = array.shape[:2]
-    figure = Figure((1.15 * count + 0.9, 1.2 * layers + 0.3))
-    axes = figure.subplots(layers, count, squeeze=False)
+    left = 0.3 if layers > 1 else 0.06
+    figure, axes, scale = tiles(layers, count, aspect=array.shape[2] / array.shape[3], left=left)
     norm = Normalize(0.0, vmax or float(array.max()) or 1.0)
     for (layer, head), ax in np.ndenumerate(axes):
         draw_heatmap(ax, array[layer, head], norm)
@@ -45,7 +46,7 @@ def heads(weights: ArrayLike, *, vmax: float | None = None) -> MatplotlibFigure:
             title(ax, f"head {head}", fontsize=8)
         if head == 0 and layers > 1:
             ax.set_ylabel(f"layer {layer}", fontsize=8, color=INK)
-    attention_scale(figure, list(axes.flat), norm, opaque=True)
+    colour_scale(figure, ScalarMappable(norm, ATTENTION), at=scale)
     return figure
 
 
@@ -56,8 +57,8 @@ def image_heads(
     *,
     interpolation: str = "nearest",
     negative: bool = False,
-) -> MatplotlibFigure:
-    """Draws one row per image: the image, then the attention of each head over it.
+) -> Figure:
+    """Draws the images side by side, and below them the attention of each head over them.
 
     Args:
         images: ``(n, height, width)`` or ``(n, height, width, 1 or 3)``.
@@ -84,19 +85,17 @@ def image_heads(
     check_lengths(images=images, weights=array)
     grid = grid or square_grid(array.shape[-1])
     check_grid(array.shape[-1], grid, images.shape[1:])
-    rows, count = array.shape[:2]
-    figure = Figure((0.95 * (count + 1) + 0.7, 1.0 * rows + 0.3))
-    axes = figure.subplots(rows, count + 1, squeeze=False)
+    aspect = images.shape[1] / images.shape[2]
+    figure, axes, scale = tiles(array.shape[1] + 1, len(images), aspect=aspect, left=0.3)
     norm = Normalize(0.0, float(array.max()) or 1.0)
     look = {"interpolation": interpolation, "negative": negative}
-    for row, image in enumerate(images):
+    for ax, image in zip(axes[0], images, strict=True):
         grey = grey_image(image)
         shade = 1 - grey if negative else grey
-        style(axes[row, 0], frame=False).imshow(shade, cmap="gray", vmin=0, vmax=1)
-        for head in range(count):
-            cells = array[row, head].reshape(grid)
-            draw_overlay(axes[row, head + 1], grey, cells, norm, **look)
-    for head in range(count):
-        title(axes[0, head + 1], f"head {head}", fontsize=8)
-    attention_scale(figure, list(axes.flat), norm)
+        style(ax, frame=False).imshow(shade, cmap="gray", vmin=0, vmax=1)
+    for head, row in enumerate(axes[1:]):
+        row[0].set_ylabel(f"head {head}", fontsize=8, color=INK)
+        for ax, image, cells in zip(row, images, array[:, head], strict=True):
+            draw_overlay(ax, grey_image(image), cells.reshape(grid), norm, **look)
+    attention_scale(figure, norm, at=scale)
     return figure

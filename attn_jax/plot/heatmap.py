@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 from numpy.typing import ArrayLike, NDArray
@@ -11,7 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 from attn_jax.plot.checks import weights_array
 from attn_jax.plot.colours import ATTENTION, INK
 from attn_jax.plot.figure import canvas, style, tick_labels
-from attn_jax.plot.overlay import attention_scale
+from attn_jax.plot.overlay import colour_scale
 
 _MOST_LABELS = 40
 _MOST_VALUES = 100
@@ -66,7 +67,7 @@ def heatmap(
     if weights.size <= _MOST_VALUES if annotate is None else annotate:
         _write_values(axes, shown, norm)
     if ax is None and colorbar:
-        attention_scale(figure, [axes], norm, opaque=True)
+        colour_scale(figure, ScalarMappable(norm, ATTENTION), beside=axes)
     return figure
 
 

@@ -6,13 +6,13 @@ from collections.abc import Sequence
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.colors import Normalize
-from matplotlib.figure import Figure as MatplotlibFigure
+from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from numpy.typing import ArrayLike, NDArray
 
 from attn_jax.plot.checks import check_grid, grey_image, weights_array
 from attn_jax.plot.colours import INK, RIGHT, WRONG
-from attn_jax.plot.figure import Figure, plain, style, title
+from attn_jax.plot.figure import plain, style, tiles, title
 from attn_jax.plot.overlay import attention_scale, draw_overlay, square_grid
 
 
@@ -21,13 +21,14 @@ def image_grid(
     weights: ArrayLike,
     grid: tuple[int, int] | None = None,
     *,
-    labels: Sequence[object] | NDArray,
-    predictions: Sequence[object] | NDArray,
+    labels: Sequence[object] | NDArray | None = None,
+    predictions: Sequence[object] | NDArray | None = None,
+    titles: Sequence[str] | None = None,
     columns: int = 8,
     interpolation: str = "nearest",
     negative: bool = False,
     names: Sequence[str] | None = None,
-) -> MatplotlibFigure:
+) -> Figure:
     """Draws each image with the attention over it, one colour scale for all, and its reading.
 
     A right reading has a tick; a wrong one a cross, both labels and a thick dashed frame, so the
@@ -37,8 +38,9 @@ def image_grid(
         images: ``(n, height, width)`` or ``(n, height, width, 1 or 3)``.
         weights: ``(n, tokens)``.
         grid: Rows and columns of patches; a square by default.
-        labels: The n true classes.
+        labels: The n true classes; with them, ``predictions``.
         predictions: The n predicted classes.
+        titles: The n titles, instead of readings.
         columns: Images beside each other.
         interpolation: As in :func:`overlay`.
         negative: As in :func:`overlay`.
@@ -60,13 +62,16 @@ def image_grid(
     """
     weights = weights_array(weights, ("n", "tokens"))
     images = np.asarray(images)
-    check_lengths(images=images, weights=weights, labels=labels, predictions=predictions)
+    if (labels is None) != (predictions is None):
+        raise ValueError("labels and predictions are compared; give both or neither.")
+    words = {"labels": labels, "predictions": predictions, "titles": titles}
+    words = {name: given for name, given in words.items() if given is not None}
+    check_lengths(images=images, weights=weights, **words)
     grid = grid or square_grid(weights.shape[1])
     check_grid(weights.shape[1], grid, images.shape[1:])
     columns = min(columns, len(images))
     rows = math.ceil(len(images) / columns)
-    figure = Figure((0.95 * columns + 0.7, 1.16 * rows + 0.1))
-    axes = figure.subplots(rows, columns, squeeze=False)
+    figure, axes, scale = tiles(rows, columns, aspect=images.shape[1] / images.shape[2])
     norm = Normalize(0.0, float(weights.max()) or 1.0)
     for at, ax in enumerate(axes.flat):
         style(ax, frame=False)
@@ -74,8 +79,11 @@ def image_grid(
             cells = weights[at].reshape(grid)
             look = {"interpolation": interpolation, "negative": negative}
             draw_overlay(ax, grey_image(images[at]), cells, norm, **look)
-            mark_reading(ax, labels[at], predictions[at], names)
-    attention_scale(figure, list(axes.flat), norm, aspect=12 * rows)
+            if titles is not None:
+                title(ax, plain(titles[at]), pad=3)
+            elif labels is not None and predictions is not None:
+                mark_reading(ax, labels[at], predictions[at], names)
+    attention_scale(figure, norm, at=scale)
     return figure
 
 

@@ -7,10 +7,11 @@ from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 from numpy.typing import ArrayLike, NDArray
 
 from attn_jax.plot.checks import check_grid, grey_image, weights_array
-from attn_jax.plot.colours import ATTENTION, ATTENTION_OVERLAY, INK
+from attn_jax.plot.colours import ATTENTION, ATTENTION_OVERLAY, ATTENTION_SCALE, INK
 from attn_jax.plot.figure import canvas, style
 
 # The image keeps this share of its contrast, so that the colour over it can be read.
@@ -75,7 +76,7 @@ def overlay(
         negative=negative,
     )
     if ax is None and colorbar and not contour:
-        attention_scale(figure, [axes], norm)
+        attention_scale(figure, norm, beside=axes)
     return figure
 
 
@@ -125,14 +126,25 @@ def _draw_contour(ax: Axes, cells: NDArray, norm: Normalize, size: tuple[int, in
 
 
 def attention_scale(
-    figure: Figure, axes: list[Axes], norm: Normalize, *, opaque: bool = False, **settings
+    figure: Figure, norm: Normalize, *, beside: Axes | None = None, at: Axes | None = None
 ) -> None:
-    """Draws the colour scale of attention weights beside the axes."""
-    cmap = ATTENTION if opaque else ATTENTION_OVERLAY
-    settings = {"fraction": 0.05, "pad": 0.03, "aspect": 24} | settings
-    bar = figure.colorbar(ScalarMappable(norm, cmap), ax=axes, **settings)
+    """Draws the scale of an overlay's colours, ``beside`` some axes or ``at`` axes of its own."""
+    colour_scale(figure, ScalarMappable(norm, ATTENTION_SCALE), beside=beside, at=at)
+
+
+def colour_scale(
+    figure: Figure,
+    colours: ScalarMappable,
+    *,
+    beside: Axes | None = None,
+    at: Axes | None = None,
+) -> None:
+    """Draws a slim scale of attention weights, ``beside`` some axes or ``at`` axes of its own."""
+    slim = {"fraction": 0.05, "aspect": 24} if at is None else {}
+    bar = figure.colorbar(colours, cax=at, ax=beside, **slim)
     bar.outline.set_visible(False)
     bar.ax.tick_params(labelsize=8, labelcolor=INK, length=2, width=0.8, color=INK)
+    bar.locator = MaxNLocator(5)
     bar.set_label("attention weight", fontsize=8, color=INK)
 
 

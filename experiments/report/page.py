@@ -1,0 +1,168 @@
+"""Writes ``report.html``: one file that asks the network for nothing."""
+
+import base64
+import hashlib
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import jinja2
+from markupsafe import Markup
+
+from experiments.report.figures import draw_curves
+from experiments.report.record import (
+    Row,
+    commands,
+    duration,
+    epoch_rows,
+    final,
+    read_command,
+    read_rows,
+)
+from experiments.report.theme import themed
+
+_HERE = Path(__file__).parent
+_SHOWN_APART = ("experiment", "arguments", "description", "versions", "device")
+_COLUMNS = (
+    "train/loss",
+    "train/accuracy",
+    "validation/loss",
+    "validation/accuracy",
+    "test/loss",
+    "test/accuracy",
+)
+
+
+class Picture(NamedTuple):
+    """A figure ready for the page.
+
+    Attributes:
+        title: Its heading.
+        caption: What is seen; also what a screen reader says.
+        source: A ``data:`` URI.
+    """
+
+    title: str
+    caption: str
+    source: str
+
+
+def write_report(run: Path) -> Path:
+    """Writes ``report.html`` from the files of a run alone.
+
+    Args:
+        run: The run's folder, with ``metrics.jsonl`` and, where there are, ``command.json`` and
+            ``figures/``.
+
+    Returns:
+        The page's path.
+
+    Raises:
+        FileNotFoundError: If the folder holds no metrics yet.
+    """
+    rows = read_rows(run)
+    if not rows:
+        raise FileNotFoundError(f"{run} holds no rows in metrics.jsonl; train first.")
+    draw_curves(run)
+    page = run / "report.html"
+    page.write_text(_render(run, rows, read_command(run)), encoding="utf-8")
+    return page
+
+
+def _render(run: Path, rows: Sequence[Row], command: Mapping[str, Any]) -> str:
+    loader = jinja2.FileSystemLoader(_HERE)
+    environment = jinja2.Environment(
+        loader=loader, autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True
+    )
+    css = (_HERE / "report.css").read_text(encoding="utf-8")
+    ends = epoch_rows(rows)
+    return environment.get_template("report.html.jinja").render(
+        css=Markup(css),
+        css_hash=base64.b64encode(hashlib.sha256(css.encode()).digest()).decode(),
+        name=command.get("experiment", run.name),
+        description=command.get("description", ""),
+        run=run.name,
+        headline=list(_headline(rows)),
+        pictures=list(_pictures(run / "figures")),
+        table=_table(ends),
+        commands=commands(command),
+        facts=_facts(command),
+        settings=list(_flat({k: v for k, v in command.items() if k not in _SHOWN_APART})),
+    )
+
+
+def _headline(rows: Sequence[Row]) -> Iterator[tuple[str, str]]:
+    """Yields the numbers of the last epoch, the test accuracy first."""
+    for name in ("test/accuracy", "validation/accuracy", "train/accuracy"):
+        value = final(rows, name)
+        if value is not None:
+            yield f"{name.split('/')[0]} accuracy", percent(value)
+    loss = final(rows, "train/loss")
+    if loss is not None:
+        yield "train loss", f"{loss:.4f}"
+    epochs = final(rows, "epoch")
+    if epochs is not None:
+        yield "epochs", f"{epochs:g}"
+    seconds = final(rows, "time/elapsed")
+    if seconds is not None:
+        yield "time", duration(seconds)
+
+
+def _table(ends: Sequence[Row]) -> dict[str, list]:
+    """Returns the header and the cells of the table of epochs."""
+    columns = [c for c in _COLUMNS if any(row.get(c) is not None for row in ends)]
+    header = ["epoch", *(column.replace("/", " ") for column in columns)]
+    return {"header": header, "rows": [[_epoch(r), *(_cell(r, c) for c in columns)] for r in ends]}
+
+
+def _epoch(row: Row) -> str:
+    return f"{row['epoch']:g}" if isinstance(row["epoch"], int | float) else str(row["epoch"])
+
+
+def _cell(row: Row, column: str) -> str:
+    value = row.get(column)
+    if not isinstance(value, int | float):
+        return "–" if value is None else str(value)
+    return percent(value) if column.endswith("accuracy") else f"{value:.4f}"
+
+
+def percent(share: float) -> str:
+    """Writes a share in percent, as exactly as 10,000 test images allow."""
+    return f"{100 * share:.2f} %"
+
+
+def _pictures(folder: Path) -> Iterator[Picture]:
+    """Yields the figures that ``index.json`` names, then any others of the folder."""
+    index = folder / "index.json"
+    entries = json.loads(index.read_text(encoding="utf-8")) if index.is_file() else []
+    named = {entry["name"] for entry in entries}
+    found = {path.stem: path for suffix in ("png", "svg") for path in folder.glob(f"*.{suffix}")}
+    others = [{"name": n, "title": n, "caption": ""} for n in sorted(found) if n not in named]
+    order = ["digits", "curves", "heads", "classes", "mistakes"]
+    entries.sort(key=lambda e: order.index(e["name"]) if e["name"] in order else len(order))
+    for entry in [*entries, *others]:
+        if entry["name"] in found:
+            yield Picture(entry["title"], entry["caption"], _data_uri(found[entry["name"]]))
+
+
+def _data_uri(path: Path) -> str:
+    content, kind = path.read_bytes(), "image/png"
+    if path.suffix == ".svg":
+        content, kind = themed(content.decode("utf-8")).encode(), "image/svg+xml"
+    return f"data:{kind};base64,{base64.b64encode(content).decode()}"
+
+
+def _facts(command: Mapping[str, Any]) -> list[tuple[str, str]]:
+    device, versions = command.get("device", {}), command.get("versions", {})
+    devices = list(_flat(device, "device")) if isinstance(device, Mapping) else [("device", device)]
+    return [(k, str(v)) for k, v in [*devices, *_flat(versions)] if v not in ("", {})]
+
+
+def _flat(values: Any, prefix: str = "") -> Iterator[tuple[str, str]]:
+    """Yields the leaves of nested mappings under dotted names."""
+    if not isinstance(values, Mapping):
+        yield prefix, values if isinstance(values, str) else json.dumps(values, ensure_ascii=False)
+        return
+    for name, value in values.items():
+        yield from _flat(value, f"{prefix}.{name}" if prefix else str(name))

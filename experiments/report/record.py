@@ -1,0 +1,132 @@
+"""Reads what a run wrote about itself."""
+
+import json
+import shlex
+from collections.abc import Mapping, Sequence
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+Row = Mapping[str, Any]
+
+
+def read_rows(run: Path) -> list[dict[str, Any]]:
+    """Returns the rows of ``metrics.jsonl``; a last line cut short by a kill is left out.
+
+    Args:
+        run: The run's folder.
+
+    Returns:
+        The rows, in order; none if there is no file yet.
+
+    Raises:
+        ValueError: If a line other than the last is no JSON object.
+    """
+    path = run / "metrics.jsonl"
+    lines = path.read_text(encoding="utf-8").splitlines() if path.is_file() else []
+    rows = []
+    for number, line in enumerate(lines, 1):
+        try:
+            row = json.loads(line)
+        except json.JSONDecodeError as error:
+            if number == len(lines):
+                break
+            raise ValueError(f"{path}, line {number}, is no JSON: {error.msg}.") from None
+        if not isinstance(row, dict):
+            raise ValueError(f"{path}, line {number}, is no object of metrics: {line[:40]!r}.")
+        rows.append(row)
+    return rows
+
+
+def read_command(run: Path) -> dict[str, Any]:
+    """Returns ``command.json``; an empty mapping if there is none."""
+    path = run / "command.json"
+    return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+
+
+def epoch_rows(rows: Sequence[Row]) -> list[Row]:
+    """Returns the row that ends each epoch: its evaluated one, or else its last.
+
+    Args:
+        rows: All rows, which may be several per epoch.
+
+    Returns:
+        One row per epoch, in order.
+
+    Example:
+        >>> from experiments.report.record import epoch_rows
+        >>> epoch_rows([{"epoch": 1, "test/loss": 3}, {"epoch": 2}, {"epoch": 2, "step": 9}])
+        [{'epoch': 1, 'test/loss': 3}, {'epoch': 2, 'step': 9}]
+    """
+    ends: dict[Any, Row] = {}
+    for row in rows:
+        epoch = row.get("epoch")
+        if epoch is not None and (_evaluated(row) or not _evaluated(ends.get(epoch, {}))):
+            ends[epoch] = row
+    return list(ends.values())
+
+
+def fine_rows(rows: Sequence[Row]) -> list[Row]:
+    """Places rows written within an epoch at their fraction of it, for the curves.
+
+    Args:
+        rows: All rows.
+
+    Returns:
+        The rows, ``epoch`` replaced by ``step`` over the steps of one epoch where it is known.
+    """
+    ends = [row for row in epoch_rows(rows) if row.get("epoch") and row.get("step")]
+    if len(ends) == len(rows) or not ends:
+        return list(rows)
+    steps = ends[0]["step"] / ends[0]["epoch"]
+    return [{**row, "epoch": row["step"] / steps} if "step" in row else row for row in rows]
+
+
+def final(rows: Sequence[Row], name: str) -> float | None:
+    """Returns the last value that any row has for a metric."""
+    return next((row[name] for row in reversed(rows) if row.get(name) is not None), None)
+
+
+def commands(command: Mapping[str, Any]) -> dict[str, str]:
+    """Writes the shell lines that run the experiment anew and that go on with this run.
+
+    Args:
+        command: ``command.json``.
+
+    Returns:
+        ``{"rerun": …, "resume": …}``, quoted for a shell and for make; empty without a name.
+
+    Example:
+        >>> from experiments.report.record import commands
+        >>> commands({"experiment": "mnist_dot", "arguments": ["--train.seed", "2"]})["rerun"]
+        "make train EXP=mnist_dot ARGS='--train.seed 2'"
+    """
+    name = command.get("experiment")
+    if not name:
+        return {}
+    start = f"make train EXP={shlex.quote(str(name))}"
+    arguments = [str(a) for a in command.get("arguments", []) if a != "--resume"]
+    joined = shlex.quote(shlex.join(arguments).replace("$", "$$"))
+    return {
+        "rerun": f"{start} ARGS={joined}" if arguments else start,
+        "resume": f"{start} ARGS=--resume",
+    }
+
+
+def duration(seconds: float) -> str:
+    """Writes seconds for people.
+
+    Example:
+        >>> from experiments.report.record import duration
+        >>> duration(42.3), duration(187), duration(7384)
+        ('42 s', '3 min 7 s', '2 h 3 min')
+    """
+    minutes, rest = divmod(round(timedelta(seconds=seconds).total_seconds()), 60)
+    hours, minutes = divmod(minutes, 60)
+    if hours:
+        return f"{hours} h {minutes} min"
+    return f"{minutes} min {rest} s" if minutes else f"{rest} s"
+
+
+def _evaluated(row: Row) -> bool:
+    return any(name.startswith(("validation/", "test/")) for name in row)
