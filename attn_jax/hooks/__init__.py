@@ -1,6 +1,24 @@
 """Read and edit named values in any JAX function."""
 
 from attn_jax.hooks.errors import HookError
+from attn_jax.hooks.plan import Site
 from attn_jax.hooks.primitive import DerivedTap, tap, tap_derived
+from attn_jax.hooks.reducers import entropy, mean_heads, row_blocked, top_k
+from attn_jax.hooks.survey import HookPoint
+from attn_jax.hooks.transforms import capture, hook_points, intervene
 
-__all__ = ["DerivedTap", "HookError", "tap", "tap_derived"]
+__all__ = [
+    "DerivedTap",
+    "HookError",
+    "HookPoint",
+    "Site",
+    "capture",
+    "entropy",
+    "hook_points",
+    "intervene",
+    "mean_heads",
+    "row_blocked",
+    "tap",
+    "tap_derived",
+    "top_k",
+]

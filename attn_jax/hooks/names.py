@@ -1,0 +1,79 @@
+"""From the named scopes around a tap to its name.
+
+JAX keeps a stack of named scopes with every equation. Linen pushes one scope for each call of a
+module: its name (``layers_2``), the class of a module without a name (``Transformer``, so the
+root), and for any method but ``__call__`` both (``decoder.step``, ``Transformer.<lambda>``). A hook
+point's name keeps of this the path of modules alone.
+"""
+
+import dataclasses
+import re
+from collections.abc import Iterable, Sequence
+
+from jax.extend import core
+
+_NUMBERED = re.compile(r"(?P<stem>.+)_(?P<number>\d+)")
+
+
+@dataclasses.dataclass(frozen=True)
+class Path:
+    """The modules around an equation, the outermost first.
+
+    Attributes:
+        parts: their names as they are shown, with ``*`` for each scanned loop.
+        module: the innermost one as it stands on the stack, by which its methods are recognised.
+        pending: loops entered whose ``*`` is still to come. It follows the first scope inside the
+            loop, because that is where Linen's ``scan`` names the module it scans.
+    """
+
+    parts: tuple[str, ...] = ()
+    module: str = ""
+    pending: int = 0
+
+    def enter(self, scopes: Iterable[str]) -> "Path":
+        """Return the path inside of these scopes."""
+        path = self
+        for scope in scopes:
+            path = path._enter_one(scope)
+        return path
+
+    def loop(self) -> "Path":
+        """Return the path inside the body of a scan."""
+        return dataclasses.replace(self, pending=self.pending + 1)
+
+    def leaf(self, name: str) -> str:
+        """Return the full name of a value tapped here."""
+        return ".".join((*self.parts, *self._stars, name))
+
+    @property
+    def _stars(self) -> tuple[str, ...]:
+        return ("*",) * self.pending
+
+    def _enter_one(self, scope: str) -> "Path":
+        module, _, method = scope.partition(".")
+        is_method = bool(method) and module == self.module
+        part = () if is_method or _is_class(scope) else (_dotted(module),)
+        return Path(self.parts + part + self._stars, module)
+
+
+def scopes_of(eqn: core.JaxprEqn) -> Sequence[str]:
+    """Return the named scopes of an equation, relative to the jaxpr it stands in."""
+    stack = eqn.source_info.name_stack.stack
+    scopes = [entry.name for entry in stack if type(entry).__name__ == "Scope"]
+    # A checkpoint replayed by the backward pass carries the scopes of its forward call twice.
+    half = len(scopes) // 2
+    is_backward = any(getattr(entry, "name", "") == "transpose" for entry in stack)
+    return scopes[:half] if is_backward and scopes[:half] == scopes[half:] else scopes
+
+
+def _is_class(scope: str) -> bool:
+    """Whether a scope names a class, not a module: ``Transformer.encode``, ``eqx.nn.MLP``."""
+    module = scope.partition(".")[0]
+    qualified = scope.rpartition(".")[2]
+    return any(name[:1].isupper() and not _NUMBERED.fullmatch(name) for name in (module, qualified))
+
+
+def _dotted(module: str) -> str:
+    """Write Linen's ``layers_2`` as ``layers.2``."""
+    found = _NUMBERED.fullmatch(module)
+    return f"{found['stem']}.{found['number']}" if found else module

@@ -1,0 +1,118 @@
+"""Loops: ``scan`` keeps what each step computed, ``while`` what the last one did."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import jax
+import jax.numpy as jnp
+from jax import Array, lax
+from jax.extend import core
+
+from attn_jax.hooks.bodies import Body, Found, Loop, Rule
+
+if TYPE_CHECKING:
+    from attn_jax.hooks.interpreter import Frame
+    from attn_jax.hooks.survey import Block
+
+
+def _scan_bodies(eqn: core.JaxprEqn) -> list[Body]:
+    return [Body(eqn.params["jaxpr"], loop=Loop("scan", eqn.params["length"]))]
+
+
+def _run_scan(
+    frame: "Frame", eqn: core.JaxprEqn, values: Sequence[Any], blocks: Sequence["Block"]
+) -> tuple[Sequence[Any], Found]:
+    params = eqn.params
+    num_consts, num_carry = params["num_consts"], params["num_carry"]
+    consts = values[:num_consts]
+    init = list(values[num_consts : num_consts + num_carry])
+    xs = list(values[num_consts + num_carry :])
+
+    def evaluate(i: Array, state: list[Array], x: list[Array]) -> tuple[list[Array], Found]:
+        return frame.evaluate(blocks[0], params["jaxpr"], [*consts, *state, *x], i)
+
+    def step(carry, each):
+        (state, kept), (i, x) = carry, each
+        outs, found = evaluate(i, state, x)
+        # A step asked for by its number is carried along, so that the others take no room.
+        kept = {key: _keep(i == steps[key], found.pop(key), old) for key, old in kept.items()}
+        return (outs[:num_carry], kept), (outs[num_carry:], found)
+
+    steps = _chosen_steps(frame, evaluate, init, xs)
+    kept = {key: zeros for key, (_, zeros) in steps.items()}
+    steps = {key: i for key, (i, _) in steps.items()}
+    (state, kept), (ys, found) = lax.scan(
+        step,
+        (init, kept),
+        (jnp.arange(params["length"], dtype=jnp.int32), xs),
+        length=params["length"],
+        reverse=params["reverse"],
+        unroll=params["unroll"],
+    )
+    return [*state, *ys], found | kept
+
+
+def _chosen_steps(frame: "Frame", evaluate, init, xs) -> dict[str, tuple[int, Any]]:
+    """Return which entries are about one step of this scan, and zeros to begin each with."""
+    depth = len(frame.index)
+    if not frame.plan.chooses_at(depth):
+        return {}
+    first = [lax.index_in_dim(x, 0, keepdims=False) for x in xs]
+    _, shapes = jax.eval_shape(evaluate, jnp.int32(0), init, first)
+    steps = {key: frame.plan.at(key)[depth] for key in shapes}
+    return {
+        key: (step, jax.tree.map(zeros_like, shapes[key]))
+        for key, step in steps.items()
+        if step is not None
+    }
+
+
+def _keep(here: Array, new: Any, old: Any) -> Any:
+    return jax.tree.map(lambda new, old: jnp.where(here, new, old), new, old)
+
+
+def zeros_like(shape: jax.ShapeDtypeStruct) -> Array:
+    """Return zeros of an abstract value, varying over the same axes of a ``shard_map``."""
+    array = jnp.zeros(shape.shape, shape.dtype)
+    axes = tuple(getattr(shape, "vma", None) or ())
+    if not axes:
+        return array
+    if hasattr(lax, "pcast"):
+        return lax.pcast(array, axes, to="varying")
+    return lax.pvary(array, axes)
+
+
+def _while_bodies(eqn: core.JaxprEqn) -> list[Body]:
+    why = "it lies in the condition of a while loop, which leaves nothing behind"
+    return [
+        Body(eqn.params["cond_jaxpr"], hidden=why),
+        Body(eqn.params["body_jaxpr"], loop=Loop("while", None)),
+    ]
+
+
+def _run_while(
+    frame: "Frame", eqn: core.JaxprEqn, values: Sequence[Any], blocks: Sequence["Block"]
+) -> tuple[Sequence[Any], Found]:
+    params = eqn.params
+    split = params["cond_nconsts"]
+    condition, values = values[:split], values[split:]
+    consts, init = values[: params["body_nconsts"]], list(values[params["body_nconsts"] :])
+
+    def evaluate(i: Array, state: list[Array]) -> tuple[list[Array], Found]:
+        return frame.evaluate(blocks[1], params["body_jaxpr"], [*consts, *state], i)
+
+    def body(carry):
+        i, state, _ = carry
+        return (i + 1, *evaluate(i, state))
+
+    def go_on(carry):
+        (again,), _ = frame.evaluate(blocks[0], params["cond_jaxpr"], [*condition, *carry[1]])
+        return again
+
+    _, shapes = jax.eval_shape(evaluate, jnp.int32(0), init)
+    before = jax.tree.map(zeros_like, shapes)
+    _, state, found = lax.while_loop(go_on, body, (jnp.int32(0), init, before))
+    return state, found
+
+
+RULES = {"scan": Rule(_scan_bodies, _run_scan), "while": Rule(_while_bodies, _run_while)}

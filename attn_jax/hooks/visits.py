@@ -1,0 +1,139 @@
+"""What happens at one tap: edits first, then the value goes on, then it is read."""
+
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import jax
+import jax.numpy as jnp
+from jax import Array, lax
+from jax.extend import core
+
+from attn_jax.hooks.bodies import Found
+from attn_jax.hooks.errors import HookError
+from attn_jax.hooks.plan import Edit, Request, Site, describe
+from attn_jax.hooks.primitive import DerivedTap, tap_p
+from attn_jax.hooks.reducers import RowBlocked
+from attn_jax.hooks.survey import HookPoint, Visit
+
+if TYPE_CHECKING:
+    from attn_jax.hooks.interpreter import Frame
+
+
+def visit(
+    frame: "Frame", visit: Visit, eqn: core.JaxprEqn, values: Sequence[Array]
+) -> tuple[list[Array], Found]:
+    """Run a tap; return what flows on from it, and what was found."""
+    value, *operands = values
+    if eqn.params["site"] is None:
+        return _plain(frame, visit, eqn, value)
+    named = dict(zip(eqn.params["operands"], operands, strict=True))
+    return _derived(frame, visit, eqn, value, named)
+
+
+def _plain(
+    frame: "Frame", visit: Visit, eqn: core.JaxprEqn, value: Array
+) -> tuple[list[Array], Found]:
+    (point,) = visit.points
+    # The tap is placed anew, so that hooks around these hooks find it too.
+    value = tap_p.bind(_edited(frame, point, value), **eqn.params)
+    return [value], {} if visit.is_replay else _read(frame, point, lambda: value, None)
+
+
+def _derived(
+    frame: "Frame", visit: Visit, eqn: core.JaxprEqn, value: Array, operands: dict[str, Array]
+) -> tuple[list[Array], Found]:
+    site: DerivedTap = eqn.params["site"]
+    *_, last = site.leaves
+    operands[last] = value
+    leaves = dict(zip(site.leaves, visit.points, strict=True))
+    for leaf, point in leaves.items():
+        if point.name in frame.plan.edits:
+            edited = _edited(frame, point, site.derive(leaf, operands))
+            operands = site.rewrite(leaf, edited, operands)
+    value = site.derive(last, operands)
+    rest = {name: operand for name, operand in operands.items() if name != last}
+    params = eqn.params | {"operands": tuple(rest)}
+    value = tap_p.bind(value, *rest.values(), **params)
+    if visit.is_replay:
+        return [value], {}
+    return [value], _read_leaves(frame, site, leaves, rest | {last: value})
+
+
+def _read_leaves(
+    frame: "Frame",
+    site: DerivedTap,
+    leaves: Mapping[str, HookPoint],
+    operands: Mapping[str, Array],
+) -> Found:
+    if not any(point.name in frame.plan.requests for point in leaves.values()):
+        return {}
+    # Without the barrier XLA may merge what is derived with the call itself, and then compute
+    # the call differently because somebody is looking.
+    operands = lax.optimization_barrier(dict(operands))
+
+    def rows(leaf: str, start: Array, size: int) -> Array:
+        return site.derive(leaf, site.rows(operands, start, size))
+
+    found: Found = {}
+    for leaf, point in leaves.items():
+        found |= _read(frame, point, partial(site.derive, leaf, operands), partial(rows, leaf))
+    return found
+
+
+def _edited(frame: "Frame", point: HookPoint, value: Array) -> Array:
+    for edit in frame.plan.edits.get(point.name, ()):
+        new = _call_edit(edit, value, frame.index)
+        value = _select(edit.at, frame.index, new, value)
+    return value
+
+
+def _call_edit(edit: Edit, value: Array, index: tuple[Array, ...]) -> Array:
+    given = describe(value)
+    try:
+        new = edit.function(value, Site(edit.name, index))
+    except Exception as error:
+        raise HookError(f"the edit at {edit.name!r} failed, given {given}: {error}") from error
+    new = new if isinstance(new, jax.Array) else jnp.asarray(new)
+    if (new.shape, new.dtype) != (value.shape, value.dtype):
+        raise HookError(
+            f"the edit at {edit.name!r} must keep shape and dtype: it was given {given} and "
+            f"returned {describe(new)}; jnp.broadcast_to(…, value.shape).astype(value.dtype) does."
+        )
+    return new
+
+
+def _select(at: Sequence[int | None], index: Sequence[Array], new: Array, old: Array) -> Array:
+    """Take the new value at the chosen steps of the loops around, and the old one elsewhere."""
+    for step, chosen in zip(index, at, strict=True):
+        new = new if chosen is None else jnp.where(step == chosen, new, old)
+    return new
+
+
+def _read(
+    frame: "Frame",
+    point: HookPoint,
+    value: Callable[[], Array],
+    rows: Callable[[Array, int], Array] | None,
+) -> Found:
+    requests = frame.plan.requests.get(point.name, ())
+    return {request.key: _reduced(request, point, value, rows) for request in requests}
+
+
+def _reduced(
+    request: Request,
+    point: HookPoint,
+    value: Callable[[], Array],
+    rows: Callable[[Array, int], Array] | None,
+) -> Any:
+    if request.reduce is None:
+        return value()
+    try:
+        if isinstance(request.reduce, RowBlocked) and rows is not None:
+            return request.reduce.of_rows(rows, point.shape)
+        return request.reduce(value())
+    except Exception as error:
+        given = f"{point.dtype}{list(point.shape)}"
+        raise HookError(
+            f"the reducer for {request.key!r} failed, given {given}: {error}"
+        ) from error
