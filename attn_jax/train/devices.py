@@ -6,6 +6,9 @@ from typing import Any
 import jax
 import numpy as np
 from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
+from jaxtyping import Array, Int
+
+from attn_jax.train.protocols import Batch
 
 AXIS = "data"
 
@@ -86,3 +89,18 @@ def split_batch(mesh: Mesh, batch: Any) -> Any:
         The batch.
     """
     return jax.lax.with_sharding_constraint(batch, NamedSharding(mesh, PartitionSpec(AXIS)))
+
+
+def gather(mesh: Mesh, data: Batch, indices: Int[Array, " batch"]) -> Batch:
+    """Picks the examples of one batch, inside jit, each device its share.
+
+    Args:
+        mesh: The devices.
+        data: All examples, on every device.
+        indices: Which to pick.
+
+    Returns:
+        The batch, split over the devices.
+    """
+    rows = {name: array.at[indices].get(mode="promise_in_bounds") for name, array in data.items()}
+    return split_batch(mesh, rows)

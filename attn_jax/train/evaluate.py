@@ -1,17 +1,18 @@
-"""Judges parameters on a whole split, every example exactly once."""
+"""Judges parameters on whole splits, every example exactly once."""
 
-from collections.abc import Callable, Mapping, Sequence
+import math
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh
 from jaxtyping import Array, Float, Int
 
-from attn_jax.train.devices import replicate, replicated, split_batch
+from attn_jax.train.devices import gather, replicate, replicated, split_batch
 from attn_jax.train.order import padded_batches
-from attn_jax.train.protocols import WEIGHT, Apply, Batch, Bucket, Loss, Metrics, Params
-from attn_jax.train.run_steps import Sums, add, gather, zero_sums
+from attn_jax.train.protocols import WEIGHT, Apply, Batch, Bucket, Loss, Metrics, Params, Prepare
 
 Evaluate = Callable[[Params], dict[str, float]]
 """From parameters to `{"<split>/<metric>": mean}`."""
@@ -23,32 +24,32 @@ class _Batches(NamedTuple):
     weights: Float[Array, "batches batch"]
 
 
-def means(sums: Sums, split: str) -> dict[str, float]:
-    """The weighted mean of each metric.
+def means(parts: Iterable[Metrics], split: str) -> dict[str, float]:
+    """The weighted mean of each metric over all parts.
 
     Args:
-        sums: What was counted; reading it waits for the device.
+        parts: Metrics as (sum, weight), in the host's memory.
         split: Goes before each name, with a slash.
 
     Returns:
         The means by name.
 
     Example:
-        >>> sums = Sums({"loss": (jnp.float32(6.0), jnp.float32(4.0))}, jnp.int32(-1))
-        >>> means(sums, "train")
+        >>> means([{"loss": (6.0, 1.0)}, {"loss": (0.0, 3.0)}], "train")
         {'train/loss': 1.5}
     """
-    values = jax.device_get(sums.metrics)
-    return {
-        f"{split}/{name}": float(total) / max(float(weight), 1e-30)
-        for name, (total, weight) in sorted(values.items())
-    }
+    pairs: dict[str, list[tuple[float, float]]] = {}
+    for part in parts:
+        for name, (total, weight) in part.items():
+            pairs.setdefault(name, []).append((float(total), float(weight)))
+    sums = {name: map(math.fsum, zip(*pairs[name], strict=True)) for name in sorted(pairs)}
+    return {f"{split}/{name}": total / max(weight, 1e-30) for name, (total, weight) in sums.items()}
 
 
 def make_evaluate(
     apply: Apply,
     loss: Loss,
-    prepare: Callable[..., Batch],
+    prepare: Prepare,
     splits: Mapping[str, Sequence[Bucket]],
     mesh: Mesh,
     *,
@@ -69,45 +70,45 @@ def make_evaluate(
     Returns:
         A function from parameters to `{"<split>/<metric>": mean}`.
     """
-
-    def metrics(params: Params, batch: Batch, weight: Array) -> Metrics:
-        prepared = {**prepare(batch), WEIGHT: weight}
-        return loss(apply(params, prepared), prepared)[1]
-
-    run = _make_run(metrics, mesh, loop=batches_per_call > 1)
+    run = _make_run(apply, loss, prepare, mesh, loop=batches_per_call > 1)
     laid = {name: _lay(mesh, buckets, batch_size) for name, buckets in splits.items()}
 
-    def judge(params: Params, split: str) -> Sums:
-        data, indices, weights = laid[split][0]
-        sums = zero_sums(mesh, metrics, params, gather(mesh, data, indices[0]), weights[0])()
-        for data, indices, weights in laid[split]:
-            for start in range(0, len(indices), batches_per_call):
-                stop = min(start + batches_per_call, len(indices))
-                sums = run(sums, params, data, indices, weights, np.int32(start), np.int32(stop))
-        return sums
+    def judge(params: Params, split: str) -> Iterator[Metrics]:
+        for batches in laid[split]:
+            for start in range(0, len(batches.indices), batches_per_call):
+                stop = min(start + batches_per_call, len(batches.indices))
+                yield run(params, batches, np.int32(start), np.int32(stop))
 
     def evaluate(params: Params) -> dict[str, float]:
-        counted = {split: judge(params, split) for split, batches in laid.items() if batches}
-        return {
-            k: mean for split, sums in counted.items() for k, mean in means(sums, split).items()
-        }
+        # All calls are under way before the first result is waited for.
+        parts = jax.device_get({split: list(judge(params, split)) for split in laid})
+        return {k: mean for split in laid for k, mean in means(parts[split], split).items()}
 
     return evaluate
 
 
-def _make_run(metrics: Callable[..., Metrics], mesh: Mesh, *, loop: bool) -> Callable[..., Sums]:
-    def one(row, sums, params, data, indices, weights):
-        batch, weight = gather(mesh, data, indices[row]), split_batch(mesh, weights[row])
-        return add(sums, metrics(params, batch, weight), row)
+def _make_run(
+    apply: Apply, loss: Loss, prepare: Prepare, mesh: Mesh, *, loop: bool
+) -> Callable[..., Metrics]:
+    def one(row: Int[Array, ""], params: Params, batches: _Batches) -> Metrics:
+        batch = prepare(gather(mesh, batches.data, batches.indices[row]))
+        batch = {**batch, WEIGHT: split_batch(mesh, batches.weights[row])}
+        return dict(loss(apply(params, batch), batch)[1])
 
-    def run(sums, params, data, indices, weights, start, stop):
-        if not loop:
-            return one(start, sums, params, data, indices, weights)
-        return jax.lax.fori_loop(
-            start, stop, lambda row, sums: one(row, sums, params, data, indices, weights), sums
-        )
+    def several(params: Params, batches: _Batches, start: Array, stop: Array) -> Metrics:
+        shapes = jax.eval_shape(one, start, params, batches)
+        zeros = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), shapes)
 
-    return jax.jit(run, donate_argnums=0, out_shardings=replicated(mesh))
+        def add(row: Int[Array, ""], total: Metrics) -> Metrics:
+            return jax.tree.map(jnp.add, total, one(row, params, batches))
+
+        return jax.lax.fori_loop(start, stop, add, zeros)
+
+    def single(params: Params, batches: _Batches, start: Array, stop: Array) -> Metrics:
+        del stop
+        return one(start, params, batches)
+
+    return jax.jit(several if loop else single, out_shardings=replicated(mesh))
 
 
 def _lay(mesh: Mesh, buckets: Sequence[Bucket], batch_size: int) -> list[_Batches]:

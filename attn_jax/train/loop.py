@@ -146,7 +146,11 @@ class Loop:
         self.lap, self.lap_step = time.monotonic(), self.step
 
     def _log(self, epoch: int, *, at_end: bool) -> None:
-        row = {"step": self.step, "epoch": epoch + 1, **means(self._finite_sums(), "train")}
+        row = {
+            "step": self.step,
+            "epoch": epoch + 1,
+            **means([self._finite_sums().metrics], "train"),
+        }
         row["learning_rate"] = float(self.program.schedule(self.step - 1))
         examples = (self.step - self.lap_step) * self.config.batch_size
         now = time.monotonic()

@@ -9,12 +9,12 @@ import optax
 from jax.sharding import Mesh
 
 from attn_jax.train.config import TrainConfig
-from attn_jax.train.devices import replicate, replicated
+from attn_jax.train.devices import gather, replicate, replicated
 from attn_jax.train.evaluate import Evaluate, make_evaluate
 from attn_jax.train.optimizer import make_optimizer, make_schedule
 from attn_jax.train.order import steps_per_epoch
 from attn_jax.train.protocols import Apply, Batch, Bucket, Init, Loss, Task
-from attn_jax.train.run_steps import RunSteps, Sums, gather, make_run_steps, zero_sums
+from attn_jax.train.run_steps import RunSteps, Sums, make_run_steps, make_zero_sums
 from attn_jax.train.step import TrainState, init_state, make_train_step, stream
 
 
@@ -78,7 +78,7 @@ def build(
         data=data,
         state=state,
         run_steps=make_run_steps(step, mesh, loop=config.steps_per_call > 1),
-        zero_sums=zero_sums(mesh, lambda *args: step(*args)[1], state, example),
+        zero_sums=make_zero_sums(step, state, example, mesh),
         evaluate=make_evaluate(
             apply,
             loss,

@@ -27,6 +27,15 @@ WEIGHT = "weight"
 
 
 @runtime_checkable
+class Prepare(Protocol):
+    """Turns stored examples into the model's inputs, inside the jitted step."""
+
+    def __call__(self, batch: Batch, rng: Array | None = None) -> Batch:
+        """Returns the batch that `Apply` and `Loss` get; `rng`, for augmentation, in training."""
+        ...
+
+
+@runtime_checkable
 class Task(Protocol):
     """Data to learn from."""
 

@@ -1,14 +1,14 @@
 """Several steps in one call of the device, on data that lies there."""
 
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 from jax.sharding import Mesh
 from jaxtyping import Array, Int
 
-from attn_jax.train.devices import replicated, split_batch
+from attn_jax.train.devices import gather, replicated
 from attn_jax.train.protocols import Batch, Metrics
 from attn_jax.train.step import Step, TrainState
 
@@ -25,89 +25,68 @@ class Sums(NamedTuple):
     broken: Int[Array, ""]
 
 
-def gather(mesh: Mesh, data: Batch, indices: Int[Array, " batch"]) -> Batch:
-    """Picks the examples of one batch, each device its share.
+RunSteps = Callable[..., tuple[TrainState, Sums]]
+"""`run(state, sums, data, indices, start, stop)` takes the steps of these rows of `indices`."""
+
+
+def make_zero_sums(step: Step, state: TrainState, batch: Batch, mesh: Mesh) -> Callable[[], Sums]:
+    """Builds the function that makes the sums of no batch at all.
 
     Args:
-        mesh: The devices.
-        data: All examples, on every device.
-        indices: Which to pick.
-
-    Returns:
-        The batch, split over the devices.
-    """
-    rows = {name: array.at[indices].get(mode="promise_in_bounds") for name, array in data.items()}
-    return split_batch(mesh, rows)
-
-
-def zero_sums(mesh: Mesh, metrics: Callable[..., Metrics], *args: Any) -> Callable[[], Sums]:
-    """Makes the function that returns the sums of no batch at all.
-
-    Args:
-        mesh: The devices that shall hold them.
-        metrics: A function that returns metrics; it is traced, not run.
-        *args: Its arguments.
+        step: The step whose metrics shall be summed; it is traced, not run.
+        state: A state.
+        batch: A stored batch.
+        mesh: The devices that shall hold the sums.
 
     Returns:
         A function without arguments; each call gives fresh zeros, which may be donated.
     """
-    shapes = jax.eval_shape(metrics, *args)
+    _, shapes = jax.eval_shape(step, state, batch)
 
     def zeros() -> Sums:
-        return Sums(
-            jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), dict(shapes)),
-            jnp.int32(-1),
-        )
+        metrics = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), dict(shapes))
+        return Sums(metrics, jnp.int32(-1))
 
     return jax.jit(zeros, out_shardings=replicated(mesh))
-
-
-def add(sums: Sums, metrics: Metrics, step: Int[Array, ""]) -> Sums:
-    """Counts one batch.
-
-    Args:
-        sums: The sums so far.
-        metrics: The batch's.
-        step: The number of the batch's step, noted if its loss is not finite.
-
-    Returns:
-        The new sums.
-    """
-    fresh = (sums.broken < 0) & ~jnp.isfinite(metrics["loss"][0])
-    total = jax.tree.map(jnp.add, sums.metrics, dict(metrics))
-    return Sums(total, jnp.where(fresh, step, sums.broken))
-
-
-RunSteps = Callable[..., tuple[TrainState, Sums]]
-"""`run(state, sums, data, indices, start, stop)`: the steps of rows start to stop of indices."""
 
 
 def make_run_steps(step: Step, mesh: Mesh, *, loop: bool) -> RunSteps:
     """Builds the jitted function that gathers batches and takes steps on them.
 
     The number of steps is an argument of the program, so that calls of any length share one
-    compilation and give the same bits however the steps are cut into calls. `state` and `sums` are
-    donated.
+    compilation, and give the same bits however the steps are cut into calls. `state` and `sums`
+    are donated.
 
     Args:
         step: The pure step.
         mesh: The devices.
-        loop: Whether one call may take several steps. Without, there is no loop in the program,
-            in which XLA's CPU convolutions would be many times slower, and only `start` is read.
+        loop: Whether one call may take several steps. Without, the program has no loop, in which
+            XLA's convolutions on CPUs would be many times slower, and `start` alone is read.
 
     Returns:
         `run(state, sums, data, indices, start, stop) -> (state, sums)`.
     """
+    Carry = tuple[TrainState, Sums]
 
-    def one(row: Int[Array, ""], carry: tuple, data: Batch, indices: Array) -> tuple:
+    def one(row: Int[Array, ""], carry: Carry, data: Batch, indices: Array) -> Carry:
         state, sums = carry
-        after, metrics = step(state, gather(mesh, data, indices[row]))
-        return after, add(sums, metrics, after.step)
+        state, metrics = step(state, gather(mesh, data, indices[row]))
+        return state, _add(sums, metrics, state.step)
 
-    def run(state, sums, data, indices, start, stop):
-        if not loop:
-            return one(start, (state, sums), data, indices)
-        body = lambda row, carry: one(row, carry, data, indices)  # noqa: E731
-        return jax.lax.fori_loop(start, stop, body, (state, sums))
+    def several(state, sums, data, indices, start, stop) -> Carry:
+        return jax.lax.fori_loop(
+            start, stop, lambda row, carry: one(row, carry, data, indices), (state, sums)
+        )
 
+    def single(state, sums, data, indices, start, stop) -> Carry:
+        del stop
+        return one(start, (state, sums), data, indices)
+
+    run = several if loop else single
     return jax.jit(run, donate_argnums=(0, 1), out_shardings=replicated(mesh))
+
+
+def _add(sums: Sums, metrics: Metrics, step: Int[Array, ""]) -> Sums:
+    breaks = (sums.broken < 0) & ~jnp.isfinite(metrics["loss"][0])
+    total = jax.tree.map(jnp.add, sums.metrics, dict(metrics))
+    return Sums(total, jnp.where(breaks, step, sums.broken))

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import optax
 from jaxtyping import Array, Int, PRNGKeyArray
 
-from attn_jax.train.protocols import Apply, Batch, Loss, Metrics, Params
+from attn_jax.train.protocols import Apply, Batch, Loss, Metrics, Params, Prepare
 
 
 class TrainState(NamedTuple):
@@ -70,7 +70,7 @@ def make_train_step(
     loss: Loss,
     optimizer: optax.GradientTransformation,
     *,
-    prepare: Callable[..., Batch] | None = None,
+    prepare: Prepare | None = None,
 ) -> Step:
     """Builds the pure, jitted training step.
 
