@@ -12,7 +12,7 @@ from jaxtyping import install_import_hook
 
 jax.config.update("jax_num_cpu_devices", 4)
 jax.config.update("jax_numpy_rank_promotion", "raise")
-install_import_hook("attn_jax", "beartype.beartype").install()
+install_import_hook("attn_jax", "beartype.beartype")
 
 
 @pytest.fixture
