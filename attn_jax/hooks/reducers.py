@@ -30,7 +30,7 @@ def entropy(weights: Float[Array, "*b k"]) -> Float[Array, "*b"]:
     weights = weights.astype(jnp.promote_types(weights.dtype, jnp.float32))
     is_zero = weights == 0
     # The logarithm never meets the zeros, so that no gradient is lost in 0 times infinity.
-    return -jnp.sum(weights * jnp.log(jnp.where(is_zero, 1.0, weights)), axis=-1)
+    return jnp.sum(weights * -jnp.log(jnp.where(is_zero, 1.0, weights)), axis=-1)
 
 
 def top_k(

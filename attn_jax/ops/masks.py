@@ -10,22 +10,24 @@ from jaxtyping import Array, Bool, Int
 from attn_jax.ops.shapes import check_mask
 
 
-def _offsets(num_queries: int, num_keys: int, query_offset) -> Int[Array, "q k"]:
+def _offsets(num_queries: int, num_keys: int, query_offset) -> Int[Array, "*b q k"]:
     """Key index less query index, for every pair."""
-    queries = jnp.arange(num_queries)[:, None] + jnp.asarray(query_offset)
-    return jnp.arange(num_keys)[None, :] - queries
+    offset = jnp.asarray(query_offset)[..., None, None]
+    ones = (1,) * (offset.ndim - 2)
+    queries = jnp.arange(num_queries).reshape(*ones, num_queries, 1) + offset
+    return jnp.arange(num_keys).reshape(*ones, 1, num_keys) - queries
 
 
 def causal_mask(
-    num_queries: int, num_keys: int, *, query_offset: int | Int[Array, ""] = 0
-) -> Bool[Array, "q k"]:
+    num_queries: int, num_keys: int, *, query_offset: int | Int[Array, "*b"] = 0
+) -> Bool[Array, "*b q k"]:
     """Let each query attend to the keys that are not after it.
 
     Args:
         num_queries: q.
         num_keys: k.
         query_offset: The position of the first query among the keys. Decoding with a cache of `n`
-            keys sets it to `n`; it may be traced.
+            keys sets it to `n`; it may be traced, and differ along batch axes.
 
     Returns:
         `mask[i, j] = j <= i + query_offset`.
@@ -44,8 +46,8 @@ def window_mask(
     num_keys: int,
     window: int | tuple[int, int],
     *,
-    query_offset: int | Int[Array, ""] = 0,
-) -> Bool[Array, "q k"]:
+    query_offset: int | Int[Array, "*b"] = 0,
+) -> Bool[Array, "*b q k"]:
     """Let each query attend to its neighbourhood only (sliding window).
 
     Args:
