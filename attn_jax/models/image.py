@@ -1,7 +1,5 @@
 """Image classifiers whose pooling is attention: where they look is what they classify by."""
 
-from typing import Literal
-
 import jax
 import jax.numpy as jnp
 from flax import linen as nn
@@ -34,9 +32,8 @@ def image_patches(
     height, width = image.shape[-3:-1]
     grid = [-(-side // stride) for side in (height, width)]
     # As "SAME" padding does it: what is missing is shared between both ends.
-    missing = [
-        max(0, (n - 1) * stride + size - side) for n, side in zip(grid, (height, width), strict=True)
-    ]
+    sides = zip(grid, (height, width), strict=True)
+    missing = [max(0, (n - 1) * stride + size - side) for n, side in sides]
     around = [(m // 2, m - m // 2) for m in missing]
     image = jnp.pad(image, [(0, 0)] * (image.ndim - 3) + [*around, (0, 0)])
     rows, columns = ((n - 1) * stride + 1 for n in grid)
@@ -55,22 +52,43 @@ class PatchStem(nn.Module):
         features: Features after each layer.
         sizes: Side of each layer's patches.
         strides: Steps of each layer's patches.
-        dtype: In which type to compute; parameters stay float32.
     """
 
     features: tuple[int, ...] = (32, 64)
     sizes: tuple[int, ...] = (5, 3)
     strides: tuple[int, ...] = (2, 2)
-    dtype: DType = "float32"
 
     @nn.compact
     def __call__(self, image: Float[Array, "*b height width c"]) -> Float[Array, "*b gh gw d"]:
         """Embed: `(*b, height, width, c)` to `(*b, gh, gw, features[-1])`."""
-        x = image.astype(self.dtype)
+        x = image
         for features, size, stride in zip(self.features, self.sizes, self.strides, strict=True):
             x = image_patches(x, size, stride)
-            x = nn.relu(nn.Dense(features, dtype=jnp.dtype(self.dtype))(x))
+            x = nn.relu(nn.Dense(features, dtype=image.dtype)(x))
         return x
+
+
+class RowStem(nn.Module):
+    """Take each row of an image for a token, embedded by one dense layer.
+
+    Attention pools a set: it cannot know which row is which unless the token says so.
+
+    Attributes:
+        features: Features of a token.
+        positions: Whether each row has a learned bias of its own in place of a shared one.
+    """
+
+    features: int = 128
+    positions: bool = True
+
+    @nn.compact
+    def __call__(self, image: Float[Array, "*b height width c"]) -> Float[Array, "*b height 1 d"]:
+        """Embed: `(*b, height, width, c)` to `(*b, height, 1, features)`."""
+        rows = image.reshape(*image.shape[:-2], 1, -1)
+        x = nn.Dense(self.features, use_bias=False, dtype=image.dtype)(rows)
+        shape = (image.shape[-3] if self.positions else 1, 1, self.features)
+        bias = self.param("bias", nn.initializers.zeros, shape, jnp.float32)
+        return nn.relu(x + jnp.broadcast_to(bias.astype(x.dtype), x.shape))
 
 
 class ConvStem(nn.Module):
@@ -79,19 +97,17 @@ class ConvStem(nn.Module):
     Attributes:
         features: Features after each 3×3 convolution.
         pool: After which convolutions the grid is halved.
-        dtype: In which type to compute; parameters stay float32.
     """
 
     features: tuple[int, ...] = (16, 32, 64)
     pool: tuple[bool, ...] = (True, True, False)
-    dtype: DType = "float32"
 
     @nn.compact
     def __call__(self, image: Float[Array, "*b height width c"]) -> Float[Array, "*b gh gw d"]:
         """Embed: `(*b, height, width, c)` to `(*b, gh, gw, features[-1])`."""
-        x = image.astype(self.dtype)
+        x = image
         for features, pool in zip(self.features, self.pool, strict=True):
-            x = nn.relu(nn.Conv(features, (3, 3), dtype=jnp.dtype(self.dtype))(x))
+            x = nn.relu(nn.Conv(features, (3, 3), dtype=image.dtype)(x))
             x = nn.max_pool(x, (2, 2), strides=(2, 2)) if pool else x
         return x
 
@@ -104,21 +120,29 @@ class ImageClassifier(nn.Module):
         attention: Any attention of `attn_jax.nn`; its weights say where the model looked.
         num_classes: Filled from the task.
         dropout_rate: The share of pooled features dropped in training.
+        dtype: In which type to compute; parameters and logits stay float32.
     """
 
     stem: nn.Module = PatchStem()
     attention: nn.Module = AdditiveAttention()
     num_classes: int | None = None
     dropout_rate: float = 0.0
+    dtype: DType = "float32"
 
     @nn.compact
     def __call__(
         self, image: Float[Array, "*b height width"], *, train: bool = False
     ) -> Float[Array, "*b classes"]:
         """Classify: `(*b, height, width)` in [0, 1] to logits `(*b, num_classes)`."""
-        grid = self.stem(image[..., None])
+        grid = self.stem(image[..., None].astype(self.dtype))
         tokens = grid.reshape(*grid.shape[:-3], -1, grid.shape[-1])
-        tokens = nn.LayerNorm()(tokens + nn.Embed(tokens.shape[-2], tokens.shape[-1], embedding_init=nn.initializers.normal(0.02), name="position").embedding.reshape((1,)*(tokens.ndim-2)+tokens.shape[-2:]))
         pooled = AttentionPooling(self.attention, name="pooling")(tokens, deterministic=not train)
         pooled = nn.Dropout(self.dropout_rate, deterministic=not train)(pooled)
-        return nn.Dense(self.num_classes)(pooled)
+        return nn.Dense(self.num_classes, name="head")(pooled.astype(jnp.float32))
+
+    def grid(self, image_shape: tuple[int, int]) -> tuple[int, int]:
+        """The rows and columns of tokens that an image of this shape becomes."""
+        image = jnp.zeros((*image_shape, 1))
+        stem = self.stem.clone(parent=None)
+        tokens, _ = jax.eval_shape(stem.init_with_output, jax.random.key(0), image)
+        return tokens.shape[:2]

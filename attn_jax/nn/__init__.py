@@ -5,6 +5,7 @@ own path, and sows `weights` into the collection `intermediates` when that is mu
 """
 
 from attn_jax.nn.attention import Attention, attend
+from attn_jax.nn.capture import apply_with_weights
 from attn_jax.nn.multi_head import MultiHeadAttention
 from attn_jax.nn.pooling import AttentionPooling
 from attn_jax.nn.scores import (
@@ -22,5 +23,6 @@ __all__ = [
     "FeedForwardAttention",
     "MultiHeadAttention",
     "ScaledDotProductAttention",
+    "apply_with_weights",
     "attend",
 ]

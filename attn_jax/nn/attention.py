@@ -14,6 +14,7 @@ from attn_jax.ops.attend import add_bias, hide_unseen
 from attn_jax.ops.shapes import check_attention_inputs
 
 DType = Literal["float32", "bfloat16"]
+Initializer = Callable[..., jax.Array]
 
 
 def attend(
@@ -59,12 +60,12 @@ class Attention(nn.Module):
     Attributes:
         normalizer: From scores to weights.
         dropout_rate: The share of weights dropped in training.
-        dtype: In which type to compute; parameters stay float32.
+        dtype: In which type to compute, that of the query if None; parameters stay float32.
     """
 
     normalizer: ops.Normalizer = ops.softmax
     dropout_rate: float = 0.0
-    dtype: DType = "float32"
+    dtype: DType | None = None
 
     def scores(
         self, query: Float[Array, "*b q d_q"], key: Float[Array, "*b k d_k"]
@@ -101,7 +102,7 @@ class Attention(nn.Module):
             TypeError: If the mask is not boolean.
         """
         check_attention_inputs(query, key, value)
-        query, key, value = (x.astype(self.dtype) for x in (query, key, value))
+        query, key, value = (x.astype(self.dtype or query.dtype) for x in (query, key, value))
         key, value = hide_unseen(key, value, mask=mask, bias=bias)
         return attend(
             self,
@@ -115,7 +116,9 @@ class Attention(nn.Module):
             dropout=nn.Dropout(self.dropout_rate, deterministic=deterministic),
         )
 
-    def weight(self, name: str, *shape: int) -> jax.Array:
-        """A matrix of parameters, or a vector, in the type of the computation."""
-        initial = nn.initializers.normal(stddev=shape[0] ** -0.5)
-        return jnp.asarray(self.param(name, initial, shape, jnp.float32), self.dtype)
+    def parameter(
+        self, name: str, shape: tuple[int, ...], like: jax.Array, initial: Initializer | None = None
+    ) -> jax.Array:
+        """A parameter in the type of another array; normal, scaled by the fan-in, unless told."""
+        initial = initial or nn.initializers.normal(stddev=shape[0] ** -0.5)
+        return jnp.asarray(self.param(name, initial, shape, jnp.float32), like.dtype)

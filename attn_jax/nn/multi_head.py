@@ -37,7 +37,7 @@ class MultiHeadAttention(nn.Module):
         use_bias: Whether the projections have biases.
         normalizer: From scores to weights.
         dropout_rate: The share of weights dropped in training.
-        dtype: In which type to compute; parameters stay float32.
+        dtype: In which type to compute, that of the query if None; parameters stay float32.
 
     Example:
         >>> import jax
@@ -60,7 +60,7 @@ class MultiHeadAttention(nn.Module):
     use_bias: bool = True
     normalizer: ops.Normalizer = ops.softmax
     dropout_rate: float = 0.0
-    dtype: DType = "float32"
+    dtype: DType | None = None
 
     @nn.compact
     def __call__(
@@ -96,7 +96,7 @@ class MultiHeadAttention(nn.Module):
         key, value = hide_unseen_tokens(key, value, mask=mask, bias=bias)
         head_dim = self._head_dim(query.shape[-1])
         project = functools.partial(
-            nn.DenseGeneral, use_bias=self.use_bias, dtype=jnp.dtype(self.dtype)
+            nn.DenseGeneral, use_bias=self.use_bias, dtype=jnp.dtype(self.dtype or query.dtype)
         )
         num_key_value_heads = self.num_key_value_heads or self.num_heads
         context = attend(

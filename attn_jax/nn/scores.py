@@ -4,12 +4,13 @@ import itertools
 from collections.abc import Callable
 
 import jax
-import jax.numpy as jnp
 from flax import linen as nn
 from jaxtyping import Array, Float
 
 from attn_jax import ops
 from attn_jax.nn.attention import Attention
+
+ZEROS = nn.initializers.zeros
 
 
 class DotProductAttention(Attention):
@@ -81,10 +82,10 @@ class AdditiveAttention(Attention):
         return ops.additive_scores(
             query,
             key,
-            w_query=self.weight("w_query", query.shape[-1], hidden_dim),
-            w_key=self.weight("w_key", key.shape[-1], hidden_dim),
-            v=self.weight("v", hidden_dim),
-            b=_zeros(self, "b", hidden_dim) if self.use_bias else None,
+            w_query=self.parameter("w_query", (query.shape[-1], hidden_dim), query),
+            w_key=self.parameter("w_key", (key.shape[-1], hidden_dim), key),
+            v=self.parameter("v", (hidden_dim,), query),
+            b=self.parameter("b", (hidden_dim,), query, ZEROS) if self.use_bias else None,
         )
 
 
@@ -115,13 +116,10 @@ class FeedForwardAttention(Attention):
         hidden = (key.shape[-1],) if self.hidden_dims is None else self.hidden_dims
         widths = (query.shape[-1] + key.shape[-1], *hidden, 1)
         layers = [
-            (self.weight(f"kernel_{i}", d_in, d_out), _zeros(self, f"bias_{i}", d_out))
+            (
+                self.parameter(f"kernel_{i}", (d_in, d_out), query),
+                self.parameter(f"bias_{i}", (d_out,), query, ZEROS),
+            )
             for i, (d_in, d_out) in enumerate(itertools.pairwise(widths))
         ]
         return ops.feed_forward_scores(query, key, layers=layers, activation=self.activation)
-
-
-def _zeros(module: Attention, name: str, size: int) -> jax.Array:
-    """A bias, zero at first, in the type of the computation."""
-    initial = nn.initializers.zeros
-    return jnp.asarray(module.param(name, initial, (size,), jnp.float32), module.dtype)

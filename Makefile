@@ -1,0 +1,78 @@
+# Everything a user or a developer runs; `make` alone lists it.
+.DEFAULT_GOAL := help
+.PHONY: help setup train report list test check lint bench data notebooks docs clean
+
+EXP ?=
+RUN ?=
+ARGS ?=
+PARTS ?=
+DEVICE ?=
+
+# The first Python that is new enough; name another with PYTHON=...
+PYTHON ?= $(firstword $(foreach p,python3 python3.13 python3.12 python3.11 python,$(shell \
+	command -v $(p) >/dev/null 2>&1 && $(p) -c 'import sys; sys.exit(sys.version_info < (3, 11))' && echo $(p))))
+py := .venv/bin/python
+ready := .venv/.ready
+ready_dev := .venv/.ready-dev
+pip := $(py) -m pip --disable-pip-version-check install --quiet --no-deps
+
+help: ## list these targets
+	@echo "usage: make TARGET [EXP=experiment] [ARGS='--train.epochs 3'] [RUN=runs/...] [PARTS=train]"
+	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  \1\t\2/p' Makefile | expand -t 14
+
+setup: $(ready) ## make .venv from the hash-checked lock (DEVICE=cuda or tpu adds an accelerator)
+ifneq ($(DEVICE),)
+	$(py) -m pip install --quiet -e '.[$(DEVICE)]'
+endif
+
+train: $(ready) ## train EXP and report on it (ARGS=--resume goes on with its last run)
+	@test -n "$(EXP)" || { echo "which experiment? make train EXP=..., one of:"; $(py) -m experiments list; exit 2; }
+	@$(py) -m experiments $(EXP) $(ARGS)
+
+report: $(ready) ## draw the figures and the report of RUN again (the newest by default)
+	@$(py) -m experiments report $(RUN)
+
+list: $(ready) ## list the experiments, a line each
+	@$(py) -m experiments list
+
+test: $(ready) ## run the tests
+	$(py) -m pytest -n auto -q $(ARGS)
+
+check: lint ## the whole gate: lint, types, imports, tests with coverage, notebooks and docs
+	$(MAKE) test ARGS='--cov --cov-report=term:skip-covered'
+	$(MAKE) docs
+
+lint: $(ready_dev)
+	$(py) -m ruff check .
+	$(py) -m ruff format --check .
+	.venv/bin/lint-imports
+	.venv/bin/basedpyright
+
+bench: $(ready) ## measure speed and memory beside peers (PARTS=train names some; peers get an environment of their own)
+	@$(py) -m experiments.benchmarks $(PARTS)
+
+data: $(ready) ## fetch and verify MNIST
+	@$(py) -m attn_jax.tasks
+
+notebooks: $(ready_dev) ## execute the notebooks into build/notebooks
+	$(py) -m jupytext --to ipynb --execute --output-dir build/notebooks notebooks/*.md
+
+docs: $(ready_dev) ## build the documentation, running its notebooks; warnings are errors
+	$(py) -m sphinx -W --keep-going -q -b html docs docs/_build/html
+	@echo "Documentation: docs/_build/html/index.html"
+
+clean: ## remove what was built, not runs/ and not .venv/
+	rm -rf build dist docs/_build docs/generated .pytest_cache .ruff_cache .hypothesis .coverage
+
+$(ready): requirements.lock pyproject.toml
+	@test -n "$(PYTHON)" || { echo "no Python 3.11 or newer was found; make PYTHON=/path/to/python3 names one"; exit 1; }
+	@echo "Setting up .venv (a minute or two, once)"
+	@test -x $(py) || $(PYTHON) -m venv .venv
+	@$(pip) --require-hashes -r requirements.lock
+	@$(pip) --no-build-isolation -e .
+	@touch $@
+
+$(ready_dev): $(ready) requirements-dev.lock
+	@echo "Adding the developers' tools to .venv"
+	@$(pip) --require-hashes -r requirements-dev.lock
+	@touch $@

@@ -1,0 +1,28 @@
+"""One short file per experiment, the command line that runs them, and the benchmarks.
+
+:func:`load` reopens a trained run, in a notebook say. Nothing here imports JAX until it is needed,
+so that listing the experiments is quick.
+"""
+
+from pathlib import Path
+from typing import Any
+
+
+def load(run: str | Path, *, checkpoint: str | int = "last") -> tuple[Any, dict[str, Any], Any]:
+    """Reopen a trained run.
+
+    Args:
+        run: The run's folder, `runs/<experiment>/<id>`, or `runs/<experiment>` for its last run.
+        checkpoint: `"last"`, `"best"` (on validation), or the step of a checkpoint that was kept.
+
+    Returns:
+        The model (a Linen module, its sizes filled in), its variables for `model.apply`, and the
+        task it was trained on.
+
+    Raises:
+        FileNotFoundError: If there is no such run.
+        ValueError: If its checkpoint is damaged or the experiment has changed since.
+    """
+    from experiments.command import reopen
+
+    return reopen(Path(run), checkpoint)

@@ -1,0 +1,41 @@
+"""The command line: `python -m experiments NAME [options]`."""
+
+import sys
+
+from experiments import catalogue
+
+USAGE = """\
+usage: python -m experiments NAME [options]   train, draw, report (make train EXP=NAME)
+       python -m experiments NAME --help      the options of one experiment
+       python -m experiments list             the experiments (make list)
+       python -m experiments report [RUN]     draw a run's figures and report again (make report)
+
+The experiments:
+"""
+
+
+def main(arguments: list[str]) -> int:
+    """Answer what needs no JAX at once; import an experiment only to run it."""
+    name, *options = arguments or ["--help"]
+    if name in ("-h", "--help"):
+        print(USAGE + catalogue.table())
+    elif name == "list":
+        print(catalogue.table())
+    elif name == "report":
+        from experiments.command import report
+
+        return report(options)
+    elif name in (names := list(catalogue.experiments())):
+        from experiments.command import train
+
+        return train(name, options)
+    else:
+        hint = catalogue.nearest(name, [*names, "list", "report"])
+        print(f"There is no experiment {name!r}.{hint} There are:", file=sys.stderr)
+        print(catalogue.table(), file=sys.stderr)
+        return 2
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

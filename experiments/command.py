@@ -1,0 +1,171 @@
+"""The commands behind the command line: train and resume, report again, reopen."""
+
+import dataclasses
+import datetime
+import importlib
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Any
+
+import tyro
+
+from attn_jax import train as training
+from experiments.experiment import Experiment, settings
+from experiments.report import write_report
+
+RUNS = Path("runs")
+EXPECTED = (
+    training.RunFolderError,
+    training.CheckpointError,
+    training.NonFiniteError,
+    OSError,
+    ValueError,
+)
+
+
+@dataclasses.dataclass(frozen=True)
+class Command:
+    """One line of the command line, understood."""
+
+    experiment: Annotated[Experiment, tyro.conf.arg(name="")]
+    """Its own settings, without a prefix."""
+    resume: bool = False
+    """Go on with the last run of this experiment, exactly where it stopped, with its options."""
+    runs: Path = RUNS
+    """The folder in which each run makes its own, EXPERIMENT/DATE-TIME."""
+
+
+def parse(name: str, arguments: Sequence[str]) -> Command:
+    """Understand the options; help and mistakes are printed, and end the program."""
+    experiment = importlib.import_module(f"experiments.{name}").experiment
+    return tyro.cli(
+        Command,
+        default=Command(experiment),
+        args=list(arguments),
+        prog=f"make train EXP={name} ARGS='...'  |  python -m experiments {name}",
+        description=sys.modules[f"experiments.{name}"].__doc__,
+        config=(tyro.conf.SuppressFixed, tyro.conf.AvoidSubcommands),
+    )
+
+
+def train(name: str, arguments: Sequence[str]) -> int:
+    """Train an experiment, or go on with its last run; draw its figures and write its report."""
+    command, given = parse(name, arguments), [x for x in arguments if x != "--resume"]
+    folder = command.runs / name
+    try:
+        if command.resume:
+            run = last_run(folder)
+            given = [*training.read_command(run)["arguments"], *given]
+            command = parse(name, given)
+        else:
+            run = folder / datetime.datetime.now().strftime("%Y%m%d-%H%M%S")
+        _fit(name, command.experiment, run, given, resume="--resume" in arguments)
+    except training.TrainingInterrupted as stopped:
+        print(stopped, file=sys.stderr)
+        return 128 + stopped.number
+    except EXPECTED as error:
+        print(f"{type(error).__name__}: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+def _fit(name: str, experiment: Experiment, run: Path, given: list[str], *, resume: bool) -> None:
+    """Train and leave everything there is to look at, saying where it is."""
+    asked = {
+        "experiment": name,
+        # What was given decides nothing beyond the settings below, but repeats the run.
+        "arguments": given if not resume else training.read_command(run)["arguments"],
+        "model": settings(experiment.model),
+        "task": settings(experiment.task),
+    }
+    print(f"{'Resuming' if resume else 'Run'} {run}")
+    result = training.fit(
+        experiment.init,
+        experiment.apply,
+        experiment.loss,
+        experiment.task,
+        experiment.train,
+        run,
+        resume=resume,
+        command=asked,
+        resume_hint=f"make train EXP={name} ARGS=--resume",
+    )
+    experiment.draw(result.state.params, run)
+    report = write_report(run)
+    print(summary(result.rows))
+    print(f"Report: {report}\nReopen: experiments.load({str(run)!r})")
+
+
+def summary(rows: list[dict[str, Any]]) -> str:
+    """The final numbers, of the last epoch."""
+    last = rows[-1]
+    names = ("validation/accuracy", "test/accuracy")
+    accuracies = [f"{n.replace('/', ' ')} {last[n]:.2%}" for n in names if n in last]
+    return f"After epoch {last['epoch']:g}: " + ", ".join(accuracies)
+
+
+def last_run(folder: Path) -> Path:
+    """The last run of an experiment's folder.
+
+    Raises:
+        FileNotFoundError: If there is none.
+    """
+    runs = sorted(path.parent for path in folder.glob("*/command.json"))
+    if not runs:
+        raise FileNotFoundError(
+            f"{folder} holds no run yet; make train EXP={folder.name} makes one."
+        )
+    return runs[-1]
+
+
+def report(arguments: Sequence[str]) -> int:
+    """Draw the figures and write the report of a run again, by default of the newest run."""
+    runs = [Path(argument) for argument in arguments] or sorted(RUNS.glob("*/*/"), key=_begun)[-1:]
+    if not runs:
+        print(
+            f"{RUNS}/ holds no run yet; make train EXP=mnist_additive makes one.", file=sys.stderr
+        )
+        return 1
+    for run in runs:
+        experiment, params = _reopen(run, "last")
+        experiment.draw(params, run)
+        print(f"Report: {write_report(run)}")
+    return 0
+
+
+def reopen(run: Path, checkpoint: str | int) -> tuple[Any, dict[str, Any], Any]:
+    """See :func:`experiments.load`."""
+    experiment, params = _reopen(run, checkpoint)
+    return experiment.sized_model(), {"params": params}, experiment.task
+
+
+def _reopen(run: Path, checkpoint: str | int) -> tuple[Experiment, Any]:
+    """The experiment of a run, as it was set, and its trained parameters."""
+    if not (run / "command.json").exists():
+        run = last_run(run)
+    asked = training.read_command(run)
+    experiment = parse(asked["experiment"], asked["arguments"]).experiment
+    for part in ("model", "task"):
+        now = settings(getattr(experiment, part))
+        if now != asked[part]:
+            raise ValueError(
+                f"the {part} of {asked['experiment']} has changed since {run} was trained: it was "
+                f"{asked[part]} and is {now}. Restore experiments/{asked['experiment']}.py, or "
+                "train again."
+            )
+    checkpoints = training.Checkpoints(run / "checkpoints", best=experiment.train.best)
+    steps = {"last": max(checkpoints.steps(), default=None), "best": checkpoints.best_step()}
+    step = steps.get(str(checkpoint), checkpoint)
+    if step not in checkpoints.steps():
+        raise FileNotFoundError(
+            f"{run} has no checkpoint {checkpoint!r}; it has {checkpoints.steps()}, 'last' and "
+            "'best'."
+        )
+    arrays, _ = checkpoints.restore(int(step))
+    return experiment, arrays["state"]["params"]
+
+
+def _begun(run: Path) -> float:
+    """When a run began."""
+    return (run / "command.json").stat().st_mtime if (run / "command.json").exists() else 0.0

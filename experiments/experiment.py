@@ -1,0 +1,73 @@
+"""What an experiment is: a model, a task, how to train; and what is done with them."""
+
+import abc
+import dataclasses
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import jax
+from flax import linen as nn
+
+from attn_jax.train import TrainConfig
+
+
+@dataclasses.dataclass(frozen=True)
+class Experiment(abc.ABC):
+    """A model, a task and how to train; every field of each is an option of the command line.
+
+    A subclass for each kind of task says how the model is called, what its loss is and what is
+    left to look at; a file of this folder holds one instance, named `experiment`.
+    """
+
+    model: nn.Module
+    """The network."""
+    task: Any
+    """The data."""
+    train: TrainConfig
+    """How to train."""
+
+    def sized_model(self) -> nn.Module:
+        """The model with the sizes that depend on the data filled in."""
+        return self.model.clone(**self.task.sizes)
+
+    @abc.abstractmethod
+    def init(self, rng: jax.Array, batch: Mapping[str, jax.Array]) -> Any:
+        """Make fresh parameters for batches shaped as `batch`."""
+
+    @abc.abstractmethod
+    def apply(
+        self,
+        params: Any,
+        batch: Mapping[str, jax.Array],
+        *,
+        rng: jax.Array | None = None,
+        train: bool = False,
+    ) -> Any:
+        """Run the model."""
+
+    @abc.abstractmethod
+    def loss(self, outputs: Any, batch: Mapping[str, jax.Array]) -> Any:
+        """Judge the outputs: the scalar to minimise, and metrics as (sum, weight)."""
+
+    @abc.abstractmethod
+    def draw(self, params: Any, run: Path) -> None:
+        """Draw the figures of a trained model into the run's folder."""
+
+
+def settings(value: Any) -> Any:
+    """What a value was set to, as JSON can hold it: for command.json, and to compare two by.
+
+    Example:
+        >>> settings(TrainConfig(epochs=3))["epochs"]
+        3
+    """
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        fields = [f.name for f in dataclasses.fields(value) if f.name not in ("parent", "name")]
+        found = {name: settings(getattr(value, name)) for name in fields}
+        return {"is": type(value).__name__, **found}
+    if isinstance(value, list | tuple):
+        return [settings(item) for item in value]
+    if value is None or isinstance(value, bool | int | float | str):
+        return value
+    return getattr(value, "__name__", str(value))

@@ -1,0 +1,68 @@
+"""Experiments that classify images: how the model is called, and pictures of where it looks."""
+
+import dataclasses
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+
+from attn_jax.nn import apply_with_weights
+from attn_jax.train import TrainConfig, classification_loss
+from experiments.experiment import Experiment
+from experiments.report import draw_figures
+
+RECIPE = TrainConfig(
+    epochs=10,
+    batch_size=128,
+    learning_rate=3e-3,
+    warmup=0.05,
+    weight_decay=0.05,
+    label_smoothing=0.0,
+    steps_per_call=100,
+)
+"""How the `mnist_*` models are trained; found by trials on the validation split."""
+
+_IMAGES_PER_CALL = 1000
+
+
+@dataclasses.dataclass(frozen=True)
+class ImageExperiment(Experiment):
+    """Classify images by a model that takes `(n, height, width)` and attends to a grid."""
+
+    def init(self, rng: jax.Array, batch: Mapping[str, jax.Array]) -> Any:
+        """Make fresh parameters."""
+        return self.sized_model().init(rng, batch["image"])["params"]
+
+    def apply(
+        self,
+        params: Any,
+        batch: Mapping[str, jax.Array],
+        *,
+        rng: jax.Array | None = None,
+        train: bool = False,
+    ) -> jax.Array:
+        """Run the model: logits."""
+        rngs = {} if rng is None else {"dropout": rng}
+        return self.sized_model().apply({"params": params}, batch["image"], train=train, rngs=rngs)
+
+    def loss(self, outputs: jax.Array, batch: Mapping[str, jax.Array]) -> Any:
+        """Cross-entropy and accuracy."""
+        return classification_loss(outputs, batch, label_smoothing=self.train.label_smoothing)
+
+    def draw(self, params: Any, run: Path) -> None:
+        """Draw test digits with the attention over them: the first, and the first mistakes."""
+        test = self.task.load()["test"][0]
+        images, labels = test["image"], test["label"]
+        model = self.sized_model()
+        look = jax.jit(lambda x: apply_with_weights(model, {"params": params}, x))
+        looked = []
+        for start in range(0, len(images), _IMAGES_PER_CALL):
+            batch = {"image": images[start : start + _IMAGES_PER_CALL]}
+            looked.append(jax.device_get(look(self.task.prepare(batch)["image"])))
+        logits = np.concatenate([out for out, _ in looked])
+        (name,) = looked[0][1]
+        weights = np.concatenate([captured[name] for _, captured in looked])[..., 0, :]
+        grid = model.grid(images.shape[1:])
+        draw_figures(run, images, labels, logits.argmax(-1), weights, grid)
