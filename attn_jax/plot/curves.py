@@ -10,7 +10,7 @@ from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator
 from numpy.typing import NDArray
 
 from attn_jax.plot.colours import INK, RULE, SERIES, SPLITS
-from attn_jax.plot.figure import Figure, canvas, plain, safe, style, title
+from attn_jax.plot.figure import Figure, plain, safe, style, title
 
 _DASHES = {"train": "-", "validation": (0, (5, 1.5)), "test": (0, (1.2, 1.2))}
 _MARKERS = {"train": "o", "validation": "s", "test": "D"}
@@ -56,7 +56,7 @@ def curves(
         figure = Figure((3.7 * len(metrics), 2.7))
         panels = figure.subplots(1, len(metrics), squeeze=False)[0]
     else:
-        figure, panels = canvas(ax, (0, 0))[0], [ax]
+        figure, panels = ax.figure.figure, [ax]
     for panel, metric in zip(panels, metrics, strict=True):
         _draw_panel(panel, rows, metric, x)
     return figure

@@ -19,7 +19,7 @@ class Figure(MatplotlibFigure):
 
     Example:
         >>> from attn_jax.plot.figure import Figure
-        >>> Figure(figsize=(1, 1))._repr_png_()[1:4]
+        >>> Figure(figsize=(1.0, 1.0))._repr_png_()[1:4]
         b'PNG'
     """
 

@@ -10,7 +10,8 @@ from matplotlib.figure import Figure
 from numpy.typing import ArrayLike, NDArray
 
 from attn_jax import plot
-from experiments.report.record import fine_rows, read_rows
+from attn_jax.train import read_metrics
+from experiments.report.record import fine_rows
 
 _COLUMNS = 10
 _PER_CLASS = 2
@@ -120,7 +121,7 @@ def draw_curves(run: Path) -> list[Path]:
     Returns:
         The files written.
     """
-    rows = fine_rows(read_rows(run))
+    rows = fine_rows(read_metrics(run))
     metrics = [
         m for m in ("loss", "accuracy") if any(name.endswith(f"/{m}") for r in rows for name in r)
     ]

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 import jinja2
 from markupsafe import Markup
 
+from attn_jax.train import read_command, read_metrics
 from experiments.report.figures import draw_curves
 from experiments.report.record import (
     Row,
@@ -17,8 +18,6 @@ from experiments.report.record import (
     duration,
     epoch_rows,
     final,
-    read_command,
-    read_rows,
 )
 from experiments.report.theme import themed
 
@@ -52,16 +51,16 @@ def write_report(run: Path) -> Path:
     """Writes ``report.html`` from the files of a run alone.
 
     Args:
-        run: The run's folder, with ``metrics.jsonl`` and, where there are, ``command.json`` and
-            ``figures/``.
+        run: The run's folder, with ``command.json``, ``metrics.jsonl`` and ``figures/``.
 
     Returns:
         The page's path.
 
     Raises:
         FileNotFoundError: If the folder holds no metrics yet.
+        RunFolderError: If it holds no ``command.json``.
     """
-    rows = read_rows(run)
+    rows = read_metrics(run)
     if not rows:
         raise FileNotFoundError(f"{run} holds no rows in metrics.jsonl; train first.")
     draw_curves(run)

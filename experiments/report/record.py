@@ -1,47 +1,11 @@
-"""Reads what a run wrote about itself."""
+"""Makes what a run wrote about itself ready to be shown."""
 
-import json
 import shlex
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
-from pathlib import Path
 from typing import Any
 
 Row = Mapping[str, Any]
-
-
-def read_rows(run: Path) -> list[dict[str, Any]]:
-    """Returns the rows of ``metrics.jsonl``; a last line cut short by a kill is left out.
-
-    Args:
-        run: The run's folder.
-
-    Returns:
-        The rows, in order; none if there is no file yet.
-
-    Raises:
-        ValueError: If a line other than the last is no JSON object.
-    """
-    path = run / "metrics.jsonl"
-    lines = path.read_text(encoding="utf-8").splitlines() if path.is_file() else []
-    rows = []
-    for number, line in enumerate(lines, 1):
-        try:
-            row = json.loads(line)
-        except json.JSONDecodeError as error:
-            if number == len(lines):
-                break
-            raise ValueError(f"{path}, line {number}, is no JSON: {error.msg}.") from None
-        if not isinstance(row, dict):
-            raise ValueError(f"{path}, line {number}, is no object of metrics: {line[:40]!r}.")
-        rows.append(row)
-    return rows
-
-
-def read_command(run: Path) -> dict[str, Any]:
-    """Returns ``command.json``; an empty mapping if there is none."""
-    path = run / "command.json"
-    return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
 
 
 def epoch_rows(rows: Sequence[Row]) -> list[Row]:

@@ -1,0 +1,209 @@
+import base64
+import hashlib
+import json
+import re
+import shlex
+from html.parser import HTMLParser
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from attn_jax.train import RunFolderError
+from experiments.report import draw_figures, write_report
+from experiments.report.record import commands, epoch_rows, fine_rows
+
+TAGS = {"html", "head", "meta", "title", "style", "body", "header", "main", "section", "h1", "h2"}
+TAGS |= {"p", "dl", "div", "dt", "dd", "figure", "figcaption", "img", "pre", "details", "summary"}
+TAGS |= {"table", "thead", "tbody", "tr", "th", "td"}
+HOSTILE = "</script><img src=x onerror=alert(1)><!-- ]]> \u2028 $x_1$ {{ 7*7 }} '\"&<svg/onload=1>"
+ROWS = [
+    {"step": 5, "epoch": 1, "train/loss": 0.9, "train/accuracy": 0.6, "time/elapsed": 4.0},
+    {
+        "step": 11,
+        "epoch": 1,
+        "train/loss": 0.5,
+        "train/accuracy": 0.85,
+        "validation/accuracy": 0.9731,
+        "test/accuracy": 0.9791,
+        "time/elapsed": 9.0,
+    },
+    {
+        "step": 22,
+        "epoch": 2,
+        "train/loss": 0.125,
+        "train/accuracy": 0.95,
+        "validation/accuracy": 0.9687,
+        "test/accuracy": 0.9753,
+        "time/elapsed": 187.2,
+    },
+]
+COMMAND = {
+    "experiment": "mnist_dot",
+    "arguments": ["--train.seed", "2"],
+    "versions": {"python": "3.11.7", "jax": "0.10.2"},
+    "device": {"platform": "cpu", "kind": "cpu", "count": 3},
+    "train": {"learning_rate": 0.003},
+}
+
+
+class Page(HTMLParser):
+    """Collects what a browser would act on."""
+
+    def __init__(self, text):
+        super().__init__()
+        self.tags, self.attributes, self.words = [], [], []
+        self.feed(text)
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.append(tag)
+        self.attributes += [(tag, name, value) for name, value in attrs]
+
+    def handle_data(self, data):
+        self.words.append(data)
+
+    @property
+    def text(self):
+        return " ".join(self.words)
+
+
+def make_run(run, command=COMMAND, rows=ROWS):
+    run.mkdir(exist_ok=True)
+    (run / "command.json").write_text(json.dumps(command), encoding="utf-8")
+    (run / "metrics.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return run
+
+
+def images_and_weights(count, heads=None):
+    rng = np.random.default_rng(0)
+    weights = rng.dirichlet(np.ones(49), count if heads is None else (count, heads))
+    return rng.integers(0, 256, (count, 28, 28), np.uint8), weights
+
+
+def report(run):
+    return Page(write_report(run).read_text(encoding="utf-8"))
+
+
+def test_the_page_tells_the_numbers_of_the_last_epoch(tmp_path):
+    page = report(make_run(tmp_path))
+    headline = [word.strip() for word in page.words if word.strip()]
+    assert headline[headline.index("test accuracy") + 1] == "97.53 %"
+    assert headline[headline.index("time") + 1] == "3 min 7 s"
+    assert page.tags.count("tr") == 1 + 2 + 5 + 1  # epochs, facts, one setting
+    for words in ("make train EXP=mnist_dot ARGS='--train.seed 2'", "ARGS=--resume", "0.10.2"):
+        assert words in page.text
+
+
+@pytest.mark.parametrize("heads", [None, 3])
+def test_the_figures_are_in_the_page_and_nothing_is_loaded(tmp_path, heads):
+    run = make_run(tmp_path)
+    images, weights = images_and_weights(230, heads)
+    labels = np.arange(230) % 10
+    predictions = labels.copy()
+    predictions[:4] += 1
+    files = draw_figures(run, images, labels, predictions, weights, (7, 7))
+    assert all(path.stat().st_size > 1000 for path in files)
+    page = report(run)
+    names = {path.stem for path in files}
+    assert names == {"curves", "digits", "mistakes", "classes"} | ({"heads"} if heads else set())
+    assert page.tags.count("img") == len(names)
+    assert "Of 230 images 4 were misread" in page.text
+    for _, name, value in page.attributes:
+        assert name not in ("href", "action", "srcset", "style")
+        assert name != "src" or re.fullmatch(r"data:image/(svg\+xml|png);base64,[\w+/=]+", value)
+    assert set(page.tags) <= TAGS
+
+
+def test_pictures_ask_for_nothing_either(tmp_path):
+    page = report(make_run(tmp_path))
+    (source,) = [value for _, name, value in page.attributes if name == "src"]
+    svg = base64.b64decode(source.partition(",")[2]).decode()
+    assert "prefers-color-scheme:dark" in svg
+    links = re.findall(r'(?:xlink:)?href="([^"]*)"', svg)
+    assert all(link.startswith(("#", "data:")) for link in links)
+    assert "<script" not in svg
+
+
+def test_the_policy_allows_only_this_style_and_embedded_images(tmp_path):
+    run = make_run(tmp_path)
+    page = report(run)
+    (policy,) = [value for _, name, value in page.attributes if value and "default-src" in value]
+    style = re.search(r"<style>(.*?)</style>", (run / "report.html").read_text(), re.S)
+    digest = base64.b64encode(hashlib.sha256(style.group(1).encode()).digest()).decode()
+    assert policy == (
+        f"default-src 'none'; img-src data:; style-src 'sha256-{digest}'; "
+        "base-uri 'none'; form-action 'none'"
+    )
+
+
+def test_hostile_text_is_only_text(tmp_path):
+    hostile = {
+        "experiment": HOSTILE,
+        "description": HOSTILE,
+        "arguments": [HOSTILE],
+        "versions": {HOSTILE: HOSTILE},
+        "device": HOSTILE,
+        HOSTILE: [HOSTILE],
+    }
+    rows = [*ROWS, {"step": 33, "epoch": 3, f"{HOSTILE}/loss": 1.0, "test/accuracy": 0.5}]
+    run = make_run(tmp_path, hostile, rows)
+    images, weights = images_and_weights(11)
+    labels = np.arange(11) % 3
+    draw_figures(run, images, labels, labels * 0, weights, (7, 7), names=[HOSTILE] * 3)
+    index = run / "figures" / "index.json"
+    entries = json.loads(index.read_text())
+    entries[0] |= {"title": HOSTILE, "caption": HOSTILE}
+    index.write_text(json.dumps(entries))
+    page = report(run)
+    assert set(page.tags) <= TAGS
+    assert not [name for _, name, _ in page.attributes if name.startswith("on")]
+    assert HOSTILE in page.text
+    assert "{{ 7*7 }}" in page.text
+
+
+@pytest.mark.parametrize("all_right", [True, False])
+def test_rows_as_tokens_and_one_sided_results(tmp_path, all_right):
+    run = make_run(tmp_path)
+    labels = np.arange(5)
+    predictions = labels if all_right else labels + 1
+    images = np.zeros((5, 28, 28), np.uint8)
+    files = draw_figures(run, images, labels, predictions, np.full((5, 28), 1 / 28), (28, 1))
+    assert {path.stem for path in files} == {"curves", "digits" if all_right else "mistakes"}
+
+
+def test_any_figure_of_the_folder_is_shown(tmp_path):
+    run = make_run(tmp_path)
+    for _ in range(2):
+        draw_figures(run, *no_images(), (7, 7))
+    (run / "figures" / "mine.png").write_bytes(b"\x89PNG")
+    page = report(run)
+    assert "mine" in page.text
+    assert page.tags.count("img") == 2
+
+
+def no_images():
+    return np.zeros((0, 28, 28)), np.zeros(0, int), np.zeros(0, int), np.zeros((0, 49))
+
+
+def test_a_folder_that_is_no_run_is_refused(tmp_path):
+    with pytest.raises(FileNotFoundError, match="train first"):
+        write_report(tmp_path)
+    (tmp_path / "metrics.jsonl").write_text('{"step": 1, "epoch": 1}\n')
+    with pytest.raises(RunFolderError):
+        write_report(tmp_path)
+
+
+@given(st.lists(st.text(st.characters(exclude_categories=["Cs", "Cc"]))))
+def test_commands_reach_the_program_as_they_were(arguments):
+    line = commands({"experiment": "x", "arguments": arguments})["rerun"]
+    kept = [argument for argument in arguments if argument != "--resume"]
+    _, _, _, *rest = shlex.split(line)
+    # make expands $$ to $ and hands the rest to the shell, which splits it.
+    passed = rest[0].removeprefix("ARGS=").replace("$$", "$") if rest else ""
+    assert shlex.split(passed) == kept
+
+
+def test_rows_within_an_epoch_lie_at_their_fraction_of_it():
+    assert [row["epoch"] for row in fine_rows(ROWS)] == pytest.approx([5 / 11, 1, 2])
+    assert [row["step"] for row in epoch_rows(ROWS)] == [11, 22]

@@ -1,0 +1,81 @@
+import numpy as np
+import pytest
+
+from attn_jax.plot.checks import check_grid, grey_image, weights_array
+
+UNIFORM = np.full((2, 5), 0.2)
+
+
+def changed(row, column, value):
+    weights = UNIFORM.copy()
+    weights[row, column] = value
+    return weights
+
+
+@pytest.mark.parametrize(
+    ("weights", "message"),
+    [
+        (changed(1, 3, np.nan), r"weights\[1, 3\] = nan is not finite"),
+        (changed(0, 2, np.inf), r"weights\[0, 2\] = inf is not finite"),
+        (changed(1, 4, -0.25), r"weights\[1, 4\] = -0\.25 is negative.*not the scores"),
+        (UNIFORM - 1, r"weights\[0, 0\] = -0\.8 is negative, and 9 more"),
+        (changed(1, 0, 0.7), r"weights\[1, :\] sums to 1\.5, not 1"),
+        (UNIFORM[0], r"shape \(5,\); \(queries, keys\) is needed, rank 2"),
+        (UNIFORM[None], r"shape \(1, 2, 5\)"),
+        (np.zeros((0, 5)), r"shape \(0, 5\) holds nothing"),
+    ],
+)
+def test_weights_that_are_none_are_named(weights, message):
+    with pytest.raises(ValueError, match=message):
+        weights_array(weights, ("queries", "keys"))
+
+
+def test_a_query_that_attends_to_nothing_is_allowed():
+    weights = changed(0, slice(None), 0)
+    np.testing.assert_array_equal(weights_array(weights, ("q", "k")), weights)
+
+
+def test_unnormalised_values_are_drawn_when_asked_for():
+    assert weights_array(3 * UNIFORM, ("q", "k"), whole=False).sum() == pytest.approx(6)
+
+
+def test_bfloat16_rows_pass():
+    rng = np.random.default_rng(0)
+    weights = rng.dirichlet(np.ones(197), 7).astype(np.float32)
+    # bfloat16 keeps the first 16 bits of a float32.
+    short = (weights.view(np.uint32) & 0xFFFF0000).view(np.float32)
+    assert weights_array(short, ("q", "k")).shape == (7, 197)
+
+
+@pytest.mark.parametrize(
+    ("tokens", "grid", "message"),
+    [
+        (50, (7, 7), r"grid=\(7, 7\) has 49 cells, but there are 50 weights"),
+        (30, (5, 6), r"grid=\(5, 6\) does not divide an image of 28 x 21 pixels"),
+        (0, (0, 3), r"grid=\(0, 3\)"),
+    ],
+)
+def test_grids_that_do_not_fit_are_refused(tokens, grid, message):
+    with pytest.raises(ValueError, match=message):
+        check_grid(tokens, grid, (28, 21))
+
+
+@pytest.mark.parametrize(
+    ("image", "expected"),
+    [
+        (np.array([[0, 255]], np.uint8), [[0, 1]]),
+        (np.array([[0.25, 0.5]]), [[0.25, 0.5]]),
+        (np.array([[-1.0, 1.0]]), [[0, 1]]),
+        (np.full((1, 2, 1), 51, np.uint8), [[0.2, 0.2]]),
+        (np.array([[[255, 255, 255], [0, 255, 0]]], np.uint8), [[1, 0.7152]]),
+        (np.full((1, 2), 3.0), [[0, 0]]),
+    ],
+)
+def test_images_become_grey(image, expected):
+    np.testing.assert_allclose(grey_image(image), expected, atol=1e-12)
+
+
+@pytest.mark.parametrize("shape", [(5,), (5, 7, 2), (2, 5, 7, 3), (0, 7)])
+def test_what_is_no_image_is_refused(shape):
+    with pytest.raises(ValueError, match="image has shape"):
+        grey_image(np.zeros(shape))

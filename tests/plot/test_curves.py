@@ -1,0 +1,64 @@
+import numpy as np
+import pytest
+from matplotlib.figure import Figure
+
+from attn_jax import plot
+
+ROWS = [
+    {"step": 3, "epoch": 1, "train/loss": 0.7, "train/accuracy": 0.8, "time/loss": 9.0},
+    {"step": 5, "epoch": 2, "train/loss": 0.4, "train/accuracy": 0.9, "test/accuracy": 0.95},
+    {"step": 7, "epoch": 3, "train/loss": 0.2, "train/accuracy": 0.97, "test/accuracy": 0.99},
+]
+
+
+def lines(ax):
+    return {line.get_label(): (*line.get_xdata(), *line.get_ydata()) for line in ax.lines}
+
+
+def test_each_split_is_a_line_through_the_rows_that_hold_it():
+    loss, accuracy = plot.curves(ROWS).axes
+    assert lines(loss) == {"train": (1, 2, 3, 0.7, 0.4, 0.2)}
+    assert lines(accuracy)["test"] == (2, 3, 0.95, 0.99)
+
+
+def test_lines_differ_in_dash_and_marker_too():
+    train, test = plot.curves(ROWS).axes[1].lines
+    assert train.get_linestyle() != test.get_linestyle()
+    assert train.get_marker() != test.get_marker()
+
+
+def test_any_column_may_be_the_horizontal_axis():
+    figure = Figure()
+    ax = figure.subplots()
+    assert plot.curves(ROWS, ["loss"], x="step", ax=ax) is figure
+    assert lines(ax)["train"][:3] == (3, 5, 7)
+
+
+def test_accuracies_are_spaced_by_their_error_and_labelled_in_percent():
+    figure = plot.curves(ROWS, ["accuracy"])
+    figure.canvas.draw()
+    (ax,) = figure.axes
+    at = ax.transData.transform([(1, 0.9), (1, 0.99), (1, 0.999)])[:, 1]
+    np.testing.assert_allclose(at[1] - at[0], at[2] - at[1], rtol=1e-6)
+    shown = [label.get_text() for label in ax.get_yticklabels()]
+    assert "90 %" in shown
+    assert "98 %" in shown
+
+
+@pytest.mark.parametrize("values", [(0.1, 0.4), (0.9, 1.0), (0.97, 0.97), (1.0, 1.0)])
+def test_any_accuracy_can_be_drawn(values):
+    rows = [{"epoch": at, "train/accuracy": value} for at, value in enumerate(values)]
+    figure = plot.curves(rows, ["accuracy"])
+    figure.canvas.draw()
+    low, high = figure.axes[0].get_ylim()
+    assert low <= min(values)
+    assert max(values) <= high
+
+
+def test_what_no_row_holds_is_named():
+    with pytest.raises(ValueError, match=r"no row holds 'bleu' .* 3 rows hold: test/accuracy"):
+        plot.curves(ROWS, ["bleu"])
+    with pytest.raises(ValueError, match="0 rows hold: no metrics"):
+        plot.curves([])
+    with pytest.raises(ValueError, match="one ax takes one metric"):
+        plot.curves(ROWS, ax=Figure().subplots())

@@ -1,0 +1,90 @@
+import numpy as np
+import pytest
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+
+from attn_jax import plot
+
+HEIGHT, WIDTH, GRID = 21, 10, (7, 5)
+
+
+def drawn(figure):
+    """The pixels of the first axes, as floats (rows, columns, 3)."""
+    canvas = FigureCanvasAgg(figure)
+    canvas.draw()
+    pixels = np.asarray(canvas.buffer_rgba())[..., :3] / 255
+    box = figure.axes[0].get_window_extent()
+    top = pixels.shape[0]
+    return pixels[round(top - box.y1) : round(top - box.y0), round(box.x0) : round(box.x1)]
+
+
+def centre_of_colour(pixels):
+    """Where the pixels that are not grey lie, as shares of height and width."""
+    colour = pixels.max(-1) - pixels.min(-1)
+    rows, columns = (np.arange(n) + 0.5 for n in colour.shape)
+    total = colour.sum()
+    return (
+        (colour.sum(1) @ rows) / total / colour.shape[0],
+        (colour.sum(0) @ columns) / total / colour.shape[1],
+    )
+
+
+@pytest.mark.parametrize("interpolation", ["nearest", "bilinear", "bicubic"])
+@pytest.mark.parametrize("cell", [(0, 0), (2, 4), (6, 1)])
+def test_colour_lies_on_the_patch_that_got_the_attention(cell, interpolation):
+    weights = np.zeros(GRID)
+    weights[cell] = 1
+    figure = plot.overlay(
+        np.zeros((HEIGHT, WIDTH)), weights.ravel(), GRID, interpolation=interpolation
+    )
+    middle = [(at + 0.5) / size for at, size in zip(cell, GRID, strict=True)]
+    np.testing.assert_allclose(
+        centre_of_colour(drawn(figure)), middle, atol=0.065
+    )  # smoothing spreads inwards
+
+
+def test_more_attention_is_darker_on_paper():
+    weights = np.array([0.0, 0.1, 0.2, 0.3, 0.4])
+    figure = plot.overlay(np.ones((2, 10)), weights, (1, 5))
+    pixels = drawn(figure)
+    height, width = pixels.shape[:2]
+    middles = [pixels[height // 2, int((at + 0.5) * width / 5)].mean() for at in range(5)]
+    assert all(np.diff(middles) < -0.02)
+
+
+def test_the_negative_of_black_is_paper():
+    look = {"weights": np.zeros(35), "grid": GRID, "normalized": False}
+    black = np.zeros((HEIGHT, WIDTH))
+    centre = {n: drawn(plot.overlay(black, negative=n, **look)) for n in (False, True)}
+    assert centre[True][20:-20, 20:-20].min() == 1
+    assert centre[False][20:-20, 20:-20].max() < 0.6
+
+
+def test_contour_draws_lines_and_survives_a_flat_map():
+    peaked = np.full(35, 0.01)
+    peaked[17] = 1 - 0.34
+    image = np.zeros((HEIGHT, WIDTH))
+    assert plot.overlay(image, peaked, GRID, contour=True).axes[0].collections
+    plot.overlay(image, np.full(35, 1 / 35), GRID, contour=True).canvas.draw()
+
+
+def test_rows_may_be_tokens_and_squares_are_found():
+    plot.overlay(np.zeros((28, 28), np.uint8), np.full(28, 1 / 28), (28, 1))
+    plot.overlay(np.zeros((28, 28), np.uint8), np.full(49, 1 / 49))
+    with pytest.raises(ValueError, match=r"50 weights make no square grid"):
+        plot.overlay(np.zeros((28, 28)), np.full(50, 1 / 50))
+
+
+def test_the_callers_axes_are_drawn_on_without_a_scale():
+    figure = Figure()
+    axes = figure.subplots(1, 2)
+    assert plot.overlay(np.zeros((6, 6)), np.full(4, 0.25), ax=axes[1]) is figure
+    assert len(figure.axes) == 2
+    assert not axes[0].images
+    assert axes[1].images
+
+
+def test_a_subfigure_gives_the_whole_figure():
+    figure = Figure()
+    part = figure.subfigures(1, 2)[0]
+    assert plot.bars([0.5, 0.5], ax=part.subplots()) is figure
