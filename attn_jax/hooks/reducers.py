@@ -11,6 +11,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 from jax import Array, lax
+from jax.typing import ArrayLike
 from jaxtyping import Float, Int
 
 
@@ -77,12 +78,12 @@ class RowBlocked:
     def __call__(self, weights: Float[Array, "*b q k"]) -> Any:
         """Reduce weights that are there already."""
 
-        def rows(start: Array, size: int) -> Array:
+        def rows(start: ArrayLike, size: int) -> Array:
             return lax.dynamic_slice_in_dim(weights, start, size, axis=-2)
 
         return self.of_rows(rows, weights.shape)
 
-    def of_rows(self, rows: Callable[[Array | int, int], Array], shape: tuple[int, ...]) -> Any:
+    def of_rows(self, rows: Callable[[ArrayLike, int], Array], shape: tuple[int, ...]) -> Any:
         """Reduce an array of some shape that is only ever had in parts.
 
         Args:
@@ -121,7 +122,7 @@ def row_blocked(reducer: Callable[[Array], Any], block: int) -> RowBlocked:
     return RowBlocked(reducer, block)
 
 
-def _in_blocks(reduce: Callable[[Array | int, int], Any], length: int, block: int) -> Any:
+def _in_blocks(reduce: Callable[[ArrayLike, int], Any], length: int, block: int) -> Any:
     """Call ``reduce(start, size)`` for whole blocks and then for what is left, and join it all."""
     whole, left = divmod(length, block)
     axes = jax.tree.map(

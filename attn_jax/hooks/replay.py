@@ -3,7 +3,7 @@
 from collections.abc import MutableMapping, Sequence
 from typing import Any
 
-import jax
+from jax.core import eval_jaxpr
 from jax.extend import core
 
 
@@ -26,7 +26,7 @@ def replay(
         v for eqn in eqns for v in eqn.invars if not isinstance(v, core.Literal) and v not in made
     )
     part = _part(jaxpr, eqns, list(used), list(outvars))
-    values = jax.core.eval_jaxpr(part, (), *[environment[v] for v in used])
+    values = eval_jaxpr(part, (), *[environment[v] for v in used])
     environment.update(zip(outvars, values, strict=True))
 
 

@@ -161,9 +161,14 @@ def _leaves(eqn: core.JaxprEqn) -> dict[str, Any]:
     site, names = eqn.params["site"], eqn.params["operands"]
     if site is None:
         return {eqn.params["name"]: eqn.outvars[0].aval}
-    value, *operands = (jax.ShapeDtypeStruct(v.aval.shape, v.aval.dtype) for v in eqn.invars)
+    value, *operands = (_abstract(v.aval) for v in eqn.invars)
     known = dict(zip(names, operands, strict=True)) | {site.leaves[-1]: value}
-    return jax.eval_shape(lambda known: {x: site.derive(x, known) for x in site.leaves}, known)
+    avals = jax.eval_shape(lambda known: [site.derive(x, known) for x in site.leaves], known)
+    return dict(zip(site.leaves, avals, strict=True))
+
+
+def _abstract(aval: Any) -> jax.ShapeDtypeStruct:
+    return jax.ShapeDtypeStruct(aval.shape, aval.dtype)
 
 
 def bodies_of(eqn: core.JaxprEqn) -> Sequence[Body]:
@@ -185,6 +190,6 @@ def _jaxprs(value: Any) -> Iterator[core.Jaxpr]:
         yield open_jaxpr(value.jaxpr)
 
 
-def open_jaxpr(jaxpr: core.Jaxpr | core.ClosedJaxpr) -> core.Jaxpr:
+def open_jaxpr(jaxpr: Any) -> core.Jaxpr:
     """Return a jaxpr without its constants (newer versions of JAX have one class for both)."""
     return getattr(jaxpr, "jaxpr", jaxpr)

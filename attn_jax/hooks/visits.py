@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 from jax import Array, lax
 from jax.extend import core
+from jax.typing import ArrayLike
 
 from attn_jax.hooks.bodies import Found
 from attn_jax.hooks.errors import HookError
@@ -72,7 +73,7 @@ def _read_leaves(
     # the call differently because somebody is looking.
     operands = lax.optimization_barrier(dict(operands))
 
-    def rows(leaf: str, start: Array, size: int) -> Array:
+    def rows(leaf: str, start: ArrayLike, size: int) -> Array:
         return site.derive(leaf, site.rows(operands, start, size))
 
     found: Found = {}
@@ -114,7 +115,7 @@ def _read(
     frame: "Frame",
     point: HookPoint,
     value: Callable[[], Array],
-    rows: Callable[[Array, int], Array] | None,
+    rows: Callable[[ArrayLike, int], Array] | None,
 ) -> Found:
     requests = frame.plan.requests.get(point.name, ())
     return {request.key: _reduced(request, point, value, rows) for request in requests}
@@ -124,7 +125,7 @@ def _reduced(
     request: Request,
     point: HookPoint,
     value: Callable[[], Array],
-    rows: Callable[[Array, int], Array] | None,
+    rows: Callable[[ArrayLike, int], Array] | None,
 ) -> Any:
     if request.reduce is None:
         return value()

@@ -1,5 +1,6 @@
 """Loops: ``scan`` keeps what each step computed, ``while`` what the last one did."""
 
+import functools
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -71,15 +72,17 @@ def _keep(here: Array, new: Any, old: Any) -> Any:
     return jax.tree.map(lambda new, old: jnp.where(here, new, old), new, old)
 
 
+# The first versions of JAX with varying axes know it by another name.
+_vary = (
+    functools.partial(lax.pcast, to="varying") if hasattr(lax, "pcast") else vars(lax)["pvary"]
+)
+
+
 def zeros_like(shape: jax.ShapeDtypeStruct) -> Array:
     """Return zeros of an abstract value, varying over the same axes of a ``shard_map``."""
     array = jnp.zeros(shape.shape, shape.dtype)
     axes = tuple(getattr(shape, "vma", None) or ())
-    if not axes:
-        return array
-    if hasattr(lax, "pcast"):
-        return lax.pcast(array, axes, to="varying")
-    return lax.pvary(array, axes)
+    return _vary(array, axes) if axes else array
 
 
 def _while_bodies(eqn: core.JaxprEqn) -> list[Body]:
