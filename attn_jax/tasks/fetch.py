@@ -106,7 +106,8 @@ def _run(command: list[str], wheel: Wheel) -> None:
     except (OSError, subprocess.TimeoutExpired) as error:
         raise FetchError(f"cannot download {wheel}: {error}") from error
     if done.returncode:
-        last_words = "\n".join(done.stderr.strip().splitlines()[-6:])
+        lines = [line for line in done.stderr.splitlines() if line.strip()]
+        last_words = "\n".join(lines[-8:])
         raise FetchError(f"cannot download {wheel}; {command[0]} said:\n{last_words}")
 
 

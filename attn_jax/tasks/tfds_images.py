@@ -136,7 +136,8 @@ def _prepare(builder: Any, name: str) -> None:
         f"{tfds_folder()}; or name a folder of its four idx files with --task.folder."
     )
     # Without TensorFlow it would fail only after the download, or offline after minutes of retries.
-    if importlib.util.find_spec("tensorflow") is None:
+    stock = type(builder).__module__.startswith("tensorflow_datasets.")
+    if stock and importlib.util.find_spec("tensorflow") is None:
         raise FileNotFoundError(
             f"TFDS {name} is not prepared in {tfds_folder()}, and its builder needs TensorFlow to "
             f"prepare it, which is not installed. {remedy}"
@@ -155,8 +156,8 @@ def _read_split(builder: Any, split: str, name: str) -> tuple[np.ndarray, np.nda
         examples = [example for batch in _batches(source) for example in batch]
     except NotImplementedError as error:
         raise ValueError(
-            f"TFDS {name} was prepared as {builder.info.file_format}, which cannot be read without "
-            "TensorFlow; prepare it with file_format='array_record'."
+            f"TFDS {name} was prepared as {builder.info.file_format.value}, which cannot be read "
+            "without TensorFlow; prepare it with file_format='array_record'."
         ) from error
     except Exception as error:  # Its readers raise errors of several libraries for damaged files.
         raise ValueError(f"TFDS {name} in {builder.data_dir} is damaged: {error}") from error
