@@ -1,6 +1,8 @@
 """Read and edit named values in any JAX function."""
 
 from attn_jax.hooks.errors import HookError
+from attn_jax.hooks.gradients import activation_grads
+from attn_jax.hooks.patching import patch
 from attn_jax.hooks.plan import Site
 from attn_jax.hooks.primitive import DerivedTap, tap, tap_derived
 from attn_jax.hooks.reducers import entropy, mean_heads, row_blocked, top_k
@@ -12,11 +14,13 @@ __all__ = [
     "HookError",
     "HookPoint",
     "Site",
+    "activation_grads",
     "capture",
     "entropy",
     "hook_points",
     "intervene",
     "mean_heads",
+    "patch",
     "row_blocked",
     "tap",
     "tap_derived",

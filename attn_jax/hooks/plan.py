@@ -24,12 +24,14 @@ class Site:
 
     Attributes:
         name: the name of the hook point, with the indices that the pattern chose written out.
-        index: for each loop around it, the outermost first, which step this is; for ``shard_map``
-            the number of the device. Traced integers, except where no loop is.
+        index: for each loop around it, the outermost first, which step this is, as a traced
+            integer; for ``shard_map`` the number of the device.
+        point: the hook point itself.
     """
 
     name: str
-    index: tuple[Array, ...] = ()
+    index: tuple[Array, ...]
+    point: HookPoint
 
 
 EditFunction = Callable[[Array, Site], Array]

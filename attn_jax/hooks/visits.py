@@ -84,15 +84,15 @@ def _read_leaves(
 
 def _edited(frame: "Frame", point: HookPoint, value: Array) -> Array:
     for edit in frame.plan.edits.get(point.name, ()):
-        new = _call_edit(edit, value, frame.index)
+        new = _call_edit(edit, point, value, frame.index)
         value = _select(edit.at, frame.index, new, value)
     return value
 
 
-def _call_edit(edit: Edit, value: Array, index: tuple[Array, ...]) -> Array:
+def _call_edit(edit: Edit, point: HookPoint, value: Array, index: tuple[Array, ...]) -> Array:
     given = describe(value)
     try:
-        new = edit.function(value, Site(edit.name, index))
+        new = edit.function(value, Site(edit.name, index, point))
     except Exception as error:
         raise HookError(f"the edit at {edit.name!r} failed, given {given}: {error}") from error
     new = new if isinstance(new, jax.Array) else jnp.asarray(new)

@@ -73,9 +73,7 @@ def _keep(here: Array, new: Any, old: Any) -> Any:
 
 
 # The first versions of JAX with varying axes know it by another name.
-_vary = (
-    functools.partial(lax.pcast, to="varying") if hasattr(lax, "pcast") else vars(lax)["pvary"]
-)
+_vary = functools.partial(lax.pcast, to="varying") if hasattr(lax, "pcast") else vars(lax)["pvary"]
 
 
 def zeros_like(shape: jax.ShapeDtypeStruct) -> Array:
