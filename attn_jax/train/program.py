@@ -1,15 +1,16 @@
 """Everything of a run that lies on the devices or is compiled for them."""
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import optax
 from jax.sharding import Mesh
 
 from attn_jax.train.config import TrainConfig
-from attn_jax.train.devices import gather, replicate, replicated
+from attn_jax.train.devices import replicate, replicated
 from attn_jax.train.evaluate import Evaluate, make_evaluate
 from attn_jax.train.optimizer import make_optimizer, make_schedule
 from attn_jax.train.order import steps_per_epoch
@@ -67,10 +68,8 @@ def build(
     data = tuple(replicate(mesh, dict(bucket)) for bucket in splits["train"])
     optimizer = make_optimizer(config, config.epochs * steps)
     step = make_train_step(apply, loss, optimizer, prepare=task.prepare)
-    example = gather(
-        mesh, data[int(np.argmax(sizes))], replicate(mesh, np.arange(config.batch_size))
-    )
-    state = _first_state(init, task, optimizer, config.seed, example, mesh)
+    stored = _one_batch(data[int(np.argmax(sizes))], config.batch_size)
+    state = _first_state(init, task, optimizer, config.seed, stored, mesh)
     return Program(
         mesh=mesh,
         sizes=sizes,
@@ -78,7 +77,7 @@ def build(
         data=data,
         state=state,
         run_steps=make_run_steps(step, mesh, loop=config.steps_per_call > 1),
-        zero_sums=make_zero_sums(step, state, example, mesh),
+        zero_sums=make_zero_sums(step, state, stored, mesh),
         evaluate=make_evaluate(
             apply,
             loss,
@@ -96,16 +95,23 @@ def _size(bucket: Bucket) -> int:
     return len(next(iter(bucket.values())))
 
 
+def _one_batch(data: Batch, batch_size: int) -> dict[str, jax.ShapeDtypeStruct]:
+    return {
+        name: jax.ShapeDtypeStruct((batch_size, *array.shape[1:]), array.dtype)
+        for name, array in data.items()
+    }
+
+
 def _first_state(
     init: Init,
     task: Task,
     optimizer: optax.GradientTransformation,
     seed: int,
-    example: Batch,
+    stored: Mapping[str, jax.ShapeDtypeStruct],
     mesh: Mesh,
 ) -> TrainState:
-    def first(batch: Batch) -> TrainState:
-        params = init(stream(jax.random.key(seed), "init"), task.prepare(batch))
-        return init_state(params, optimizer, seed)
+    def first() -> TrainState:
+        batch = task.prepare({name: jnp.zeros(x.shape, x.dtype) for name, x in stored.items()})
+        return init_state(init(stream(jax.random.key(seed), "init"), batch), optimizer, seed)
 
-    return jax.jit(first, out_shardings=replicated(mesh))(example)
+    return jax.jit(first, out_shardings=replicated(mesh))()

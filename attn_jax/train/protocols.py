@@ -62,7 +62,7 @@ class Init(Protocol):
     """Makes the parameters."""
 
     def __call__(self, rng: Array, batch: Batch, /) -> Params:
-        """Returns fresh parameters for batches shaped as `batch`."""
+        """Returns fresh parameters for batches shaped as `batch`, which holds zeros."""
         ...
 
 

@@ -1,7 +1,7 @@
 """Several steps in one call of the device, on data that lies there."""
 
-from collections.abc import Callable
-from typing import NamedTuple
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -29,13 +29,15 @@ RunSteps = Callable[..., tuple[TrainState, Sums]]
 """`run(state, sums, data, indices, start, stop)` takes the steps of these rows of `indices`."""
 
 
-def make_zero_sums(step: Step, state: TrainState, batch: Batch, mesh: Mesh) -> Callable[[], Sums]:
+def make_zero_sums(
+    step: Step, state: TrainState, batch: Mapping[str, Any], mesh: Mesh
+) -> Callable[[], Sums]:
     """Builds the function that makes the sums of no batch at all.
 
     Args:
         step: The step whose metrics shall be summed; it is traced, not run.
         state: A state.
-        batch: A stored batch.
+        batch: A stored batch, or its shapes.
         mesh: The devices that shall hold the sums.
 
     Returns:
