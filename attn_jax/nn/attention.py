@@ -103,7 +103,7 @@ class Attention(nn.Module):
         """
         check_attention_inputs(query, key, value)
         query, key, value = (x.astype(self.dtype or query.dtype) for x in (query, key, value))
-        key, value = hide_unseen(key, value, mask=mask, bias=bias)
+        key, value = hide_unseen(query, key, value, mask=mask, bias=bias)
         return attend(
             self,
             query,

@@ -2,11 +2,13 @@
 
 import functools
 
+import jax
 import jax.numpy as jnp
 from flax import linen as nn
 from jaxtyping import Array, Bool, Float
 
 from attn_jax import ops
+from attn_jax.hooks import capture
 from attn_jax.nn.attention import DType, attend
 from attn_jax.ops.multi_head import hide_unseen_tokens
 from attn_jax.ops.shapes import check_attention_inputs
@@ -35,12 +37,15 @@ class MultiHeadAttention(nn.Module):
             `num_heads` if None.
         out_dim: Features of the output; those of the query if None.
         use_bias: Whether the projections have biases.
+        causal: Let each query see only the keys up to its own position.
+        window: How many keys to the left and to the right of its own position a query sees.
+        implementation: Of the fused call, :func:`attn_jax.ops.attention`; another normaliser than
+            softmax, and active dropout, take the unfused path.
         normalizer: From scores to weights.
         dropout_rate: The share of weights dropped in training.
         dtype: In which type to compute, that of the query if None; parameters stay float32.
 
     Example:
-        >>> import jax
         >>> x = jnp.ones((2, 5, 6))
         >>> model = MultiHeadAttention(num_heads=3)
         >>> variables = model.init(jax.random.key(0), x)
@@ -58,6 +63,9 @@ class MultiHeadAttention(nn.Module):
     num_key_value_heads: int | None = None
     out_dim: int | None = None
     use_bias: bool = True
+    causal: bool = False
+    window: tuple[int, int] | None = None
+    implementation: ops.Implementation = "auto"
     normalizer: ops.Normalizer = ops.softmax
     dropout_rate: float = 0.0
     dtype: DType | None = None
@@ -93,25 +101,55 @@ class MultiHeadAttention(nn.Module):
         key = query if key is None else key
         value = key if value is None else value
         check_attention_inputs(query, key, value)
-        key, value = hide_unseen_tokens(key, value, mask=mask, bias=bias)
-        head_dim = self._head_dim(query.shape[-1])
+        key, value = hide_unseen_tokens(query, key, value, self.num_heads, mask=mask, bias=bias)
         project = functools.partial(
             nn.DenseGeneral, use_bias=self.use_bias, dtype=jnp.dtype(self.dtype or query.dtype)
         )
-        num_key_value_heads = self.num_key_value_heads or self.num_heads
-        context = attend(
+        heads = (self.num_heads, self._head_dim(query.shape[-1]))
+        key_heads = (self.num_key_value_heads or self.num_heads, heads[1])
+        context = self._attend(
+            project(heads, name="query")(query),
+            project(key_heads, name="key")(key),
+            project(key_heads, name="value")(value),
+            mask=mask,
+            bias=bias,
+            deterministic=deterministic or not self.dropout_rate,
+        )
+        return project(self.out_dim or query.shape[-1], axis=(-2, -1), name="out")(context)
+
+    def _attend(
+        self,
+        query: jax.Array,
+        key: jax.Array,
+        value: jax.Array,
+        *,
+        mask: jax.Array | None,
+        bias: jax.Array | None,
+        deterministic: bool,
+    ) -> jax.Array:
+        """Attend in one fused call, or stage by stage where a stage is not the usual one."""
+        if deterministic and self.normalizer is ops.softmax:
+            structure = {"causal": self.causal, "window": self.window}
+            call = functools.partial(ops.attention, mask=mask, bias=bias, **structure)
+            if self.is_mutable_collection("intermediates"):
+                _, captured = capture(call, "weights")(query, key, value)
+                self.sow("intermediates", "weights", captured["weights"])
+            return call(query, key, value, implementation=self.implementation)
+        sizes = (query.shape[-3], key.shape[-3])
+        causal = ops.causal_mask(*sizes) if self.causal else None
+        window = None if self.window is None else ops.window_mask(*sizes, self.window)
+        return attend(
             self,
-            project((self.num_heads, head_dim), name="query")(query),
-            project((num_key_value_heads, head_dim), name="key")(key),
-            project((num_key_value_heads, head_dim), name="value")(value),
+            query,
+            key,
+            value,
             score=ops.multi_head_scores,
             weigh=ops.multi_head_weigh,
-            mask=mask,
+            mask=ops.combine_masks(mask, causal, window),
             bias=bias,
             normalizer=self.normalizer,
             dropout=nn.Dropout(self.dropout_rate, deterministic=deterministic),
         )
-        return project(self.out_dim or query.shape[-1], axis=(-2, -1), name="out")(context)
 
     def _head_dim(self, features: int) -> int:
         """The features of one head.

@@ -28,15 +28,18 @@ from attn_jax.ops.dot_product import (
     scaled_dot_product_scores,
 )
 from attn_jax.ops.feed_forward import feed_forward_attention, feed_forward_scores
+from attn_jax.ops.fused import Implementation, attention
 from attn_jax.ops.masks import causal_mask, combine_masks, padding_mask, window_mask
 from attn_jax.ops.multi_head import multi_head_attention, multi_head_scores, multi_head_weigh
 from attn_jax.ops.normalizers import Normalizer, softmax
 
 __all__ = [
+    "Implementation",
     "Normalizer",
     "additive_attention",
     "additive_scores",
     "attend",
+    "attention",
     "causal_mask",
     "combine_masks",
     "dot_product_attention",

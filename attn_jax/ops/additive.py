@@ -117,6 +117,6 @@ def additive_attention(
         Translate", 2015, section 3.1 and appendix A.1.2. https://arxiv.org/abs/1409.0473
     """
     check_attention_inputs(query, key, value)
-    key, value = hide_unseen(key, value, mask=mask, bias=bias)
+    key, value = hide_unseen(query, key, value, mask=mask, bias=bias)
     scores = additive_scores(query, key, w_query=w_query, w_key=w_key, v=v, b=b)
     return attend(scores, value, mask=mask, bias=bias, normalizer=normalizer)

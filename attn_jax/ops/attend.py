@@ -6,7 +6,7 @@ from jaxtyping import Array, Bool, Float
 
 from attn_jax.ops.masks import visible_keys
 from attn_jax.ops.normalizers import Normalizer, softmax
-from attn_jax.ops.shapes import broadcast_to_scores, check_mask
+from attn_jax.ops.shapes import broadcast_to_scores, check_broadcast
 
 
 def add_bias(scores: Float[Array, "*s"], bias: Float[Array, "..."] | None) -> Float[Array, "*s"]:
@@ -44,7 +44,12 @@ def weigh(weights: Float[Array, "*b q k"], value: Float[Array, "*b k d"]) -> Flo
 
 
 def hide_unseen(
-    key: jax.Array, value: jax.Array, *, mask: jax.Array | None, bias: jax.Array | None
+    query: jax.Array,
+    key: jax.Array,
+    value: jax.Array,
+    *,
+    mask: jax.Array | None,
+    bias: jax.Array | None,
 ) -> tuple[jax.Array, jax.Array]:
     """Put zeros where no query may look, so that what stands there cannot matter.
 
@@ -52,17 +57,27 @@ def hide_unseen(
     through the scores every gradient.
 
     Args:
+        query: `(*b, q, d_q)`.
         key: `(*b, k, d_k)`.
         value: `(*b, k, d_v)`.
         mask: Boolean, broadcastable to `(*b, q, k)`.
         bias: Broadcastable to `(*b, q, k)`; minus infinity hides.
+
+    Returns:
+        Keys and values.
+
+    Raises:
+        ValueError: If mask or bias do not broadcast to the scores.
+        TypeError: If the mask is not boolean.
     """
-    if mask is not None:
-        check_mask(mask)
+    shape = (*query.shape[:-1], key.shape[-2])
+    for name, array in (("mask", mask), ("bias", bias)):
+        if array is not None:
+            check_broadcast(name, array, shape)
     seen = visible_keys(mask, bias)
     if seen is None:
         return key, value
-    seen = broadcast_to_scores("mask", seen, key.shape[:-1], "(*batch, keys)")[..., None]
+    seen = jnp.broadcast_to(seen, key.shape[:-1])[..., None]
     return jnp.where(seen, key, 0), jnp.where(seen, value, 0)
 
 

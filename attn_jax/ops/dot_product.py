@@ -108,7 +108,7 @@ def dot_product_attention(
         Translation", 2015, section 3.1. https://arxiv.org/abs/1508.04025
     """
     check_attention_inputs(query, key, value)
-    key, value = hide_unseen(key, value, mask=mask, bias=bias)
+    key, value = hide_unseen(query, key, value, mask=mask, bias=bias)
     scores = dot_product_scores(query, key)
     return attend(scores, value, mask=mask, bias=bias, normalizer=normalizer)
 
@@ -154,6 +154,6 @@ def scaled_dot_product_attention(
         https://arxiv.org/abs/1706.03762
     """
     check_attention_inputs(query, key, value)
-    key, value = hide_unseen(key, value, mask=mask, bias=bias)
+    key, value = hide_unseen(query, key, value, mask=mask, bias=bias)
     scores = scaled_dot_product_scores(query, key, scale=scale)
     return attend(scores, value, mask=mask, bias=bias, normalizer=normalizer)

@@ -11,7 +11,7 @@ from attn_jax.ops.attend import attend, hide_unseen
 from attn_jax.ops.normalizers import Normalizer, softmax
 from attn_jax.ops.shapes import check_attention_inputs
 
-Layers = Sequence[tuple[Float[Array, "d_in d_out"], Float[Array, " d_out"]]]
+Layers = Sequence[tuple[Float[Array, "_d_in _d_out"], Float[Array, " _d_out"]]]
 
 
 def _check_layers(layers: Layers, num_features: int) -> None:
@@ -120,6 +120,6 @@ def feed_forward_attention(
         https://arxiv.org/abs/1409.0473
     """
     check_attention_inputs(query, key, value)
-    key, value = hide_unseen(key, value, mask=mask, bias=bias)
+    key, value = hide_unseen(query, key, value, mask=mask, bias=bias)
     scores = feed_forward_scores(query, key, layers=layers, activation=activation)
     return attend(scores, value, mask=mask, bias=bias, normalizer=normalizer)

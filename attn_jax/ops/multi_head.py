@@ -4,11 +4,15 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
-from attn_jax.ops.attend import add_bias, hide_unseen, weigh
+from attn_jax.ops.attend import add_bias, weigh
 from attn_jax.ops.dot_product import scaled_dot_product_scores
 from attn_jax.ops.masks import visible_keys
 from attn_jax.ops.normalizers import Normalizer, softmax
-from attn_jax.ops.shapes import check_attention_inputs, check_features
+from attn_jax.ops.shapes import (
+    check_attention_inputs,
+    check_broadcast,
+    check_features,
+)
 
 
 def multi_head_scores(
@@ -128,7 +132,7 @@ def multi_head_attention(
         ("value", value, "w_value", w_value),
     ):
         check_features(name, array.shape[-1], parameter, weight.shape[0])
-    key, value = hide_unseen_tokens(key, value, mask=mask, bias=bias)
+    key, value = hide_unseen_tokens(query, key, value, w_query.shape[1], mask=mask, bias=bias)
     query, key, value = (
         jnp.einsum("...td,dhe->...the", x, w)
         for x, w in ((query, w_query), (key, w_key), (value, w_value))
@@ -139,8 +143,10 @@ def multi_head_attention(
 
 
 def hide_unseen_tokens(
+    query: Float[Array, "*b q d_q"],
     key: Float[Array, "*b k d_k"],
     value: Float[Array, "*b k d_v"],
+    num_heads: int,
     *,
     mask: Bool[Array, "..."] | None,
     bias: Float[Array, "..."] | None,
@@ -148,12 +154,27 @@ def hide_unseen_tokens(
     """Put zeros into the tokens that no query of any head may see; see `attend.hide_unseen`.
 
     Args:
+        query: `(*b, q, d_q)`.
         key: `(*b, k, d_k)`, before it is split into heads.
         value: `(*b, k, d_v)`.
+        num_heads: h.
         mask: Broadcastable to `(*b, h, q, k)`.
         bias: Broadcastable to `(*b, h, q, k)`; minus infinity hides.
+
+    Returns:
+        Keys and values.
+
+    Raises:
+        ValueError: If mask or bias do not broadcast to the scores.
+        TypeError: If the mask is not boolean.
     """
+    shape = (*query.shape[:-2], num_heads, query.shape[-2], key.shape[-2])
+    for name, array in (("mask", mask), ("bias", bias)):
+        if array is not None:
+            check_broadcast(name, array, shape, "(*batch, heads, queries, keys)")
     seen = visible_keys(mask, bias)
-    if seen is not None and seen.ndim > 1:
-        seen = seen.any(axis=-2)
-    return hide_unseen(key, value, mask=None if seen is None else seen[..., None, :], bias=None)
+    if seen is None:
+        return key, value
+    seen = seen.any(axis=-2) if seen.ndim > 1 else seen
+    seen = jnp.broadcast_to(seen, key.shape[:-1])[..., None]
+    return jnp.where(seen, key, 0), jnp.where(seen, value, 0)

@@ -6,7 +6,7 @@ nothing gets zero weights and zero gradients, never uniform weights and never Na
 is in float32 at least, whatever the scores' type.
 """
 
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import jax
 import jax.numpy as jnp
@@ -15,6 +15,7 @@ from jaxtyping import Array, Bool, Float
 from attn_jax.ops.shapes import broadcast_to_scores, check_mask
 
 
+@runtime_checkable
 class Normalizer(Protocol):
     """From scores to weights, over the last axis."""
 

@@ -39,13 +39,13 @@ def check_features(name: str, size: int, other: str, expected: int) -> None:
         raise ValueError(f"{name} has {size} features and {other} expects {expected}.")
 
 
-def broadcast_to_scores(
+def check_broadcast(
     name: str, array: jax.Array, shape: tuple[int, ...], axes: str = "(*batch, queries, keys)"
-) -> jax.Array:
-    """Broadcast a mask or a bias, of any lower rank, to the shape of the scores.
+) -> None:
+    """Refuse a mask or a bias that does not broadcast, from any lower rank, to the scores.
 
     Raises:
-        ValueError: If it does not broadcast.
+        ValueError: If it does not.
     """
     sizes = (1,) * (len(shape) - array.ndim) + array.shape
     fits = len(sizes) == len(shape) and all(s in (1, t) for s, t in zip(sizes, shape, strict=True))
@@ -53,6 +53,15 @@ def broadcast_to_scores(
         raise ValueError(
             f"{name} of shape {array.shape} does not broadcast to the scores' {axes} = {shape}."
         )
+
+
+def broadcast_to_scores(name: str, array: jax.Array, shape: tuple[int, ...]) -> jax.Array:
+    """Broadcast a mask or a bias, of any lower rank, to the shape of the scores.
+
+    Raises:
+        ValueError: If it does not broadcast.
+    """
+    check_broadcast(name, array, shape)
     return jnp.broadcast_to(array, shape)
 
 

@@ -6,6 +6,7 @@ os.environ.setdefault("JAX_PLATFORMS", "cpu")
 os.environ.setdefault("MPLBACKEND", "agg")
 
 import jax
+import jax.numpy as jnp
 import jaxtyping
 import pytest
 from jaxtyping import install_import_hook
@@ -21,3 +22,9 @@ def unchecked():
     jaxtyping.config.update("jaxtyping_disable", True)
     yield
     jaxtyping.config.update("jaxtyping_disable", False)
+
+
+@pytest.fixture(autouse=True)
+def names_in_examples(doctest_namespace):
+    """The docstrings' examples take these two imports for granted."""
+    doctest_namespace.update(jax=jax, jnp=jnp)
