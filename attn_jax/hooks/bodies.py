@@ -17,7 +17,7 @@ class Loop:
     """Something around a hook point that makes many values of one.
 
     Attributes:
-        kind: ``scan`` (also ``lax.map`` and loops of known length), ``while`` or ``shard_map``.
+        kind: `scan` (also `lax.map` and loops of known length), `while` or `shard_map`.
         length: the number of steps or devices; None where only the running program knows.
     """
 
@@ -47,7 +47,7 @@ class Body:
 
 
 Found = dict[str, Any]
-"""Captured values by name. Inside a ``cond``, ``name?`` says whether ``name`` was computed."""
+"""Captured values by name. Inside a `cond`, `name?` says whether `name` was computed."""
 
 
 @dataclasses.dataclass(frozen=True)

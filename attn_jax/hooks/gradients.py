@@ -18,20 +18,20 @@ from attn_jax.hooks.transforms import trace
 def activation_grads(
     fn: Callable[..., Array], spec: str | Sequence[str]
 ) -> Callable[..., dict[str, Array]]:
-    """Return a function that differentiates a scalar ``fn`` with respect to named values in it.
+    """Return a function that differentiates a scalar `fn` with respect to named values in it.
 
     Args:
         fn: a function that returns a scalar.
         spec: a glob, or several.
 
     Returns:
-        A function with the arguments of ``fn`` that returns ``{name: gradient}``, with the names
+        A function with the arguments of `fn` that returns `{name: gradient}`, with the names
         and the shapes that :func:`capture` gives to the values. A value in a branch that was not
         taken has a gradient of zero.
 
     Raises:
         HookError: if a glob matches nothing, or a value that cannot be differentiated: one that
-            is not of a floating type, or lies in a ``while`` loop or a custom derivative.
+            is not of a floating type, or lies in a `while` loop or a custom derivative.
 
     Example:
         >>> from attn_jax.hooks import tap

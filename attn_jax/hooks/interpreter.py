@@ -72,7 +72,7 @@ def evaluate(
     found: Found = {}
     uses = _last_uses(inside)
     start = 0
-    for i in sorted((*block.visits, *block.inner)):
+    for i in sorted((*block.taps, *block.inner)):
         _replay_between(inside, start, i, uses, environment)
         outs, more = _step(frame, block, i, [read(v) for v in inside.eqns[i].invars])
         environment.update(zip(inside.eqns[i].outvars, outs, strict=True))
@@ -107,8 +107,8 @@ def _replay_between(
 def _step(frame: Frame, block: Block, i: int, values: Sequence[Any]) -> tuple[Sequence[Any], Found]:
     eqn = frame.jaxpr.eqns[i]
     with _scoped(eqn):
-        if i in block.visits:
-            return visit(frame, block.visits[i], eqn, values)
+        if i in block.taps:
+            return visit(frame, block.taps[i], eqn, values)
         return RULES[eqn.primitive.name].run(frame, eqn, values, block.inner[i])
 
 

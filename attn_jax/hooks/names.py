@@ -1,8 +1,8 @@
 """From the named scopes around a tap to its name.
 
 JAX keeps a stack of named scopes with every equation. Linen pushes one scope for each call of a
-module: its name (``layers_2``), the class of a module without a name (``Transformer``, so the
-root), and for any method but ``__call__`` both (``decoder.step``, ``Transformer.<lambda>``). A hook
+module: its name (`layers_2`), the class of a module without a name (`Transformer`, so the
+root), and for any method but `__call__` both (`decoder.step`, `Transformer.<lambda>`). A hook
 point's name keeps of this the path of modules alone.
 """
 
@@ -12,6 +12,8 @@ from collections.abc import Iterable, Sequence
 
 from jax.extend import core
 
+# JAX pushes this scope for what a backward pass computes again.
+_REMATERIALISED = "rematted_computation"
 _NUMBERED = re.compile(r"(?P<stem>.+)_(?P<number>\d+)")
 
 
@@ -20,10 +22,10 @@ class Path:
     """The modules around an equation, the outermost first.
 
     Attributes:
-        parts: their names as they are shown, with ``*`` for each scanned loop.
+        parts: their names as they are shown, with `*` for each scanned loop.
         module: the innermost one as it stands on the stack, by which its methods are recognised.
-        pending: loops entered whose ``*`` is still to come. It follows the first scope inside the
-            loop, because that is where Linen's ``scan`` names the module it scans.
+        pending: loops entered whose `*` is still to come. It follows the first scope inside the
+            loop, because that is where Linen's `scan` names the module it scans.
     """
 
     parts: tuple[str, ...] = ()
@@ -60,20 +62,31 @@ def scopes_of(eqn: core.JaxprEqn) -> Sequence[str]:
     """Return the named scopes of an equation, relative to the jaxpr it stands in."""
     stack = eqn.source_info.name_stack.stack
     scopes = [entry.name for entry in stack if type(entry).__name__ == "Scope"]
+    scopes = [scope for scope in scopes if scope != _REMATERIALISED]
     # A checkpoint replayed by the backward pass carries the scopes of its forward call twice.
     half = len(scopes) // 2
-    is_backward = any(getattr(entry, "name", "") == "transpose" for entry in stack)
-    return scopes[:half] if is_backward and scopes[:half] == scopes[half:] else scopes
+    is_double = "transpose" in _transforms(eqn) and scopes[:half] == scopes[half:]
+    return scopes[:half] if is_double else scopes
+
+
+def is_differentiated(eqn: core.JaxprEqn) -> bool:
+    """Whether an equation comes from a function that was differentiated while it was traced."""
+    return "jvp" in _transforms(eqn)
+
+
+def _transforms(eqn: core.JaxprEqn) -> list[str]:
+    stack = eqn.source_info.name_stack.stack
+    return [entry.name for entry in stack if type(entry).__name__ == "Transform"]
 
 
 def _is_class(scope: str) -> bool:
-    """Whether a scope names a class, not a module: ``Transformer.encode``, ``eqx.nn.MLP``."""
+    """Whether a scope names a class, not a module: `Transformer.encode`, `eqx.nn.MLP`."""
     module = scope.partition(".")[0]
     qualified = scope.rpartition(".")[2]
     return any(name[:1].isupper() and not _NUMBERED.fullmatch(name) for name in (module, qualified))
 
 
 def _dotted(module: str) -> str:
-    """Write Linen's ``layers_2`` as ``layers.2``."""
+    """Write Linen's `layers_2` as `layers.2`."""
     found = _NUMBERED.fullmatch(module)
     return f"{found['stem']}.{found['number']}" if found else module

@@ -16,12 +16,12 @@ At = tuple[int | None, ...]
 
 
 def indices(pattern: str, name: str, lengths: Sequence[int]) -> list[At]:
-    """Match a pattern with a name in which each ``*`` stands for the index of a loop.
+    """Match a pattern with a name in which each `*` stands for the index of a loop.
 
     Args:
-        pattern: a glob in which ``*`` crosses dots, or a name in full.
+        pattern: a glob in which `*` crosses dots, or a name in full.
         name: the name of a hook point.
-        lengths: for each ``*`` of the name, how many indices there are.
+        lengths: for each `*` of the name, how many indices there are.
 
     Returns:
         What the pattern selects; empty if it does not match.

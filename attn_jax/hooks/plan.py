@@ -9,7 +9,7 @@ from jax import Array
 
 from attn_jax.hooks import patterns
 from attn_jax.hooks.errors import HookError
-from attn_jax.hooks.survey import Block, HookPoint, Visit
+from attn_jax.hooks.survey import Block, HookPoint
 
 Reducer = Callable[[Array], Any]
 """Maps the value of one hook point, of one step of each loop around it, to any pytree."""
@@ -25,7 +25,7 @@ class Site:
     Attributes:
         name: the name of the hook point, with the indices that the pattern chose written out.
         index: for each loop around it, the outermost first, which step this is, as a traced
-            integer; for ``shard_map`` the number of the device.
+            integer; for `shard_map` the number of the device.
         point: the hook point itself.
     """
 
@@ -40,7 +40,7 @@ EditFunction = Callable[[Array, Site], Array]
 
 @dataclasses.dataclass(frozen=True)
 class Request:
-    """One entry of what capture returns; ``at`` has an index, or None for all, for each loop."""
+    """One entry of what capture returns; `at` has an index, or None for all, for each loop."""
 
     key: str
     at: patterns.At
@@ -49,7 +49,7 @@ class Request:
 
 @dataclasses.dataclass(frozen=True)
 class Edit:
-    """One function to apply at a hook point; ``at`` is as in a request."""
+    """One function to apply at a hook point; `at` is as in a request."""
 
     name: str
     at: patterns.At
@@ -65,15 +65,10 @@ class Plan:
 
     def prune(self, block: Block) -> Block:
         """Return of a block only what is to be run step by step."""
-        visits = {i: visit for i, visit in block.visits.items() if self._needs(visit)}
+        wanted = self.requests.keys() | self.edits.keys()
+        taps = {i: p for i, p in block.taps.items() if wanted & {point.name for point in p}}
         inner = {i: tuple(map(self.prune, blocks)) for i, blocks in block.inner.items()}
-        return Block(visits, {i: blocks for i, blocks in inner.items() if any(blocks)})
-
-    def _needs(self, visit: Visit) -> bool:
-        names = {point.name for point in visit.points}
-        return bool(names & self.edits.keys()) or (
-            not visit.is_replay and bool(names & self.requests.keys())
-        )
+        return Block(taps, {i: blocks for i, blocks in inner.items() if any(blocks)})
 
     def chooses_at(self, depth: int) -> bool:
         """Whether any entry is about one step of a loop that lies so many loops deep."""
@@ -84,7 +79,7 @@ class Plan:
         )
 
     def at(self, key: str) -> patterns.At:
-        """Return which indices an entry of a capture, or its flag ``key?``, is about."""
+        """Return which indices an entry of a capture, or its flag `key?`, is about."""
         return next(
             request.at
             for requests in self.requests.values()

@@ -43,7 +43,7 @@ class DerivedTap(Protocol):
         ...
 
     def rows(self, operands: Mapping[str, Array], start: ArrayLike, size: int) -> dict[str, Array]:
-        """Return the operands of ``size`` queries from ``start`` on, so a map can go by rows."""
+        """Return the operands of `size` queries from `start` on, so a map can go by rows."""
         ...
 
 
@@ -51,11 +51,11 @@ def tap(name: str, value: ArrayLike) -> Array:
     """Name a value, so that :func:`capture` and :func:`intervene` can find it.
 
     The tap is an identity that leaves no trace in the compiled program. Its full name is the
-    path of the named scopes around it (Linen modules are such scopes) and ``name``. Use what it
-    returns: a tap whose result is discarded is removed as dead code under ``grad``.
+    path of the named scopes around it (Linen modules are such scopes) and `name`. Use what it
+    returns: a tap whose result is discarded is removed as dead code under `grad`.
 
     Args:
-        name: the last part of the hook point's name. It may hold dots, but none of ``*?[]#``.
+        name: the last part of the hook point's name. It may hold dots, but none of `*?[]#`.
         value: any array.
 
     Returns:
@@ -77,12 +77,12 @@ def tap(name: str, value: ArrayLike) -> Array:
 
 
 def tap_derived(site: DerivedTap, value: ArrayLike, operands: Mapping[str, Array]) -> Array:
-    """Tap a value together with the operands from which ``site`` derives hidden ones.
+    """Tap a value together with the operands from which `site` derives hidden ones.
 
     Args:
         site: says which hook points there are, and how they follow from the operands.
         value: the value of the last leaf.
-        operands: named arrays. Under ``vmap`` each of them gets the batch axis in front, so their
+        operands: named arrays. Under `vmap` each of them gets the batch axis in front, so their
             axes must broadcast against each other at equal rank.
 
     Returns:

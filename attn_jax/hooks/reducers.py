@@ -1,7 +1,7 @@
 """What to keep of captured weights: computed inside the program, step by step.
 
 A reducer is any function from an array to a pytree of arrays. These take weights or scores,
-``(*b, h, q, k)``, whose last axis is the keys.
+`(*b, h, q, k)`, whose last axis is the keys.
 """
 
 import dataclasses
@@ -43,7 +43,7 @@ def top_k(
         k: how many, at most the number of keys.
 
     Returns:
-        A function from weights to ``(values, indices)``, the largest first.
+        A function from weights to `(values, indices)`, the largest first.
 
     Example:
         >>> values, indices = top_k(2)(jnp.array([[0.1, 0.2, 0.7]]))
@@ -110,7 +110,7 @@ def row_blocked(reducer: Callable[[Array], Any], block: int) -> RowBlocked:
         A reducer with the same results.
 
     Raises:
-        ValueError: if ``block`` is not positive or, when called, the reducer mixes queries.
+        ValueError: if `block` is not positive or, when called, the reducer mixes queries.
 
     Example:
         >>> weights = jax.nn.softmax(jnp.arange(35.0).reshape(7, 5))
@@ -123,7 +123,7 @@ def row_blocked(reducer: Callable[[Array], Any], block: int) -> RowBlocked:
 
 
 def _in_blocks(reduce: Callable[[ArrayLike, int], Any], length: int, block: int) -> Any:
-    """Call ``reduce(start, size)`` for whole blocks and then for what is left, and join it all."""
+    """Call `reduce(start, size)` for whole blocks and then for what is left, and join it all."""
     whole, left = divmod(length, block)
     axes = jax.tree.map(
         _query_axis, *(jax.eval_shape(lambda n=n: reduce(0, n)) for n in (1, block))

@@ -9,7 +9,7 @@ import jax
 from jax.extend import core
 
 from attn_jax.hooks.bodies import Body, Loop
-from attn_jax.hooks.names import Path, scopes_of
+from attn_jax.hooks.names import Path, is_differentiated, scopes_of
 from attn_jax.hooks.patterns import At
 from attn_jax.hooks.primitive import tap_p
 from attn_jax.hooks.rules import RULES
@@ -20,7 +20,7 @@ class HookPoint:
     """A value that can be read, and mostly edited, by its name.
 
     Attributes:
-        name: the path of modules and the leaf, joined by dots; ``*`` stands for the index of a
+        name: the path of modules and the leaf, joined by dots; `*` stands for the index of a
             scanned loop.
         shape: the shape of one value, as an edit sees it, without the axes of loops.
         dtype: its dtype.
@@ -40,41 +40,31 @@ class HookPoint:
 
     @property
     def lengths(self) -> tuple[int, ...]:
-        """The length of each loop that is written ``*`` in the name."""
+        """The length of each loop that is written `*` in the name."""
         return tuple(loop.length or 0 for loop in self.loops if loop.kind == "scan")
 
     def aligned(self, at: At) -> At:
-        """Return indices, given for each ``*`` of the name, for each of the loops instead."""
+        """Return indices, given for each `*` of the name, for each of the loops instead."""
         chosen = iter(at)
         return tuple(next(chosen) if loop.kind == "scan" else None for loop in self.loops)
-
-
-@dataclasses.dataclass(frozen=True)
-class Visit:
-    """The hook points of one tap equation; a replay edits them, and does not record them again."""
-
-    points: tuple[HookPoint, ...]
-    is_replay: bool = False
 
 
 @dataclasses.dataclass(frozen=True)
 class Block:
     """The hook points in one jaxpr, by the number of their equation, and those further inside."""
 
-    visits: dict[int, Visit]
+    taps: dict[int, tuple[HookPoint, ...]]
     inner: dict[int, tuple["Block", ...]]
 
     def points(self) -> Iterator[HookPoint]:
-        """Yield the hook points in the order of the program, replays left out."""
-        for i in sorted((*self.visits, *self.inner)):
-            if i in self.visits:
-                yield from () if self.visits[i].is_replay else self.visits[i].points
-            else:
-                for block in self.inner[i]:
-                    yield from block.points()
+        """Yield the hook points in the order of the program."""
+        for i in sorted((*self.taps, *self.inner)):
+            yield from self.taps.get(i, ())
+            for block in self.inner.get(i, ()):
+                yield from block.points()
 
     def __bool__(self) -> bool:
-        return bool(self.visits or self.inner)
+        return bool(self.taps or self.inner)
 
 
 def survey(jaxpr: core.Jaxpr) -> Block:
@@ -82,37 +72,47 @@ def survey(jaxpr: core.Jaxpr) -> Block:
     return _Surveyor().block(Body(jaxpr), HookPoint("", (), None), Path())
 
 
+_DIFFERENTIATED = (
+    "it was differentiated before it came here, and its derivative would not know of the edit; "
+    "write grad(intervene(fn, …)) instead of intervene(grad(fn), …)"
+)
+
+
 class _Surveyor:
     """Walks a jaxpr in the order of the program, and numbers names that return."""
 
     def __init__(self) -> None:
         self.used = Counter[str]()
-        self.replayed = Counter[str]()
         self.given = dict[str, HookPoint]()
 
     def block(self, body: Body, around: HookPoint, path: Path) -> Block:
-        """Survey one body; ``around`` is a nameless point that tells what holds for all inside."""
-        visits, inner = {}, {}
+        """Survey one body; `around` is a nameless point that tells what holds for all inside."""
+        taps, inner = {}, {}
         for i, eqn in enumerate(open_jaxpr(body.jaxpr).eqns):
             here = path.enter(scopes_of(eqn))
+            frozen = around.frozen or _DIFFERENTIATED * is_differentiated(eqn)
+            inside = dataclasses.replace(around, frozen=frozen)
             if eqn.primitive is tap_p:
-                visits[i] = self._visit(eqn, around, here, body.is_replay)
-            elif blocks := self._inside(eqn, around, here, body.is_replay):
+                if points := self._points(eqn, inside, here, body.is_replay):
+                    taps[i] = points
+            elif blocks := self._inside(eqn, inside, here, body.is_replay):
                 inner[i] = blocks
-        return Block(visits, inner)
+        return Block(taps, inner)
 
-    def _visit(self, eqn: core.JaxprEqn, around: HookPoint, path: Path, is_replay: bool) -> Visit:
-        leaves = _leaves(eqn)
-        # A value that the forward pass never needed is first computed by the backward pass.
-        is_replay = is_replay and all(self.used[path.leaf(leaf)] for leaf in leaves)
-        name = self._old_name if is_replay else self._new_name
-        points = (
-            dataclasses.replace(around, shape=aval.shape, dtype=aval.dtype, name=path.leaf(leaf))
-            for leaf, aval in leaves.items()
+    def _points(
+        self, eqn: core.JaxprEqn, around: HookPoint, path: Path, is_replay: bool
+    ) -> tuple[HookPoint, ...]:
+        leaves = {path.leaf(leaf): aval for leaf, aval in _leaves(eqn).items()}
+        # What the forward pass computed is not recorded again; what it never needed is here.
+        if is_replay and all(self.used[name] for name in leaves):
+            return ()
+        return tuple(
+            self._named(dataclasses.replace(around, shape=aval.shape, dtype=aval.dtype, name=name))
+            for name, aval in leaves.items()
         )
-        return Visit(tuple(map(name, points)), is_replay)
 
-    def _new_name(self, point: HookPoint) -> HookPoint:
+    def _named(self, point: HookPoint) -> HookPoint:
+        """Return the point with a number if its name was used before."""
         base = point.name
         while True:
             again = self.used[base]
@@ -121,13 +121,6 @@ class _Surveyor:
             # Two branches of a `cond` may share a name, if the value is of one kind.
             if self.given.setdefault(named.name, named) == named:
                 return named
-
-    def _old_name(self, point: HookPoint) -> HookPoint:
-        base = point.name
-        self.replayed[base] += 1
-        # A backward pass comes by in the opposite order.
-        again = max(0, self.used[base] - self.replayed[base])
-        return self.given[f"{base}#{again}" if again else base]
 
     def _inside(
         self, eqn: core.JaxprEqn, around: HookPoint, path: Path, is_replay: bool

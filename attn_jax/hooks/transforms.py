@@ -45,13 +45,13 @@ def trace(fn: Callable, args: tuple, kwargs: Mapping[str, Any]) -> Traced:
 
 
 def hook_points(fn: Callable) -> Callable[..., list[HookPoint]]:
-    """Return a function that lists the hook points of ``fn``, in the order of the program.
+    """Return a function that lists the hook points of `fn`, in the order of the program.
 
     Args:
         fn: any function of arrays that JAX can trace.
 
     Returns:
-        A function of the arguments of ``fn``; abstract ones (``jax.ShapeDtypeStruct``) will do,
+        A function of the arguments of `fn`; abstract ones (`jax.ShapeDtypeStruct`) will do,
         as nothing is computed.
 
     Example:
@@ -71,23 +71,23 @@ def hook_points(fn: Callable) -> Callable[..., list[HookPoint]]:
 
 
 def capture(fn: Callable, spec: Spec = "*") -> Callable[..., tuple[Any, dict[str, Any]]]:
-    """Return a function that computes ``fn`` and returns named values from inside of it too.
+    """Return a function that computes `fn` and returns named values from inside of it too.
 
-    Like ``jax.grad`` it holds no state and composes with every other transformation; wrap it in
-    ``jax.jit`` where it is called more than once, as it traces ``fn`` at each call.
+    Like `jax.grad` it holds no state and composes with every other transformation; wrap it in
+    `jax.jit` where it is called more than once, as it traces `fn` at each call.
 
     Args:
         fn: any function of arrays that JAX can trace.
-        spec: which hook points: a glob (``"*.weights"``; its ``*`` crosses dots), a list of
+        spec: which hook points: a glob (`"*.weights"`; its `*` crosses dots), a list of
             them, or a mapping from globs to reducers. A reducer is called with the value of one
             step of each loop around, before anything is stored; None keeps the value. Where
             several globs match, the first decides.
 
     Returns:
-        A function with the arguments of ``fn`` that returns ``(out, {name: value})``. The axes
-        of a value are: loops, the outermost first; then those of ``vmap``; then its own. Under
-        ``shard_map`` there is a leading axis of devices. Of a ``while`` loop it is the value of
-        the last iteration. In a branch that was not taken it is zeros, and ``name?`` is False.
+        A function with the arguments of `fn` that returns `(out, {name: value})`. The axes
+        of a value are: loops, the outermost first; then those of `vmap`; then its own. Under
+        `shard_map` there is a leading axis of devices. Of a `while` loop it is the value of
+        the last iteration. In a branch that was not taken it is zeros, and `name?` is False.
 
     Raises:
         HookError: if a glob matches nothing, if a hook point is out of reach, or if a reducer
@@ -112,17 +112,17 @@ def capture(fn: Callable, spec: Spec = "*") -> Callable[..., tuple[Any, dict[str
 
 
 def intervene(fn: Callable, edits: Mapping[str, EditFunction]) -> Callable[..., Any]:
-    """Return a function that computes ``fn`` with named values inside of it replaced.
+    """Return a function that computes `fn` with named values inside of it replaced.
 
     Args:
         fn: any function of arrays that JAX can trace.
-        edits: from globs to edits, ``edit(value, site) -> value``. ``site.name`` is the hook
-            point and ``site.index`` the step of each loop around it. Shape and dtype must stay.
+        edits: from globs to edits, `edit(value, site) -> value`. `site.name` is the hook
+            point and `site.index` the step of each loop around it. Shape and dtype must stay.
             Where several globs match, all edits are made, in this order. A glob with the number
-            of a step, as ``layers.2.*``, edits that step of a scan alone.
+            of a step, as `layers.2.*`, edits that step of a scan alone.
 
     Returns:
-        A function with the arguments and the result of ``fn``.
+        A function with the arguments and the result of `fn`.
 
     Raises:
         HookError: if a glob matches nothing, if a hook point is out of reach, or if an edit

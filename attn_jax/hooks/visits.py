@@ -15,49 +15,49 @@ from attn_jax.hooks.errors import HookError
 from attn_jax.hooks.plan import Edit, Request, Site, describe
 from attn_jax.hooks.primitive import DerivedTap, tap_p
 from attn_jax.hooks.reducers import RowBlocked
-from attn_jax.hooks.survey import HookPoint, Visit
+from attn_jax.hooks.survey import HookPoint
 
 if TYPE_CHECKING:
     from attn_jax.hooks.interpreter import Frame
 
 
 def visit(
-    frame: "Frame", visit: Visit, eqn: core.JaxprEqn, values: Sequence[Array]
+    frame: "Frame", points: Sequence[HookPoint], eqn: core.JaxprEqn, values: Sequence[Array]
 ) -> tuple[list[Array], Found]:
     """Run a tap; return what flows on from it, and what was found."""
     value, *operands = values
     if eqn.params["site"] is None:
-        return _plain(frame, visit, eqn, value)
+        return _plain(frame, points[0], eqn, value)
     named = dict(zip(eqn.params["operands"], operands, strict=True))
-    return _derived(frame, visit, eqn, value, named)
+    return _derived(frame, points, eqn, value, named)
 
 
 def _plain(
-    frame: "Frame", visit: Visit, eqn: core.JaxprEqn, value: Array
+    frame: "Frame", point: HookPoint, eqn: core.JaxprEqn, value: Array
 ) -> tuple[list[Array], Found]:
-    (point,) = visit.points
     # The tap is placed anew, so that hooks around these hooks find it too.
     value = tap_p.bind(_edited(frame, point, value), **eqn.params)
-    return [value], {} if visit.is_replay else _read(frame, point, lambda: value, None)
+    return [value], _read(frame, point, lambda: value, None)
 
 
 def _derived(
-    frame: "Frame", visit: Visit, eqn: core.JaxprEqn, value: Array, operands: dict[str, Array]
+    frame: "Frame",
+    points: Sequence[HookPoint],
+    eqn: core.JaxprEqn,
+    value: Array,
+    operands: dict[str, Array],
 ) -> tuple[list[Array], Found]:
     site: DerivedTap = eqn.params["site"]
-    *_, last = site.leaves
+    last = site.leaves[-1]
     operands[last] = value
-    leaves = dict(zip(site.leaves, visit.points, strict=True))
+    leaves = dict(zip(site.leaves, points, strict=True))
     for leaf, point in leaves.items():
         if point.name in frame.plan.edits:
             edited = _edited(frame, point, site.derive(leaf, operands))
             operands = site.rewrite(leaf, edited, operands)
     value = site.derive(last, operands)
     rest = {name: operand for name, operand in operands.items() if name != last}
-    params = eqn.params | {"operands": tuple(rest)}
-    value = tap_p.bind(value, *rest.values(), **params)
-    if visit.is_replay:
-        return [value], {}
+    value = tap_p.bind(value, *rest.values(), **eqn.params | {"operands": tuple(rest)})
     return [value], _read_leaves(frame, site, leaves, rest | {last: value})
 
 

@@ -1,4 +1,4 @@
-"""Branches: ``cond`` and ``switch`` give zeros for what they did not compute, and a flag."""
+"""Branches: `cond` and `switch` give zeros for what they did not compute, and a flag."""
 
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any

@@ -1,4 +1,4 @@
-"""Calls: ``jax.jit`` and the plain calls that only group equations."""
+"""Calls: `jax.jit` and the plain calls that only group equations."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any

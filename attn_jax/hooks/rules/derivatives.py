@@ -29,26 +29,31 @@ def _run_checkpoint(
     return keep(*values)
 
 
-def _frozen(parameter: str) -> Rule:
-    """Return the rule of a primitive that says for itself how it is differentiated or lowered."""
+def _body(eqn: core.JaxprEqn) -> core.ClosedJaxpr:
+    """Return the one jaxpr among the parameters, whose name differs between versions of JAX."""
+    kinds = core.Jaxpr | core.ClosedJaxpr
+    return next(value for value in eqn.params.values() if isinstance(value, kinds))
 
-    def bodies(eqn: core.JaxprEqn) -> list[Body]:
-        why = f"it lies inside {eqn.primitive.name!r}, whose own rule an edit would bypass"
-        return [Body(eqn.params[parameter], frozen=why)]
 
-    def run(
-        frame: "Frame", eqn: core.JaxprEqn, values: Sequence[Any], blocks: Sequence["Block"]
-    ) -> tuple[Sequence[Any], Found]:
-        # The values come from a copy of the body, which XLA merges with the original.
-        _, found = frame.evaluate(blocks[0], eqn.params[parameter], values)
-        return frame.replay(eqn, values), found
+def _frozen_bodies(eqn: core.JaxprEqn) -> list[Body]:
+    why = f"it lies inside {eqn.primitive.name!r}, whose own rule an edit would bypass"
+    return [Body(_body(eqn), frozen=why)]
 
-    return Rule(bodies, run)
 
+def _run_frozen(
+    frame: "Frame", eqn: core.JaxprEqn, values: Sequence[Any], blocks: Sequence["Block"]
+) -> tuple[Sequence[Any], Found]:
+    # The values come from a copy of the body, which XLA merges with the original.
+    _, found = frame.evaluate(blocks[0], _body(eqn), values)
+    return frame.replay(eqn, values), found
+
+
+_checkpoint = Rule(_checkpoint_bodies, _run_checkpoint)
+_frozen = Rule(_frozen_bodies, _run_frozen)
 
 RULES = {
-    **dict.fromkeys(("checkpoint", "remat", "remat2"), Rule(_checkpoint_bodies, _run_checkpoint)),
-    **dict.fromkeys(("custom_jvp_call", "custom_vjp_call"), _frozen("call_jaxpr")),
-    "custom_vmap_call": _frozen("call"),
-    "composite": _frozen("jaxpr"),
+    **dict.fromkeys(("checkpoint", "remat", "remat2"), _checkpoint),
+    **dict.fromkeys(
+        ("custom_jvp_call", "custom_vjp_call", "custom_vmap_call", "composite"), _frozen
+    ),
 }

@@ -1,4 +1,4 @@
-"""Devices: under ``shard_map`` what is found has a leading axis, one entry for each device."""
+"""Devices: under `shard_map` what is found has a leading axis, one entry for each device."""
 
 import math
 from collections.abc import Sequence
@@ -18,7 +18,8 @@ if TYPE_CHECKING:
 
 def _axes(eqn: core.JaxprEqn) -> tuple[str, ...]:
     """Return the mesh axes that the body is mapped over, in the order of the mesh."""
-    manual = eqn.params["manual_axes"]
+    params = eqn.params
+    manual = params.get("newly_manual_axes", params.get("manual_axes"))  # until jax 0.9
     return tuple(axis for axis in eqn.params["mesh"].axis_names if axis in manual)
 
 

@@ -1,4 +1,4 @@
-"""Loops: ``scan`` keeps what each step computed, ``while`` what the last one did."""
+"""Loops: `scan` keeps what each step computed, `while` what the last one did."""
 
 import functools
 from collections.abc import Sequence
@@ -77,7 +77,7 @@ _vary = functools.partial(lax.pcast, to="varying") if hasattr(lax, "pcast") else
 
 
 def zeros_like(shape: jax.ShapeDtypeStruct) -> Array:
-    """Return zeros of an abstract value, varying over the same axes of a ``shard_map``."""
+    """Return zeros of an abstract value, varying over the same axes of a `shard_map`."""
     array = jnp.zeros(shape.shape, shape.dtype)
     axes = tuple(getattr(shape, "vma", None) or ())
     return _vary(array, axes) if axes else array
