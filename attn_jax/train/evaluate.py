@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -24,11 +24,11 @@ class _Batches(NamedTuple):
     weights: Float[Array, "batches batch"]
 
 
-def means(parts: Iterable[Metrics], split: str) -> dict[str, float]:
+def means(parts: Iterable[Mapping[str, tuple[Any, Any]]], split: str) -> dict[str, float]:
     """The weighted mean of each metric over all parts.
 
     Args:
-        parts: Metrics as (sum, weight), in the host's memory.
+        parts: Each metric's (sum, weight) in each part; reading them waits for the device.
         split: Goes before each name, with a slash.
 
     Returns:

@@ -58,6 +58,7 @@ class Loop:
         interrupt: Says whether to stop.
         on_epoch: The experiment's share of 3.
         resume_hint: How a user goes on after an interruption.
+        resume: Whether a checkpoint is expected.
     """
 
     def __init__(
@@ -69,9 +70,11 @@ class Loop:
         interrupt: Interrupt,
         on_epoch: OnEpoch | None = None,
         resume_hint: str = "resume it",
+        resume: bool = False,
     ):
         self.program, self.config, self.progress = program, config, progress
         self.interrupt, self.on_epoch, self.resume_hint = interrupt, on_epoch, resume_hint
+        self.resumes = resume
         self.checkpoints = Checkpoints(run_dir / "checkpoints", keep=config.keep, best=config.best)
         self.state, self.sums, self.step, elapsed = self._restore()
         self.records = Records(run_dir, self.step)
@@ -97,6 +100,8 @@ class Loop:
         fresh = {"state": self.program.state, "sums": self.program.zero_sums()}
         found = self.checkpoints.newest(fresh, self.progress.say)
         if found is None:
+            if self.resumes:
+                self.progress.say("There is no whole checkpoint: training begins at step 0.")
             return fresh["state"], fresh["sums"], 0, 0.0
         arrays, record = found
         self.progress.say(f"Resumed at step {record['step']}.")

@@ -61,7 +61,7 @@ class Progress:
         """
         self.console.print(line, markup=False, soft_wrap=True)
 
-    def show(self, row: Mapping[str, float]) -> None:
+    def show(self, row: Mapping[str, float | int]) -> None:
         """Moves the bar to a row of metrics; the row at an epoch's end becomes a line.
 
         Args:
@@ -73,7 +73,7 @@ class Progress:
             self.say(f"epoch {row['epoch']}/{self.epochs}  {figures}")
 
 
-def _figures(row: Mapping[str, float]) -> str:
+def _figures(row: Mapping[str, float | int]) -> str:
     shown = [
         f"{name.replace('/', ' ')} {row[name]:.4f}"
         for name in row

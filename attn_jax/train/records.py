@@ -11,7 +11,7 @@ from tensorboardX import SummaryWriter
 from attn_jax.train import manifest
 
 NAME = "metrics.jsonl"
-Row = Mapping[str, Any]
+Row = Mapping[str, float | int]
 
 
 def read_metrics(run_dir: str | Path) -> list[dict[str, Any]]:

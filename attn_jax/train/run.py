@@ -103,7 +103,9 @@ def fit(
         for note in notes:
             progress.say(note)
         with Interrupt() as interrupt:
-            loop = Loop(program, config, run_dir, progress, interrupt, on_epoch, resume_hint)
+            loop = Loop(
+                program, config, run_dir, progress, interrupt, on_epoch, resume_hint, resume
+            )
             state = loop.run()
     result = FitResult(state, read_metrics(run_dir), run_dir)
     if on_end is not None:

@@ -164,7 +164,7 @@ def require_space(folder: Path, arrays: Any, count: int) -> None:
     free = shutil.disk_usage(folder).free
     if free < size * count:
         raise RunFolderError(
-            f"{folder} has {free / 2**20:,.0f} MiB free, but {count} checkpoints of "
+            f"{folder} has {free / 2**20:,.0f} MiB free, but {count:,} checkpoints of "
             f"{size / 2**20:,.0f} MiB need {size * count / 2**20:,.0f}; free some, choose a folder "
             "on another disk, or keep fewer."
         )

@@ -1,0 +1,38 @@
+import io
+
+import pytest
+from rich.console import Console
+
+from attn_jax.train.progress import Progress
+
+STEP = {
+    "step": 5,
+    "epoch": 2,
+    "train/accuracy": 0.75,
+    "train/loss": 0.5,
+    "learning_rate": 0.1,
+    "time/examples_per_second": 12345.6,
+}
+END = {**STEP, "step": 7, "validation/accuracy": 0.875}
+
+
+def shown(terminal):
+    console = Console(file=io.StringIO(), force_terminal=terminal, width=200, _environ={})
+    with Progress(21, 3, console) as progress:
+        progress.say("[brackets] stay")
+        progress.show(STEP)
+        progress.show(END)
+    return console.file.getvalue()
+
+
+def test_plain_lines_where_there_is_no_terminal():
+    assert shown(False) == (
+        "[brackets] stay\n"
+        "epoch 2/3  train accuracy 0.7500  train loss 0.5000  validation accuracy 0.8750  "
+        "12,346 examples/s\n"
+    )
+
+
+@pytest.mark.parametrize("part", ["epoch 2/3", "7/21", "12,346 examples/s", "train loss 0.5000"])
+def test_a_bar_on_a_terminal(part):
+    assert part in shown(True)
