@@ -24,10 +24,7 @@ def _run_scan(
     frame: "Frame", eqn: core.JaxprEqn, values: Sequence[Any], blocks: Sequence["Block"]
 ) -> tuple[Sequence[Any], Found]:
     params = eqn.params
-    num_consts, num_carry = params["num_consts"], params["num_carry"]
-    consts = values[:num_consts]
-    init = list(values[num_consts : num_consts + num_carry])
-    xs = list(values[num_consts + num_carry :])
+    consts, init, xs = _operands(params, values)
 
     def evaluate(i: Array, state: list[Array], x: list[Array]) -> tuple[list[Array], Found]:
         return frame.evaluate(blocks[0], params["jaxpr"], [*consts, *state, *x], i)
@@ -37,14 +34,12 @@ def _run_scan(
         outs, found = evaluate(i, state, x)
         # A step asked for by its number is carried along, so that the others take no room.
         kept = {key: _keep(i == steps[key], found.pop(key), old) for key, old in kept.items()}
-        return (outs[:num_carry], kept), (outs[num_carry:], found)
+        return (outs[: len(init)], kept), (outs[len(init) :], found)
 
-    steps = _chosen_steps(frame, evaluate, init, xs)
-    kept = {key: zeros for key, (_, zeros) in steps.items()}
-    steps = {key: i for key, (i, _) in steps.items()}
+    steps, nothing = _chosen_steps(frame, evaluate, init, xs)
     (state, kept), (ys, found) = lax.scan(
         step,
-        (init, kept),
+        (init, nothing),
         (jnp.arange(params["length"], dtype=jnp.int32), xs),
         length=params["length"],
         reverse=params["reverse"],
@@ -53,19 +48,25 @@ def _run_scan(
     return [*state, *ys], found | kept
 
 
-def _chosen_steps(frame: "Frame", evaluate, init, xs) -> dict[str, tuple[int, Any]]:
+def _operands(params: dict[str, Any], values: Sequence[Any]) -> tuple[list, list, list]:
+    """Return the constants of a scan, its first carry, and what it goes over."""
+    if "ft_in" in params:  # since jax 0.12
+        consts, init, xs = params["ft_in"].update(values).unpack()
+        return list(consts), list(init), list(xs)
+    first, second = params["num_consts"], params["num_consts"] + params["num_carry"]
+    return list(values[:first]), list(values[first:second]), list(values[second:])
+
+
+def _chosen_steps(frame: "Frame", evaluate, init, xs) -> tuple[dict[str, int], Found]:
     """Return which entries are about one step of this scan, and zeros to begin each with."""
     depth = len(frame.index)
     if not frame.plan.chooses_at(depth):
-        return {}
+        return {}, {}
     first = [lax.index_in_dim(x, 0, keepdims=False) for x in xs]
     _, shapes = jax.eval_shape(evaluate, jnp.int32(0), init, first)
-    steps = {key: frame.plan.at(key)[depth] for key in shapes}
-    return {
-        key: (step, jax.tree.map(zeros_like, shapes[key]))
-        for key, step in steps.items()
-        if step is not None
-    }
+    chosen = {key: frame.plan.at(key)[depth] for key in shapes}
+    steps = {key: step for key, step in chosen.items() if step is not None}
+    return steps, {key: jax.tree.map(zeros_like, shapes[key]) for key in steps}
 
 
 def _keep(here: Array, new: Any, old: Any) -> Any:
