@@ -95,14 +95,10 @@ def stop_at_random_moments(run_dir, moments, compilations):
     return said, hits
 
 
-def test_a_run_stopped_at_random_moments_is_the_run_never_stopped(tmp_path):
+def test_a_run_stopped_at_random_moments_is_the_run_never_stopped(tmp_path, compilations):
     whole, broken = tmp_path / "whole", tmp_path / "broken"
     reference, seed = start(whole, "new"), random.randrange(10**6)
     # The lives of one run share compilations to save time; the run never stopped makes its own.
-    compilations = {
-        "JAX_COMPILATION_CACHE_DIR": str(tmp_path / "compilations"),
-        "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
-    }
     said, hits = stop_at_random_moments(broken, random.Random(seed), compilations)
     last = start(broken, "resume", **compilations)
     said.append(last.communicate(timeout=60)[0])

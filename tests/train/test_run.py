@@ -106,7 +106,11 @@ def test_a_loss_that_is_not_finite_ends_the_run_and_names_the_step(tmp_path):
 
 
 def test_every_device_takes_part_and_batches_they_cannot_share_are_refused(tmp_path):
-    options = {"devices": None, "task": tiny.Tiny(train=(33, 18)), "apply": tiny.quiet_apply}
+    options = {
+        "devices": None,
+        "task": tiny.Tiny(train=(33, 18), noise=False),
+        "apply": tiny.quiet_apply,
+    }
     config = TrainConfig(epochs=1, batch_size=8, steps_per_call=2, bucket_run=1, log_every=2)
     four = tiny.train(tmp_path / "four", config=config, **options)
     one = tiny.train(tmp_path / "one", config=config, **options | {"devices": jax.devices()[:1]})

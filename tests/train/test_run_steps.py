@@ -9,7 +9,7 @@ from attn_jax.train import classification_loss, data_mesh, init_state, make_trai
 from attn_jax.train.devices import replicate
 from attn_jax.train.run_steps import make_run_steps, make_zero_sums
 
-TASK = tiny.Tiny()
+TASK = tiny.Tiny(noise=False)
 DATA = TASK.load()["train"][0]
 STEPS, BATCH = 20, 8
 
@@ -80,8 +80,8 @@ def test_without_a_loop_there_is_none_in_the_program_and_the_result_is_the_same(
         args = (setting.state, setting.zero_sums(), setting.data, setting.indices, 0, 1)
         return setting.run_steps.lower(*args).as_text()
 
-    # What is left are the rounds of the random numbers.
-    assert text(single).count("stablehlo.while") == text(looped).count("stablehlo.while") - 1
+    assert "stablehlo.while" in text(looped)
+    assert "stablehlo.while" not in text(single)
 
 
 def test_the_first_step_whose_loss_is_not_finite_is_noted():

@@ -16,9 +16,10 @@ CLASSES, FEATURES, HIDDEN = 3, 5, 7
 
 
 class Tiny:
-    """Points around three centres, in buckets of the given sizes."""
+    """Points around three centres, in buckets of the given sizes, with noise in training."""
 
-    def __init__(self, train=(101,), validation=(13,), test=(11,)):
+    def __init__(self, train=(101,), validation=(13,), test=(11,), noise=True):
+        self.noise = noise
         self.sizes = {"train": train, "validation": validation, "test": test}
 
     def load(self):
@@ -38,7 +39,7 @@ class Tiny:
 
     def prepare(self, batch, rng=None):
         points = batch["points"].astype(jnp.float32) / 128 - 1
-        if rng is not None:
+        if rng is not None and self.noise:
             points = points + 0.01 * jax.random.normal(rng, points.shape)
         return {"points": points, "label": batch["label"]}
 
