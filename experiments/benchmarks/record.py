@@ -1,0 +1,135 @@
+"""What a benchmark measured, where and when, written for readers and for programs."""
+
+import dataclasses
+import datetime
+import importlib.metadata
+import json
+import os
+import platform
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+DOCS = Path(__file__).resolve().parents[2] / "docs" / "benchmarks"
+_PACKAGES = ("jax", "jaxlib", "flax", "optax", "numpy")
+
+
+@dataclasses.dataclass(frozen=True)
+class Result:
+    """The result of one part.
+
+    Attributes:
+        part: Its name.
+        title: Of the page.
+        what: What was measured and how, in a paragraph.
+        header: Of the table.
+        rows: Of the table, ready to read.
+        notes: What to know to judge the numbers, a sentence or two each.
+        data: The numbers themselves, for JSON.
+        versions: Of peers, beside the project's own.
+        where: The machine, as :func:`machine` described it before the measurement.
+    """
+
+    part: str
+    title: str
+    what: str
+    header: Sequence[str]
+    rows: Sequence[Sequence[str]]
+    notes: Sequence[str] = ()
+    data: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    versions: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    where: Mapping[str, Any] = dataclasses.field(default_factory=lambda: machine())
+
+
+def machine() -> dict[str, Any]:
+    """Describes this machine, and how busy it is, as far as timings depend on it."""
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
+    usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    return {
+        "processor": _processor(),
+        "cores used": usable,
+        "memory": f"{memory:.0f} GiB",
+        "system": f"{platform.system()} {platform.machine()}",
+        "load before": f"{os.getloadavg()[0]:.1f}" if hasattr(os, "getloadavg") else "unknown",
+        "python": platform.python_version(),
+    }
+
+
+def _processor() -> str:
+    cpuinfo = Path("/proc/cpuinfo")
+    if cpuinfo.is_file():
+        for line in cpuinfo.read_text().splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    return platform.processor() or platform.machine()
+
+
+def write(result: Result, folder: Path = DOCS) -> Path:
+    """Writes `<part>.md` and `<part>.json`, and shows the table.
+
+    Args:
+        result: What was measured.
+        folder: Where to.
+
+    Returns:
+        The page's path.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    page = folder / f"{result.part}.md"
+    date = datetime.datetime.now(datetime.UTC).date().isoformat()
+    versions = {name: importlib.metadata.version(name) for name in _PACKAGES} | {**result.versions}
+    described = [f"{name}: {value}" for name, value in {**result.where, **versions}.items()]
+    table = markdown_table(result.header, result.rows)
+    sections = [
+        f"---\norphan: true\n---\n\n# {result.title}",
+        result.what,
+        table,
+        "\n".join(f"- {note}" for note in result.notes),
+        f"Measured on {date}. " + "; ".join(described) + ".",
+        f"Repeat it: `make bench PARTS={result.part}`.",
+    ]
+    page.write_text("\n\n".join(filter(None, sections)) + "\n", encoding="utf-8")
+    data = {"date": date, "machine": {**result.where}, "versions": versions, **result.data}
+    text = json.dumps(data, indent=1, ensure_ascii=False) + "\n"
+    page.with_suffix(".json").write_text(text, encoding="utf-8")
+    print(f"{table}\n\nWritten to {page}")
+    return page
+
+
+def markdown_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """Writes a table in Markdown, its columns aligned.
+
+    Example:
+        >>> from experiments.benchmarks.record import markdown_table
+        >>> print(markdown_table(["a", "ratio"], [["x", "1.5"]]))
+        | a | ratio |
+        |---|-------|
+        | x | 1.5   |
+    """
+    rows = [[cell.replace("|", "\\|") for cell in row] for row in rows]
+    widths = [max(map(len, column)) for column in zip(header, *rows, strict=True)]
+    lines = [
+        "| " + " | ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) + " |"
+        for row in (header, *rows)
+    ]
+    rule = "|" + "|".join("-" * (width + 2) for width in widths) + "|"
+    return "\n".join([lines[0], rule, *lines[1:]])
+
+
+def spread(values: Sequence[float]) -> dict[str, float]:
+    """Returns the median and the quartiles.
+
+    Example:
+        >>> from experiments.benchmarks.record import spread
+        >>> spread([1, 2, 3, 4, 5])
+        {'median': 3.0, 'low': 2.0, 'high': 4.0}
+    """
+    ordered = sorted(map(float, values))
+
+    def quantile(share: float) -> float:
+        place = share * (len(ordered) - 1)
+        low = int(place)
+        high = min(low + 1, len(ordered) - 1)
+        return ordered[low] + (place - low) * (ordered[high] - ordered[low])
+
+    return {"median": quantile(0.5), "low": quantile(0.25), "high": quantile(0.75)}

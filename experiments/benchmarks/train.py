@@ -1,0 +1,191 @@
+"""Training: examples a second of our loop, beside the same model in PyTorch."""
+
+import contextlib
+import dataclasses
+import importlib
+import json
+import os
+import subprocess
+import tempfile
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from experiments.benchmarks.peers import peers_python
+from experiments.benchmarks.record import Result, machine, spread, write
+
+PART = "train"
+THREADS = 2
+ROUNDS = {"mnist_article": 8, "mnist_additive": 3}
+_TORCH = Path(__file__).with_name("train_torch.py")
+# Logits of float32 sums taken in another order.
+_TOLERANCE = 1e-3
+_LOOKED_AT = 64
+
+
+class Peer:
+    """PyTorch in a process of its own, which works only when asked.
+
+    Args:
+        asked: The settings.
+        arrays: The parameters, the images and labels, and the logits to reproduce.
+        folder: Where to put the arrays for it.
+    """
+
+    def __init__(self, asked: Mapping[str, Any], arrays: Mapping[str, np.ndarray], folder: Path):
+        path = folder / "arrays.npz"
+        np.savez(path, **dict[str, Any](arrays))
+        self.process = subprocess.Popen(
+            [peers_python(), str(_TORCH)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        )
+        self.about = self.ask({**asked, "arrays": str(path)})
+        difference = self.about["difference"]
+        if not difference < _TOLERANCE:
+            raise RuntimeError(
+                f"PyTorch's logits differ from ours by {difference:.2g}, more than {_TOLERANCE}: "
+                f"the two are not the same model, so {_TORCH.name} needs the change that "
+                "attn_jax/models has had."
+            )
+
+    def ask(self, question: Any) -> dict[str, Any]:
+        """Sends a line and waits for the answer."""
+        assert self.process.stdin is not None
+        assert self.process.stdout is not None
+        print(json.dumps(question), file=self.process.stdin, flush=True)
+        answer = self.process.stdout.readline()
+        if not answer:
+            raise RuntimeError(f"PyTorch's process ended with status {self.process.wait()}.")
+        return json.loads(answer)
+
+    def close(self) -> None:
+        """Lets the process end."""
+        if self.process.stdin is not None:
+            self.process.stdin.close()
+        self.process.wait()
+
+
+def compare(name: str, rounds: int) -> dict[str, Any]:
+    """Trains an experiment for some epochs, and after each of them PyTorch for one.
+
+    The first epoch of both, in which they compile and warm up, is not counted.
+
+    Args:
+        name: The experiment.
+        rounds: The epochs that count.
+
+    Returns:
+        Examples a second of both by round, their ratios, and what both had learned.
+    """
+    from attn_jax import train as training
+
+    experiment = importlib.import_module(f"experiments.{name}").experiment
+    config = dataclasses.replace(experiment.train, epochs=rounds + 1, log_every=0)
+    theirs: list[dict[str, Any]] = []
+    with tempfile.TemporaryDirectory() as folder, peer_of(experiment, Path(folder)) as peer:
+        print(f"{name}: {rounds + 1} epochs of each, in turn", flush=True)
+        result = training.fit(
+            experiment.init,
+            experiment.apply,
+            experiment.loss,
+            experiment.task,
+            config,
+            Path(folder) / "run",
+            on_epoch=lambda state, row: theirs.append(peer.ask("epoch")),
+        )
+        about = peer.about
+    batches = result.rows[0]["step"] * config.batch_size
+    ours = [row["time/examples_per_second"] for row in result.rows[1:]]
+    torch = [batches / epoch["seconds"] for epoch in theirs[1:]]
+    return {
+        "batch_size": config.batch_size,
+        "ours": ours,
+        "torch": torch,
+        "ratio": [one / other for one, other in zip(ours, torch, strict=True)],
+        "torch_seconds": [epoch["seconds"] for epoch in theirs[1:]],
+        "our_seconds": [batches / speed for speed in ours],
+        "accuracy": [result.rows[-1]["train/accuracy"], theirs[-1]["accuracy"]],
+        "torch_threads": about["threads"],
+        "torch_version": about["version"],
+    }
+
+
+@contextlib.contextmanager
+def peer_of(experiment: Any, folder: Path) -> Iterator[Peer]:
+    """Starts PyTorch on the same model, from the same parameters, with the same data."""
+    import jax
+
+    train = experiment.task.load()["train"][0]
+    batch = experiment.task.prepare({"image": train["image"][:_LOOKED_AT]})
+    params = experiment.init(jax.random.key(0), batch)
+    arrays = {
+        "/".join(entry.key for entry in path): np.asarray(leaf)
+        for path, leaf in jax.tree.leaves_with_path(params)
+    }
+    arrays |= {"images": train["image"], "labels": train["label"]}
+    arrays["logits"] = np.asarray(experiment.apply(params, batch))
+    settings = ("batch_size", "learning_rate", "weight_decay", "clip_norm")
+    asked = {name: getattr(experiment.train, name) for name in settings}
+    peer = Peer({**asked, "shift": experiment.task.shift, "threads": THREADS}, arrays, folder)
+    try:
+        yield peer
+    finally:
+        peer.close()
+
+
+def report(measured: Mapping[str, Mapping[str, Any]]) -> Result:
+    """Makes the page of what :func:`compare` found for each experiment."""
+    return Result(
+        part=PART,
+        title="Training on MNIST, beside PyTorch",
+        what=(
+            "Examples a second while training: ours as `attn_jax.train.fit` reports them, with the "
+            "order of the examples, gathering, augmentation and metrics; PyTorch's in a plain loop "
+            "over tensors in memory (no DataLoader) with its fused AdamW. Both train the same "
+            "model from the same parameters (their logits are compared first), with the same batch "
+            f"and augmentation, in float32 on {THREADS} cores, one epoch of each in turn; PyTorch "
+            "uses as many threads as it is fastest with. "
+            "Shown are the median and the quartiles of the rounds; a ratio is of one round."
+        ),
+        header=(
+            "experiment",
+            "ours, examples/s",
+            "PyTorch, examples/s",
+            "ratio",
+            "PyTorch's epoch",
+        ),
+        rows=[_row(name, found) for name, found in measured.items()],
+        notes=[
+            f"`{name}`: batch {found['batch_size']}, {len(found['ratio'])} rounds; accuracy on the "
+            f"training images in the last, {found['accuracy'][0]:.2%} ours, "
+            f"{found['accuracy'][1]:.2%} PyTorch's; its threads: {found['torch_threads']}."
+            for name, found in measured.items()
+        ],
+        data={"experiments": dict(measured)},
+        versions={"torch": next(iter(measured.values()))["torch_version"]},
+    )
+
+
+def _row(name: str, found: Mapping[str, Any]) -> tuple[str, ...]:
+    speeds = [_spread(found[side], ",.0f") for side in ("ours", "torch")]
+    seconds = _spread(found["torch_seconds"], ".1f")
+    return (f"`{name}`", *speeds, _spread(found["ratio"], ".2f"), f"{seconds} s")
+
+
+def _spread(values: list[float], form: str) -> str:
+    found = spread(values)
+    return f"{found['median']:{form}} ({found['low']:{form}}–{found['high']:{form}})"
+
+
+def main() -> None:
+    """Measures every experiment of `ROUNDS` and writes the page."""
+    if hasattr(os, "sched_setaffinity"):  # before JAX counts the cores it may use
+        os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:THREADS])
+    where = machine()
+    measured = {name: compare(name, rounds) for name, rounds in ROUNDS.items()}
+    write(dataclasses.replace(report(measured), where=where))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,197 @@
+"""The PyTorch side of the benchmark `train`, run by the peers' Python and asked over a pipe.
+
+The models are written as one writes them in PyTorch, take the parameters of the JAX models, and
+show by equal logits that they are the same. Tensors lie in memory; there is no DataLoader.
+"""
+
+import json
+import sys
+import time
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+import torch  # pyright: ignore[reportMissingImports]
+from torch import nn  # pyright: ignore[reportMissingImports]
+from torch.nn import functional  # pyright: ignore[reportMissingImports]
+
+Arrays = Mapping[str, np.ndarray]
+
+
+class Rows(nn.Module):
+    """Each row of the image is a token: one layer, with a bias for each row."""
+
+    def __init__(self, arrays: Arrays):
+        super().__init__()
+        self.embed = linear(arrays["stem/Dense_0/kernel"])
+        self.bias = parameter(arrays["stem/bias"][:, 0])
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        """From `(n, 28, 28)` to `(n, 28, features)`."""
+        return torch.relu(self.embed(images) + self.bias)
+
+
+class Patches(nn.Module):
+    """Two strided convolutions, padded as JAX's "SAME"."""
+
+    def __init__(self, arrays: Arrays):
+        super().__init__()
+        self.first = convolution(arrays, "stem/Dense_0", size=5)
+        self.second = convolution(arrays, "stem/Dense_1", size=3)
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        """From `(n, 28, 28)` to `(n, 49, features)`."""
+        x = functional.pad(images[:, None], (1, 2, 1, 2))
+        x = functional.pad(torch.relu(self.first(x)), (0, 1, 0, 1))
+        return torch.relu(self.second(x)).flatten(2).transpose(1, 2)
+
+
+class Classifier(nn.Module):
+    """A stem, additive attention of a learned query over its tokens, and a linear layer."""
+
+    def __init__(self, arrays: Arrays):
+        super().__init__()
+        self.stem = Rows(arrays) if "stem/bias" in arrays else Patches(arrays)
+        self.query = parameter(arrays["pooling/query"])
+        self.w_query = linear(arrays["attention/w_query"])
+        self.w_key = linear(arrays["attention/w_key"])
+        self.v = parameter(arrays["attention/v"])
+        self.head = linear(arrays["head/kernel"], arrays["head/bias"])
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        """From `(n, 28, 28)` to logits."""
+        tokens = self.stem(images)
+        scores = torch.tanh(self.w_query(self.query) + self.w_key(tokens)) @ self.v
+        weights = torch.softmax(scores, dim=-1)
+        return self.head(torch.bmm(weights[:, None], tokens)[:, 0])
+
+
+def parameter(array: np.ndarray) -> nn.Parameter:
+    """A parameter that begins as this array."""
+    return nn.Parameter(torch.from_numpy(array.copy()))
+
+
+def linear(kernel: np.ndarray, bias: np.ndarray | None = None) -> nn.Linear:
+    """A layer that begins as this kernel `(d_in, d_out)` and bias."""
+    layer = nn.Linear(*kernel.shape, bias=bias is not None)
+    layer.weight = parameter(np.ascontiguousarray(kernel.T))
+    if bias is not None:
+        layer.bias = parameter(bias)
+    return layer
+
+
+def convolution(arrays: Arrays, name: str, size: int) -> nn.Conv2d:
+    """A convolution of stride 2 that begins as a dense layer on patches."""
+    kernel, bias = arrays[f"{name}/kernel"], arrays[f"{name}/bias"]
+    kernel = kernel.reshape(size, size, -1, kernel.shape[-1]).transpose(3, 2, 0, 1)
+    layer = nn.Conv2d(kernel.shape[1], kernel.shape[0], size, stride=2)
+    layer.weight, layer.bias = parameter(np.ascontiguousarray(kernel)), parameter(bias)
+    return layer
+
+
+def shifted(images: torch.Tensor, most: int) -> torch.Tensor:
+    """Moves each image by its own random number of pixels."""
+    corners = torch.randint(0, 2 * most + 1, (2, len(images), 1))
+    rows, columns = corners + torch.arange(images.shape[-1])
+    padded = functional.pad(images, (most,) * 4)
+    return padded[torch.arange(len(images))[:, None, None], rows[:, :, None], columns[:, None]]
+
+
+def trainer(asked: Mapping[str, Any], arrays: Arrays) -> tuple[Classifier, Callable[[], dict]]:
+    """Makes the model and the function that trains it for one epoch.
+
+    Args:
+        asked: `batch_size`, `learning_rate`, `weight_decay`, `clip_norm` and `shift`.
+        arrays: The parameters, `images` and `labels`.
+
+    Returns:
+        The model, and a function to the seconds, mean loss and accuracy of an epoch.
+    """
+    model = Classifier(arrays)
+    images, labels = (torch.from_numpy(arrays[name]) for name in ("images", "labels"))
+    labels = labels.long()
+    # The fused optimiser is the fastest of PyTorch's three here.
+    optimizer = torch.optim.AdamW(
+        model.parameters(),
+        lr=asked["learning_rate"],
+        weight_decay=asked["weight_decay"],
+        fused=True,
+    )
+
+    def step(chosen: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        batch = images[chosen]
+        if asked["shift"]:
+            batch = shifted(batch, asked["shift"])
+        target = labels[chosen]
+        logits = model(batch.float() / 255)
+        loss = functional.cross_entropy(logits, target)
+        optimizer.zero_grad()
+        loss.backward()
+        if asked["clip_norm"]:
+            nn.utils.clip_grad_norm_(model.parameters(), asked["clip_norm"])
+        optimizer.step()
+        return loss.detach(), (logits.argmax(-1) == target).sum()
+
+    def epoch() -> dict[str, float]:
+        began, loss, correct = time.perf_counter(), torch.zeros(()), torch.zeros(())
+        batches = whole_batches(len(images), asked["batch_size"])
+        for chosen in batches:
+            batch_loss, batch_correct = step(chosen)
+            loss += batch_loss
+            correct += batch_correct
+        means = {
+            "loss": (loss / len(batches)).item(),
+            "accuracy": (correct / batches.numel()).item(),
+        }
+        return {"seconds": time.perf_counter() - began, **means}
+
+    return model, epoch
+
+
+def whole_batches(size: int, batch_size: int) -> torch.Tensor:
+    """Shuffles the examples into batches `(batches, batch_size)`; what fills none is left out."""
+    whole = size // batch_size
+    return torch.randperm(size)[: whole * batch_size].reshape(whole, batch_size)
+
+
+def fastest_threads(asked: Mapping[str, Any], arrays: Arrays) -> int:
+    """Finds how many threads PyTorch is fastest with: on small models, or beside other work, one.
+
+    Args:
+        asked: As for :func:`trainer`, and `threads`, the most.
+        arrays: As for :func:`trainer`.
+
+    Returns:
+        The number with which a few steps took least.
+    """
+    few = {name: array[: 100 * asked["batch_size"]] for name, array in _examples(arrays).items()}
+    seconds = {}
+    for threads in range(1, asked["threads"] + 1):
+        torch.set_num_threads(threads)
+        _, epoch = trainer(asked, {**arrays, **few})
+        seconds[threads] = min(epoch()["seconds"] for _ in range(3))
+    return min(seconds, key=seconds.__getitem__)
+
+
+def _examples(arrays: Arrays) -> Arrays:
+    return {name: arrays[name] for name in ("images", "labels")}
+
+
+def main() -> None:
+    """Answers each line of standard input by one of standard output, both JSON."""
+    asked = json.loads(sys.stdin.readline())
+    arrays = dict(np.load(asked["arrays"]))
+    threads = fastest_threads(asked, arrays)
+    torch.set_num_threads(threads)
+    model, epoch = trainer(asked, arrays)
+    with torch.no_grad():
+        logits = model(torch.from_numpy(arrays["images"][: len(arrays["logits"])]).float() / 255)
+    difference = float(np.abs(logits.numpy() - arrays["logits"]).max())
+    ready = {"version": torch.__version__, "difference": difference, "threads": threads}
+    print(json.dumps(ready), flush=True)
+    for _ in sys.stdin:
+        print(json.dumps(epoch()), flush=True)
+
+
+if __name__ == "__main__":
+    main()
