@@ -1,0 +1,55 @@
+"""Read the docstrings as they are written: prose with code in single backticks."""
+
+import re
+from typing import Any
+
+from sphinx.application import Sphinx
+
+_QUOTED = re.compile(r"``.+?``|(?P<role>:[\w:+-]+:)?`(?P<text>[^`]+)`(?P<link>_?)", re.DOTALL)
+_PROSE_SECTIONS = ("Returns:", "Yields:")
+
+
+def prepare(
+    _app: Sphinx, _what: str, _name: str, _obj: Any, _options: Any, lines: list[str]
+) -> None:
+    """Mark what the Google style leaves open, before napoleon reads it.
+
+    Code that is no name is quoted as code; a lone name stays, to become a link where it can.
+    What is returned is prose here, of which napoleon would take all up to a colon for a type.
+    """
+    lines[:] = _QUOTED.sub(_quote, "\n".join(lines)).split("\n")
+    for number, line in enumerate(lines[:-1], 1):
+        if line.strip() in _PROSE_SECTIONS:
+            indent = len(lines[number]) - len(lines[number].lstrip())
+            lines[number] = lines[number][:indent] + ": " + lines[number][indent:]
+
+
+def _quote(found: re.Match[str]) -> str:
+    """What stands in single backticks as code, if it is neither a role nor a link nor a name."""
+    text = found["text"]
+    if not text or found["role"] or found["link"] or re.fullmatch(r"[\w.]+", text):
+        return found[0]
+    return f"``{text}``"
+
+
+def shorten(
+    _app: Sphinx,
+    what: str,
+    _name: str,
+    _obj: Any,
+    _options: Any,
+    signature: str | None,
+    result: Any,
+) -> tuple[str | None, str | None] | None:
+    """Leave out of signatures what only JAX and Flax know: private paths, a module's parent."""
+    if what == "class" and signature:
+        signature = re.sub(r"(, )?parent: .*", ")", signature, flags=re.DOTALL)
+    plain = [text and text.replace("jaxlib._jax.Array", "Array") for text in (signature, result)]
+    return plain[0], plain[1]
+
+
+def setup(app: Sphinx) -> dict[str, Any]:
+    """Register both; the first must come before napoleon, whose priority is 500."""
+    app.connect("autodoc-process-docstring", prepare, priority=400)
+    app.connect("autodoc-process-signature", shorten)
+    return {"parallel_read_safe": True, "parallel_write_safe": True}

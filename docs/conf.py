@@ -1,0 +1,82 @@
+"""How the documentation is built: `make docs`. Nothing here asks the network for anything."""
+
+import hashlib
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).parent.parent
+sys.path.insert(0, str(Path(__file__).parent / "_ext"))
+
+from attn_jax import __version__ as release  # noqa: E402
+
+project = "attn_jax"
+author = "the attn_jax authors"
+version = release
+extensions = [
+    "sphinx.ext.autodoc",
+    "sphinx.ext.autosummary",
+    "sphinx.ext.napoleon",
+    "sphinx.ext.viewcode",
+    "myst_nb",
+    "api_pages",
+    "docstrings",
+    "mathml",
+]
+exclude_patterns = ["_build", "_ext", "hooks_table.md", "notebooks/README.md"]
+# A page that is not written yet is no mistake of the page that has a place for it.
+suppress_warnings = ["toc.empty_glob"]
+
+# Docstrings: single backticks are code, and a link where the code is documented.
+default_role = "py:obj"
+add_module_names = False
+python_maximum_signature_line_length = 90
+toc_object_entries_show_parents = "hide"
+autodoc_member_order = "bysource"
+autodoc_preserve_defaults = True
+autodoc_typehints_format = "short"
+autosummary_generate = False
+napoleon_numpy_docstring = False
+napoleon_custom_sections = [("Attributes", "params_style")]
+napoleon_use_admonition_for_examples = False
+viewcode_follow_imported_members = True
+
+
+# Notebooks: run once for each state of the code, so that what they show is what it does.
+def _state_of_the_code() -> str:
+    found = hashlib.sha256()
+    for package in ("attn_jax", "experiments"):
+        for path in sorted((ROOT / package).rglob("*.py")):
+            found.update(path.read_bytes())
+    return found.hexdigest()[:12]
+
+
+myst_enable_extensions = ["amsmath", "attrs_block", "attrs_inline", "colon_fence", "dollarmath"]
+myst_heading_anchors = 3
+nb_execution_mode = "cache"
+nb_execution_cache_path = str(ROOT / "docs/_build/notebooks" / _state_of_the_code())
+nb_execution_raise_on_error = True
+nb_execution_timeout = 300
+nb_execution_show_tb = True
+nb_ipywidgets_js = {}
+nb_merge_streams = True
+
+html_theme = "furo"
+html_title = f"attn_jax {release}"
+html_static_path = ["_static"]
+html_css_files = ["attn_jax.css"]
+html_show_sphinx = False
+html_copy_source = False
+pygments_style = "a11y-high-contrast-light"
+pygments_dark_style = "a11y-high-contrast-dark"
+html_theme_options = {
+    "light_css_variables": {
+        "color-brand-primary": "#821b5c",
+        "color-brand-content": "#821b5c",
+        "color-brand-visited": "#821b5c",
+    },
+    "dark_css_variables": {
+        "color-brand-primary": "#f9b07b",
+        "color-brand-content": "#f9b07b",
+        "color-brand-visited": "#f9b07b",
+    },
+}
