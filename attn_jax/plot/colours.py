@@ -11,6 +11,8 @@ INK = "#1f2328"
 MUTED = "#656d76"
 RULE = "#d0d7de"
 PAPER = "#ffffff"
+# Text on a dark cell; unlike paper, no theme may darken it.
+ON_DARK = "#fdfdfd"
 MASKED = "#e4e8ec"
 
 RIGHT = "#0072b2"

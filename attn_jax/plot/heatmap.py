@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from numpy.typing import ArrayLike, NDArray
 
 from attn_jax.plot.checks import weights_array
-from attn_jax.plot.colours import ATTENTION, INK
+from attn_jax.plot.colours import ATTENTION, INK, ON_DARK
 from attn_jax.plot.figure import canvas, style, tick_labels
 from attn_jax.plot.overlay import colour_scale
 
@@ -116,6 +116,6 @@ def _draw_labels(ax: Axes, queries: Sequence[object] | None, keys: Sequence[obje
 def _write_values(ax: Axes, weights: np.ma.MaskedArray, norm: Normalize) -> None:
     for (row, column), weight in np.ndenumerate(weights):
         if not np.ma.getmaskarray(weights)[row, column]:
-            colour = "white" if norm(weight) > 0.5 else INK
+            colour = ON_DARK if norm(weight) > 0.5 else INK
             text = f"{weight:.2f}".lstrip("0") if weight < 1 else f"{weight:.2g}"
             ax.text(column, row, text, ha="center", va="center", fontsize=7, color=colour)

@@ -11,6 +11,7 @@ import jinja2
 from markupsafe import Markup
 
 from attn_jax.train import read_command, read_metrics
+from experiments import catalogue
 from experiments.report.figures import draw_curves
 from experiments.report.record import (
     Row,
@@ -22,7 +23,7 @@ from experiments.report.record import (
 from experiments.report.theme import themed
 
 _HERE = Path(__file__).parent
-_SHOWN_APART = ("experiment", "arguments", "description", "versions", "device")
+_SHOWN_APART = ("experiment", "arguments", "versions", "device")
 _COLUMNS = (
     "train/loss",
     "train/accuracy",
@@ -80,7 +81,7 @@ def _render(run: Path, rows: Sequence[Row], command: Mapping[str, Any]) -> str:
         css=Markup(css),
         css_hash=base64.b64encode(hashlib.sha256(css.encode()).digest()).decode(),
         name=command.get("experiment", run.name),
-        description=command.get("description", ""),
+        description=catalogue.experiments().get(command.get("experiment", ""), ""),
         run=run.name,
         headline=list(_headline(rows)),
         pictures=list(_pictures(run / "figures")),

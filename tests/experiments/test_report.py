@@ -91,7 +91,7 @@ def test_the_page_tells_the_numbers_of_the_last_epoch(tmp_path):
     assert headline[headline.index("test accuracy") + 1] == "97.53 %"
     assert headline[headline.index("time") + 1] == "3 min 7 s"
     assert page.tags.count("tr") == 1 + 2 + 5 + 1  # epochs, facts, one setting
-    for words in ("make train EXP=mnist_dot ARGS='--train.seed 2'", "ARGS=--resume", "0.10.2"):
+    for words in ("dot-product", "make train EXP=mnist_dot ARGS='--train.seed 2'", "ARGS=--resume", "0.10.2"):
         assert words in page.text
 
 
@@ -140,7 +140,6 @@ def test_the_policy_allows_only_this_style_and_embedded_images(tmp_path):
 def test_hostile_text_is_only_text(tmp_path):
     hostile = {
         "experiment": HOSTILE,
-        "description": HOSTILE,
         "arguments": [HOSTILE],
         "versions": {HOSTILE: HOSTILE},
         "device": HOSTILE,
