@@ -10,7 +10,7 @@ DEVICE ?=
 
 # The first Python that is new enough; name another with PYTHON=...
 PYTHON ?= $(firstword $(foreach p,python3 python3.13 python3.12 python3.11 python,$(shell \
-	command -v $(p) >/dev/null 2>&1 && $(p) -c 'import sys; sys.exit(sys.version_info < (3, 11))' && echo $(p))))
+	command -v $(p) >/dev/null 2>&1 && $(p) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $(p))))
 py := .venv/bin/python
 ready := .venv/.ready
 ready_dev := .venv/.ready-dev

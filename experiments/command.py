@@ -59,7 +59,7 @@ def train(name: str, arguments: Sequence[str]) -> int:
             given = [*training.read_command(run)["arguments"], *given]
             command = parse(name, given)
         else:
-            run = folder / datetime.datetime.now().strftime("%Y%m%d-%H%M%S")
+            run = new_run(folder)
         _fit(name, command.experiment, run, given, resume="--resume" in arguments)
     except training.TrainingInterrupted as stopped:
         print(stopped, file=sys.stderr)
@@ -95,6 +95,13 @@ def _fit(name: str, experiment: Experiment, run: Path, given: list[str], *, resu
     report = write_report(run)
     print(summary(result.rows))
     print(f"Report: {report}\nReopen: experiments.load({str(run)!r})")
+
+
+def new_run(folder: Path) -> Path:
+    """A folder that no run has yet, named by date and time."""
+    name = datetime.datetime.now().strftime("%Y%m%d-%H%M%S")
+    taken = len(list(folder.glob(f"{name}*")))
+    return folder / (f"{name}-{taken + 1}" if taken else name)
 
 
 def summary(rows: list[dict[str, Any]]) -> str:

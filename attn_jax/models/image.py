@@ -54,9 +54,9 @@ class PatchStem(nn.Module):
         strides: Steps of each layer's patches.
     """
 
-    features: tuple[int, ...] = (32, 64)
-    sizes: tuple[int, ...] = (5, 3)
-    strides: tuple[int, ...] = (2, 2)
+    features: tuple[int, ...] = (32, 64, 128)
+    sizes: tuple[int, ...] = (5, 3, 3)
+    strides: tuple[int, ...] = (2, 2, 1)
 
     @nn.compact
     def __call__(self, image: Float[Array, "*b height width c"]) -> Float[Array, "*b gh gw d"]:
@@ -115,6 +115,8 @@ class ConvStem(nn.Module):
 class ImageClassifier(nn.Module):
     """A stem makes tokens of an image, attention pools them, a linear layer names the class.
 
+    Each token is told its place by a learned vector, for attention pools a set.
+
     Attributes:
         stem: From `(*b, height, width, 1)` to a grid of tokens, `(*b, gh, gw, d)`.
         attention: Any attention of `attn_jax.nn`; its weights say where the model looked.
@@ -126,7 +128,7 @@ class ImageClassifier(nn.Module):
     stem: nn.Module = PatchStem()
     attention: nn.Module = AdditiveAttention()
     num_classes: int | None = None
-    dropout_rate: float = 0.0
+    dropout_rate: float = 0.1
     dtype: DType = "float32"
 
     @nn.compact
@@ -135,6 +137,11 @@ class ImageClassifier(nn.Module):
     ) -> Float[Array, "*b classes"]:
         """Classify: `(*b, height, width)` in [0, 1] to logits `(*b, num_classes)`."""
         grid = self.stem(image[..., None].astype(self.dtype))
+        shape = grid.shape[-3:]
+        position = self.param("position", nn.initializers.normal(0.02), shape, jnp.float32)
+        grid = nn.LayerNorm(dtype=grid.dtype)(
+            grid + jnp.broadcast_to(position, grid.shape).astype(grid.dtype)
+        )
         tokens = grid.reshape(*grid.shape[:-3], -1, grid.shape[-1])
         pooled = AttentionPooling(self.attention, name="pooling")(tokens, deterministic=not train)
         pooled = nn.Dropout(self.dropout_rate, deterministic=not train)(pooled)

@@ -1,0 +1,145 @@
+"""The command line, from a first run to a reopened one, on a small set of images."""
+
+import gzip
+import json
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import jax
+import numpy as np
+import pytest
+
+import experiments
+from attn_jax import nn
+from attn_jax.train import read_metrics
+from experiments.__main__ import main
+
+RNG = np.random.default_rng(0)
+
+
+def write_idx(path, array):
+    header = bytes([0, 0, 8, array.ndim]) + b"".join(n.to_bytes(4, "big") for n in array.shape)
+    path.write_bytes(gzip.compress(header + array.astype(np.uint8).tobytes()))
+
+
+@pytest.fixture(scope="module")
+def images(tmp_path_factory):
+    """Ten classes, each a bright bar at a height of its own in noise."""
+    folder = tmp_path_factory.mktemp("images")
+    for part, count in (("train", 400), ("t10k", 100)):
+        labels = np.arange(count) % 10
+        pictures = RNG.integers(0, 40, (count, 28, 28))
+        for picture, label in zip(pictures, labels, strict=True):
+            picture[4 + 2 * label, 4:24] = 255
+        write_idx(folder / f"{part}-images-idx3-ubyte.gz", pictures)
+        write_idx(folder / f"{part}-labels-idx1-ubyte.gz", labels)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def arguments(images, tmp_path_factory):
+    task = ["--task.dataset", "bars", "--task.folder", str(images), "--task.validation", "80"]
+    train = ["--train.batch-size", "32", "--train.log-every", "5", "--train.steps-per-call", "5"]
+    return [*task, *train, "--runs", str(tmp_path_factory.mktemp("runs"))]
+
+
+@pytest.fixture(scope="module")
+def run(arguments):
+    """A trained run of the article's model."""
+    assert main(["mnist_article", *arguments, "--train.epochs", "3"]) == 0
+    (folder,) = Path(arguments[-1]).glob("mnist_article/*")
+    return folder
+
+
+def test_a_run_leaves_what_it_should(run):
+    names = {path.name for path in run.iterdir()}
+    assert {"command.json", "metrics.jsonl", "checkpoints", "figures", "report.html"} <= names
+    assert any(name.startswith("events.out.tfevents") for name in names)
+    command = json.loads((run / "command.json").read_text())
+    assert command["experiment"] == "mnist_article"
+    assert command["train"]["epochs"] == 3
+    assert {"curves.png", "digits.png"} <= {path.name for path in (run / "figures").iterdir()}
+
+
+def test_a_run_can_be_reopened_and_looked_into(run):
+    model, variables, task = experiments.load(run)
+    test = task.load()["test"][0]
+    batch = task.prepare({"image": test["image"]})
+    logits, weights = nn.apply_with_weights(model, variables, batch["image"])
+    rows = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
+    accuracy = float((logits.argmax(-1) == test["label"]).mean())
+    assert accuracy == pytest.approx(rows[-1]["test/accuracy"], abs=1e-6)
+    assert {name: array.shape for name, array in weights.items()} == {
+        "pooling.attention.weights": (100, 1, 28)
+    }
+
+
+def test_load_takes_the_experiments_folder_and_names_the_checkpoints(run):
+    last, best = experiments.load(run.parent), experiments.load(run, checkpoint="best")
+    assert jax.tree.structure(last[1]) == jax.tree.structure(best[1])
+    with pytest.raises(FileNotFoundError, match=r"has no checkpoint 7; it has \[10, 20, 30\]"):
+        experiments.load(run, checkpoint=7)
+    with pytest.raises(FileNotFoundError, match="holds no run yet"):
+        experiments.load(run.parent.parent / "nothing")
+
+
+def test_resuming_a_finished_run_changes_nothing(run, arguments):
+    before = (run / "metrics.jsonl").read_bytes()
+    assert main(["mnist_article", "--runs", arguments[-1], "--resume"]) == 0
+    assert (run / "metrics.jsonl").read_bytes() == before
+
+
+def test_resuming_with_other_options_is_refused(run, arguments, capsys):
+    assert main(["mnist_article", "--runs", arguments[-1], "--resume", "--train.seed", "5"]) == 1
+    assert '"seed": 5' in capsys.readouterr().err
+
+
+def test_the_report_is_written_again(run, capsys):
+    (run / "report.html").unlink()
+    assert main(["report", str(run)]) == 0
+    assert (run / "report.html").exists()
+    assert "report.html" in capsys.readouterr().out
+
+
+def test_a_run_interrupted_says_how_to_resume(arguments, tmp_path):
+    command = [sys.executable, "-m", "experiments", "mnist_article", *arguments[:-1], str(tmp_path)]
+    command += ["--train.epochs", "2000"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        while process.poll() is None:
+            time.sleep(0.1)
+            if any(read_metrics(run) for run in tmp_path.glob("mnist_article/*")):
+                process.send_signal(signal.SIGINT)
+                break
+        _, error = process.communicate(timeout=60)
+    assert process.returncode == 128 + signal.SIGINT
+    assert b"make train EXP=mnist_article ARGS=--resume" in error
+
+
+@pytest.mark.parametrize("words", [["list"], ["--help"], ["mnist_aditive"]])
+def test_what_needs_no_jax_does_not_import_it(words):
+    code = (
+        "import sys; from experiments.__main__ import main; status = main(sys.argv[1:]); "
+        "assert not {'jax', 'numpy'} & set(sys.modules); sys.exit(status)"
+    )
+    done = subprocess.run([sys.executable, "-c", code, *words], capture_output=True, text=True)
+    said = done.stdout + done.stderr
+    assert done.returncode == (2 if words == ["mnist_aditive"] else 0), said
+    assert "mnist_conv_additive" in said
+    assert ("Did you mean mnist_additive?" in said) == (words == ["mnist_aditive"])
+
+
+def test_a_misspelt_option_gets_the_nearest(capsys):
+    with pytest.raises(SystemExit):
+        main(["mnist_article", "--train.lerning-rate", "1"])
+    assert "--train.learning-rate" in capsys.readouterr().err
+
+
+def test_an_experiment_names_its_options(capsys):
+    with pytest.raises(SystemExit):
+        main(["mnist_multi_head", "--help"])
+    said = capsys.readouterr().out
+    for option in ("--model.attention.num-heads", "--task.dataset", "--train.seed", "--resume"):
+        assert option in said
