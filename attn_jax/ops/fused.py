@@ -1,5 +1,6 @@
 """Attention in one call, by the fastest way there is, and observable all the same."""
 
+import typing
 from typing import Literal
 
 import jax
@@ -7,12 +8,22 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
 from attn_jax.hooks import tap, tap_derived
+from attn_jax.ops.attention_operands import (
+    aligned_operands,
+    check_heads,
+    sees_all,
+    visible_pairs,
+    without_unseen,
+)
 from attn_jax.ops.attention_site import AttentionSite
 from attn_jax.ops.masks import combine_masks
-from attn_jax.ops.multi_head import share_heads
-from attn_jax.ops.shapes import check_attention_inputs, check_features, check_mask
 
 Implementation = Literal["auto", "xla", "cudnn"]
+
+_NOT_FUSIBLE = (
+    "implementation='cudnn' has no softcap, no sinks, no 64-bit numbers, and wants query, key and "
+    "value of one dtype and as many features in value as in key; 'auto' computes such calls too."
+)
 
 
 def attention(
@@ -79,14 +90,19 @@ def attention(
         OpenAI, "gpt-oss-120b & gpt-oss-20b Model Card", 2025, section 2.2.
         https://arxiv.org/abs/2508.10925
     """
-    _check_inputs(query, key, value, softcap)
+    check_heads(query, key, value)
+    _check_options(softcap, implementation)
     window = (window, window) if isinstance(window, int) else window
     site = AttentionSite(scale, softcap, causal, window)
     operands = {"query": query, "key": key, "value": value}
-    operands |= _aligned(site, query, query_offset, mask=mask, bias=bias, sinks=sinks)
-    visible = None if _sees_all(site, operands, query_offset) else _visible(site, operands)
-    operands |= _without_unseen(key, value, visible)
+    operands |= aligned_operands(
+        site, query, key.shape[-3], query_offset, mask=mask, bias=bias, sinks=sinks
+    )
+    visible = None if sees_all(site, operands, query_offset) else visible_pairs(site, operands)
+    operands |= without_unseen(key, value, visible)
     if not _is_fusible(site, operands):
+        if implementation == "cudnn":
+            raise ValueError(_NOT_FUSIBLE)
         return _staged(site, operands)
     context = _fused(site, operands, query_offset, implementation)
     if visible is not None:
@@ -95,73 +111,12 @@ def attention(
     return tap_derived(site, context, operands)
 
 
-def _check_inputs(query: Array, key: Array, value: Array, softcap: float | None) -> None:
-    for name, array in (("query", query), ("key", key), ("value", value)):
-        if array.ndim < 3:
-            raise ValueError(
-                f"{name} of shape {array.shape} needs at least three axes, (*batch, tokens, heads, "
-                f"features); a single head is {name}[..., None, :]."
-            )
-    check_attention_inputs(*(x.reshape(*x.shape[:-2], -1) for x in (query, key, value)))
-    check_features("key", key.shape[-1], "query", query.shape[-1])
-    if key.shape[-2] != value.shape[-2]:
-        raise ValueError(f"key has {key.shape[-2]} heads and value has {value.shape[-2]}.")
-    share_heads("key", key, query.shape[-2])
+def _check_options(softcap: float | None, implementation: str) -> None:
     if softcap is not None and softcap <= 0:
         raise ValueError(f"softcap={softcap} must be positive; None sets no bound.")
-
-
-def _aligned(
-    site: AttentionSite,
-    query: Array,
-    query_offset: int | Array,
-    *,
-    mask: Array | None,
-    bias: Array | None,
-    sinks: Array | None,
-) -> dict[str, Array]:
-    """Return the optional operands, each of the rank that the site expects."""
-    rank = query.ndim
-    if mask is not None:
-        check_mask(mask)
-    if sinks is not None:
-        sinks = sinks[:, None, None]
-    given = {"mask": mask, "bias": bias, "sinks": sinks}
-    aligned = {
-        name: array.reshape((1,) * (rank - array.ndim) + array.shape)
-        for name, array in given.items()
-        if array is not None
-    }
-    if site.causal or site.window:
-        aligned["query_offset"] = jnp.asarray(query_offset, jnp.int32).reshape((1,) * (rank - 2))
-    return aligned
-
-
-def _sees_all(site: AttentionSite, operands: dict[str, Array], query_offset: int | Array) -> bool:
-    """Whether it is plain that each query sees a key and each key is seen by a query."""
-    if "mask" in operands or "bias" in operands:
-        return False
-    if not site.causal and site.window is None:
-        return True
-    is_square = operands["query"].shape[-3] == operands["key"].shape[-3]
-    return is_square and isinstance(query_offset, int) and query_offset == 0
-
-
-def _visible(site: AttentionSite, operands: dict[str, Array]) -> Array | None:
-    """Return what the queries see by everything that can hide, a bias of minus infinity too."""
-    bias = operands.get("bias")
-    return combine_masks(site.visible(operands), None if bias is None else bias > -jnp.inf)
-
-
-def _without_unseen(key: Array, value: Array, visible: Array | None) -> dict[str, Array]:
-    """Put zeros where no query may look: zero times the NaN that may stand there is NaN."""
-    if visible is None:
-        return {}
-    seen = visible.any(axis=-2)
-    if seen.shape[-2] > 1:
-        seen = seen.reshape(*seen.shape[:-2], key.shape[-2], -1, seen.shape[-1]).any(axis=-2)
-    seen = jnp.swapaxes(seen, -1, -2)[..., None]
-    return {"key": jnp.where(seen, key, 0), "value": jnp.where(seen, value, 0)}
+    known = typing.get_args(Implementation)
+    if implementation not in known:
+        raise ValueError(f"implementation={implementation!r} is none of {', '.join(known)}.")
 
 
 def _is_fusible(site: AttentionSite, operands: dict[str, Array]) -> bool:
