@@ -127,7 +127,10 @@ def peer_of(experiment: Any, folder: Path) -> Iterator[Peer]:
     arrays["logits"] = np.asarray(experiment.apply(params, batch))
     settings = ("batch_size", "learning_rate", "weight_decay", "clip_norm")
     asked = {name: getattr(experiment.train, name) for name in settings}
-    peer = Peer({**asked, "shift": experiment.task.shift, "threads": THREADS}, arrays, folder)
+    asked |= {"shift": experiment.task.shift, "threads": THREADS}
+    asked |= {"dropout_rate": experiment.model.dropout_rate}
+    asked |= {name: getattr(experiment.model.stem, name, ()) for name in ("sizes", "strides")}
+    peer = Peer(asked, arrays, folder)
     try:
         yield peer
     finally:

@@ -7,7 +7,7 @@ show by equal logits that they are the same. Tensors lie in memory; there is no 
 import json
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -32,38 +32,63 @@ class Rows(nn.Module):
 
 
 class Patches(nn.Module):
-    """Two strided convolutions, padded as JAX's "SAME"."""
+    """Strided convolutions, padded as JAX's "SAME"."""
 
-    def __init__(self, arrays: Arrays):
+    def __init__(self, arrays: Arrays, sizes: Sequence[int], strides: Sequence[int]):
         super().__init__()
-        self.first = convolution(arrays, "stem/Dense_0", size=5)
-        self.second = convolution(arrays, "stem/Dense_1", size=3)
+        self.layers, self.pads, side = nn.ModuleList(), [], 28
+        for at, (size, stride) in enumerate(zip(sizes, strides, strict=True)):
+            self.layers.append(convolution(arrays, f"stem/Dense_{at}", size, stride))
+            after = -(-side // stride)
+            missing = max(0, (after - 1) * stride + size - side)
+            self.pads.append((missing // 2, missing - missing // 2) * 2)
+            side = after
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
-        """From `(n, 28, 28)` to `(n, 49, features)`."""
-        x = functional.pad(images[:, None], (1, 2, 1, 2))
-        x = functional.pad(torch.relu(self.first(x)), (0, 1, 0, 1))
-        return torch.relu(self.second(x)).flatten(2).transpose(1, 2)
+        """From `(n, 28, 28)` to `(n, tokens, features)`."""
+        x = images[:, None]
+        for layer, pad in zip(self.layers, self.pads, strict=True):
+            x = torch.relu(layer(functional.pad(x, pad)))
+        return x.flatten(2).transpose(1, 2)
 
 
 class Classifier(nn.Module):
     """A stem, additive attention of a learned query over its tokens, and a linear layer."""
 
-    def __init__(self, arrays: Arrays):
+    def __init__(self, asked: Mapping[str, Any], arrays: Arrays):
         super().__init__()
-        self.stem = Rows(arrays) if "stem/bias" in arrays else Patches(arrays)
+        rows = "stem/bias" in arrays
+        self.stem = Rows(arrays) if rows else Patches(arrays, asked["sizes"], asked["strides"])
+        self.position = positions(arrays["position"]) if "position" in arrays else None
+        self.norm = norm(arrays) if "LayerNorm_0/scale" in arrays else nn.Identity()
         self.query = parameter(arrays["pooling/query"])
         self.w_query = linear(arrays["attention/w_query"])
         self.w_key = linear(arrays["attention/w_key"])
         self.v = parameter(arrays["attention/v"])
+        self.dropout = nn.Dropout(asked["dropout_rate"])
         self.head = linear(arrays["head/kernel"], arrays["head/bias"])
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
         """From `(n, 28, 28)` to logits."""
         tokens = self.stem(images)
+        tokens = self.norm(tokens if self.position is None else tokens + self.position)
         scores = torch.tanh(self.w_query(self.query) + self.w_key(tokens)) @ self.v
         weights = torch.softmax(scores, dim=-1)
-        return self.head(torch.bmm(weights[:, None], tokens)[:, 0])
+        pooled = torch.bmm(weights[:, None], tokens)[:, 0]
+        return self.head(self.dropout(pooled))
+
+
+def positions(array: np.ndarray) -> nn.Parameter:
+    """A vector for each token of a grid, in one row."""
+    return parameter(array.reshape(-1, array.shape[-1]))
+
+
+def norm(arrays: Arrays) -> nn.LayerNorm:
+    """Flax's layer normalisation, whose epsilon differs from PyTorch's."""
+    layer = nn.LayerNorm(len(arrays["LayerNorm_0/scale"]), eps=1e-6)
+    layer.weight = parameter(arrays["LayerNorm_0/scale"])
+    layer.bias = parameter(arrays["LayerNorm_0/bias"])
+    return layer
 
 
 def parameter(array: np.ndarray) -> nn.Parameter:
@@ -80,11 +105,11 @@ def linear(kernel: np.ndarray, bias: np.ndarray | None = None) -> nn.Linear:
     return layer
 
 
-def convolution(arrays: Arrays, name: str, size: int) -> nn.Conv2d:
-    """A convolution of stride 2 that begins as a dense layer on patches."""
+def convolution(arrays: Arrays, name: str, size: int, stride: int) -> nn.Conv2d:
+    """A convolution that begins as a dense layer on patches."""
     kernel, bias = arrays[f"{name}/kernel"], arrays[f"{name}/bias"]
     kernel = kernel.reshape(size, size, -1, kernel.shape[-1]).transpose(3, 2, 0, 1)
-    layer = nn.Conv2d(kernel.shape[1], kernel.shape[0], size, stride=2)
+    layer = nn.Conv2d(kernel.shape[1], kernel.shape[0], size, stride)
     layer.weight, layer.bias = parameter(np.ascontiguousarray(kernel)), parameter(bias)
     return layer
 
@@ -101,13 +126,14 @@ def trainer(asked: Mapping[str, Any], arrays: Arrays) -> tuple[Classifier, Calla
     """Makes the model and the function that trains it for one epoch.
 
     Args:
-        asked: `batch_size`, `learning_rate`, `weight_decay`, `clip_norm` and `shift`.
+        asked: `batch_size`, `learning_rate`, `weight_decay`, `clip_norm`, `shift`,
+            `dropout_rate` and, for patches, `sizes` and `strides`.
         arrays: The parameters, `images` and `labels`.
 
     Returns:
         The model, and a function to the seconds, mean loss and accuracy of an epoch.
     """
-    model = Classifier(arrays)
+    model = Classifier(asked, arrays)
     images, labels = (torch.from_numpy(arrays[name]) for name in ("images", "labels"))
     labels = labels.long()
     # The fused optimiser is the fastest of PyTorch's three here.
@@ -185,7 +211,9 @@ def main() -> None:
     torch.set_num_threads(threads)
     model, epoch = trainer(asked, arrays)
     with torch.no_grad():
+        model.eval()
         logits = model(torch.from_numpy(arrays["images"][: len(arrays["logits"])]).float() / 255)
+    model.train()
     difference = float(np.abs(logits.numpy() - arrays["logits"]).max())
     ready = {"version": torch.__version__, "difference": difference, "threads": threads}
     print(json.dumps(ready), flush=True)
