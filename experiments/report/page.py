@@ -86,6 +86,7 @@ def _render(run: Path, rows: Sequence[Row], command: Mapping[str, Any]) -> str:
         headline=list(_headline(rows)),
         pictures=list(_pictures(run / "figures")),
         table=_table(ends),
+        rows_within=len(rows) > len(ends),
         commands=commands(command),
         facts=_facts(command),
         settings=list(_flat({k: v for k, v in command.items() if k not in _SHOWN_APART})),
@@ -154,9 +155,11 @@ def _data_uri(path: Path) -> str:
 
 
 def _facts(command: Mapping[str, Any]) -> list[tuple[str, str]]:
-    device, versions = command.get("device", {}), command.get("versions", {})
-    devices = list(_flat(device, "device")) if isinstance(device, Mapping) else [("device", device)]
-    return [(k, str(v)) for k, v in [*devices, *_flat(versions)] if v not in ("", {})]
+    device = command.get("device", {})
+    if isinstance(device, Mapping):
+        device = f"{device.get('count', 1)} × {device.get('kind', 'unknown')}" if device else ""
+    facts = [("device", device), *_flat(command.get("versions", {}))]
+    return [(name, str(value)) for name, value in facts if value]
 
 
 def _flat(values: Any, prefix: str = "") -> Iterator[tuple[str, str]]:

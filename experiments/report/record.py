@@ -70,11 +70,18 @@ def commands(command: Mapping[str, Any]) -> dict[str, str]:
         return {}
     start = f"make train EXP={shlex.quote(str(name))}"
     arguments = [str(a) for a in command.get("arguments", []) if a != "--resume"]
-    joined = shlex.quote(shlex.join(arguments).replace("$", "$$"))
+    # Resuming takes its options from the run, and must only be told where the runs are.
+    folder = [at for at, argument in enumerate(arguments[:-1]) if argument == "--runs"][-1:]
+    where = [part for at in folder for part in arguments[at : at + 2]]
     return {
-        "rerun": f"{start} ARGS={joined}" if arguments else start,
-        "resume": f"{start} ARGS=--resume",
+        "rerun": start + _for_make(arguments),
+        "resume": start + _for_make(["--resume", *where]),
     }
+
+
+def _for_make(arguments: Sequence[str]) -> str:
+    """Writes arguments for make, which expands ``$``, and then for the shell that it starts."""
+    return f" ARGS={shlex.quote(shlex.join(arguments).replace('$', '$$'))}" if arguments else ""
 
 
 def duration(seconds: float) -> str:

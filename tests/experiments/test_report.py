@@ -90,8 +90,14 @@ def test_the_page_tells_the_numbers_of_the_last_epoch(tmp_path):
     headline = [word.strip() for word in page.words if word.strip()]
     assert headline[headline.index("test accuracy") + 1] == "97.53 %"
     assert headline[headline.index("time") + 1] == "3 min 7 s"
-    assert page.tags.count("tr") == 1 + 2 + 5 + 1  # epochs, facts, one setting
-    for words in ("dot-product", "make train EXP=mnist_dot ARGS='--train.seed 2'", "ARGS=--resume", "0.10.2"):
+    assert page.tags.count("tr") == 1 + 2 + 3 + 1  # epochs, facts, one setting
+    for words in (
+        "dot-product",
+        "make train EXP=mnist_dot ARGS='--train.seed 2'",
+        "ARGS=--resume",
+        "0.10.2",
+        "3 × cpu",
+    ):
         assert words in page.text
 
 
@@ -201,6 +207,12 @@ def test_commands_reach_the_program_as_they_were(arguments):
     # make expands $$ to $ and hands the rest to the shell, which splits it.
     passed = rest[0].removeprefix("ARGS=").replace("$$", "$") if rest else ""
     assert shlex.split(passed) == kept
+
+
+def test_resuming_is_told_where_the_runs_are():
+    arguments = ["--runs", "my runs", "--train.seed", "2"]
+    line = commands({"experiment": "x", "arguments": arguments})["resume"]
+    assert line == """make train EXP=x ARGS='--resume --runs '"'"'my runs'"'"''"""
 
 
 def test_rows_within_an_epoch_lie_at_their_fraction_of_it():
