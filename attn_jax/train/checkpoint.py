@@ -73,7 +73,8 @@ class Checkpoints:
         Args:
             step: Its number.
             like: A pytree of arrays with the structure, shapes, types and devices to restore;
-                without it, nested dictionaries of arrays are returned.
+                without it, nested dictionaries and lists of arrays on the first device here are
+                returned, whatever devices they were saved from.
 
         Returns:
             The arrays and the record.
@@ -83,8 +84,11 @@ class Checkpoints:
         """
         path = self._path(step)
         manifest.verify(path)
-        target = None if like is None else jax.tree.map(_abstract, like)
         with ocp.StandardCheckpointer() as checkpointer:
+            if like is None:
+                target = _on_first_device(checkpointer.metadata(path / "arrays").item_metadata)
+            else:
+                target = jax.tree.map(_abstract, like)
             arrays = checkpointer.restore(path / "arrays", target)
         return arrays, self.record(step)
 
@@ -143,6 +147,14 @@ class Checkpoints:
 
     def _path(self, step: int) -> Path:
         return self.folder / str(step)
+
+
+def _on_first_device(metadata: Any) -> Any:
+    first = jax.sharding.SingleDeviceSharding(jax.devices()[0])
+    return jax.tree.map(
+        lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=first),
+        getattr(metadata, "tree", metadata),
+    )
 
 
 def _abstract(leaf: jax.Array) -> jax.ShapeDtypeStruct:

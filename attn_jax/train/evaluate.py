@@ -11,17 +11,20 @@ from jax.sharding import Mesh
 from jaxtyping import Array, Float, Int
 
 from attn_jax.train.devices import gather, replicate, replicated, split_batch
-from attn_jax.train.order import padded_batches
+from attn_jax.train.order import bucket_size, padded_batches
 from attn_jax.train.protocols import WEIGHT, Apply, Batch, Bucket, Loss, Metrics, Params, Prepare
 
 Evaluate = Callable[[Params], dict[str, float]]
 """From parameters to `{"<split>/<metric>": mean}`."""
 
 
-class _Batches(NamedTuple):
+class _Layout(NamedTuple):
+    """The examples of one shape of all splits, on the devices, and each split's rows of batches."""
+
     data: Batch
     indices: Int[Array, "batches batch"]
     weights: Float[Array, "batches batch"]
+    rows: dict[str, range]
 
 
 def means(parts: Iterable[Mapping[str, tuple[Any, Any]]], split: str) -> dict[str, float]:
@@ -71,18 +74,19 @@ def make_evaluate(
         A function from parameters to `{"<split>/<metric>": mean}`.
     """
     run = _make_run(apply, loss, prepare, mesh, loop=batches_per_call > 1)
-    laid = {name: _lay(mesh, buckets, batch_size) for name, buckets in splits.items()}
+    layouts = _lay(mesh, splits, batch_size)
 
     def judge(params: Params, split: str) -> Iterator[Metrics]:
-        for batches in laid[split]:
-            for start in range(0, len(batches.indices), batches_per_call):
-                stop = min(start + batches_per_call, len(batches.indices))
-                yield run(params, batches, np.int32(start), np.int32(stop))
+        for data, indices, weights, rows in layouts:
+            stop = rows.get(split, range(0)).stop
+            for start in rows.get(split, range(0))[::batches_per_call]:
+                end = np.int32(min(start + batches_per_call, stop))
+                yield run(params, data, indices, weights, np.int32(start), end)
 
     def evaluate(params: Params) -> dict[str, float]:
         # All calls are under way before the first result is waited for.
-        parts = jax.device_get({split: list(judge(params, split)) for split in laid})
-        return {k: mean for split in laid for k, mean in means(parts[split], split).items()}
+        parts = jax.device_get({split: list(judge(params, split)) for split in splits})
+        return {k: mean for split in splits for k, mean in means(parts[split], split).items()}
 
     return evaluate
 
@@ -90,31 +94,48 @@ def make_evaluate(
 def _make_run(
     apply: Apply, loss: Loss, prepare: Prepare, mesh: Mesh, *, loop: bool
 ) -> Callable[..., Metrics]:
-    def one(row: Int[Array, ""], params: Params, batches: _Batches) -> Metrics:
-        batch = prepare(gather(mesh, batches.data, batches.indices[row]))
-        batch = {**batch, WEIGHT: split_batch(mesh, batches.weights[row])}
+    def one(row: Array, params: Params, data: Batch, indices: Array, weights: Array) -> Metrics:
+        batch = prepare(gather(mesh, data, indices[row]))
+        batch = {**batch, WEIGHT: split_batch(mesh, weights[row])}
         return dict(loss(apply(params, batch), batch)[1])
 
-    def several(params: Params, batches: _Batches, start: Array, stop: Array) -> Metrics:
-        shapes = jax.eval_shape(one, start, params, batches)
+    def several(params, data, indices, weights, start, stop) -> Metrics:
+        shapes = jax.eval_shape(one, start, params, data, indices, weights)
         zeros = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), shapes)
 
-        def add(row: Int[Array, ""], total: Metrics) -> Metrics:
-            return jax.tree.map(jnp.add, total, one(row, params, batches))
+        def add(row: Array, total: Metrics) -> Metrics:
+            return jax.tree.map(jnp.add, total, one(row, params, data, indices, weights))
 
         return jax.lax.fori_loop(start, stop, add, zeros)
 
-    def single(params: Params, batches: _Batches, start: Array, stop: Array) -> Metrics:
+    def single(params, data, indices, weights, start, stop) -> Metrics:
         del stop
-        return one(start, params, batches)
+        return one(start, params, data, indices, weights)
 
     return jax.jit(several if loop else single, out_shardings=replicated(mesh))
 
 
-def _lay(mesh: Mesh, buckets: Sequence[Bucket], batch_size: int) -> list[_Batches]:
-    sizes = [len(next(iter(bucket.values()))) for bucket in buckets]
-    return [
-        _Batches(*replicate(mesh, (dict(bucket), *padded_batches(size, batch_size))))
-        for bucket, size in zip(buckets, sizes, strict=True)
-        if size
-    ]
+def _lay(mesh: Mesh, splits: Mapping[str, Sequence[Bucket]], batch_size: int) -> list[_Layout]:
+    """Lays what has one shape into one array, so that all splits share its compilation."""
+    groups: dict[tuple, list[tuple[str, Bucket]]] = {}
+    for split, buckets in splits.items():
+        for bucket in buckets:
+            if bucket_size(bucket):
+                shape = tuple(
+                    (name, a.shape[1:], str(a.dtype)) for name, a in sorted(bucket.items())
+                )
+                groups.setdefault(shape, []).append((split, bucket))
+    return [_join(mesh, group, batch_size) for group in groups.values()]
+
+
+def _join(mesh: Mesh, group: list[tuple[str, Bucket]], batch_size: int) -> _Layout:
+    first, row, parts, rows = 0, 0, [], {}
+    for split, bucket in group:
+        indices, weights = padded_batches(bucket_size(bucket), batch_size)
+        parts.append((indices + np.int32(first), weights))
+        rows[split] = range(rows.get(split, range(row, row)).start, row + len(indices))
+        first, row = first + bucket_size(bucket), row + len(indices)
+    indices, weights = (np.concatenate(arrays) for arrays in zip(*parts, strict=True))
+    data = {name: np.concatenate([bucket[name] for _, bucket in group]) for name in group[0][1]}
+    data, indices, weights = replicate(mesh, (data, indices, weights))
+    return _Layout(data, indices, weights, rows)

@@ -162,12 +162,13 @@ class Loop:
         row["time/examples_per_second"] = examples / (now - self.lap)
         if at_end:
             row |= self.program.evaluate(self.state.params)
-            row |= (self.on_epoch and self.on_epoch(self.state, row)) or {}
+            added = (self.on_epoch and self.on_epoch(self.state, row)) or {}
+            row |= {name: float(value) for name, value in added.items()}
         row |= {"time/elapsed": time.monotonic() - self.began, "time/unix": time.time()}
         self._require_finite(row)
         self.row, self.sums = row, self.program.zero_sums()
         self.records.write(row)
-        self.progress.show(row)
+        self.progress.show(row, at_end=at_end)
 
     def _finite_sums(self) -> Sums:
         sums = jax.device_get(self.sums)

@@ -13,9 +13,10 @@ def classification_loss(
 ) -> tuple[Float[Array, ""], Metrics]:
     r"""Softmax cross-entropy of logits against integer labels.
 
-    The scalar is $\sum_i w_i\,\mathrm{CE}(p_i, (1-\varepsilon)\,y_i + \varepsilon/C) / \sum_i w_i$
-    with $\varepsilon$ = `label_smoothing`. The metric `loss` leaves the smoothing out, so that
-    training and validation compare.
+    .. math:: \frac{\sum_i w_i\,\mathrm{CE}(p_i, (1-\varepsilon)\,y_i + \varepsilon/C)}{\sum_i w_i}
+
+    with :math:`\varepsilon` = `label_smoothing`. The metric `loss` leaves the smoothing out, so
+    that training and validation compare.
 
     Args:
         outputs: Logits.

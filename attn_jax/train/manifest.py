@@ -7,7 +7,7 @@ from pathlib import Path
 NAME = "MANIFEST.sha256"
 
 
-class DamagedError(Exception):
+class DamagedError(ValueError):
     """A folder that is not what its manifest says."""
 
 

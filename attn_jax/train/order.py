@@ -1,6 +1,6 @@
 """Which examples each step sees: a pure function of the seed and the epoch, free of any device."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -48,6 +48,27 @@ class Call(NamedTuple):
     start: int
     stop: int
     position: int
+
+
+def bucket_size(bucket: Mapping[str, np.ndarray]) -> int:
+    """The number of examples of a bucket.
+
+    Args:
+        bucket: Arrays that share their leading axis.
+
+    Returns:
+        Its length.
+
+    Raises:
+        ValueError: If they do not share it, or there are none.
+    """
+    sizes = {name: len(array) for name, array in bucket.items()}
+    if len(set(sizes.values())) != 1:
+        raise ValueError(
+            f"the arrays of a bucket have {sizes} examples, but must have the same number; "
+            "mend Task.load."
+        )
+    return next(iter(sizes.values()))
 
 
 def steps_per_epoch(sizes: Sequence[int], config: TrainConfig) -> int:

@@ -13,8 +13,8 @@ from attn_jax.train.config import TrainConfig
 from attn_jax.train.devices import replicate, replicated
 from attn_jax.train.evaluate import Evaluate, make_evaluate
 from attn_jax.train.optimizer import make_optimizer, make_schedule
-from attn_jax.train.order import steps_per_epoch
-from attn_jax.train.protocols import Apply, Batch, Bucket, Init, Loss, Task
+from attn_jax.train.order import bucket_size, steps_per_epoch
+from attn_jax.train.protocols import Apply, Batch, Init, Loss, Task
 from attn_jax.train.run_steps import RunSteps, Sums, make_run_steps, make_zero_sums
 from attn_jax.train.step import TrainState, init_state, make_train_step, stream
 
@@ -63,7 +63,7 @@ def build(
         The program of the run.
     """
     splits = task.load()
-    sizes = tuple(map(_size, splits["train"]))
+    sizes = tuple(map(bucket_size, splits["train"]))
     steps = steps_per_epoch(sizes, config)
     data = tuple(replicate(mesh, dict(bucket)) for bucket in splits["train"])
     optimizer = make_optimizer(config, config.epochs * steps)
@@ -89,10 +89,6 @@ def build(
         ),
         schedule=jax.jit(make_schedule(config, config.epochs * steps)),
     )
-
-
-def _size(bucket: Bucket) -> int:
-    return len(next(iter(bucket.values())))
 
 
 def _one_batch(data: Batch, batch_size: int) -> dict[str, jax.ShapeDtypeStruct]:

@@ -4,15 +4,8 @@ from collections.abc import Mapping
 from types import TracebackType
 
 from rich.console import Console
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    TextColumn,
-    TimeRemainingColumn,
-)
-from rich.progress import (
-    Progress as Bar,
-)
+from rich.progress import BarColumn, TextColumn, TimeRemainingColumn
+from rich.progress import Progress as Bar
 
 
 class Progress:
@@ -29,11 +22,11 @@ class Progress:
         self.epochs = epochs
         self._bar = Bar(
             TextColumn("epoch {task.fields[epoch]}/" + str(epochs)),
-            BarColumn(),
-            MofNCompleteColumn(),
+            BarColumn(bar_width=None),
             TextColumn("{task.fields[figures]}"),
             TimeRemainingColumn(),
             console=self.console,
+            expand=True,
             refresh_per_second=4,
             disable=not self.console.is_terminal,
         )
@@ -61,22 +54,26 @@ class Progress:
         """
         self.console.print(line, markup=False, soft_wrap=True)
 
-    def show(self, row: Mapping[str, float | int]) -> None:
-        """Moves the bar to a row of metrics; the row at an epoch's end becomes a line.
+    def show(self, row: Mapping[str, float | int], *, at_end: bool) -> None:
+        """Moves the bar to a row of metrics.
 
         Args:
             row: A row as in metrics.jsonl.
+            at_end: Whether it is the row of an epoch's end, which becomes a line.
         """
-        figures = _figures(row)
-        self._bar.update(self._task, completed=row["step"], epoch=row["epoch"], figures=figures)
-        if any(name.startswith(("validation/", "test/")) for name in row):
-            self.say(f"epoch {row['epoch']}/{self.epochs}  {figures}")
+        rate = f"{row['time/examples_per_second']:,.0f} examples/s"
+        epoch, step = int(row["epoch"]), float(row["step"])
+        figures = f"{_figures(row, 'train')}  {rate}"
+        self._bar.update(self._task, completed=step, epoch=epoch, figures=figures)
+        if at_end:
+            splits = [f"{s} {_figures(row, s)}" for s in ("train", "validation", "test")]
+            told = [text for text in splits if not text.endswith(" ")]
+            self.say("  |  ".join([f"epoch {epoch}/{self.epochs}", *told, rate]))
 
 
-def _figures(row: Mapping[str, float | int]) -> str:
-    shown = [
-        f"{name.replace('/', ' ')} {row[name]:.4f}"
-        for name in row
-        if name.startswith(("train/", "validation/", "test/"))
-    ]
-    return "  ".join([*shown, f"{row['time/examples_per_second']:,.0f} examples/s"])
+def _figures(row: Mapping[str, float | int], split: str) -> str:
+    """The metrics of a split; of those it is judged by, the loss only if there is no other."""
+    values = {name.split("/", 1)[1]: row[name] for name in row if name.startswith(f"{split}/")}
+    if split != "train" and len(values) > 1:
+        values.pop("loss", None)
+    return "  ".join(f"{name} {value:.4f}" for name, value in values.items())

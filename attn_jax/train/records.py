@@ -84,7 +84,7 @@ class Records:
     def _add_events(self, row: Row) -> None:
         for name, value in row.items():
             if name != "step" and not name.startswith("time/unix"):
-                self._events.add_scalar(name, value, row["step"], walltime=row["time/unix"])
+                self._events.add_scalar(name, value, int(row["step"]), walltime=row["time/unix"])
 
 
 def _line(row: Row) -> str:

@@ -12,7 +12,7 @@ from attn_jax.train.config import TrainConfig
 from attn_jax.train.devices import data_mesh, require_divisible
 from attn_jax.train.interrupt import Interrupt
 from attn_jax.train.loop import Loop, OnEpoch
-from attn_jax.train.program import build
+from attn_jax.train.program import Program, build
 from attn_jax.train.progress import Progress
 from attn_jax.train.protocols import Apply, Init, Loss, Task
 from attn_jax.train.records import read_metrics
@@ -60,6 +60,11 @@ def fit(
 ) -> FitResult:
     """Trains a model, and leaves a run folder that can be resumed from after any accident.
 
+    A run killed at any moment and resumed ends with the same parameters, optimiser state and rows,
+    bit for bit, as one never stopped, but for what the rows have under `time/`. On accelerators
+    that holds as far as their compiler makes deterministic programs
+    (`XLA_FLAGS=--xla_gpu_deterministic_ops=true`).
+
     Args:
         init: Makes the parameters from a key and a prepared batch.
         apply: Runs the model.
@@ -84,6 +89,32 @@ def fit(
         NonFiniteError: If a loss or metric becomes NaN or infinite.
         TrainingInterrupted: After SIGINT or SIGTERM, once a checkpoint is written.
         CheckpointError: If a checkpoint cannot be written.
+
+    Example:
+        >>> import tempfile
+        >>> import jax.numpy as jnp
+        >>> import numpy as np
+        >>> from attn_jax.train import classification_loss
+        >>> class Signs:
+        ...     def load(self):
+        ...         x = np.linspace(-1, 1, 40, dtype=np.float32)
+        ...         points = {"x": x, "label": (x > 0).astype(np.int32)}
+        ...         return {"train": [points], "validation": [points]}
+        ...
+        ...     def prepare(self, batch, rng=None):
+        ...         return batch
+        >>> def init(rng, batch):
+        ...     return jnp.zeros((1, 2))
+        >>> def apply(params, batch, *, rng=None, train=False):
+        ...     return batch["x"][:, None] @ params
+        >>> config = TrainConfig(epochs=2, batch_size=8)
+        >>> run_dir = tempfile.mkdtemp()
+        >>> result = fit(init, apply, classification_loss, Signs(), config, run_dir)
+        2 parameters, 2 epochs of 5 steps of 8 examples, on ...
+        epoch 1/2  |  train accuracy ...  |  validation accuracy ...  |  ... examples/s
+        epoch 2/2  |  train accuracy ...  |  validation accuracy 1.0000  |  ... examples/s
+        >>> int(result.state.step), [row["step"] for row in result.rows]
+        (10, [5, 10])
     """
     run_dir, mesh = Path(run_dir), data_mesh(devices)
     eval_batch_size = config.eval_batch_size or 4 * config.batch_size
@@ -100,8 +131,8 @@ def fit(
     if not resume:
         write_command(run_dir, asked, mesh)
     with Progress(program.steps_per_epoch * config.epochs, config.epochs) as progress:
-        for note in notes:
-            progress.say(note)
+        for line in (*notes, _outline(program, config)):
+            progress.say(line)
         with Interrupt() as interrupt:
             loop = Loop(
                 program, config, run_dir, progress, interrupt, on_epoch, resume_hint, resume
@@ -111,3 +142,13 @@ def fit(
     if on_end is not None:
         on_end(result)
     return result
+
+
+def _outline(program: Program, config: TrainConfig) -> str:
+    parameters = sum(leaf.size for leaf in jax.tree.leaves(program.state.params))
+    first = program.mesh.devices.flat[0]
+    return (
+        f"{parameters:,} parameters, {config.epochs} epochs of {program.steps_per_epoch} steps of "
+        f"{config.batch_size} examples, on {program.mesh.size} x {first.device_kind}; the first "
+        "steps wait for the compiler."
+    )

@@ -42,8 +42,16 @@ def make_zero_sums(
 
     Returns:
         A function without arguments; each call gives fresh zeros, which may be donated.
+
+    Raises:
+        ValueError: If there is no metric `loss`.
     """
     _, shapes = jax.eval_shape(step, state, batch)
+    if "loss" not in shapes:
+        raise ValueError(
+            f"the loss function returns the metrics {sorted(shapes)}, but one must be called "
+            "'loss': a pair (sum, weight) whose quotient is the mean loss."
+        )
 
     def zeros() -> Sums:
         metrics = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), dict(shapes))

@@ -59,6 +59,15 @@ def test_without_a_likeness_dictionaries_come_back(checkpoints):
     assert same(restored["params"], arrays(3)["params"])
 
 
+def test_without_a_likeness_the_devices_it_was_saved_from_do_not_matter(tmp_path):
+    checkpoints = Checkpoints(tmp_path)
+    checkpoints.save(1, replicate(data_mesh(), arrays(3)), {})
+    restored, _ = checkpoints.restore(1)
+    assert restored["params"]["bias"].devices() == {jax.devices()[0]}
+    assert same(restored["params"], arrays(3)["params"])
+    assert same(restored["rng"], arrays(3)["rng"])
+
+
 def test_a_checkpoint_of_one_device_is_restored_onto_four(checkpoints):
     like = replicate(data_mesh(jax.devices()[:4]), arrays(0))
     restored, _ = checkpoints.restore(5, like)

@@ -5,7 +5,7 @@ import tiny
 
 from attn_jax.train import classification_loss, data_mesh, make_evaluate
 
-TASK = tiny.Tiny(train=(4,), validation=(13, 0, 6), test=(4,))
+TASK = tiny.Tiny(train=(4,), validation=(13, 0, 6), test=(4, 3))
 SPLITS = TASK.load()
 
 
@@ -44,6 +44,21 @@ def test_every_example_counts_exactly_once(params, devices, batches_per_call):
         loss, accuracy = reference(params, SPLITS[split])
         assert metrics[f"{split}/accuracy"] == accuracy
         np.testing.assert_allclose(metrics[f"{split}/loss"], loss, rtol=1e-5)
+
+
+def test_several_buckets_of_one_shape_all_count(params):
+    twice = [*SPLITS["validation"][:1], *SPLITS["test"][:1]]
+    evaluate = make_evaluate(
+        tiny.apply,
+        classification_loss,
+        TASK.prepare,
+        {"validation": twice, "test": SPLITS["train"]},
+        data_mesh(jax.devices()[:1]),
+        batch_size=5,
+    )
+    metrics = evaluate(params)
+    for split, buckets in {"validation": twice, "test": SPLITS["train"]}.items():
+        assert metrics[f"{split}/accuracy"] == reference(params, buckets)[1]
 
 
 def test_a_split_without_examples_has_no_metrics(params):

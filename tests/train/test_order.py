@@ -2,7 +2,14 @@ import numpy as np
 import pytest
 
 from attn_jax.train import TrainConfig
-from attn_jax.train.order import Segment, calls, epoch_order, padded_batches, steps_per_epoch
+from attn_jax.train.order import (
+    Segment,
+    bucket_size,
+    calls,
+    epoch_order,
+    padded_batches,
+    steps_per_epoch,
+)
 
 CONFIG = TrainConfig(batch_size=3, bucket_run=2)
 
@@ -41,6 +48,14 @@ def test_buckets_alternate_in_runs():
     segments = epoch_order((300, 300), 0, CONFIG).segments
     assert {segment.length for segment in segments} == {2}
     assert len({tuple(s.bucket for s in segments[i : i + 5]) for i in range(0, 100, 5)}) > 5
+
+
+def test_arrays_of_differing_lengths_are_refused():
+    assert bucket_size({"a": np.zeros((7, 3)), "b": np.zeros(7)}) == 7
+    with pytest.raises(
+        ValueError, match=r"have \{'a': 7, 'b': 5\} examples, but must have the same"
+    ):
+        bucket_size({"a": np.zeros((7, 3)), "b": np.zeros(5)})
 
 
 def test_a_batch_larger_than_every_bucket_is_refused():

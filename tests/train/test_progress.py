@@ -13,26 +13,26 @@ STEP = {
     "learning_rate": 0.1,
     "time/examples_per_second": 12345.6,
 }
-END = {**STEP, "step": 7, "validation/accuracy": 0.875}
+END = {**STEP, "step": 7, "validation/accuracy": 0.875, "validation/loss": 0.25}
 
 
 def shown(terminal):
     console = Console(file=io.StringIO(), force_terminal=terminal, width=200, _environ={})
     with Progress(21, 3, console) as progress:
         progress.say("[brackets] stay")
-        progress.show(STEP)
-        progress.show(END)
+        progress.show(STEP, at_end=False)
+        progress.show(END, at_end=True)
     return console.file.getvalue()
 
 
 def test_plain_lines_where_there_is_no_terminal():
     assert shown(False) == (
         "[brackets] stay\n"
-        "epoch 2/3  train accuracy 0.7500  train loss 0.5000  validation accuracy 0.8750  "
+        "epoch 2/3  |  train accuracy 0.7500  loss 0.5000  |  validation accuracy 0.8750  |  "
         "12,346 examples/s\n"
     )
 
 
-@pytest.mark.parametrize("part", ["epoch 2/3", "7/21", "12,346 examples/s", "train loss 0.5000"])
+@pytest.mark.parametrize("part", ["epoch 2/3", "12,346 examples/s", "loss 0.5000", "━━", "0:00:"])
 def test_a_bar_on_a_terminal(part):
     assert part in shown(True)

@@ -84,6 +84,12 @@ def test_without_a_loop_there_is_none_in_the_program_and_the_result_is_the_same(
     assert "stablehlo.while" not in text(single)
 
 
+def test_a_loss_function_without_the_metric_loss_is_refused():
+    state = Setting(1).state
+    with pytest.raises(ValueError, match=r"metrics \['accuracy'\], but one must be called 'loss'"):
+        make_zero_sums(lambda s, b: (s, {"accuracy": (1.0, 2.0)}), state, {}, data_mesh())
+
+
 def test_the_first_step_whose_loss_is_not_finite_is_noted():
     _, _, sums = Setting(1).run([STEPS])
     assert int(sums.broken) == -1
