@@ -1,5 +1,6 @@
 """What a person sees of a run: a bar on a terminal, plain lines elsewhere."""
 
+import sys
 from collections.abc import Mapping
 from types import TracebackType
 
@@ -18,7 +19,8 @@ class Progress:
     """
 
     def __init__(self, total_steps: int, epochs: int, console: Console | None = None):
-        self.console = console or Console(highlight=False)
+        # FORCE_COLOR, as CI and notebooks set it, makes no terminal of a pipe.
+        self.console = console or Console(highlight=False, force_terminal=sys.stdout.isatty())
         self.epochs = epochs
         self._bar = Bar(
             TextColumn("epoch {task.fields[epoch]}/" + str(epochs)),
