@@ -1,6 +1,7 @@
 """Read and edit named values in any JAX function."""
 
 from attn_jax.hooks.errors import HookError
+from attn_jax.hooks.finding import find_attention
 from attn_jax.hooks.gradients import activation_grads
 from attn_jax.hooks.patching import patch
 from attn_jax.hooks.plan import Site
@@ -17,6 +18,7 @@ __all__ = [
     "activation_grads",
     "capture",
     "entropy",
+    "find_attention",
     "hook_points",
     "intervene",
     "mean_heads",

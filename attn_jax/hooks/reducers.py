@@ -125,9 +125,8 @@ def row_blocked(reducer: Callable[[Array], Any], block: int) -> RowBlocked:
 def _in_blocks(reduce: Callable[[ArrayLike, int], Any], length: int, block: int) -> Any:
     """Call `reduce(start, size)` for whole blocks and then for what is left, and join it all."""
     whole, left = divmod(length, block)
-    axes = jax.tree.map(
-        _query_axis, *(jax.eval_shape(lambda n=n: reduce(0, n)) for n in (1, block))
-    )
+    one, two = (jax.eval_shape(lambda size=size: reduce(0, size)) for size in (1, 2))
+    axes = jax.tree.map(_query_axis, one, two)
     parts = lax.map(lambda i: reduce(i * block, block), jnp.arange(whole))
     joined = jax.tree.map(_merge, parts, axes)
     if not left:
@@ -144,12 +143,13 @@ def _merge(parts: Array, axis: int) -> Array:
     return moved.reshape(shape)
 
 
-def _query_axis(one: jax.ShapeDtypeStruct, many: jax.ShapeDtypeStruct) -> int:
-    axis = _changing_axis(one.shape, many.shape)
+def _query_axis(one: jax.ShapeDtypeStruct, two: jax.ShapeDtypeStruct) -> int:
+    """Return the axis of the queries in what a reducer returns for one of them and for two."""
+    axis = _changing_axis(one.shape, two.shape)
     if axis is None:
         raise ValueError(
-            f"row_blocked needs a reducer that keeps the axis of the queries; this one returns "
-            f"{list(many.shape)} for {1} query and for more."
+            "row_blocked needs a reducer that keeps the axis of the queries; this one returns "
+            f"shape {list(two.shape)} for one query and for two."
         )
     return axis
 

@@ -2,7 +2,7 @@
 
 import dataclasses
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import jax
@@ -50,6 +50,13 @@ class HookPoint:
 
 
 @dataclasses.dataclass(frozen=True)
+class ResultPoint(HookPoint):
+    """A result of an equation that is no tap, by its position among the results."""
+
+    position: int = 0
+
+
+@dataclasses.dataclass(frozen=True)
 class Block:
     """The hook points in one jaxpr, by the number of their equation, and those further inside."""
 
@@ -67,9 +74,13 @@ class Block:
         return bool(self.taps or self.inner)
 
 
-def survey(jaxpr: core.Jaxpr) -> Block:
-    """Find every hook point of a jaxpr."""
-    return _Surveyor().block(Body(jaxpr), HookPoint("", (), None), Path())
+Detector = Callable[[core.Jaxpr], dict[int, int]]
+"""Says which results of which equations of a jaxpr are to be hook points, instead of its taps."""
+
+
+def survey(jaxpr: core.Jaxpr, detector: Detector | None = None) -> Block:
+    """Find every hook point of a jaxpr: its taps, or what a detector finds."""
+    return _Surveyor(detector).block(Body(jaxpr), HookPoint("", (), None), Path())
 
 
 _DIFFERENTIATED = (
@@ -81,19 +92,25 @@ _DIFFERENTIATED = (
 class _Surveyor:
     """Walks a jaxpr in the order of the program, and numbers names that return."""
 
-    def __init__(self) -> None:
+    def __init__(self, detector: Detector | None) -> None:
+        self.detector = detector
         self.used = Counter[str]()
         self.given = dict[str, HookPoint]()
 
     def block(self, body: Body, around: HookPoint, path: Path) -> Block:
         """Survey one body; `around` is a nameless point that tells what holds for all inside."""
         taps, inner = {}, {}
+        detected = self.detector(open_jaxpr(body.jaxpr)) if self.detector else {}
         for i, eqn in enumerate(open_jaxpr(body.jaxpr).eqns):
             here = path.enter(scopes_of(eqn))
             frozen = around.frozen or _DIFFERENTIATED * is_differentiated(eqn)
             inside = dataclasses.replace(around, frozen=frozen)
-            if eqn.primitive is tap_p:
-                if points := self._points(eqn, inside, here, body.is_replay):
+            if i in detected:
+                taps[i] = (self._result(eqn, inside, here, detected[i]),)
+            elif eqn.primitive is tap_p:
+                if not self.detector and (
+                    points := self._points(eqn, inside, here, body.is_replay)
+                ):
                     taps[i] = points
             elif blocks := self._inside(eqn, inside, here, body.is_replay):
                 inner[i] = blocks
@@ -110,6 +127,14 @@ class _Surveyor:
             self._named(dataclasses.replace(around, shape=aval.shape, dtype=aval.dtype, name=name))
             for name, aval in leaves.items()
         )
+
+    def _result(
+        self, eqn: core.JaxprEqn, around: HookPoint, path: Path, position: int
+    ) -> HookPoint:
+        aval: Any = eqn.outvars[position].aval
+        known = {field.name: getattr(around, field.name) for field in dataclasses.fields(around)}
+        known |= {"name": path.leaf("weights"), "shape": aval.shape, "dtype": aval.dtype}
+        return self._named(ResultPoint(**known, position=position))
 
     def _named(self, point: HookPoint) -> HookPoint:
         """Return the point with a number if its name was used before."""

@@ -10,7 +10,7 @@ from jax.extend import core
 
 from attn_jax.hooks.interpreter import evaluate
 from attn_jax.hooks.plan import EditFunction, Plan, Spec, make_plan
-from attn_jax.hooks.survey import Block, HookPoint, survey
+from attn_jax.hooks.survey import Block, Detector, HookPoint, survey
 
 
 @dataclasses.dataclass(frozen=True)
@@ -28,7 +28,9 @@ class Traced:
         return jax.tree.unflatten(self.result, outs), found
 
 
-def trace(fn: Callable, args: tuple, kwargs: Mapping[str, Any]) -> Traced:
+def trace(
+    fn: Callable, args: tuple, kwargs: Mapping[str, Any], detector: Detector | None = None
+) -> Traced:
     """Trace a function. What is not an array (flags, names, modules) it gets as it is."""
     leaves, tree = jax.tree.flatten((args, dict(kwargs)))
     is_array = [hasattr(leaf, "shape") and hasattr(leaf, "dtype") for leaf in leaves]
@@ -41,7 +43,7 @@ def trace(fn: Callable, args: tuple, kwargs: Mapping[str, Any]) -> Traced:
 
     arrays = [leaf for a, leaf in zip(is_array, leaves, strict=True) if a]
     jaxpr, shapes = jax.make_jaxpr(of_arrays, return_shape=True)(*arrays)
-    return Traced(jaxpr, survey(jaxpr.jaxpr), arrays, jax.tree.structure(shapes))
+    return Traced(jaxpr, survey(jaxpr.jaxpr, detector), arrays, jax.tree.structure(shapes))
 
 
 def hook_points(fn: Callable) -> Callable[..., list[HookPoint]]:

@@ -15,7 +15,7 @@ from attn_jax.hooks.errors import HookError
 from attn_jax.hooks.plan import Edit, Request, Site, describe
 from attn_jax.hooks.primitive import DerivedTap, tap_p
 from attn_jax.hooks.reducers import RowBlocked
-from attn_jax.hooks.survey import HookPoint
+from attn_jax.hooks.survey import HookPoint, ResultPoint
 
 if TYPE_CHECKING:
     from attn_jax.hooks.interpreter import Frame
@@ -25,11 +25,20 @@ def visit(
     frame: "Frame", points: Sequence[HookPoint], eqn: core.JaxprEqn, values: Sequence[Array]
 ) -> tuple[list[Array], Found]:
     """Run a tap; return what flows on from it, and what was found."""
+    if isinstance(points[0], ResultPoint):
+        return _result(frame, points[0], eqn, values)
     value, *operands = values
     if eqn.params["site"] is None:
         return _plain(frame, points[0], eqn, value)
     named = dict(zip(eqn.params["operands"], operands, strict=True))
     return _derived(frame, points, eqn, value, named)
+
+
+def _result(
+    frame: "Frame", point: ResultPoint, eqn: core.JaxprEqn, values: Sequence[Array]
+) -> tuple[list[Array], Found]:
+    outs = frame.replay(eqn, values)
+    return outs, _read(frame, point, lambda: outs[point.position], None)
 
 
 def _plain(
