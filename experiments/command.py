@@ -89,12 +89,19 @@ def _fit(name: str, experiment: Experiment, run: Path, given: list[str], *, resu
         run,
         resume=resume,
         command=asked,
-        resume_hint=f"make train EXP={name} ARGS=--resume",
+        resume_hint=resume_line(name, run),
     )
     experiment.draw(result.state.params, run)
     report = write_report(run)
     print(summary(result.rows))
     print(f"Report: {report}\nReopen: experiments.load({str(run)!r})")
+
+
+def resume_line(name: str, run: Path) -> str:
+    """What to type to go on with a run."""
+    runs = run.parent.parent
+    options = "--resume" if runs == RUNS else f"'--resume --runs {runs}'"
+    return f"make train EXP={name} ARGS={options}"
 
 
 def new_run(folder: Path) -> Path:

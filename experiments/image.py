@@ -14,12 +14,11 @@ from experiments.experiment import Experiment
 from experiments.report import draw_figures
 
 RECIPE = TrainConfig(
-    epochs=10,
+    epochs=8,
     batch_size=128,
     learning_rate=3e-3,
     warmup=0.05,
     weight_decay=0.05,
-    label_smoothing=0.0,
     steps_per_call=100,
 )
 """How the `mnist_*` models are trained; found by trials on the validation split."""

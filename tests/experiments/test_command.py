@@ -115,7 +115,7 @@ def test_a_run_interrupted_says_how_to_resume(arguments, tmp_path):
                 break
         _, error = process.communicate(timeout=60)
     assert process.returncode == 128 + signal.SIGINT
-    assert b"make train EXP=mnist_article ARGS=--resume" in error
+    assert f"make train EXP=mnist_article ARGS='--resume --runs {tmp_path}'" in error.decode()
 
 
 @pytest.mark.parametrize("words", [["list"], ["--help"], ["mnist_aditive"]])
