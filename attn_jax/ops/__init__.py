@@ -20,7 +20,17 @@ context and zero gradients; a value that no query may see cannot affect anything
 """
 
 from attn_jax.ops.additive import additive_attention, additive_scores
+from attn_jax.ops.alibi import alibi_bias, alibi_slopes
 from attn_jax.ops.attend import attend, weigh
+from attn_jax.ops.attention_gate import attention_gate
+from attn_jax.ops.cbam import channel_gate, spatial_gate
+from attn_jax.ops.co_attention import co_attention, co_attention_scores
+from attn_jax.ops.differential import (
+    differential_attention,
+    differential_lambda,
+    differential_scores,
+    differential_weights,
+)
 from attn_jax.ops.dot_product import (
     dot_product_attention,
     dot_product_scores,
@@ -29,30 +39,73 @@ from attn_jax.ops.dot_product import (
 )
 from attn_jax.ops.feed_forward import feed_forward_attention, feed_forward_scores
 from attn_jax.ops.fused import Implementation, attention
+from attn_jax.ops.linear import elu_plus_one, linear_attention, linear_weights
+from attn_jax.ops.linformer import linformer_attention, linformer_weights
 from attn_jax.ops.masks import causal_mask, combine_masks, padding_mask, window_mask
 from attn_jax.ops.multi_head import multi_head_attention, multi_head_scores, multi_head_weigh
 from attn_jax.ops.normalizers import Normalizer, softmax
+from attn_jax.ops.nystrom import nystrom_attention, nystrom_weights
+from attn_jax.ops.performer import performer_attention, performer_projection, performer_weights
+from attn_jax.ops.query_key_norm import query_key_norm
+from attn_jax.ops.relative_bias import t5_buckets, t5_relative_bias
+from attn_jax.ops.rotary import rotary, rotary_frequencies, rotary_pairs
+from attn_jax.ops.sparse_masks import block_sparse_mask, dilated_mask, prefix_mask
+from attn_jax.ops.squeeze_excitation import squeeze_excitation
+from attn_jax.ops.talking_heads import talking_heads_attention, talking_heads_scores
 
 __all__ = [
     "Implementation",
     "Normalizer",
     "additive_attention",
     "additive_scores",
+    "alibi_bias",
+    "alibi_slopes",
     "attend",
     "attention",
+    "attention_gate",
+    "block_sparse_mask",
     "causal_mask",
+    "channel_gate",
+    "co_attention",
+    "co_attention_scores",
     "combine_masks",
+    "differential_attention",
+    "differential_lambda",
+    "differential_scores",
+    "differential_weights",
+    "dilated_mask",
     "dot_product_attention",
     "dot_product_scores",
+    "elu_plus_one",
     "feed_forward_attention",
     "feed_forward_scores",
+    "linear_attention",
+    "linear_weights",
+    "linformer_attention",
+    "linformer_weights",
     "multi_head_attention",
     "multi_head_scores",
     "multi_head_weigh",
+    "nystrom_attention",
+    "nystrom_weights",
     "padding_mask",
+    "performer_attention",
+    "performer_projection",
+    "performer_weights",
+    "prefix_mask",
+    "query_key_norm",
+    "rotary",
+    "rotary_frequencies",
+    "rotary_pairs",
     "scaled_dot_product_attention",
     "scaled_dot_product_scores",
     "softmax",
+    "spatial_gate",
+    "squeeze_excitation",
+    "t5_buckets",
+    "t5_relative_bias",
+    "talking_heads_attention",
+    "talking_heads_scores",
     "weigh",
     "window_mask",
 ]

@@ -10,7 +10,7 @@ from jaxtyping import Array, Bool, Int
 from attn_jax.ops.shapes import check_mask
 
 
-def _offsets(num_queries: int, num_keys: int, query_offset) -> Int[Array, "*b q k"]:
+def key_offsets(num_queries: int, num_keys: int, query_offset) -> Int[Array, "*b q k"]:
     """Key index less query index, for every pair."""
     offset = jnp.asarray(query_offset)[..., None, None]
     ones = (1,) * (offset.ndim - 2)
@@ -38,7 +38,7 @@ def causal_mask(
         >>> causal_mask(1, 3, query_offset=2).astype(int).tolist()
         [[1, 1, 1]]
     """
-    return _offsets(num_queries, num_keys, query_offset) <= 0
+    return key_offsets(num_queries, num_keys, query_offset) <= 0
 
 
 def window_mask(
@@ -74,7 +74,7 @@ def window_mask(
         raise ValueError(
             f"window={window} has a negative side; (left, right) are counts of keys, at least 0."
         )
-    offsets = _offsets(num_queries, num_keys, query_offset)
+    offsets = key_offsets(num_queries, num_keys, query_offset)
     return (offsets >= -left) & (offsets <= right)
 
 

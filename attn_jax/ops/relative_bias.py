@@ -1,0 +1,119 @@
+"""Relative position bias (Raffel 2020, T5): a learned number for each bucket of distances."""
+
+import math
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float, Int
+
+from attn_jax.ops.masks import key_offsets
+
+
+def t5_buckets(
+    num_queries: int,
+    num_keys: int,
+    *,
+    num_buckets: int = 32,
+    max_distance: int = 128,
+    causal: bool = False,
+    query_offset: int | Int[Array, ""] = 0,
+) -> Int[Array, "q k"]:
+    """Sort each pair of query and key into a bucket by how far apart they are.
+
+    Half of the buckets hold one distance each; the other half grow logarithmically up to
+    `max_distance`, and the last holds all beyond it. Keys after the query have the second half of
+    all buckets to themselves; where `causal` hides them, all buckets are for the keys before.
+
+    Args:
+        num_queries: q.
+        num_keys: k.
+        num_buckets: How many buckets there are.
+        max_distance: From where on distances are not told apart.
+        causal: Whether keys after the query are hidden.
+        query_offset: The position of the first query among the keys.
+
+    Returns:
+        `(q, k)`, from 0 to `num_buckets - 1`.
+
+    Raises:
+        ValueError: If there are too few buckets, or an odd number where two directions share them,
+            or `max_distance` is reached before the buckets grow.
+
+    Example:
+        >>> t5_buckets(1, 6, causal=True, query_offset=5).tolist()
+        [[5, 4, 3, 2, 1, 0]]
+    """
+    buckets = _one_sided(num_buckets, max_distance, causal)
+    offsets = key_offsets(num_queries, num_keys, query_offset)
+    if causal:
+        return _distance_bucket(jnp.maximum(-offsets, 0), buckets, max_distance)
+    return _distance_bucket(jnp.abs(offsets), buckets, max_distance) + buckets * (offsets > 0)
+
+
+def t5_relative_bias(
+    table: Float[Array, "n h"],
+    num_queries: int,
+    num_keys: int,
+    *,
+    max_distance: int = 128,
+    causal: bool = False,
+    query_offset: int | Int[Array, ""] = 0,
+) -> Float[Array, "h q k"]:
+    """Look up a bias for each head and each pair of query and key, by their distance.
+
+    Give it as `bias` to :func:`attn_jax.ops.attention`, with `scale=1.0` to do as T5 does.
+
+    Args:
+        table: A learned number for each bucket and head; :func:`t5_buckets` says which bucket.
+        num_queries: q.
+        num_keys: k.
+        max_distance: From where on distances are not told apart.
+        causal: Whether keys after the query are hidden, so that they need no buckets.
+        query_offset: The position of the first query among the keys.
+
+    Returns:
+        `(h, q, k)`.
+
+    Raises:
+        ValueError: If there are too few buckets, or an odd number where two directions share them,
+            or `max_distance` is reached before the buckets grow.
+
+    Example:
+        >>> t5_relative_bias(jnp.ones((32, 2)), 3, 5).shape
+        (2, 3, 5)
+
+    References:
+        Raffel et al., "Exploring the Limits of Transfer Learning with a Unified Text-to-Text
+        Transformer", 2020, section 2.1. https://arxiv.org/abs/1910.10683
+    """
+    buckets = t5_buckets(
+        num_queries,
+        num_keys,
+        num_buckets=table.shape[0],
+        max_distance=max_distance,
+        causal=causal,
+        query_offset=query_offset,
+    )
+    return jnp.moveaxis(table[buckets], -1, -3)
+
+
+def _one_sided(num_buckets: int, max_distance: int, causal: bool) -> int:
+    """How many buckets one direction has."""
+    if num_buckets < 2 or (not causal and num_buckets % 2) or num_buckets < (2 if causal else 4):
+        least = "at least 2" if causal else "even and at least 4, as two directions share them"
+        raise ValueError(f"num_buckets={num_buckets} must be {least}.")
+    buckets = num_buckets if causal else num_buckets // 2
+    if max_distance <= buckets // 2:
+        raise ValueError(
+            f"max_distance={max_distance} must exceed {buckets // 2}, the distances that "
+            f"num_buckets={num_buckets} tells apart one by one."
+        )
+    return buckets
+
+
+def _distance_bucket(distance: jax.Array, buckets: int, max_distance: int) -> jax.Array:
+    exact = buckets // 2
+    # In T5's own order of operations: near the edges, rounding decides.
+    ratio = jnp.log(jnp.maximum(distance, 1).astype(jnp.float32) / exact)
+    far = exact + (ratio / math.log(max_distance / exact) * (buckets - exact)).astype(jnp.int32)
+    return jnp.where(distance < exact, distance, jnp.minimum(far, buckets - 1))

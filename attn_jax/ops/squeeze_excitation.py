@@ -1,0 +1,86 @@
+"""Squeeze-and-excitation (Hu 2018): a gate for each channel."""
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from attn_jax.ops.shapes import check_features
+
+
+def squeeze_excitation(
+    x: Float[Array, "*b h w c"],
+    *,
+    w_squeeze: Float[Array, "c r"],
+    b_squeeze: Float[Array, " r"],
+    w_excite: Float[Array, "r c"],
+    b_excite: Float[Array, " c"],
+) -> tuple[Float[Array, "*b h w c"], Float[Array, "*b c"]]:
+    r"""Let the mean of all channels decide how much of each passes.
+
+    .. math:: s = \sigma\big(W_2 \operatorname{relu}(W_1 z + b_1) + b_2\big), \qquad
+              z_c = \frac{1}{hw} \sum_{ij} x_{ijc}, \qquad \tilde x_{ijc} = s_c x_{ijc}
+
+    Args:
+        x: Features on a grid.
+        w_squeeze: :math:`W_1`, to fewer channels.
+        b_squeeze: :math:`b_1`.
+        w_excite: :math:`W_2`, back to all of them.
+        b_excite: :math:`b_2`.
+
+    Returns:
+        The gated features, and the gate between 0 and 1.
+
+    Raises:
+        ValueError: If the features do not fit the parameters.
+
+    Example:
+        >>> output, gate = squeeze_excitation(
+        ...     jnp.ones((2, 3, 4)),
+        ...     w_squeeze=jnp.ones((4, 2)),
+        ...     b_squeeze=jnp.zeros(2),
+        ...     w_excite=jnp.zeros((2, 4)),
+        ...     b_excite=jnp.zeros(4),
+        ... )
+        >>> output.shape, gate.tolist()
+        ((2, 3, 4), [0.5, 0.5, 0.5, 0.5])
+
+    References:
+        Hu, Shen and Sun, "Squeeze-and-Excitation Networks", 2018, section 3.
+        https://arxiv.org/abs/1709.01507
+    """
+    check_bottleneck(x, w_squeeze, b_squeeze, w_excite, b_excite)
+    mean = jnp.mean(x.astype(jnp.promote_types(x.dtype, jnp.float32)), axis=(-3, -2))
+    gate = jax.nn.sigmoid(bottleneck(mean, w_squeeze, b_squeeze, w_excite, b_excite))
+    return x * gate[..., None, None, :].astype(x.dtype), gate
+
+
+def bottleneck(
+    z: jax.Array,
+    w_squeeze: jax.Array,
+    b_squeeze: jax.Array,
+    w_excite: jax.Array,
+    b_excite: jax.Array,
+) -> jax.Array:
+    """A network of one narrow hidden layer over the channels."""
+    ones = (1,) * (z.ndim - 1)
+    hidden = jax.nn.relu(z @ w_squeeze.astype(z.dtype) + b_squeeze.reshape(*ones, -1))
+    return hidden @ w_excite.astype(z.dtype) + b_excite.reshape(*ones, -1)
+
+
+def check_bottleneck(
+    x: jax.Array,
+    w_squeeze: jax.Array,
+    b_squeeze: jax.Array,
+    w_excite: jax.Array,
+    b_excite: jax.Array,
+) -> None:
+    """Refuse parameters that do not fit the channels or one another.
+
+    Raises:
+        ValueError: If they do not.
+    """
+    check_features("x", x.shape[-1], "w_squeeze", w_squeeze.shape[0])
+    check_features("b_squeeze", b_squeeze.shape[0], "w_squeeze", w_squeeze.shape[1])
+    check_features("w_excite", w_excite.shape[0], "w_squeeze", w_squeeze.shape[1])
+    check_features("w_excite (its columns)", w_excite.shape[1], "x", x.shape[-1])
+    check_features("b_excite", b_excite.shape[0], "x", x.shape[-1])
