@@ -6,15 +6,15 @@ from typing import Any
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure as MatplotlibFigure
-from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator
+from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, MaxNLocator, NullLocator
 from numpy.typing import NDArray
 
-from attn_jax.plot.colours import INK, RULE, SERIES, SPLITS
+from attn_jax.plot.colours import INK, PAPER, RULE, SERIES, SPLITS
 from attn_jax.plot.figure import Figure, plain, safe, style, title
 
 _DASHES = {"train": "-", "validation": (0, (5, 1.5)), "test": (0, (1.2, 1.2))}
 _MARKERS = {"train": "o", "validation": "s", "test": "D"}
-_SHARES = (0.1, 0.2, 0.5, 0.8, 0.9, 0.95, 0.98, 0.99, 0.995, 0.998, 0.999, 0.9995)
+_SHARES = (0.1, 0.2, 0.5, 0.8, 0.9, 0.95, 0.98, 0.99, 0.995, 0.998, 0.999, 0.9995, 1.0)
 
 Rows = Sequence[Mapping[str, Any]]
 
@@ -28,8 +28,8 @@ def curves(
 ) -> MatplotlibFigure:
     """Draws one panel per metric, and in it one line per split.
 
-    Accuracies that stay between one half and one are spaced by the logarithm of the error, so
-    that the step from 98 to 99 % is as tall as that from 96 to 98 %.
+    Accuracies that become high are spaced by the logarithm of the error, so that the step from 98
+    to 99 % is as tall as that from 96 to 98 %; what else falls more than tenfold, by its own.
 
     Args:
         rows: Flat mappings as in ``metrics.jsonl``: ``{"epoch": 1, "train/loss": 0.3, …}``. A row
@@ -53,7 +53,7 @@ def curves(
     if ax is not None and len(metrics) != 1:
         raise ValueError(f"one ax takes one metric, but metrics={list(metrics)}; leave ax out.")
     if ax is None:
-        figure = Figure((3.7 * len(metrics), 2.7))
+        figure = Figure((4.8 * len(metrics), 2.9))
         panels = figure.subplots(1, len(metrics), squeeze=False)[0]
     else:
         figure, panels = ax.figure.figure, [ax]
@@ -74,12 +74,12 @@ def _draw_panel(ax: Axes, rows: Rows, metric: str, x: str) -> None:
             look |= {"marker": _MARKERS.get(split, "o"), "markersize": 3.2}
         ax.plot(steps, values, label=plain(split), **look)
     everything = np.concatenate([values for _, values in lines.values()])
-    if metric == "accuracy":
-        _scale_accuracy(ax, everything)
+    (_scale_accuracy if metric == "accuracy" else _scale_loss)(ax, everything)
     title(ax, plain(metric))
     safe(ax.set_xlabel(plain(x), fontsize=8, color=INK))
     ax.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
-    legend = ax.legend(frameon=False, fontsize=8, handlelength=2.6, labelcolor=INK)
+    paper = {"facecolor": PAPER, "edgecolor": "none", "framealpha": 0.85}
+    legend = ax.legend(fontsize=8, handlelength=2.6, labelcolor=INK, **paper)
     safe(*legend.get_texts())
 
 
@@ -119,23 +119,61 @@ def series(rows: Rows, metric: str, x: str = "epoch") -> dict[str, tuple[NDArray
     return {split: tuple(np.array(points, dtype=float).T) for split, points in found.items()}  # type: ignore[misc]
 
 
-def _scale_accuracy(ax: Axes, values: NDArray) -> None:
-    """Labels in percent; spaces by the logarithm of the error where that is finite."""
-    percent = FuncFormatter(lambda share, _: f"{100 * share:.4g} %")
-    ax.yaxis.set_major_formatter(percent)
+def _scale_loss(ax: Axes, values: NDArray) -> None:
+    """Spaces by the logarithm what falls more than tenfold."""
     low, high = float(np.nanmin(values)), float(np.nanmax(values))
-    if not 0.5 <= low <= high < 1:
-        return
-    ax.set_yscale("function", functions=(_nines, lambda nines: 1 - 10.0**-nines))
-    ax.yaxis.set_major_formatter(percent)
-    margin = 0.08 * (_nines(high) - _nines(low)) + 0.02
-    bottom = float(1 - 10.0 ** (margin - _nines(low)))
-    top = float(1 - 10.0 ** (-margin - _nines(high)))
-    ax.set_ylim(bottom, top)
-    shown = [share for share in _SHARES if bottom <= share <= top]
-    if len(shown) >= 2:
-        ax.yaxis.set_major_locator(FixedLocator(shown))
+    if low > 0 and high > 10 * low:
+        ax.set_yscale("log")
+        ax.yaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0), numticks=12))
+        ax.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+        ax.yaxis.set_minor_locator(NullLocator())
 
 
-def _nines(share):
-    return -np.log10(np.maximum(1 - np.asarray(share), 1e-12))
+def _scale_accuracy(ax: Axes, values: NDArray) -> None:
+    """Labels in percent; spaces accuracies that become high by the logarithm of the error."""
+    low, high = float(np.nanmin(values)), float(np.nanmax(values))
+    if low >= 0 and 0.8 <= high <= 1:
+        errors = 1 - values[values < 1]
+        scale = ErrorScale(max(float(errors.min(initial=1e-2)), 1e-5))
+        ax.set_yscale("function", functions=(scale.place, scale.share))
+        margin = 0.06 * float(scale.place(high) - scale.place(low)) + 0.02
+        bottom, top = (
+            float(scale.share(scale.place(end) + sign * margin))
+            for end, sign in ((low, -1), (high, 1))
+        )
+        ax.set_ylim(bottom, top)
+        shown = [share for share in _SHARES if bottom <= share <= min(top, 1)]
+        if len(shown) >= 2:
+            ax.yaxis.set_major_locator(FixedLocator(shown))
+    ax.yaxis.set_major_formatter(FuncFormatter(lambda share, _: f"{100 * share:.4g} %"))
+
+
+class ErrorScale:
+    """Places an accuracy at the logarithm of its error, and perfection at a finite distance.
+
+    Below the least error the scale goes on straight, with the slope that it has there.
+
+    Args:
+        least: The least error that is placed by its logarithm.
+
+    Example:
+        >>> from attn_jax.plot.curves import ErrorScale
+        >>> [round(float(ErrorScale(0.01).place(share)), 3) for share in (0.9, 0.99, 1.0)]
+        [1.0, 2.0, 2.434]
+    """
+
+    def __init__(self, least: float):
+        self.least = least
+
+    def place(self, share: float | NDArray) -> NDArray:
+        """Gives the place of a share."""
+        error = 1 - np.asarray(share, float)
+        log = -np.log10(np.maximum(error, self.least))
+        return np.asarray(log + np.maximum(self.least - error, 0) / (self.least * np.log(10)))
+
+    def share(self, place: float | NDArray) -> NDArray:
+        """Gives the share at a place."""
+        place = np.asarray(place, float)
+        end = -np.log10(self.least)
+        beyond = np.maximum(place - end, 0)
+        return np.asarray(1 - 10.0 ** -np.minimum(place, end) + beyond * self.least * np.log(10))

@@ -144,7 +144,8 @@ def colour_scale(
     bar = figure.colorbar(colours, cax=at, ax=beside, **slim)
     bar.outline.set_visible(False)
     bar.ax.tick_params(labelsize=8, labelcolor=INK, length=2, width=0.8, color=INK)
-    bar.locator = MaxNLocator(5)
+    inches = bar.ax.get_position().height * figure.get_figheight()
+    bar.locator = MaxNLocator(max(2, min(5, round(3 * inches))))
     bar.set_label("attention weight", fontsize=8, color=INK)
 
 

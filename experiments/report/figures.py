@@ -127,7 +127,7 @@ def draw_curves(run: Path) -> list[Path]:
     ]
     if not metrics:
         return []
-    caption = "Accuracy is spaced by the logarithm of the error." if "accuracy" in metrics else ""
+    caption = "Spaced by logarithms: the loss by its own, accuracy by that of the error."
     return _save(run, Sheet("curves", "Learning curves", caption, plot.curves(rows, metrics)))
 
 

@@ -1,8 +1,11 @@
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from matplotlib.figure import Figure
 
 from attn_jax import plot
+from attn_jax.plot.curves import ErrorScale
 
 ROWS = [
     {"step": 3, "epoch": 1, "train/loss": 0.7, "train/accuracy": 0.8, "time/loss": 9.0},
@@ -38,14 +41,16 @@ def test_accuracies_are_spaced_by_their_error_and_labelled_in_percent():
     figure = plot.curves(ROWS, ["accuracy"])
     figure.canvas.draw()
     (ax,) = figure.axes
-    at = ax.transData.transform([(1, 0.9), (1, 0.99), (1, 0.999)])[:, 1]
+    at = ax.transData.transform([(1, 0.2), (1, 0.8), (1, 0.95)])[:, 1]
     np.testing.assert_allclose(at[1] - at[0], at[2] - at[1], rtol=1e-6)
     shown = [label.get_text() for label in ax.get_yticklabels()]
     assert "90 %" in shown
     assert "98 %" in shown
 
 
-@pytest.mark.parametrize("values", [(0.1, 0.4), (0.9, 1.0), (0.97, 0.97), (1.0, 1.0)])
+@pytest.mark.parametrize(
+    "values", [(0.1, 0.4), (0.0, 0.99), (0.9, 1.0), (0.97, 0.97), (1.0, 1.0), (-1.0, 2.0)]
+)
 def test_any_accuracy_can_be_drawn(values):
     rows = [{"epoch": at, "train/accuracy": value} for at, value in enumerate(values)]
     figure = plot.curves(rows, ["accuracy"])
@@ -62,3 +67,17 @@ def test_what_no_row_holds_is_named():
         plot.curves([])
     with pytest.raises(ValueError, match="one ax takes one metric"):
         plot.curves(ROWS, ax=Figure().subplots())
+
+
+def test_losses_that_fall_tenfold_are_spaced_by_their_logarithm():
+    falling = [{"epoch": at, "train/loss": 10.0**-at} for at in range(4)]
+    steady = [{"epoch": at, "train/loss": 2.0 - at / 4} for at in range(4)]
+    assert plot.curves(falling, ["loss"]).axes[0].get_yscale() == "log"
+    assert plot.curves(steady, ["loss"]).axes[0].get_yscale() == "linear"
+
+
+@given(st.floats(0, 1), st.floats(1e-5, 0.5))
+def test_the_error_scale_can_be_undone_and_rises(share, least):
+    scale = ErrorScale(least)
+    assert scale.share(scale.place(share)) == pytest.approx(share, abs=1e-9)
+    assert scale.place(share) < scale.place(share + 1e-3)
