@@ -107,7 +107,9 @@ class Checkpoints:
             return {}
 
     def newest(self, like: Any, say: Callable[[str], None]) -> tuple[Any, dict[str, Any]] | None:
-        """Restores the newest whole checkpoint; damaged ones are reported and set aside.
+        """Restores the newest whole checkpoint.
+
+        Newer ones that are damaged are reported and set aside, half-written ones removed.
 
         Args:
             like: As for `restore`.
@@ -120,8 +122,7 @@ class Checkpoints:
             try:
                 return self.restore(step, like)
             except DamagedError as damage:
-                aside = self._set_aside(step)
-                say(f"Skipped the checkpoint of step {step}: {damage}. It is now {aside.name}.")
+                say(f"Skipped the checkpoint of step {step}: {damage}. {self._clear(step)}")
         return None
 
     def best_step(self) -> int | None:
@@ -133,10 +134,15 @@ class Checkpoints:
         scored = [(sign * value, -step) for step, value in values.items() if value is not None]
         return -max(scored)[1] if scored else None
 
-    def _set_aside(self, step: int) -> Path:
-        aside = self.folder / f"{step}.damaged"
+    def _clear(self, step: int) -> str:
+        """Makes room for the step to be saved again; says what became of what was there."""
+        path, aside = self._path(step), self.folder / f"{step}.damaged"
+        if not (path / manifest.NAME).exists():
+            shutil.rmtree(path)
+            return "It is removed."
         shutil.rmtree(aside, ignore_errors=True)
-        return self._path(step).rename(aside)
+        path.rename(aside)
+        return f"It is now {aside.name}."
 
     def _prune(self) -> None:
         kept = {*self.steps()[-self.keep :], self.best_step()}
