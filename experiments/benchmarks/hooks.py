@@ -1,0 +1,199 @@
+"""Hooks: what looking costs in time, in tracing and in memory, beside doing it by hand."""
+
+import dataclasses
+import functools
+import time
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from flax import linen
+from jax import Array, lax
+
+from attn_jax import nn, ops
+from attn_jax.hooks import capture, entropy, row_blocked, tap
+from experiments.benchmarks.record import Result, machine, write
+
+PART = "hooks"
+ROUNDS = 41
+DIM, HEADS, LAYERS, TOKENS = 128, 4, 6, 256
+TRACED_LAYERS = 24
+LONG_LAYERS, LONG_HEADS, LONG_TOKENS, LONG_HEAD_DIM = 8, 4, 2048, 32
+BLOCK = 128
+Mark = Callable[[str, Array], Array]
+
+
+def layer(x: Array, params: Array, mark: Mark) -> tuple[Array, Array]:
+    """One layer of plain attention; returns the next state and the weights."""
+    query, key, value = (
+        (x @ w).reshape(*x.shape[:-1], HEADS, DIM // HEADS).swapaxes(-2, -3) for w in params[:3]
+    )
+    scores = ops.scaled_dot_product_scores(query, key)
+    weights = mark("weights", ops.softmax(scores))
+    context = ops.weigh(weights, value).swapaxes(-2, -3).reshape(x.shape)
+    return x + jnp.tanh(context @ params[3]), weights
+
+
+def unrolled(x: Array, params: Array, mark: Mark) -> tuple[Array, dict[str, Array]]:
+    """The layers one by one; returns the weights by hand as well."""
+    by_hand = {}
+    for i in range(LAYERS):
+        with jax.named_scope(f"layers_{i}"):
+            x, by_hand[f"layers.{i}.weights"] = layer(x, params[i], mark)
+    return x, by_hand
+
+
+def scanned(x: Array, params: Array, mark: Mark) -> tuple[Array, dict[str, Array]]:
+    """The layers in a scan; returns the weights by hand as well."""
+
+    def step(x, params):
+        with jax.named_scope("layers"):
+            return layer(x, params, mark)
+
+    x, weights = lax.scan(step, x, params)
+    return x, {"layers.*.weights": weights}
+
+
+def on_cost(model: Callable[..., Any]) -> dict[str, Any]:
+    """Times a jitted capture and the same model that returns its weights by hand, in turn."""
+    x = jax.random.normal(jax.random.key(0), (2, TOKENS, DIM))
+    params = jax.random.normal(jax.random.key(1), (LAYERS, 4, DIM, DIM)) / DIM**0.5
+
+    @jax.jit
+    def by_hand(x, params):
+        return model(x, params, lambda name, value: value)
+
+    captured = jax.jit(capture(lambda x, params: model(x, params, tap)[0], "*.weights"))
+    pairs = [(_seconds(captured, x, params), _seconds(by_hand, x, params)) for _ in range(ROUNDS)]
+    ours, theirs = (list(side) for side in zip(*pairs[1:], strict=True))
+    # Other work on the machine only ever adds, so the fastest rounds are compared.
+    return {"seconds": [ours, theirs], "ratio": min(ours) / min(theirs)}
+
+
+def _seconds(fn: Callable[..., Any], *args: Any) -> float:
+    start = time.perf_counter()
+    jax.block_until_ready(fn(*args))
+    return time.perf_counter() - start
+
+
+class Block(linen.Module):
+    """A layer of a Transformer as one writes it in Linen."""
+
+    @linen.compact
+    def __call__(self, x: Array) -> Array:
+        """Attend, then think."""
+        x = x + nn.MultiHeadAttention(num_heads=HEADS, name="attention")(linen.LayerNorm()(x))
+        hidden = linen.gelu(linen.Dense(4 * DIM)(linen.LayerNorm()(x)))
+        return x + linen.Dense(DIM)(hidden)
+
+
+class Tower(linen.Module):
+    """As many layers as are traced."""
+
+    def setup(self) -> None:
+        """Makes the layers."""
+        self.layers = [Block() for _ in range(TRACED_LAYERS)]
+
+    def __call__(self, x: Array) -> Array:
+        """Goes through the layers."""
+        for block in self.layers:
+            x = block(x)
+        return x
+
+
+def trace_cost() -> dict[str, Any]:
+    """Times tracing a deep model, plainly and under capture."""
+    model, x = Tower(), jnp.ones((2, TOKENS, DIM))
+    variables = jax.eval_shape(model.init, jax.random.key(0), x)
+    found = capture(model.apply, "*.weights")
+    pairs = []
+    for _ in range(7):
+        pairs.append([_trace_seconds(fn, variables, x) for fn in (found, model.apply)])
+    ours, plain = (min(side) for side in zip(*pairs[1:], strict=True))
+    return {"seconds": [ours, plain], "ratio": ours / plain}
+
+
+def _trace_seconds(fn: Callable[..., Any], *args: Any) -> float:
+    def fresh(*args):  # a function that no cache of JAX has seen
+        return fn(*args)
+
+    start = time.perf_counter()
+    jax.make_jaxpr(fresh)(*args)
+    return time.perf_counter() - start
+
+
+def memory() -> dict[str, dict[str, int]]:
+    """Compiles a long fused model: plain, with the entropy by blocks of rows, with the weights."""
+    shape = (1, LONG_TOKENS, LONG_HEADS, LONG_HEAD_DIM)
+
+    def model(x: Array, scales: Array) -> Array:
+        for i in range(LONG_LAYERS):
+            with jax.named_scope(f"layers_{i}"):
+                x = x + ops.attention(x * scales[i], x, x, causal=True)
+        return x
+
+    specs: Mapping[str, Any] = {
+        "entropy": {"*.weights": row_blocked(entropy, BLOCK)},
+        "weights": "*.weights",
+    }
+    programs = {"plain": model} | {name: capture(model, spec) for name, spec in specs.items()}
+    arguments = jax.ShapeDtypeStruct(shape, jnp.float32), jnp.ones(LONG_LAYERS)
+    return {name: _bytes(fn, *arguments) for name, fn in programs.items()}
+
+
+def _bytes(fn: Callable[..., Any], *args: Any) -> dict[str, int]:
+    analysis = jax.jit(fn).lower(*args).compile().memory_analysis()
+    assert analysis is not None
+    return {"out": analysis.output_size_in_bytes, "temporary": analysis.temp_size_in_bytes}
+
+
+def report(times: Mapping[str, Any], trace: Mapping[str, Any], sizes: Mapping[str, Any]) -> Result:
+    """Makes the page."""
+    mib = functools.partial(_mib, sizes)
+    out = sizes["entropy"]["out"] - sizes["plain"]["out"]
+    rows = [
+        (f"capture of {LAYERS} layers {name}, time", f"{found['ratio']:.3f}", "by hand", "1.05")
+        for name, found in times.items()
+    ]
+    growth = sizes["entropy"]["temporary"] / sizes["plain"]["temporary"]
+    rows += [
+        (f"tracing {TRACED_LAYERS} layers", f"{trace['ratio']:.2f}", "plain trace", "2"),
+        ("entropy by rows, temporaries", f"{growth:.3f}", "plain call", "1.10"),
+        ("entropy by rows, results", f"{out / 2**20:.2f} MiB", "", "1 MiB"),
+    ]
+    return Result(
+        part=PART,
+        title="The cost of looking",
+        what=(
+            "`jit(capture(f, ...))` against the same function returning its weights by hand, both "
+            f"in turn, {ROUNDS - 1} rounds; tracing a Linen model plainly and under capture; and "
+            f"what XLA says a fused model of {LONG_LAYERS} layers, {LONG_HEADS} heads and "
+            f"{LONG_TOKENS} tokens needs with and without the entropy of every row, computed by "
+            f"blocks of {BLOCK} rows. Nobody looking costs nothing: a test holds the two programs "
+            "equal byte for byte."
+        ),
+        header=("what", "ratio or size", "to", "no more than"),
+        rows=rows,
+        notes=[
+            f"Temporaries of the fused model: {mib('plain', 'temporary')} plain, "
+            f"{mib('entropy', 'temporary')} with the entropy, {mib('weights', 'temporary')} with "
+            f"all weights, which are {mib('weights', 'out')} of results.",
+        ],
+        data={"time": dict(times), "trace": dict(trace), "memory": dict(sizes)},
+    )
+
+
+def _mib(sizes: Mapping[str, Mapping[str, int]], program: str, kind: str) -> str:
+    return f"{sizes[program][kind] / 2**20:.1f} MiB"
+
+
+def main() -> None:
+    """Measures all and writes the page."""
+    where = machine()
+    times = {model.__name__: on_cost(model) for model in (unrolled, scanned)}
+    write(dataclasses.replace(report(times, trace_cost(), memory()), where=where))
+
+
+if __name__ == "__main__":
+    main()
