@@ -22,9 +22,7 @@ extensions = [
     "docstrings",
     "mathml",
 ]
-exclude_patterns = ["_build", "_ext", "hooks_table.md", "notebooks/README.md"]
-# A page that is not written yet is no mistake of the page that has a place for it.
-suppress_warnings = ["toc.empty_glob"]
+exclude_patterns = ["_build", "_ext", "hooks_table.md"]
 
 # Docstrings: single backticks are code, and a link where the code is documented.
 default_role = "py:obj"

@@ -19,6 +19,7 @@ from attn_jax.ops.attention_site import AttentionSite
 from attn_jax.ops.masks import combine_masks
 
 Implementation = Literal["auto", "xla", "cudnn"]
+"""How a fused call is computed: XLA's way, cuDNN's kernel, or whichever is better here."""
 
 _NOT_FUSIBLE = (
     "implementation='cudnn' has no softcap, no sinks, no 64-bit numbers, and wants query, key and "

@@ -10,14 +10,17 @@ _PROSE_SECTIONS = ("Returns:", "Yields:")
 
 
 def prepare(
-    _app: Sphinx, _what: str, _name: str, _obj: Any, _options: Any, lines: list[str]
+    _app: Sphinx, what: str, _name: str, _obj: Any, _options: Any, lines: list[str]
 ) -> None:
     """Mark what the Google style leaves open, before napoleon reads it.
 
     Code that is no name is quoted as code; a lone name stays, to become a link where it can.
-    What is returned is prose here, of which napoleon would take all up to a colon for a type.
+    What is returned, and what an attribute is, is prose here, of which napoleon would take all up
+    to a colon for a type.
     """
     lines[:] = _QUOTED.sub(_quote, "\n".join(lines)).split("\n")
+    if what in ("attribute", "data") and lines:
+        lines[0] = ": " + lines[0]
     for number, line in enumerate(lines[:-1], 1):
         if line.strip() in _PROSE_SECTIONS:
             indent = len(lines[number]) - len(lines[number].lstrip())
@@ -41,9 +44,10 @@ def shorten(
     signature: str | None,
     result: Any,
 ) -> tuple[str | None, str | None] | None:
-    """Leave out of signatures what only JAX and Flax know: private paths, a module's parent."""
+    """Leave out of signatures what only JAX and Flax know: private paths, a parent."""
     if what == "class" and signature:
         signature = re.sub(r"(, )?parent: .*", ")", signature, flags=re.DOTALL)
+        signature = re.sub(r"<function (\w+)>", r"\1", signature)
     plain = [text and text.replace("jaxlib._jax.Array", "Array") for text in (signature, result)]
     return plain[0], plain[1]
 

@@ -26,6 +26,8 @@ def block(self: HTML5Translator, node: nodes.math_block) -> None:
 
 def _formula(node: nodes.Element, *, as_block: bool) -> str:
     tex = node.astext().strip()
+    # An index needs something to stand at.
+    tex = "{}" + tex if tex.startswith(("^", "_")) else tex
     # MathML stretches brackets by itself.
     tex = re.sub(r"\\[bB]igg?[lrm]?(?![a-zA-Z])", "", tex)
     # An alignment that Sphinx or MyST would wrap for LaTeX needs an environment of its own here.
