@@ -561,6 +561,12 @@ def _enable_x64(enabled):
 
 def render():
     lines = [
+        "# Where hooks work",
+        "",
+        "Every cell is a test: *yes* means that the values, the edited result or the gradients "
+        "were compared with NumPy; *refused* that the library raises an error with these words. "
+        "[Hooks](hooks.md) explains the words.",
+        "",
         "| where the hook point lies | `capture` | `intervene` | `activation_grads` |",
         "|---|---|---|---|",
     ]
