@@ -50,7 +50,9 @@ class AttentionPooling(nn.Module):
         Returns:
             `(*b, d_out)`: what the attention returns for one query.
         """
-        query = self.param("query", nn.initializers.normal(1.0), (x.shape[-1],), jnp.float32)
+        # Of unit length, so that unscaled products do not saturate the weights before they learn.
+        initial = nn.initializers.normal(x.shape[-1] ** -0.5)
+        query = self.param("query", initial, (x.shape[-1],), jnp.float32)
         query = jnp.broadcast_to(query.astype(x.dtype), (*x.shape[:-2], 1, x.shape[-1]))
         if mask is not None:
             heads = isinstance(self.attention, MultiHeadAttention)
