@@ -22,7 +22,7 @@ extensions = [
     "docstrings",
     "mathml",
 ]
-exclude_patterns = ["_build", "_ext", "hooks_table.md"]
+exclude_patterns = ["_build", "_ext"]
 
 # Docstrings: single backticks are code, and a link where the code is documented.
 default_role = "py:obj"
@@ -62,6 +62,7 @@ html_theme = "furo"
 html_title = f"attn_jax {release}"
 html_static_path = ["_static"]
 html_css_files = ["attn_jax.css"]
+html_show_copyright = False
 html_show_sphinx = False
 html_copy_source = False
 pygments_style = "a11y-high-contrast-light"
