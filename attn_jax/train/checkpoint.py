@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import orbax.checkpoint as ocp
 
 from attn_jax.train import manifest
@@ -54,7 +55,7 @@ class Checkpoints:
             shutil.rmtree(path, ignore_errors=True)
             path.mkdir(parents=True)
             with ocp.StandardCheckpointer() as checkpointer:
-                checkpointer.save(path / "arrays", arrays)
+                checkpointer.save(path / "arrays", _without_keys(arrays))
             (path / "record.json").write_text(json.dumps(record, indent=1), encoding="utf-8")
             manifest.seal(path)
             manifest.sync(self.folder)
@@ -74,7 +75,7 @@ class Checkpoints:
             step: Its number.
             like: A pytree of arrays with the structure, shapes, types and devices to restore;
                 without it, nested dictionaries and lists of arrays on the first device here are
-                returned, whatever devices they were saved from.
+                returned, whatever devices they were saved from, and random keys as their data.
 
         Returns:
             The arrays and the record.
@@ -86,10 +87,12 @@ class Checkpoints:
         manifest.verify(path)
         with ocp.StandardCheckpointer() as checkpointer:
             if like is None:
-                target = _on_first_device(checkpointer.metadata(path / "arrays").item_metadata)
+                target = _on_first_device(checkpointer.metadata(path / "arrays"))
             else:
-                target = jax.tree.map(_abstract, like)
+                target = jax.tree.map(_abstract, _without_keys(like))
             arrays = checkpointer.restore(path / "arrays", target)
+        if like is not None:
+            arrays = jax.tree.map(_as_key_like, like, arrays)
         return arrays, self.record(step)
 
     def record(self, step: int) -> dict[str, Any]:
@@ -156,12 +159,27 @@ class Checkpoints:
 
 
 def _on_first_device(metadata: Any) -> Any:
+    # Orbax 0.11.20 gives the tree itself, later versions wrap it.
+    tree = getattr(metadata, "item_metadata", metadata)
     first = jax.sharding.SingleDeviceSharding(jax.devices()[0])
     return jax.tree.map(
         lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=first),
-        getattr(metadata, "tree", metadata),
+        getattr(tree, "tree", tree),
     )
 
 
 def _abstract(leaf: jax.Array) -> jax.ShapeDtypeStruct:
     return jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=leaf.sharding)
+
+
+def _without_keys(tree: Any) -> Any:
+    """Random keys as their data: not every version of Orbax restores keys."""
+    return jax.tree.map(lambda leaf: jax.random.key_data(leaf) if _is_key(leaf) else leaf, tree)
+
+
+def _as_key_like(like: jax.Array, leaf: jax.Array) -> jax.Array:
+    return jax.random.wrap_key_data(leaf, impl=jax.random.key_impl(like)) if _is_key(like) else leaf
+
+
+def _is_key(leaf: jax.Array) -> bool:
+    return jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key)
