@@ -22,9 +22,14 @@ context and zero gradients; a value that no query may see cannot affect anything
 from attn_jax.ops.additive import additive_attention, additive_scores
 from attn_jax.ops.alibi import alibi_bias, alibi_slopes
 from attn_jax.ops.attend import attend, weigh
+from attn_jax.ops.attention_fn import attention_fn
 from attn_jax.ops.attention_gate import attention_gate
+from attn_jax.ops.bilinear import bilinear_attention, bilinear_scores
 from attn_jax.ops.cbam import channel_gate, spatial_gate
+from attn_jax.ops.chunkwise import chunkwise_weights, mocha_attention
 from attn_jax.ops.co_attention import co_attention, co_attention_scores
+from attn_jax.ops.concat import concat_attention, concat_scores
+from attn_jax.ops.cosine import cosine_attention, cosine_scores
 from attn_jax.ops.differential import (
     differential_attention,
     differential_lambda,
@@ -39,9 +44,28 @@ from attn_jax.ops.dot_product import (
 )
 from attn_jax.ops.feed_forward import feed_forward_attention, feed_forward_scores
 from attn_jax.ops.fused import Implementation, attention
+from attn_jax.ops.gaussian_mixture import (
+    GaussianMixture,
+    gaussian_mixture,
+    gaussian_mixture_attention,
+    gaussian_mixture_scores,
+)
 from attn_jax.ops.linear import elu_plus_one, linear_attention, linear_weights
 from attn_jax.ops.linformer import linformer_attention, linformer_weights
+from attn_jax.ops.local import local_m_attention, local_p_attention, predicted_position
+from attn_jax.ops.location import location_attention, location_scores
+from attn_jax.ops.location_sensitive import (
+    location_features,
+    location_sensitive_attention,
+    location_sensitive_scores,
+)
 from attn_jax.ops.masks import causal_mask, combine_masks, padding_mask, window_mask
+from attn_jax.ops.monotonic import (
+    hard_monotonic,
+    monotonic_attention,
+    monotonic_scores,
+    soft_monotonic,
+)
 from attn_jax.ops.multi_head import multi_head_attention, multi_head_scores, multi_head_weigh
 from attn_jax.ops.normalizers import Normalizer, softmax
 from attn_jax.ops.nystrom import nystrom_attention, nystrom_weights
@@ -49,11 +73,15 @@ from attn_jax.ops.performer import performer_attention, performer_projection, pe
 from attn_jax.ops.query_key_norm import query_key_norm
 from attn_jax.ops.relative_bias import t5_buckets, t5_relative_bias
 from attn_jax.ops.rotary import rotary, rotary_frequencies, rotary_pairs
+from attn_jax.ops.sharpness import top_k_softmax, with_temperature
 from attn_jax.ops.sparse_masks import block_sparse_mask, dilated_mask, prefix_mask
 from attn_jax.ops.squeeze_excitation import squeeze_excitation
 from attn_jax.ops.talking_heads import talking_heads_attention, talking_heads_scores
+from attn_jax.ops.tsallis import entmax, entmax15, sparsemax
+from attn_jax.ops.unnormalized import exponential, sigmoid, softmax_with_sink
 
 __all__ = [
+    "GaussianMixture",
     "Implementation",
     "Normalizer",
     "additive_attention",
@@ -62,13 +90,21 @@ __all__ = [
     "alibi_slopes",
     "attend",
     "attention",
+    "attention_fn",
     "attention_gate",
+    "bilinear_attention",
+    "bilinear_scores",
     "block_sparse_mask",
     "causal_mask",
     "channel_gate",
+    "chunkwise_weights",
     "co_attention",
     "co_attention_scores",
     "combine_masks",
+    "concat_attention",
+    "concat_scores",
+    "cosine_attention",
+    "cosine_scores",
     "differential_attention",
     "differential_lambda",
     "differential_scores",
@@ -77,12 +113,29 @@ __all__ = [
     "dot_product_attention",
     "dot_product_scores",
     "elu_plus_one",
+    "entmax",
+    "entmax15",
+    "exponential",
     "feed_forward_attention",
     "feed_forward_scores",
+    "gaussian_mixture",
+    "gaussian_mixture_attention",
+    "gaussian_mixture_scores",
+    "hard_monotonic",
     "linear_attention",
     "linear_weights",
     "linformer_attention",
     "linformer_weights",
+    "local_m_attention",
+    "local_p_attention",
+    "location_attention",
+    "location_features",
+    "location_scores",
+    "location_sensitive_attention",
+    "location_sensitive_scores",
+    "mocha_attention",
+    "monotonic_attention",
+    "monotonic_scores",
     "multi_head_attention",
     "multi_head_scores",
     "multi_head_weigh",
@@ -92,6 +145,7 @@ __all__ = [
     "performer_attention",
     "performer_projection",
     "performer_weights",
+    "predicted_position",
     "prefix_mask",
     "query_key_norm",
     "rotary",
@@ -99,13 +153,19 @@ __all__ = [
     "rotary_pairs",
     "scaled_dot_product_attention",
     "scaled_dot_product_scores",
+    "sigmoid",
+    "soft_monotonic",
     "softmax",
+    "softmax_with_sink",
+    "sparsemax",
     "spatial_gate",
     "squeeze_excitation",
     "t5_buckets",
     "t5_relative_bias",
     "talking_heads_attention",
     "talking_heads_scores",
+    "top_k_softmax",
     "weigh",
     "window_mask",
+    "with_temperature",
 ]
