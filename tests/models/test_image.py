@@ -1,0 +1,69 @@
+"""Image classifiers: patches are a convolution, tokens know their place, types are kept."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from attn_jax import models, nn
+from attn_jax.models.image import image_patches
+
+
+@pytest.mark.parametrize(("size", "stride"), [(5, 2), (3, 1), (2, 2), (3, 3), (4, 3)])
+def test_patches_and_a_dense_layer_are_a_convolution(size, stride):
+    image = jax.random.normal(jax.random.key(0), (2, 11, 13, 3))
+    kernel = jax.random.normal(jax.random.key(1), (size, size, 3, 5))
+    convolved = jax.lax.conv_general_dilated(
+        image, kernel, (stride, stride), "SAME", dimension_numbers=("NHWC", "HWIO", "NHWC")
+    )
+    patches = image_patches(image, size, stride)
+    np.testing.assert_allclose(patches @ kernel.reshape(-1, 5), convolved, atol=2e-4)
+
+
+STEMS = {
+    "patches": (models.PatchStem(features=(5, 7), sizes=(3, 3), strides=(2, 2)), (3, 4)),
+    "convolutions": (models.ConvStem(features=(5, 7), pool=(True, False)), (5, 7)),
+    "rows": (models.RowStem(features=7), (11, 1)),
+}
+
+
+@pytest.fixture(params=STEMS)
+def classifier(request):
+    stem, grid = STEMS[request.param]
+    model = models.ImageClassifier(stem=stem, num_classes=3)
+    image = jax.random.uniform(jax.random.key(0), (2, 11, 14))
+    return model, model.init(jax.random.key(1), image), image, grid
+
+
+def test_it_says_which_grid_it_looks_at(classifier):
+    model, variables, image, grid = classifier
+    assert model.grid((11, 14)) == grid
+    logits, weights = nn.apply_with_weights(model, variables, image)
+    assert logits.shape == (2, 3)
+    assert weights["pooling.attention.weights"].shape == (2, 1, grid[0] * grid[1])
+
+
+def test_bfloat16_keeps_parameters_and_logits_in_float32(classifier):
+    model, variables, image, _ = classifier
+    low = model.clone(dtype="bfloat16")
+    fresh = low.init(jax.random.key(1), image)
+    assert {x.dtype for x in jax.tree.leaves(fresh)} == {jnp.dtype("float32")}
+    logits = low.apply(variables, image)
+    assert logits.dtype == jnp.float32
+    np.testing.assert_allclose(logits, model.apply(variables, image), atol=0.1)
+    text = str(jax.make_jaxpr(low.apply)(variables, image))
+    assert "bf16" in text
+
+
+def test_the_order_of_rows_matters_only_with_positions():
+    image = jax.random.uniform(jax.random.key(0), (2, 11, 14))
+    flipped = image[:, ::-1]
+    for positions in (True, False):
+        stem = models.RowStem(features=7, positions=positions)
+        variables = stem.init(jax.random.key(1), image[..., None])
+        # A bias is zero at first; a learned one stands in for it.
+        rng = jax.random.key(2)
+        variables = jax.tree.map(lambda x, r=rng: x + jax.random.normal(r, x.shape), variables)
+        one = stem.apply(variables, image[..., None])
+        other = stem.apply(variables, flipped[..., None])[:, ::-1]
+        assert bool(jnp.allclose(one, other)) == (not positions)
