@@ -87,7 +87,9 @@ def test_the_translation_has_the_same_commands_and_code():
         """The blocks without comments, which are translated."""
         blocks = [text for _, text in BLOCK.findall(TEXTS[page])]
         lines = [
-            re.sub(r"\s*#.*|\s{2,}\S.*", "", line) for block in blocks for line in block.split("\n")
+            re.sub(r"\s*#.*|(?<=\S)\s{2,}\S.*", "", line)
+            for block in blocks
+            for line in block.split("\n")
         ]
         return [line.rstrip() for line in lines if line.strip()]
 
