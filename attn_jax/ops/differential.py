@@ -164,7 +164,8 @@ def differential_scores(
     maps = [
         multi_head_scores(query[..., i::2, :], key[..., i::2, :], scale=scale) for i in range(2)
     ]
-    return jnp.stack(maps, axis=-3).reshape(*maps[0].shape[:-3], -1, *maps[0].shape[-2:])
+    shape = (*maps[0].shape[:-3], query.shape[-2], *maps[0].shape[-2:])
+    return jnp.stack(maps, axis=-3).reshape(shape)
 
 
 def repeat_pairs(bias: jax.Array | None) -> jax.Array | None:

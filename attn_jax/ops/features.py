@@ -62,10 +62,16 @@ def _causal_sums(query: jax.Array, key: jax.Array, values: jax.Array) -> jax.Arr
     size = min(BLOCK, max(num_tokens, 1))
     query, key, values = (_in_blocks(x, size) for x in (query, key, values))
     of_blocks = jnp.einsum("...km,...ke->...me", key, values)
-    before = jnp.cumsum(of_blocks, axis=-3) - of_blocks
+    before = _shifted(jnp.cumsum(of_blocks, axis=-3))
     inside = jnp.tril(jnp.einsum("...qm,...km->...qk", query, key)) @ values
     summed = inside + query @ before
     return summed.reshape(*summed.shape[:-3], -1, summed.shape[-1])[..., :num_tokens, :]
+
+
+def _shifted(sums: jax.Array) -> jax.Array:
+    """Give each block the sums of those before it; subtracting its own would let it leak in."""
+    padding = [(0, 0)] * (sums.ndim - 3) + [(1, 0), (0, 0), (0, 0)]
+    return jnp.pad(sums, padding)[..., :-1, :, :]
 
 
 def _in_blocks(x: jax.Array, size: int) -> jax.Array:

@@ -2,6 +2,8 @@
 
 import jax
 import jax.numpy as jnp
+from jax import lax
+from jax.typing import ArrayLike
 from jaxtyping import Array, Bool, Float
 
 from attn_jax.ops.dot_product import default_scale
@@ -169,7 +171,9 @@ def _pseudoinverse(matrix: jax.Array, num_iterations: int) -> jax.Array:
     guess = safe_divide(jnp.swapaxes(matrix, -1, -2), norm[..., None, None])
     eye = jnp.eye(matrix.shape[-1], dtype=matrix.dtype)
     eye = eye.reshape((1,) * (matrix.ndim - 2) + eye.shape)
-    for _ in range(num_iterations):
+
+    def improve(_: ArrayLike, guess: jax.Array) -> jax.Array:
         step = matrix @ guess
-        guess = guess @ (13 * eye - step @ (15 * eye - step @ (7 * eye - step))) / 4
-    return guess
+        return guess @ (13 * eye - step @ (15 * eye - step @ (7 * eye - step))) / 4
+
+    return lax.fori_loop(0, num_iterations, improve, guess)

@@ -34,8 +34,7 @@ def performer_projection(rng: PRNGKeyArray, dim: int, num_features: int) -> Floa
         raise ValueError(f"num_features={num_features} and dim={dim} must be at least 1.")
     rng_direction, rng_length = jax.random.split(rng)
     blocks = -(-num_features // dim)
-    square = jax.random.normal(rng_direction, (blocks, dim, dim))
-    directions = jnp.linalg.qr(square)[0]
+    directions = jax.random.orthogonal(rng_direction, dim, (blocks,))
     lengths = jnp.linalg.norm(jax.random.normal(rng_length, (blocks, dim, dim)), axis=-1)
     columns = directions * lengths[:, None, :]
     return jnp.moveaxis(columns, 0, 1).reshape(dim, -1)[:, :num_features]

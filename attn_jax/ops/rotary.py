@@ -114,11 +114,11 @@ def rotary_pairs(
         Su et al., "RoFormer", 2021, equation 34. https://arxiv.org/abs/2104.09864
     """
     cos, sin = _cos_sin(x, positions, frequencies)
-    pairs = x[..., : 2 * cos.shape[-1]].reshape(*x.shape[:-1], -1, 2)
-    first, second = pairs[..., 0], pairs[..., 1]
+    rotated = 2 * cos.shape[-1]
+    first, second = x[..., 0:rotated:2], x[..., 1:rotated:2]
     turned = jnp.stack([first * cos - second * sin, second * cos + first * sin], axis=-1)
-    turned = turned.reshape(*x.shape[:-1], -1).astype(x.dtype)
-    return jnp.concatenate([turned, x[..., turned.shape[-1] :]], axis=-1)
+    turned = turned.reshape(*x.shape[:-1], rotated).astype(x.dtype)
+    return jnp.concatenate([turned, x[..., rotated:]], axis=-1)
 
 
 def _cos_sin(
