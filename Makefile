@@ -1,6 +1,6 @@
 # Everything a user or a developer runs; `make` alone lists it.
 .DEFAULT_GOAL := help
-.PHONY: help setup train report list test check lint bench data notebooks docs clean
+.PHONY: help setup train report list test check lint oldest bench data notebooks docs clean
 
 EXP ?=
 RUN ?=
@@ -48,6 +48,9 @@ lint: $(ready_dev)
 	.venv/bin/lint-imports
 	.venv/bin/basedpyright
 
+oldest: .oldest/.ready ## run the tests of the hooks on the oldest jax and flax admitted, apart
+	.oldest/bin/python -m pytest -q tests/hooks
+
 bench: $(ready) ## measure speed and memory beside peers (PARTS=train names some; peers get an environment of their own)
 	@$(py) -m experiments.benchmarks $(PARTS)
 
@@ -75,4 +78,10 @@ $(ready): requirements.lock pyproject.toml
 $(ready_dev): $(ready) requirements-dev.lock
 	@echo "Adding the developers' tools to .venv"
 	@$(pip) --require-hashes -r requirements-dev.lock
+	@touch $@
+
+.oldest/.ready: constraints-oldest.txt
+	@test -x .oldest/bin/python || $(PYTHON) -m venv .oldest
+	@.oldest/bin/python -m pip install --quiet -c constraints-oldest.txt \
+		jax flax optax equinox pytest hypothesis beartype jaxtyping
 	@touch $@
