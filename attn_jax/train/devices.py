@@ -26,8 +26,8 @@ def data_mesh(devices: Sequence[jax.Device] | None = None) -> Mesh:
         The mesh; of a single device it is a mesh of one.
 
     Example:
-        >>> data_mesh(jax.devices()[:1]).shape
-        OrderedDict([('data', 1)])
+        >>> dict(data_mesh(jax.devices()[:1]).shape)
+        {'data': 1}
     """
     chosen = np.asarray(jax.devices() if devices is None else list(devices))
     return Mesh(chosen, (AXIS,), axis_types=(AxisType.Auto,))

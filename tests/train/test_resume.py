@@ -36,9 +36,8 @@ def newest_whole(run_dir):
 
 def wait_for_a_newer_checkpoint(process, run_dir):
     """Waits until the process has written one, so that every life of the run gets further."""
-    before, deadline = newest_whole(run_dir), time.monotonic() + 60
-    while newest_whole(run_dir) == before:
-        assert process.poll() is None, process.communicate()[0]
+    before, deadline = newest_whole(run_dir), time.monotonic() + 300
+    while process.poll() is None and newest_whole(run_dir) == before:
         assert time.monotonic() < deadline
         time.sleep(0.01)
 
@@ -85,9 +84,9 @@ def stop_at_random_moments(run_dir, moments, compilations):
     for number in STOPS:
         process = start(run_dir, "resume" if said else "new", **compilations)
         wait_for_a_newer_checkpoint(process, run_dir)
-        time.sleep(moments.uniform(0, 0.3))
+        time.sleep(moments.uniform(0, 0.15))
         process.send_signal(number)
-        said.append(process.communicate(timeout=60)[0])
+        said.append(process.communicate(timeout=300)[0])
         if process.returncode == 0:
             break
         hits.append(number)
@@ -101,9 +100,9 @@ def test_a_run_stopped_at_random_moments_is_the_run_never_stopped(tmp_path, comp
     # The lives of one run share compilations to save time; the run never stopped makes its own.
     said, hits = stop_at_random_moments(broken, random.Random(seed), compilations)
     last = start(broken, "resume", **compilations)
-    said.append(last.communicate(timeout=60)[0])
+    said.append(last.communicate(timeout=300)[0])
     assert last.returncode == 0, said[-1]
-    assert reference.communicate(timeout=60)
+    assert reference.communicate(timeout=300)
     assert reference.returncode == 0
 
     assert len(hits) >= 3
