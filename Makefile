@@ -1,6 +1,6 @@
 # Everything a user or a developer runs; `make` alone lists it.
 .DEFAULT_GOAL := help
-.PHONY: help setup train report list test check lint oldest bench data notebooks docs clean
+.PHONY: help setup train report list test check lint oldest parity golden bench data notebooks docs clean
 
 EXP ?=
 RUN ?=
@@ -14,6 +14,8 @@ PYTHON ?= $(firstword $(foreach p,python3 python3.13 python3.12 python3.11 pytho
 py := .venv/bin/python
 ready := .venv/.ready
 ready_dev := .venv/.ready-dev
+parity_py := .parity/bin/python
+ready_parity := .parity/.ready
 pip := $(py) -m pip --disable-pip-version-check install --quiet --no-deps
 
 help: ## list these targets
@@ -51,6 +53,12 @@ lint: $(ready_dev)
 oldest: .oldest/.ready ## run the tests of the hooks on the oldest jax and flax admitted, apart
 	.oldest/bin/python -m pytest -q tests/hooks
 
+parity: $(ready_parity) ## compare with PyTorch, transformers and entmax on fresh random shapes (in .parity/)
+	$(parity_py) -m pytest -q -rs tests/parity $(ARGS)
+
+golden: $(ready_parity) ## write the golden files of tests/golden again, with what those packages give
+	@cd tests/golden && for script in make_golden_*.py; do PYTHONPATH=../.. ../../$(parity_py) $$script || exit 1; done
+
 bench: $(ready) ## measure speed and memory beside peers (PARTS=train names some; peers get an environment of their own)
 	@$(py) -m experiments.benchmarks $(PARTS)
 
@@ -66,6 +74,19 @@ docs: $(ready_dev) ## build the documentation, running its notebooks; warnings a
 
 clean: ## remove what was built, not runs/ and not .venv/
 	rm -rf build dist docs/_build docs/generated .pytest_cache .ruff_cache .hypothesis .coverage
+
+# The peers stand on the packages of .venv, which a .pth file lends them. PyTorch's CPU build is taken
+# where pip finds one; the registry's own brings gigabytes of CUDA.
+purelib := -c 'import sysconfig; print(sysconfig.get_path("purelib"))'
+parity_pip = $(parity_py) -m pip --disable-pip-version-check install --quiet --only-binary :all:
+
+$(ready_parity): $(ready_dev) tests/parity/requirements.txt
+	@echo "Setting up .parity, with the packages this library is compared with (a few minutes, once)"
+	@$(py) -m venv --clear .parity
+	@$(py) $(purelib) > "$$($(parity_py) $(purelib))/project.pth"
+	@sed 's/^torch==[^ ]*/&+cpu/' tests/parity/requirements.txt > .parity/cpu.txt
+	@$(parity_pip) -r .parity/cpu.txt || $(parity_pip) -r tests/parity/requirements.txt
+	@touch $@
 
 $(ready): requirements.lock pyproject.toml
 	@test -n "$(PYTHON)" || { echo "no Python 3.11 or newer was found; make PYTHON=/path/to/python3 names one"; exit 1; }
