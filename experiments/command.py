@@ -12,7 +12,6 @@ import tyro
 
 from attn_jax import train as training
 from experiments.experiment import Experiment, settings
-from experiments.report import write_report
 
 RUNS = Path("runs")
 EXPECTED = (
@@ -92,7 +91,7 @@ def _fit(name: str, experiment: Experiment, run: Path, given: list[str], *, resu
         resume_hint=resume_line(name, run),
     )
     experiment.draw(result.state.params, run)
-    report = write_report(run)
+    report = _write_report(run)
     print(summary(result.rows))
     print(f"Report: {report}\nReopen: experiments.load({str(run)!r})")
 
@@ -144,7 +143,7 @@ def report(arguments: Sequence[str]) -> int:
     for run in runs:
         experiment, params = _reopen(run, "last")
         experiment.draw(params, run)
-        print(f"Report: {write_report(run)}")
+        print(f"Report: {_write_report(run)}")
     return 0
 
 
@@ -183,3 +182,10 @@ def _reopen(run: Path, checkpoint: str | int) -> tuple[Experiment, Any]:
 def _begun(run: Path) -> float:
     """When a run began."""
     return (run / "command.json").stat().st_mtime if (run / "command.json").exists() else 0.0
+
+
+def _write_report(run: Path) -> Path:
+    # Figures need matplotlib, which the help of an experiment does without.
+    from experiments.report import write_report
+
+    return write_report(run)

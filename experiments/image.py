@@ -11,7 +11,6 @@ import numpy as np
 from attn_jax.nn import apply_with_weights
 from attn_jax.train import TrainConfig, classification_loss
 from experiments.experiment import Experiment
-from experiments.report import draw_figures
 
 RECIPE = TrainConfig(
     epochs=8,
@@ -41,7 +40,7 @@ class ImageExperiment(Experiment):
         *,
         rng: jax.Array | None = None,
         train: bool = False,
-    ) -> jax.Array:
+    ) -> Any:
         """Run the model: logits."""
         rngs = {} if rng is None else {"dropout": rng}
         return self.sized_model().apply({"params": params}, batch["image"], train=train, rngs=rngs)
@@ -52,6 +51,8 @@ class ImageExperiment(Experiment):
 
     def draw(self, params: Any, run: Path) -> None:
         """Draw test digits with the attention over them: the first, and the first mistakes."""
+        from experiments.report import draw_figures
+
         test = self.task.load()["test"][0]
         images, labels = test["image"], test["label"]
         model = self.sized_model()

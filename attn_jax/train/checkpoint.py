@@ -54,7 +54,7 @@ class Checkpoints:
         try:
             shutil.rmtree(path, ignore_errors=True)
             path.mkdir(parents=True)
-            with ocp.StandardCheckpointer() as checkpointer:
+            with _checkpointer() as checkpointer:
                 checkpointer.save(path / "arrays", _without_keys(arrays))
             (path / "record.json").write_text(json.dumps(record, indent=1), encoding="utf-8")
             manifest.seal(path)
@@ -183,3 +183,10 @@ def _as_key_like(like: jax.Array, leaf: jax.Array) -> jax.Array:
 
 def _is_key(leaf: jax.Array) -> bool:
     return jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key)
+
+
+def _checkpointer():
+    # Orbax takes about as long to import as JAX, and help and listings do without it.
+    import orbax.checkpoint
+
+    return orbax.checkpoint.StandardCheckpointer()

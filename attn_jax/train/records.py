@@ -6,8 +6,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from tensorboardX import SummaryWriter
-
 from attn_jax.train import manifest
 
 NAME = "metrics.jsonl"
@@ -57,6 +55,8 @@ class Records:
         # Events are framed by checksums and written in blocks, so they are made anew, not cut.
         for events in run_dir.glob("events.out.tfevents.*"):
             events.unlink()
+        from tensorboardX import SummaryWriter  # Half a second that help and listings do without.
+
         self._events = SummaryWriter(str(run_dir), flush_secs=10)
         self._file = (run_dir / NAME).open("a", encoding="utf-8")
         for row in kept:
