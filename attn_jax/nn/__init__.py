@@ -6,23 +6,71 @@ own path, and sows `weights` into the collection `intermediates` when that is mu
 
 from attn_jax.nn.attention import Attention, attend
 from attn_jax.nn.capture import apply_with_weights
+from attn_jax.nn.cosine import CosineAttention
+from attn_jax.nn.gates import CBAM, AttentionGate, ChannelGate, SpatialGate, SqueezeExcitation
+from attn_jax.nn.head_mixing import DifferentialAttention, TalkingHeadsAttention
+from attn_jax.nn.luong import (
+    BilinearAttention,
+    ConcatAttention,
+    LocalMAttention,
+    LocalPAttention,
+    LocationAttention,
+)
+from attn_jax.nn.monotonic import MochaAttention, MonotonicAttention
 from attn_jax.nn.multi_head import MultiHeadAttention
+from attn_jax.nn.normalizers import Entmax, SoftmaxWithSink
 from attn_jax.nn.pooling import AttentionPooling
+from attn_jax.nn.positions import QueryKeyNorm, RelativePositionBias, Rotary
+from attn_jax.nn.recurrent import GaussianMixtureAttention, LocationSensitiveAttention
 from attn_jax.nn.scores import (
     AdditiveAttention,
     DotProductAttention,
     FeedForwardAttention,
     ScaledDotProductAttention,
 )
+from attn_jax.nn.sub_quadratic import (
+    LinearAttention,
+    LinformerAttention,
+    NystromAttention,
+    PerformerAttention,
+    SubQuadraticAttention,
+)
 
 __all__ = [
+    "CBAM",
     "AdditiveAttention",
     "Attention",
+    "AttentionGate",
     "AttentionPooling",
+    "BilinearAttention",
+    "ChannelGate",
+    "ConcatAttention",
+    "CosineAttention",
+    "DifferentialAttention",
     "DotProductAttention",
+    "Entmax",
     "FeedForwardAttention",
+    "GaussianMixtureAttention",
+    "LinearAttention",
+    "LinformerAttention",
+    "LocalMAttention",
+    "LocalPAttention",
+    "LocationAttention",
+    "LocationSensitiveAttention",
+    "MochaAttention",
+    "MonotonicAttention",
     "MultiHeadAttention",
+    "NystromAttention",
+    "PerformerAttention",
+    "QueryKeyNorm",
+    "RelativePositionBias",
+    "Rotary",
     "ScaledDotProductAttention",
+    "SoftmaxWithSink",
+    "SpatialGate",
+    "SqueezeExcitation",
+    "SubQuadraticAttention",
+    "TalkingHeadsAttention",
     "apply_with_weights",
     "attend",
 ]

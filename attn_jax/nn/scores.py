@@ -62,6 +62,8 @@ class AdditiveAttention(Attention):
     Attributes:
         hidden_dim: a, the hidden units; as many as the key has features if None.
         use_bias: Whether the hidden layer has a bias.
+        block_size: How many queries to score at once, all if None; with a block, the hidden layer
+            of all pairs is never held, forward or backward.
 
     Example:
         >>> x = jnp.ones((2, 5, 3))
@@ -73,6 +75,7 @@ class AdditiveAttention(Attention):
 
     hidden_dim: int | None = None
     use_bias: bool = False
+    block_size: int | None = None
 
     def scores(
         self, query: Float[Array, "*b q d_q"], key: Float[Array, "*b k d_k"]
@@ -86,6 +89,7 @@ class AdditiveAttention(Attention):
             w_key=self.parameter("w_key", (key.shape[-1], hidden_dim), key),
             v=self.parameter("v", (hidden_dim,), query),
             b=self.parameter("b", (hidden_dim,), query, ZEROS) if self.use_bias else None,
+            block_size=self.block_size,
         )
 
 

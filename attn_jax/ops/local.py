@@ -4,7 +4,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
-from attn_jax.ops.attend import add_bias, attend, hide_unseen, weigh
+from attn_jax.ops.attend import attend, hide_unseen
 from attn_jax.ops.bilinear import bilinear_scores
 from attn_jax.ops.masks import combine_masks, window_mask
 from attn_jax.ops.normalizers import Normalizer, softmax
@@ -102,6 +102,42 @@ def predicted_position(
     return length * jax.nn.sigmoid(share)
 
 
+def around(
+    position: Float[Array, "*b q"], half_width: int, normalizer: Normalizer = softmax
+) -> Normalizer:
+    r"""Make a normaliser see only a window, and fade to its ends.
+
+    .. math:: w_{ij} = \operatorname{normalizer}_{|j - p_i| \le D}(s_i)_j\,
+              \exp\!\left(-\frac{(j - p_i)^2}{2 \sigma^2}\right), \qquad \sigma = D/2
+
+    Args:
+        position: :math:`p`, of the middle of each query's window.
+        half_width: :math:`D`, at least 1.
+        normalizer: Comes before the bell curve.
+
+    Returns:
+        A normaliser of scores `(*b, q, k)`.
+
+    Raises:
+        ValueError: If the width is not positive.
+
+    Example:
+        >>> [round(float(w), 4) for w in around(jnp.array([1.0]), 1)(jnp.zeros((1, 4)))[0]]
+        [0.0451, 0.3333, 0.0451, 0.0]
+    """
+    if half_width < 1:
+        raise ValueError(f"half_width={half_width} must be at least 1: the bell needs a width.")
+
+    def window(scores, *, mask=None):
+        keys = jnp.arange(scores.shape[-1], dtype=position.dtype)
+        distance = keys.reshape((1,) * position.ndim + keys.shape) - position[..., None]
+        near = jnp.abs(distance) <= half_width
+        weights = normalizer(scores, mask=combine_masks(mask, near))
+        return weights * jnp.exp(-2 * (distance / half_width) ** 2)
+
+    return window
+
+
 def local_p_attention(
     query: Float[Array, "*b q d_q"],
     key: Float[Array, "*b k d_k"],
@@ -158,19 +194,13 @@ def local_p_attention(
         Translation", 2015, section 3.2, equations 9 and 10. https://arxiv.org/abs/1508.04025
     """
     check_attention_inputs(query, key, value)
-    if half_width < 1:
-        raise ValueError(f"half_width={half_width} must be at least 1: the bell needs a width.")
-    num_keys = key.shape[-2]
     position = predicted_position(
         query,
-        num_keys if lengths is None else lengths,
+        key.shape[-2] if lengths is None else lengths,
         w_position=w_position,
         v_position=v_position,
     )
-    keys = jnp.arange(num_keys, dtype=position.dtype)
-    distance = keys.reshape((1,) * position.ndim + (num_keys,)) - position[..., None]
     key, value = hide_unseen(query, key, value, mask=mask, bias=bias)
-    scores = add_bias(bilinear_scores(query, key, w=w), bias)
-    weights = normalizer(scores, mask=combine_masks(mask, jnp.abs(distance) <= half_width))
-    weights = weights * jnp.exp(-2 * (distance / half_width) ** 2)
-    return weigh(weights, value), weights
+    scores = bilinear_scores(query, key, w=w)
+    window = around(position, half_width, normalizer)
+    return attend(scores, value, mask=mask, bias=bias, normalizer=window)

@@ -1,0 +1,174 @@
+"""Attentions that read from left to right, as Flax modules."""
+
+import jax
+import jax.numpy as jnp
+from flax import linen as nn
+from jaxtyping import Array, Bool, Float
+
+from attn_jax import ops
+from attn_jax.nn.attention import Attention, SingleHead
+from attn_jax.ops.monotonic import continue_from
+
+ZEROS = nn.initializers.zeros
+
+
+def energy(module: SingleHead, query: jax.Array, key: jax.Array, name: str = "") -> dict:
+    """The parameters of an additive score, made in a module under a prefix."""
+    hidden_dim = getattr(module, "hidden_dim", None) or key.shape[-1]
+    return {
+        "w_query": module.parameter(f"{name}w_query", (query.shape[-1], hidden_dim), query),
+        "w_key": module.parameter(f"{name}w_key", (key.shape[-1], hidden_dim), key),
+        "v": module.parameter(f"{name}v", (hidden_dim,), query),
+        "b": module.parameter(f"{name}b", (hidden_dim,), query, ZEROS),
+    }
+
+
+def reader_scores(
+    module: SingleHead, query: jax.Array, key: jax.Array, *, start: float, noise: float
+) -> jax.Array:
+    """The scores of a monotonic reader, with noise in training so that it learns to be decided."""
+    parameters = energy(module, query, key)
+    gain = nn.initializers.constant(parameters["v"].shape[0] ** -0.5)
+    scores = ops.monotonic_scores(
+        query,
+        key,
+        **parameters,
+        gain=module.param("gain", gain, (), jnp.float32),
+        offset=module.param("offset", nn.initializers.constant(start), (), jnp.float32),
+    )
+    if not noise:
+        return scores
+    return scores + noise * jax.random.normal(module.make_rng("noise"), scores.shape)
+
+
+class MonotonicAttention(SingleHead):
+    """Attention from left to right: :func:`attn_jax.ops.monotonic_attention`.
+
+    Parameters: `w_query (d_q, a)`, `w_key (d_k, a)`, `v (a,)`, `b (a,)`, `gain` and `offset`. In
+    use, `model.clone(normalizer=ops.hard_monotonic)` reads the same parameters in linear time.
+
+    Attributes:
+        hidden_dim: a, the hidden units; as many as the key has features if None.
+        offset: Where the learned offset starts; negative, a reader passes most keys by at first.
+        noise: The standard deviation of what is added to the scores in training.
+
+    Example:
+        >>> query, key = jnp.ones((2, 1, 3)), jnp.ones((2, 5, 4))
+        >>> model = MonotonicAttention()
+        >>> variables = model.init(jax.random.key(0), query, key, key)
+        >>> context, weights = model.apply(variables, query, key, key)
+        >>> context, weights = model.apply(
+        ...     variables, query, key, key, previous_weights=weights[:, -1]
+        ... )
+        >>> context.shape, weights.shape
+        ((2, 1, 4), (2, 1, 5))
+    """
+
+    normalizer: ops.Normalizer = ops.soft_monotonic
+    hidden_dim: int | None = None
+    offset: float = 0.0
+    noise: float = 1.0
+
+    @nn.compact
+    def __call__(
+        self,
+        query: Float[Array, "*b q d_q"],
+        key: Float[Array, "*b k d_k"],
+        value: Float[Array, "*b k d_v"],
+        *,
+        previous_weights: Float[Array, "*b k"] | None = None,
+        mask: Bool[Array, "..."] | None = None,
+        bias: Float[Array, "..."] | None = None,
+        deterministic: bool = True,
+    ) -> tuple[Float[Array, "*b q d_v"], Float[Array, "*b q k"]]:
+        """Attend.
+
+        Args:
+            query: `(*b, q, d_q)`, in order.
+            key: `(*b, k, d_k)`, in order.
+            value: `(*b, k, d_v)`.
+            previous_weights: Those of the query before the first; at the first key if None.
+            mask: Broadcastable to `(*b, q, k)`; True = may attend.
+            bias: Broadcastable to `(*b, q, k)`, added to the scores.
+            deterministic: Turns noise and dropout off; where they are on, give
+                `rngs={"noise": rng, "dropout": rng}`.
+
+        Returns:
+            The context `(*b, q, d_v)` and the weights; the next step takes the last query's.
+        """
+        noise = 0.0 if deterministic else self.noise
+        return self.attend(
+            query,
+            key,
+            value,
+            score=lambda q, k: reader_scores(self, q, k, start=self.offset, noise=noise),
+            normalizer=continue_from(self.normalizer, previous_weights),
+            mask=mask,
+            bias=bias,
+            deterministic=deterministic,
+        )
+
+
+class MochaAttention(Attention):
+    """Attention to a chunk where a monotonic reader stops: :func:`attn_jax.ops.mocha_attention`.
+
+    Parameters: those of :class:`MonotonicAttention`, and `chunk_w_query`, `chunk_w_key`, `chunk_v`
+    and `chunk_b`. It attends for all queries at once; step by step, take the stages of `ops`.
+
+    Attributes:
+        width: The keys of a chunk.
+        hidden_dim: a, the hidden units of both scores; as many as the key has features if None.
+        offset: Where the reader's learned offset starts.
+        noise: The standard deviation of what is added to the reader's scores in training.
+
+    Example:
+        >>> query, key = jnp.ones((2, 3, 3)), jnp.ones((2, 5, 4))
+        >>> model = MochaAttention(width=2)
+        >>> variables = model.init(jax.random.key(0), query, key, key)
+        >>> model.apply(variables, query, key, key).shape
+        (2, 3, 4)
+    """
+
+    normalizer: ops.Normalizer = ops.soft_monotonic
+    width: int = 4
+    hidden_dim: int | None = None
+    offset: float = 0.0
+    noise: float = 1.0
+
+    @nn.compact
+    def __call__(
+        self,
+        query: Float[Array, "*b q d_q"],
+        key: Float[Array, "*b k d_k"],
+        value: Float[Array, "*b k d_v"],
+        *,
+        mask: Bool[Array, "..."] | None = None,
+        bias: Float[Array, "..."] | None = None,
+        deterministic: bool = True,
+    ) -> Float[Array, "*b q d_v"]:
+        """Attend, as :class:`Attention` does; noise needs `rngs={"noise": rng}`."""
+        noise = 0.0 if deterministic else self.noise
+        chunk_scores = []
+
+        def score(query: jax.Array, key: jax.Array) -> jax.Array:
+            chunk_scores.append(
+                ops.additive_scores(query, key, **energy(self, query, key, "chunk_"))
+            )
+            return reader_scores(self, query, key, start=self.offset, noise=noise)
+
+        def spread(scores: jax.Array, *, mask: jax.Array | None = None) -> jax.Array:
+            seen = ops.combine_masks(mask, scores > -jnp.inf)
+            alignment = self.normalizer(scores, mask=mask)
+            return ops.chunkwise_weights(alignment, chunk_scores[0], self.width, mask=seen)
+
+        context, _ = self.attend(
+            query,
+            key,
+            value,
+            score=score,
+            normalizer=spread,
+            mask=mask,
+            bias=bias,
+            deterministic=deterministic,
+        )
+        return context

@@ -1,0 +1,162 @@
+"""Attentions that go from step to step with what the last step found, as Flax modules.
+
+They return `(context, state)`, and take the state at the next step.
+"""
+
+import jax
+import jax.numpy as jnp
+from flax import linen as nn
+from jaxtyping import Array, Bool, Float
+
+from attn_jax import ops
+from attn_jax.nn.attention import SingleHead
+
+ZEROS = nn.initializers.zeros
+
+
+class LocationSensitiveAttention(SingleHead):
+    """Attention by content and last weights: :func:`attn_jax.ops.location_sensitive_attention`.
+
+    Parameters: `w_query (d_q, a)`, `w_key (d_k, a)`, `w_location (c, a)`, `filters (r, c)`,
+    `v (a,)` and `b (a,)`.
+
+    Attributes:
+        hidden_dim: a, the hidden units; as many as the key has features if None.
+        num_filters: c, the filters over the last weights.
+        filter_width: r, the keys that a filter spans.
+
+    Example:
+        >>> query, key = jnp.ones((2, 1, 3)), jnp.ones((2, 5, 4))
+        >>> model = LocationSensitiveAttention()
+        >>> variables = model.init(jax.random.key(0), query, key, key)
+        >>> context, weights = model.apply(variables, query, key, key)
+        >>> context, weights = model.apply(variables, query, key, key, previous_weights=weights)
+        >>> context.shape, weights.shape
+        ((2, 1, 4), (2, 1, 5))
+    """
+
+    hidden_dim: int | None = None
+    num_filters: int = 10
+    filter_width: int = 31
+
+    @nn.compact
+    def __call__(
+        self,
+        query: Float[Array, "*b q d_q"],
+        key: Float[Array, "*b k d_k"],
+        value: Float[Array, "*b k d_v"],
+        *,
+        previous_weights: Float[Array, "*b q k"] | None = None,
+        mask: Bool[Array, "..."] | None = None,
+        bias: Float[Array, "..."] | None = None,
+        deterministic: bool = True,
+    ) -> tuple[Float[Array, "*b q d_v"], Float[Array, "*b q k"]]:
+        """Attend.
+
+        Args:
+            query: `(*b, q, d_q)`.
+            key: `(*b, k, d_k)`.
+            value: `(*b, k, d_v)`.
+            previous_weights: Those of the step before; zeros if None.
+            mask: Broadcastable to `(*b, q, k)`; True = may attend.
+            bias: Broadcastable to `(*b, q, k)`, added to the scores.
+            deterministic: Turns dropout off; where it is on, give `rngs={"dropout": rng}`.
+
+        Returns:
+            The context `(*b, q, d_v)` and the weights, which the next step takes.
+        """
+        if previous_weights is None:
+            previous_weights = jnp.zeros((*query.shape[:-1], key.shape[-2]))
+
+        def score(query: jax.Array, key: jax.Array) -> jax.Array:
+            hidden_dim = self.hidden_dim or key.shape[-1]
+            filters = (self.filter_width, self.num_filters)
+            return ops.location_sensitive_scores(
+                query,
+                key,
+                previous_weights,
+                w_query=self.parameter("w_query", (query.shape[-1], hidden_dim), query),
+                w_key=self.parameter("w_key", (key.shape[-1], hidden_dim), key),
+                w_location=self.parameter("w_location", (self.num_filters, hidden_dim), query),
+                filters=self.parameter("filters", filters, query),
+                v=self.parameter("v", (hidden_dim,), query),
+                b=self.parameter("b", (hidden_dim,), query, ZEROS),
+            )
+
+        return self.attend(
+            query,
+            key,
+            value,
+            score=score,
+            normalizer=self.normalizer,
+            mask=mask,
+            bias=bias,
+            deterministic=deterministic,
+        )
+
+
+class GaussianMixtureAttention(SingleHead):
+    """Attention through windows that move on: :func:`attn_jax.ops.gaussian_mixture_attention`.
+
+    Parameters: `w (d_q, 3 m)` and `b (3 m,)`.
+
+    Attributes:
+        num_windows: m.
+
+    Example:
+        >>> query, key = jnp.ones((2, 1, 3)), jnp.ones((2, 5, 4))
+        >>> model = GaussianMixtureAttention()
+        >>> variables = model.init(jax.random.key(0), query, key, key)
+        >>> context, position = model.apply(variables, query, key, key)
+        >>> context, position = model.apply(variables, query, key, key, previous_position=position)
+        >>> context.shape, position.shape
+        ((2, 1, 4), (2, 10))
+    """
+
+    normalizer: ops.Normalizer = ops.exponential
+    num_windows: int = 10
+
+    @nn.compact
+    def __call__(
+        self,
+        query: Float[Array, "*b q d_q"],
+        key: Float[Array, "*b k d_k"],
+        value: Float[Array, "*b k d_v"],
+        *,
+        previous_position: Float[Array, "*b m"] | None = None,
+        mask: Bool[Array, "..."] | None = None,
+        bias: Float[Array, "..."] | None = None,
+        deterministic: bool = True,
+    ) -> tuple[Float[Array, "*b q d_v"], Float[Array, "*b m"]]:
+        """Attend.
+
+        Args:
+            query: `(*b, q, d_q)`, in order.
+            key: `(*b, k, d_k)`.
+            value: `(*b, k, d_v)`.
+            previous_position: Where the windows were before the first query; zeros if None.
+            mask: Broadcastable to `(*b, q, k)`; True = may attend.
+            bias: Broadcastable to `(*b, q, k)`, added to the scores.
+            deterministic: Turns dropout off; where it is on, give `rngs={"dropout": rng}`.
+
+        Returns:
+            The context `(*b, q, d_v)`, and the windows' positions after the last query.
+        """
+        asked = query.astype(self.dtype or query.dtype)
+        mixture = ops.gaussian_mixture(
+            asked,
+            w=self.parameter("w", (query.shape[-1], 3 * self.num_windows), asked),
+            b=self.parameter("b", (3 * self.num_windows,), asked, ZEROS),
+            previous_position=previous_position,
+        )
+        context, _ = self.attend(
+            query,
+            key,
+            value,
+            score=lambda query, key: ops.gaussian_mixture_scores(mixture, key.shape[-2]),
+            normalizer=self.normalizer,
+            mask=mask,
+            bias=bias,
+            deterministic=deterministic,
+        )
+        return context, mixture.position[..., -1, :]
