@@ -1,8 +1,8 @@
 """Monotonic chunkwise attention, MoChA (Chiu and Raffel 2018)."""
 
 from collections.abc import Mapping
+from typing import Any
 
-import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
@@ -66,8 +66,8 @@ def mocha_attention(
     key: Float[Array, "*b k d_k"],
     value: Float[Array, "*b k d_v"],
     *,
-    monotonic: Mapping[str, jax.Array],
-    chunk: Mapping[str, jax.Array],
+    monotonic: Mapping[str, Any],
+    chunk: Mapping[str, Any],
     width: int,
     previous_alignment: Float[Array, "*b k"] | None = None,
     mask: Bool[Array, "..."] | None = None,

@@ -6,6 +6,7 @@ stopping at each key (soft), in use the first key with :math:`p \ge 1/2` gets al
 """
 
 import functools
+from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
@@ -250,7 +251,7 @@ def monotonic_attention(
 
 
 def continue_from(
-    normalizer: Normalizer, previous_weights: Float[Array, "*b k"] | None
+    normalizer: Callable[..., Array], previous_weights: Float[Array, "*b k"] | None
 ) -> Normalizer:
     """The normaliser as it goes on from the weights of a step before, if there was one."""
     if previous_weights is None:
