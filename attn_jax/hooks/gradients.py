@@ -9,6 +9,7 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
+from attn_jax.hooks.abstract import zeros_like
 from attn_jax.hooks.errors import HookError
 from attn_jax.hooks.plan import Edit, Plan, Request, Site, make_plan
 from attn_jax.hooks.survey import HookPoint
@@ -49,11 +50,7 @@ def activation_grads(
         for name in plan.requests:
             _check_differentiable(points[name])
         shapes = jax.eval_shape(lambda: traced.run(plan)[1])
-        nothing = {
-            key: jnp.zeros(shape.shape, shape.dtype)
-            for key, shape in shapes.items()
-            if not key.endswith("?")
-        }
+        nothing = {k: zeros_like(shape) for k, shape in shapes.items() if not k.endswith("?")}
         return jax.grad(lambda added: traced.run(_adding(plan, added))[0])(nothing)
 
     return gradients

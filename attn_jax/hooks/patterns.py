@@ -19,7 +19,8 @@ def indices(pattern: str, name: str, lengths: Sequence[int]) -> list[At]:
     """Match a pattern with a name in which each `*` stands for the index of a loop.
 
     Args:
-        pattern: a glob in which `*` crosses dots, or a name in full.
+        pattern: a glob in which `*` crosses dots, and which means all uses of a module at once;
+            or a name in full.
         name: the name of a hook point.
         lengths: for each `*` of the name, how many indices there are.
 
@@ -37,11 +38,17 @@ def indices(pattern: str, name: str, lengths: Sequence[int]) -> list[At]:
     matches = re.compile(fnmatch.translate(pattern)).match
 
     def hit(text: str) -> bool:
-        # The leading dot lets `*.weights` mean a root's own `weights` too.
-        return bool(matches(text) or matches("." + text))
+        # The leading dot lets `*.weights` mean a root's own `weights` too, and without its
+        # number a module's second use is meant like its first.
+        texts = (text, text.partition("#")[0]) if _is_glob(pattern) else (text,)
+        return any(matches(text) or matches("." + text) for text in texts)
 
     head, *rest = name.split("*") if lengths else [name]
     return _fill(hit, head, rest, lengths)
+
+
+def _is_glob(pattern: str) -> bool:
+    return any(character in pattern for character in "*?[")
 
 
 def _fill(

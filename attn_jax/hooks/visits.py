@@ -116,7 +116,7 @@ def _call_edit(edit: Edit, point: HookPoint, value: Array, index: tuple[Array, .
 def _select(at: Sequence[int | None], index: Sequence[Array], new: Array, old: Array) -> Array:
     """Take the new value at the chosen steps of the loops around, and the old one elsewhere."""
     for step, chosen in zip(index, at, strict=True):
-        new = new if chosen is None else jnp.where(step == chosen, new, old)
+        new = new if chosen is None else lax.select(step == chosen, new, old)
     return new
 
 

@@ -22,7 +22,7 @@ import pytest
 from flax import linen, nnx
 from jax import lax
 from jax.experimental import pallas
-from jax.sharding import Mesh, NamedSharding, PartitionSpec
+from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 
 from attn_jax.hooks import HookError, activation_grads, capture, intervene, tap
 
@@ -229,6 +229,50 @@ def mapped_reference(x, edit):
     return hidden.reshape(8) ** 3 + x, {"hidden": hidden}
 
 
+def steps(x):
+    return lax.scan(lambda x, _: (x + tap("hidden", jnp.sin(x)), None), x, length=3)[0]
+
+
+def second_step_reference(x, edit):
+    x = x + np.sin(x)
+    hidden = edit("1.hidden", np.sin(x), (1,))
+    x = x + hidden
+    return x + np.sin(x), {"1.hidden": hidden}
+
+
+def mapped_steps(x):
+    spec = PartitionSpec("data")
+    return jax.shard_map(steps, mesh=mesh(), in_specs=spec, out_specs=spec)(x)
+
+
+def mapped_steps_reference(x, edit):
+    hidden = np.zeros((4, 2))
+
+    def of_device(i):
+        def edit_here(name, value, index):
+            hidden[i] = edit(name, value, (i, *index))
+            return hidden[i]
+
+        return second_step_reference(x.reshape(4, 2)[i], edit_here)[0]
+
+    out = np.concatenate([of_device(i) for i in range(4)])
+    return out, {"1.hidden": hidden}
+
+
+def mapped_loop(x):
+    spec = PartitionSpec("data")
+    return jax.shard_map(loop, mesh=mesh(), in_specs=spec, out_specs=spec)(x)
+
+
+def mapped_loop_reference(x, edit):
+    hidden = np.zeros((4, 2))
+    for i in range(4):
+        for device, part in enumerate(x.reshape(4, 2)):
+            hidden[device] = edit("hidden", np.sin(part * i), (device, i))
+        x = x + hidden.ravel()
+    return x, {"hidden": hidden}
+
+
 def sharded(x):
     sharding = NamedSharding(mesh(), PartitionSpec("data"))
     return jax.jit(bare, in_shardings=sharding, out_shardings=sharding)(x)
@@ -346,6 +390,14 @@ def after_a_failure(function):
     return of_x
 
 
+def under_explicit_axes(function):
+    def of_x(x):
+        with jax.set_mesh(jax.make_mesh((4,), ("data",), axis_types=(AxisType.Explicit,))):
+            return jax.jit(function)(jax.sharding.reshard(x, PartitionSpec("data")))
+
+    return of_x
+
+
 def donating(function):
     return lambda x: jax.jit(function, donate_argnums=0)(x + 0)
 
@@ -450,6 +502,28 @@ CASES = [
         mapped_reference,
         x=LAYERS.ravel()[:8],
     ),
+    Case(
+        "`scan` in `shard_map`, one step asked for",
+        mapped_steps,
+        mapped_steps_reference,
+        x=LAYERS.ravel()[:8],
+        pattern="1.hidden",
+    ),
+    Case(
+        "`while_loop` in `shard_map`",
+        mapped_loop,
+        mapped_loop_reference,
+        x=LAYERS.ravel()[:8],
+        gradients=REFUSED + "no reverse derivative",
+    ),
+    Case(
+        "a mesh with explicit axes, one step of a `scan` asked for",
+        steps,
+        second_step_reference,
+        x=LAYERS.ravel()[:8],
+        pattern="1.hidden",
+        outside=under_explicit_axes,
+    ),
     Case("`jit` with shardings on four devices", sharded, x=LAYERS.ravel()[:8]),
     Case("a function used twice: `name`, `name#1`", twice, twice_reference),
     Case("an exception in the middle leaves nothing behind", failing, outside=after_a_failure),
@@ -488,7 +562,7 @@ def reference_gradients(case, x):
 
     def with_added(of_name, added):
         def edit(name, value, index):
-            part = added[index] if added.ndim > value.ndim else added
+            part = added[index[: added.ndim - value.ndim]]
             return value + part * (name == of_name)
 
         return case.reference(x, edit)[0].sum()

@@ -174,6 +174,37 @@ def test_under_vmap_all_stays_aligned():
             close(captured["weights"][i], weights)
 
 
+@pytest.mark.parametrize("wrap", [lambda f: f, jax.checkpoint], ids=["scan", "scan of remat"])
+def test_layers_in_a_scan_are_read_edited_and_differentiated(wrap):
+    scales = jnp.array([0.5, 1.0, 2.0])
+
+    @wrap
+    def layer(x, scale):
+        with jax.named_scope("layers"):
+            return x + attention(scale * x, x, x, causal=True), None
+
+    def scanned(x):
+        return jax.lax.scan(layer, x, scales)[0]
+
+    def unrolled(x):
+        for i, scale in enumerate(scales):
+            with jax.named_scope(f"layers_{i}"):
+                x = x + attention(scale * x, x, x, causal=True)
+        return x
+
+    x = QUERY[:1, :, :2]
+    _, stack = jax.jit(capture(scanned, "*.weights"))(x)
+    _, each = jax.jit(capture(unrolled, "*.weights"))(x)
+    close(stack["layers.*.weights"], jnp.stack(list(each.values())), 1e-5)
+    edits = {"layers.1.weights": lambda weights, site: 0 * weights}
+    close(intervene(scanned, edits)(x), intervene(unrolled, edits)(x), 1e-5)
+    grads = [
+        jax.jit(activation_grads(lambda x, fn=fn: (fn(x) ** 2).sum(), "layers.1.weights"))(x)
+        for fn in (scanned, unrolled)
+    ]
+    close(grads[0]["layers.1.weights"], grads[1]["layers.1.weights"], 1e-4)
+
+
 @pytest.mark.parametrize("batch", [(), (1,), (2, 3)])
 def test_any_number_of_batch_axes(batch):
     query, key = normal(*batch, Q, H, D), normal(*batch, K, KEY_HEADS, D)

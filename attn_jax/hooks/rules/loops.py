@@ -1,6 +1,5 @@
 """Loops: `scan` keeps what each step computed, `while` what the last one did."""
 
-import functools
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -9,6 +8,7 @@ import jax.numpy as jnp
 from jax import Array, lax
 from jax.extend import core
 
+from attn_jax.hooks.abstract import zeros_like
 from attn_jax.hooks.bodies import Body, Found, Loop, Rule
 
 if TYPE_CHECKING:
@@ -70,18 +70,7 @@ def _chosen_steps(frame: "Frame", evaluate, init, xs) -> tuple[dict[str, int], F
 
 
 def _keep(here: Array, new: Any, old: Any) -> Any:
-    return jax.tree.map(lambda new, old: jnp.where(here, new, old), new, old)
-
-
-# The first versions of JAX with varying axes know it by another name.
-_vary = functools.partial(lax.pcast, to="varying") if hasattr(lax, "pcast") else vars(lax)["pvary"]
-
-
-def zeros_like(shape: jax.ShapeDtypeStruct) -> Array:
-    """Return zeros of an abstract value, varying over the same axes of a `shard_map`."""
-    array = jnp.zeros(shape.shape, shape.dtype)
-    axes = tuple(getattr(shape, "vma", None) or ())
-    return _vary(array, axes) if axes else array
+    return jax.tree.map(lambda new, old: lax.select(here, new, old), new, old)
 
 
 def _while_bodies(eqn: core.JaxprEqn) -> list[Body]:
