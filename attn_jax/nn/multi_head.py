@@ -1,6 +1,7 @@
 """Multi-head attention as a Flax module."""
 
 import functools
+from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
@@ -13,6 +14,8 @@ from attn_jax.nn.attention import DType, attend
 from attn_jax.ops.multi_head import hide_unseen_tokens
 from attn_jax.ops.shapes import check_attention_inputs
 
+Transform = Callable[[jax.Array, jax.Array], tuple[jax.Array, jax.Array]]
+
 
 def divisors_near(number: int, target: int) -> str:
     """The divisors of a number on both sides of a target, for an error message."""
@@ -20,6 +23,22 @@ def divisors_near(number: int, target: int) -> str:
     below = [i for i in divisors if i < target][-1:]
     above = [i for i in divisors if i > target][:1]
     return " and ".join(str(i) for i in (*below, *above))
+
+
+def head_features(num_heads: int, head_dim: int | None, features: int) -> int:
+    """The features of one head: as given, or else the query's, shared out among the heads.
+
+    Raises:
+        ValueError: If they are not given and the heads do not divide the features.
+    """
+    if head_dim is not None:
+        return head_dim
+    if features % num_heads:
+        raise ValueError(
+            f"num_heads={num_heads} must divide the query's {features} features; the nearest "
+            f"divisors are {divisors_near(features, num_heads)}. Or set head_dim."
+        )
+    return features // num_heads
 
 
 class MultiHeadAttention(nn.Module):
@@ -41,6 +60,8 @@ class MultiHeadAttention(nn.Module):
         window: How many keys to the left and to the right of its own position a query sees.
         implementation: Of the fused call, :func:`attn_jax.ops.attention`; another normaliser than
             softmax, and active dropout, take the unfused path.
+        transform: Applied to the projected query and key of all heads, `(*b, tokens, h, d)`: say
+            :class:`Rotary`, :class:`QueryKeyNorm`, or any function of the two.
         normalizer: From scores to weights.
         dropout_rate: The share of weights dropped in training.
         dtype: In which type to compute, that of the query if None; parameters stay float32.
@@ -66,6 +87,7 @@ class MultiHeadAttention(nn.Module):
     causal: bool = False
     window: tuple[int, int] | None = None
     implementation: ops.Implementation = "auto"
+    transform: Transform | None = None
     normalizer: ops.Normalizer = ops.softmax
     dropout_rate: float = 0.0
     dtype: DType | None = None
@@ -105,17 +127,22 @@ class MultiHeadAttention(nn.Module):
         project = functools.partial(
             nn.DenseGeneral, use_bias=self.use_bias, dtype=jnp.dtype(self.dtype or query.dtype)
         )
-        heads = (self.num_heads, self._head_dim(query.shape[-1]))
-        key_heads = (self.num_key_value_heads or self.num_heads, heads[1])
+        out_dim = self.out_dim or query.shape[-1]
+        head_dim = head_features(self.num_heads, self.head_dim, query.shape[-1])
+        key_heads = self.num_key_value_heads or self.num_heads
+        of_query = project((self.num_heads, head_dim), name="query")(query)
+        of_key = project((key_heads, head_dim), name="key")(key)
+        if self.transform is not None:
+            of_query, of_key = self.transform(of_query, of_key)
         context = self._attend(
-            project(heads, name="query")(query),
-            project(key_heads, name="key")(key),
-            project(key_heads, name="value")(value),
+            of_query,
+            of_key,
+            project((key_heads, head_dim), name="value")(value),
             mask=mask,
             bias=bias,
             deterministic=deterministic or not self.dropout_rate,
         )
-        return project(self.out_dim or query.shape[-1], axis=(-2, -1), name="out")(context)
+        return project(out_dim, axis=(-2, -1), name="out")(context)
 
     def _attend(
         self,
@@ -150,18 +177,3 @@ class MultiHeadAttention(nn.Module):
             normalizer=self.normalizer,
             dropout=nn.Dropout(self.dropout_rate, deterministic=deterministic),
         )
-
-    def _head_dim(self, features: int) -> int:
-        """The features of one head.
-
-        Raises:
-            ValueError: If they are not given and the heads do not divide the features.
-        """
-        if self.head_dim is not None:
-            return self.head_dim
-        if features % self.num_heads:
-            raise ValueError(
-                f"num_heads={self.num_heads} must divide the query's {features} features; the "
-                f"nearest divisors are {divisors_near(features, self.num_heads)}. Or set head_dim."
-            )
-        return features // self.num_heads

@@ -39,7 +39,7 @@ def talking_heads_scores(
         [[[25.0]]]
     """
     check_features("w_scores", w_scores.shape[0], "query (its heads)", query.shape[-2])
-    return _mix_heads(multi_head_scores(query, key, scale=scale), w_scores)
+    return mix_heads(multi_head_scores(query, key, scale=scale), w_scores)
 
 
 def talking_heads_attention(
@@ -94,10 +94,10 @@ def talking_heads_attention(
     check_features("w_weights", w_weights.shape[0], "w_scores", w_scores.shape[1])
     key, value = hide_unseen_heads(query, key, value, w_scores.shape[1], mask=mask, bias=bias)
     scores = talking_heads_scores(query, key, w_scores=w_scores, scale=scale)
-    weights = _mix_heads(normalizer(add_bias(scores, bias), mask=mask), w_weights)
+    weights = mix_heads(normalizer(add_bias(scores, bias), mask=mask), w_weights)
     return multi_head_weigh(weights, value), weights
 
 
-def _mix_heads(maps: jax.Array, mixing: jax.Array) -> jax.Array:
+def mix_heads(maps: jax.Array, mixing: jax.Array) -> jax.Array:
     """Give each new head its combination of the old heads' maps."""
     return jnp.einsum("...gqk,gh->...hqk", maps, mixing.astype(maps.dtype))

@@ -1,0 +1,123 @@
+"""What is done to queries, keys and scores of all heads: positions and normalisation."""
+
+import jax.numpy as jnp
+from flax import linen as nn
+from jaxtyping import Array, Float, Int
+
+from attn_jax import ops
+
+
+class Rotary(nn.Module):
+    """Rotary positions, a `transform` of :class:`MultiHeadAttention`: :func:`attn_jax.ops.rotary`.
+
+    It has no parameters. Key and query stand at the positions 0, 1, ….
+
+    Attributes:
+        base: The ratio of the longest wavelength to the shortest, nearly.
+        fraction: Which part of each head's features is rotated.
+
+    Example:
+        >>> from attn_jax.nn import MultiHeadAttention
+        >>> x = jnp.ones((2, 5, 12))
+        >>> model = MultiHeadAttention(num_heads=3, causal=True, transform=Rotary())
+        >>> model.apply(model.init(jax.random.key(0), x), x).shape
+        (2, 5, 12)
+    """
+
+    base: float = 10_000.0
+    fraction: float = 1.0
+
+    def __call__(
+        self, query: Float[Array, "*b q h d"], key: Float[Array, "*b k h_k d"]
+    ) -> tuple[Float[Array, "*b q h d"], Float[Array, "*b k h_k d"]]:
+        """Rotate both by their positions.
+
+        Raises:
+            ValueError: If the rotated features are odd in number.
+        """
+        frequencies = ops.rotary_frequencies(int(self.fraction * query.shape[-1]), base=self.base)
+        return (
+            ops.rotary(query, frequencies=frequencies),
+            ops.rotary(key, frequencies=frequencies),
+        )
+
+
+class QueryKeyNorm(nn.Module):
+    """Query-key norm, a `transform` of :class:`MultiHeadAttention`.
+
+    The maths is :func:`attn_jax.ops.query_key_norm`. Parameters: `query_scale (d,)` and
+    `key_scale (d,)`, one to begin with.
+
+    Attributes:
+        epsilon: Keeps a vector of zeros at zero.
+        then: Another transform, applied after; rotary positions, usually.
+
+    Example:
+        >>> from attn_jax.nn import MultiHeadAttention
+        >>> x = jnp.ones((2, 5, 12))
+        >>> model = MultiHeadAttention(num_heads=3, transform=QueryKeyNorm(then=Rotary()))
+        >>> sorted(model.init(jax.random.key(0), x)["params"]["transform"])
+        ['key_scale', 'query_scale']
+    """
+
+    epsilon: float = 1e-6
+    then: nn.Module | None = None
+
+    @nn.compact
+    def __call__(
+        self, query: Float[Array, "*b q h d"], key: Float[Array, "*b k h_k d"]
+    ) -> tuple[Float[Array, "*b q h d"], Float[Array, "*b k h_k d"]]:
+        """Normalise both."""
+        ones, shape = nn.initializers.ones, (query.shape[-1],)
+        query, key = ops.query_key_norm(
+            query,
+            key,
+            query_scale=self.param("query_scale", ones, shape, jnp.float32),
+            key_scale=self.param("key_scale", ones, shape, jnp.float32),
+            epsilon=self.epsilon,
+        )
+        return (query, key) if self.then is None else self.then(query, key)
+
+
+class RelativePositionBias(nn.Module):
+    """T5's learned bias of each distance and head: :func:`attn_jax.ops.t5_relative_bias`.
+
+    Parameter: `table (num_buckets, num_heads)`. Its result is the `bias` of an attention.
+
+    Attributes:
+        num_heads: h.
+        num_buckets: How many groups of distances are told apart.
+        max_distance: From where on they are not.
+        causal: Whether keys after the query are hidden, so that they need no buckets.
+
+    Example:
+        >>> model = RelativePositionBias(num_heads=3)
+        >>> model.apply(model.init(jax.random.key(0), 5, 7), 5, 7).shape
+        (3, 5, 7)
+    """
+
+    num_heads: int = 4
+    num_buckets: int = 32
+    max_distance: int = 128
+    causal: bool = False
+
+    @nn.compact
+    def __call__(
+        self, num_queries: int, num_keys: int, *, query_offset: int | Int[Array, ""] = 0
+    ) -> Float[Array, "h q k"]:
+        """Look up the bias.
+
+        Args:
+            num_queries: q.
+            num_keys: k.
+            query_offset: The position of the first query among the keys.
+        """
+        shape = (self.num_buckets, self.num_heads)
+        return ops.t5_relative_bias(
+            self.param("table", nn.initializers.normal(1.0), shape, jnp.float32),
+            num_queries,
+            num_keys,
+            max_distance=self.max_distance,
+            causal=self.causal,
+            query_offset=query_offset,
+        )
