@@ -6,6 +6,7 @@ own path, and sows `weights` into the collection `intermediates` when that is mu
 
 from attn_jax.nn.attention import Attention, attend
 from attn_jax.nn.capture import apply_with_weights
+from attn_jax.nn.co_attention import CoAttention
 from attn_jax.nn.cosine import CosineAttention
 from attn_jax.nn.gates import CBAM, AttentionGate, ChannelGate, SpatialGate, SqueezeExcitation
 from attn_jax.nn.head_mixing import DifferentialAttention, TalkingHeadsAttention
@@ -44,6 +45,7 @@ __all__ = [
     "AttentionPooling",
     "BilinearAttention",
     "ChannelGate",
+    "CoAttention",
     "ConcatAttention",
     "CosineAttention",
     "DifferentialAttention",

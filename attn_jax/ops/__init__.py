@@ -27,7 +27,11 @@ from attn_jax.ops.attention_gate import attention_gate
 from attn_jax.ops.bilinear import bilinear_attention, bilinear_scores
 from attn_jax.ops.cbam import channel_gate, spatial_gate
 from attn_jax.ops.chunkwise import chunkwise_weights, mocha_attention
-from attn_jax.ops.co_attention import co_attention, co_attention_scores
+from attn_jax.ops.co_attention import (
+    co_attention,
+    co_attention_scores,
+    co_attention_weights,
+)
 from attn_jax.ops.concat import concat_attention, concat_scores
 from attn_jax.ops.cosine import cosine_attention, cosine_scores
 from attn_jax.ops.differential import (
@@ -100,6 +104,7 @@ __all__ = [
     "chunkwise_weights",
     "co_attention",
     "co_attention_scores",
+    "co_attention_weights",
     "combine_masks",
     "concat_attention",
     "concat_scores",

@@ -88,6 +88,49 @@ def co_attention(
         Xiong, Zhong and Socher, "Dynamic Coattention Networks for Question Answering", 2017,
         section 2.2. https://arxiv.org/abs/1611.01604
     """
+    first, second, mask, bias = hide_unseen_pairs(first, second, mask=mask, bias=bias)
+    scores = add_bias(co_attention_scores(first, second, w=w), bias)
+    weights, back = co_attention_weights(scores, mask=mask, normalizer=normalizer)
+    return (weigh(weights, second), weights), (weigh(back, first), back)
+
+
+def co_attention_weights(
+    scores: Float[Array, "*b m n"],
+    *,
+    mask: Bool[Array, "*b m n"] | None = None,
+    normalizer: Normalizer = softmax,
+) -> tuple[Float[Array, "*b m n"], Float[Array, "*b n m"]]:
+    """Normalise one affinity matrix over its rows and over its columns.
+
+    Args:
+        scores: `(*b, m, n)`.
+        mask: `(*b, m, n)`; True = the two may attend to each other.
+        normalizer: From scores to weights.
+
+    Returns:
+        The weights of the first sequence over the second, and of the second over the first.
+
+    Example:
+        >>> there, back = co_attention_weights(jnp.zeros((2, 4)))
+        >>> there[0].tolist(), back[0].tolist()
+        ([0.25, 0.25, 0.25, 0.25], [0.5, 0.5])
+    """
+    back = normalizer(jnp.swapaxes(scores, -1, -2), mask=_transposed(mask))
+    return normalizer(scores, mask=mask), back
+
+
+def hide_unseen_pairs(
+    first: jax.Array, second: jax.Array, *, mask: jax.Array | None, bias: jax.Array | None
+) -> tuple[jax.Array, jax.Array, jax.Array | None, jax.Array | None]:
+    """Check the inputs, and put zeros into the tokens at which no token of the other may look.
+
+    Returns:
+        Both sequences, and mask and bias broadcast to `(*b, m, n)`.
+
+    Raises:
+        ValueError: If shapes do not fit together.
+        TypeError: If the mask is not boolean.
+    """
     check_attention_inputs(first, second, second)
     shape = (*first.shape[:-1], second.shape[-2])
     mask, bias = (
@@ -96,10 +139,7 @@ def co_attention(
     )
     second = _hide_unseen(second, mask, bias)
     first = _hide_unseen(first, _transposed(mask), _transposed(bias))
-    scores = add_bias(co_attention_scores(first, second, w=w), bias)
-    weights = normalizer(scores, mask=mask)
-    back = normalizer(jnp.swapaxes(scores, -1, -2), mask=_transposed(mask))
-    return (weigh(weights, second), weights), (weigh(back, first), back)
+    return first, second, mask, bias
 
 
 def _transposed(x: jax.Array | None) -> jax.Array | None:

@@ -1,0 +1,74 @@
+"""Co-attention of two modalities as a Flax module."""
+
+import jax.numpy as jnp
+from flax import linen as nn
+from jaxtyping import Array, Bool, Float
+
+from attn_jax import ops
+from attn_jax.hooks import tap
+from attn_jax.ops.attend import add_bias
+from attn_jax.ops.co_attention import hide_unseen_pairs
+
+
+class CoAttention(nn.Module):
+    """Two sequences that attend to each other: :func:`attn_jax.ops.co_attention`.
+
+    Parameter: `w (d_1, d_2)`. The hook points are `query` and `key` (the two sequences), `scores`,
+    `weights` and `context` of the first, `back_weights` and `back_context` of the second. Where
+    each direction has projections of its own, use two :class:`MultiHeadAttention`, whose query may
+    be of another width than key and value.
+
+    Attributes:
+        normalizer: From scores to weights.
+
+    Example:
+        >>> import jax
+        >>> image, text = jnp.ones((2, 7, 3)), jnp.ones((2, 5, 4))
+        >>> model = CoAttention()
+        >>> of_image, of_text = model.apply(model.init(jax.random.key(0), image, text), image, text)
+        >>> of_image.shape, of_text.shape
+        ((2, 7, 4), (2, 5, 3))
+
+    References:
+        Lu et al., "Hierarchical Question-Image Co-Attention for Visual Question Answering", 2016,
+        section 3.3. https://arxiv.org/abs/1606.00061
+    """
+
+    normalizer: ops.Normalizer = ops.softmax
+
+    @nn.compact
+    def __call__(
+        self,
+        first: Float[Array, "*b m d_1"],
+        second: Float[Array, "*b n d_2"],
+        *,
+        mask: Bool[Array, "..."] | None = None,
+        bias: Float[Array, "..."] | None = None,
+    ) -> tuple[Float[Array, "*b m d_2"], Float[Array, "*b n d_1"]]:
+        """Attend both ways.
+
+        Args:
+            first: Tokens of one modality.
+            second: Tokens of the other.
+            mask: Broadcastable to `(*b, m, n)`; True = the two may attend to each other.
+            bias: Broadcastable to `(*b, m, n)`, added to the affinities.
+
+        Returns:
+            The context of each.
+
+        Raises:
+            ValueError: If shapes do not fit together.
+            TypeError: If the mask is not boolean.
+        """
+        first, second, mask, bias = hide_unseen_pairs(first, second, mask=mask, bias=bias)
+        first, second = tap("query", first), tap("key", second)
+        shape = (first.shape[-1], second.shape[-1])
+        w = self.param("w", nn.initializers.lecun_normal(), shape, jnp.float32)
+        scores = ops.co_attention_scores(first, second, w=w.astype(first.dtype))
+        scores = tap("scores", add_bias(scores, bias))
+        weights, back = ops.co_attention_weights(scores, mask=mask, normalizer=self.normalizer)
+        weights, back = tap("weights", weights), tap("back_weights", back)
+        self.sow("intermediates", "weights", weights)
+        self.sow("intermediates", "back_weights", back)
+        context, back_context = ops.weigh(weights, second), ops.weigh(back, first)
+        return tap("context", context), tap("back_context", back_context)
