@@ -148,14 +148,16 @@ def _fused(
     query, key, value = (operands[name] for name in ("query", "key", "value"))
     mask, bias = operands.get("mask"), operands.get("bias")
     causal, window = site.causal, site.window
-    if not isinstance(query_offset, int) or query_offset != 0:
+    if implementation == "auto":
+        implementation = "cudnn" if _cudnn_applies(query, causal, window) else "xla"
+    # Windows are cuDNN's only if they look back; those of the other are wrong in old versions.
+    has_window = window is None or (implementation == "cudnn" and causal and window[1] == 0)
+    if not has_window or not isinstance(query_offset, int) or query_offset != 0:
         mask, causal, window = site.visible(operands), False, None
     if bias is not None:
         # A row of minus infinities would have NaN for its gradients.
         mask, bias = combine_masks(mask, bias > -jnp.inf), jnp.where(bias > -jnp.inf, bias, 0)
     batch = query.shape[:-3]
-    if implementation == "auto":
-        implementation = "cudnn" if _cudnn_applies(query, causal, window) else "xla"
     context = jax.nn.dot_product_attention(
         *(x.reshape(-1, *x.shape[-3:]) for x in (query, key, value)),
         *(_flat_batch(x, batch) for x in (bias, mask)),

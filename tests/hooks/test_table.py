@@ -392,7 +392,8 @@ def after_a_failure(function):
 
 def under_explicit_axes(function):
     def of_x(x):
-        with jax.set_mesh(jax.make_mesh((4,), ("data",), axis_types=(AxisType.Explicit,))):
+        set_mesh = jax.set_mesh if hasattr(jax, "set_mesh") else jax.sharding.use_mesh
+        with set_mesh(jax.make_mesh((4,), ("data",), axis_types=(AxisType.Explicit,))):
             return jax.jit(function)(jax.sharding.reshard(x, PartitionSpec("data")))
 
     return of_x
