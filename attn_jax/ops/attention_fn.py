@@ -1,6 +1,6 @@
 """The fused attention under the signature that Flax's own modules call."""
 
-import jax
+from jax.typing import DTypeLike
 from jaxtyping import Array, Float
 
 from attn_jax.ops.fused import attention
@@ -18,7 +18,7 @@ def attention_fn(
     dropout_rate: float = 0.0,
     dropout_rng: object = None,
     broadcast_dropout: bool = True,
-    dtype: object = None,
+    dtype: DTypeLike | None = None,
     precision: object = None,
     module: object = None,
 ) -> Float[Array, "*b q h e"]:
@@ -50,7 +50,7 @@ def attention_fn(
         ValueError: if dropout is active, or weights shall be sown, or a precision is asked for.
 
     Example:
-        >>> import jax.numpy as jnp
+        >>> import jax, jax.numpy as jnp
         >>> from flax import linen
         >>> from attn_jax.hooks import capture
         >>> x = jnp.ones((1, 5, 4))
@@ -73,6 +73,6 @@ def attention_fn(
             f"precision={precision} is not supported; jax_default_matmul_precision is."
         )
     if dtype is not None:
-        query, key, value = (jax.numpy.asarray(x, dtype) for x in (query, key, value))
+        query, key, value = (x.astype(dtype) for x in (query, key, value))
     mask = None if mask is None else mask.astype(bool)
     return attention(query, key, value, bias=bias, mask=mask, causal=is_causal)

@@ -173,11 +173,11 @@ def report(times: Mapping[str, Any], trace: Mapping[str, Any], sizes: Mapping[st
         title="The cost of looking",
         what=(
             "`jit(capture(f, ...))` against the same function returning its weights by hand, both "
-            f"in turn, the fastest of {ROUNDS - 1} rounds; tracing a Linen model plainly and under capture; and "
-            f"what XLA says a fused model of {LONG_LAYERS} layers, {LONG_HEADS} heads and "
-            f"{LONG_TOKENS} tokens needs with and without the entropy of every row, computed by "
-            f"blocks of {BLOCK} rows. Nobody looking costs nothing: a test holds the two programs "
-            "equal byte for byte."
+            f"in turn, the fastest of {ROUNDS - 1} rounds; tracing a Linen model plainly and under "
+            f"capture; and what XLA says a fused model of {LONG_LAYERS} layers, {LONG_HEADS} heads "
+            f"and {LONG_TOKENS} tokens needs with and without the entropy of every row, computed "
+            f"by blocks of {BLOCK} rows. Nobody looking costs nothing: a test holds the two "
+            "programs equal byte for byte."
         ),
         header=("what", "ratio or size", "to", "no more than"),
         rows=rows,
