@@ -54,8 +54,7 @@ def _softmax_jvp(primals, tangents):
     # Written from the weights alone, so a hidden score has a zero tangent and nothing is NaN.
     weights = _softmax(*primals)
     (tangent,) = tangents
-    weighted = weights * tangent
-    return weights, weighted - weights * weighted.sum(-1, keepdims=True)
+    return weights, weights * (tangent - (weights * tangent).sum(-1, keepdims=True))
 
 
 def softmax(
