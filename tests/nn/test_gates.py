@@ -21,19 +21,19 @@ GATES = {
 @pytest.mark.parametrize("name", GATES)
 def test_a_module_is_its_function_and_its_gate_may_be_edited(name):
     model, rest, function = GATES[name]
-    variables = model.init(jax.random.key(2), X, *rest)
+    variables = jax.jit(model.init)(jax.random.key(2), X, *rest)
     output, captured = jax.jit(capture(model.apply))(variables, X, *rest)
-    expected, gate = function(X, *rest, **variables["params"])
+    expected, gate = jax.jit(function)(X, *rest, **variables["params"])
     np.testing.assert_allclose(captured["gate"], gate, atol=1e-6)
     np.testing.assert_allclose(output, expected, atol=1e-5)
     opened = intervene(model.apply, {"gate": lambda gate, site: jnp.ones_like(gate)})
-    np.testing.assert_array_equal(opened(variables, X, *rest), X)
+    np.testing.assert_array_equal(jax.jit(opened)(variables, X, *rest), X)
 
 
 def test_cbam_gates_channels_and_then_places():
     model = nn.CBAM(reduction=4, kernel_size=3)
-    variables = model.init(jax.random.key(2), X)
-    output, captured = capture(model.apply)(variables, X)
+    variables = jax.jit(model.init)(jax.random.key(2), X)
+    output, captured = jax.jit(capture(model.apply))(variables, X)
     assert {n: g.shape for n, g in captured.items()} == {
         "channel.gate": (2, 8),
         "spatial.gate": (2, 4, 6),

@@ -282,14 +282,15 @@ def test_memory_is_linear_in_the_tokens(name, monkeypatch):
 def test_rows_sum_to_one_or_are_zero_and_follow_the_order_of_the_keys(name, seed, scale):
     rng = np.random.default_rng(seed)
     weigh = parts(name)[1]
-    query, key = (jnp.asarray(rng.normal(size=(n, D)) * scale, jnp.float32) for n in (Q, K))
+    query, key = (np.float32(scale * rng.normal(size=(n, D))) for n in (Q, K))
     mask = rng.random(K) < 0.5
-    weights = np.asarray(weigh(query, key, mask=jnp.asarray(mask)))
-    sums = np.asarray(weights.sum(-1))
+    arrays = (jnp.asarray(query), jnp.asarray(key))
+    weights = np.asarray(weigh(*arrays, mask=jnp.asarray(mask)))
+    sums = weights.sum(-1)
     assert np.all((np.abs(sums - 1) < 1e-5) | (sums == 0))
     assert not weights[:, ~mask].any()
     order = rng.permutation(K)
-    ordered = weigh(query, key[order], mask=jnp.asarray(mask[order]))
+    ordered = weigh(arrays[0], jnp.asarray(key[order]), mask=jnp.asarray(mask[order]))
     np.testing.assert_allclose(ordered, weights[:, order], atol=1e-5)
 
 
@@ -302,14 +303,14 @@ def test_causal_queries_do_not_depend_on_the_future():
 
 def test_performer_is_unbiased_and_its_directions_are_orthogonal():
     """Many directions bring the estimate close to softmax attention itself."""
-    projection = ops.performer_projection(jax.random.key(1), D, 30_000)
+    projection = np.asarray(ops.performer_projection(jax.random.key(1), D, 9_000))
     np.testing.assert_allclose(
         projection[:, :D].T @ projection[:, :D] * (1 - np.eye(D)), 0, atol=1e-4
     )
-    np.testing.assert_allclose(np.cov(projection), np.eye(D), atol=0.05)
+    np.testing.assert_allclose(np.cov(projection), np.eye(D), atol=0.07)
     query, key, value = (x / 2 for x in inputs("performer"))
     _, weights = ops.scaled_dot_product_attention(query, key, value)
-    estimate = ops.performer_weights(query, key, projection=projection)
+    estimate = jax.jit(ops.performer_weights)(query, key, projection=jnp.asarray(projection))
     np.testing.assert_allclose(estimate, weights, atol=0.03)
 
 
