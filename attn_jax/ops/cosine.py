@@ -38,7 +38,7 @@ def cosine_scores(
     check_features("key", key.shape[-1], "query", query.shape[-1])
     if isinstance(temperature, float | int) and temperature <= 0:
         raise ValueError(f"temperature={temperature} must be positive; near zero is the maximum.")
-    return dot_product_scores(direction(query), direction(key)) / temperature
+    return dot_product_scores(direction(query) / temperature, direction(key))
 
 
 def direction(x: jax.Array) -> jax.Array:

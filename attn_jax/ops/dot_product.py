@@ -59,7 +59,11 @@ def scaled_dot_product_scores(
         >>> scaled_dot_product_scores(query, key).tolist()
         [[2.0]]
     """
-    return dot_product_scores(query, key) * default_scale(query, scale)
+    scale = default_scale(query, scale)
+    if query.dtype.itemsize >= 4:
+        # There are fewer features than keys to scale; in half precision it would cost digits.
+        return dot_product_scores(query * scale, key)
+    return dot_product_scores(query, key) * scale
 
 
 def default_scale(query: jax.Array, scale: float | jax.Array | None) -> float | jax.Array:
