@@ -50,8 +50,8 @@ lint: $(ready_dev)
 	.venv/bin/lint-imports
 	.venv/bin/basedpyright
 
-oldest: .oldest/.ready ## run the tests of the hooks on the oldest jax and flax admitted, apart
-	.oldest/bin/python -m pytest -q tests/hooks
+oldest: .oldest/.ready ## test hooks and the fused attention on the oldest jax and flax admitted, apart
+	.oldest/bin/python -m pytest -q tests/hooks tests/ops/test_fused.py tests/ops/test_attention_fn.py
 
 parity: $(ready_parity) ## compare with PyTorch, transformers and entmax on fresh random shapes (in .parity/)
 	$(parity_py) -m pytest -q -rs tests/parity $(ARGS)

@@ -27,7 +27,7 @@ def apply_with_weights(
         The output, and the weights by name: the module path and `weights`, joined by dots.
 
     Raises:
-        LookupError: If the model has no attention.
+        HookError: If the model has no attention; it lists what there is.
 
     Example:
         >>> import jax.numpy as jnp

@@ -1,7 +1,6 @@
 """Modules are their functions with parameters; hook points and sown weights are as promised."""
 
 import dataclasses
-import functools
 
 import jax
 import jax.numpy as jnp
