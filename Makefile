@@ -38,7 +38,7 @@ list: $(ready) ## list the experiments, a line each
 	@$(py) -m experiments list
 
 test: $(ready) ## run the tests
-	$(py) -m pytest -n auto -q $(ARGS)
+	$(py) -m pytest -n auto --dist loadfile -q $(ARGS)
 
 check: lint ## the whole gate: lint, types, imports, tests with coverage, notebooks and docs
 	$(MAKE) test ARGS='--cov --cov-report=term:skip-covered'
