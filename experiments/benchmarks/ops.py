@@ -110,12 +110,12 @@ def _gradients(function: Callable[..., Array]) -> Callable[..., Any]:
 
 
 def _round(functions: Sequence[Callable[..., Any]], args: tuple[Array, ...]) -> list[float]:
-    """The seconds that each takes, one after another."""
+    """The processor seconds that each takes, one after another; preemption is not counted."""
     seconds = []
     for fn in functions:
-        start = time.perf_counter()
+        start = time.process_time()
         jax.block_until_ready(fn(*args))
-        seconds.append(time.perf_counter() - start)
+        seconds.append(time.process_time() - start)
     return seconds
 
 
@@ -156,7 +156,7 @@ def report(measured: dict[str, Any], memory: dict[str, float], where: dict[str, 
         part=PART,
         title="Operations, beside the plain maths",
         what=(
-            "The time of each operation over the time of the same maths written plainly (an einsum "
+            "The processor time of each operation over that of the same maths plainly (an einsum "
             "chain, `jax.nn.dot_product_attention`, or the algorithm that the paper prints), "
             f"without masks: below one, ours is faster. Batch {BATCH}, {TOKENS} queries and keys, "
             f"{FEATURES} features, {HEADS} heads, {HIDDEN} hidden units, float32; one call of each "
