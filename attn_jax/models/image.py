@@ -135,7 +135,16 @@ class ImageClassifier(nn.Module):
     def __call__(
         self, image: Float[Array, "*b height width"], *, train: bool = False
     ) -> Float[Array, "*b classes"]:
-        """Classify: `(*b, height, width)` in [0, 1] to logits `(*b, num_classes)`."""
+        """Classify: `(*b, height, width)` in [0, 1] to logits `(*b, num_classes)`.
+
+        Raises:
+            ValueError: If the number of classes was not filled in.
+        """
+        if self.num_classes is None:
+            raise ValueError(
+                "num_classes=None must be a number before the model is used; fill it from the task "
+                "by model.clone(**task.sizes)."
+            )
         grid = self.stem(image[..., None].astype(self.dtype))
         shape = grid.shape[-3:]
         position = self.param("position", nn.initializers.normal(0.02), shape, jnp.float32)

@@ -67,3 +67,8 @@ def test_the_order_of_rows_matters_only_with_positions():
         one = stem.apply(variables, image[..., None])
         other = stem.apply(variables, flipped[..., None])[:, ::-1]
         assert bool(jnp.allclose(one, other)) == (not positions)
+
+
+def test_the_number_of_classes_must_be_filled_in():
+    with pytest.raises(ValueError, match=r"model\.clone\(\*\*task\.sizes\)"):
+        models.ImageClassifier().init(jax.random.key(0), jnp.ones((1, 28, 28)))
