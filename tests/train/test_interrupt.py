@@ -16,6 +16,15 @@ def test_a_signal_is_noted_and_the_handlers_come_back(number):
     assert [signal.getsignal(n) for n in (signal.SIGINT, signal.SIGTERM)] == before
 
 
+@pytest.fixture
+def heard():
+    """A program that a script starts in the background is born with SIGINT ignored: listen."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("heard")
 def test_a_second_signal_acts_at_once():
     with Interrupt() as interrupt:
         signal.raise_signal(signal.SIGINT)
