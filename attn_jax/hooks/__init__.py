@@ -6,7 +6,7 @@ from attn_jax.hooks.gradients import activation_grads
 from attn_jax.hooks.patching import patch
 from attn_jax.hooks.plan import Site
 from attn_jax.hooks.primitive import DerivedTap, tap, tap_derived
-from attn_jax.hooks.reducers import entropy, mean_heads, row_blocked, top_k
+from attn_jax.hooks.reducers import SiteReducer, entropy, mean_heads, row_blocked, top_k
 from attn_jax.hooks.survey import HookPoint
 from attn_jax.hooks.transforms import capture, hook_points, intervene
 
@@ -15,6 +15,7 @@ __all__ = [
     "HookError",
     "HookPoint",
     "Site",
+    "SiteReducer",
     "activation_grads",
     "capture",
     "entropy",

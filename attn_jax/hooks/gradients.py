@@ -58,7 +58,7 @@ def activation_grads(
 
 def _check_differentiable(point: HookPoint) -> None:
     reason = point.frozen
-    if not jnp.issubdtype(point.dtype, jnp.floating):
+    if not point.is_observation and not jnp.issubdtype(point.dtype, jnp.floating):
         reason = f"it is {point.dtype}, and only floating types have gradients"
     if any(loop.kind == "while" for loop in point.loops):
         reason = "it lies in a while loop, through which JAX has no reverse derivative"

@@ -126,6 +126,7 @@ def _matches(
         (point, at)
         for point in by_name.values()
         for at in patterns.indices(pattern, point.name, point.lengths)
+        if not (point.is_observation and pattern.endswith("*"))
     ]
     if not found:
         raise patterns.no_match(pattern, by_name)

@@ -34,6 +34,11 @@ class DerivedTap(Protocol):
         """The names of the hook points, upstream first."""
         ...
 
+    @property
+    def observations(self) -> tuple[str, ...]:
+        """Those of the leaves that nothing depends on: read, if named, and never edited."""
+        ...
+
     def derive(self, leaf: str, operands: Mapping[str, Array]) -> Array:
         """Return the value of a leaf, from what is nearest upstream of it among the operands."""
         ...

@@ -5,14 +5,16 @@ A reducer is any function from an array to a pytree of arrays. These take weight
 """
 
 import dataclasses
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Mapping
+from typing import Any, Protocol, runtime_checkable
 
 import jax
 import jax.numpy as jnp
 from jax import Array, lax
 from jax.typing import ArrayLike
 from jaxtyping import Float, Int
+
+from attn_jax.hooks.primitive import DerivedTap
 
 
 def entropy(weights: Float[Array, "*b k"]) -> Float[Array, "*b"]:
@@ -68,6 +70,19 @@ def mean_heads(weights: Float[Array, "*b h q k"]) -> Float[Array, "*b q k"]:
     return jnp.mean(weights, axis=-3)
 
 
+@runtime_checkable
+class SiteReducer(Protocol):
+    """A reducer that need not be given the whole of a value that a fused call can derive."""
+
+    def __call__(self, value: Array) -> Any:
+        """Reduce a value that is there already."""
+        ...
+
+    def of_derived(self, site: DerivedTap, leaf: str, operands: Mapping[str, Array]) -> Any:
+        """Reduce a leaf of a fused call, from the site and what it is derived from."""
+        ...
+
+
 @dataclasses.dataclass(frozen=True)
 class RowBlocked:
     """A reducer that goes over the queries block by block; see :func:`row_blocked`."""
@@ -82,6 +97,14 @@ class RowBlocked:
             return lax.dynamic_slice_in_dim(weights, start, size, axis=-2)
 
         return self.of_rows(rows, weights.shape)
+
+    def of_derived(self, site: DerivedTap, leaf: str, operands: Mapping[str, Array]) -> Any:
+        """Reduce a leaf that is derived for some queries at a time."""
+
+        def rows(start: ArrayLike, size: int) -> Array:
+            return site.derive(leaf, site.rows(operands, start, size))
+
+        return self.of_rows(rows, jax.eval_shape(lambda: site.derive(leaf, operands)).shape)
 
     def of_rows(self, rows: Callable[[ArrayLike, int], Array], shape: tuple[int, ...]) -> Any:
         """Reduce an array of some shape that is only ever had in parts.

@@ -1,6 +1,7 @@
 """Finds the hook points of a jaxpr, before anything runs."""
 
 import dataclasses
+import functools
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
@@ -11,7 +12,7 @@ from jax.extend import core
 from attn_jax.hooks.bodies import Body, Loop
 from attn_jax.hooks.names import Path, is_differentiated, scopes_of
 from attn_jax.hooks.patterns import At
-from attn_jax.hooks.primitive import tap_p
+from attn_jax.hooks.primitive import DerivedTap, tap_p
 from attn_jax.hooks.rules import RULES
 
 
@@ -22,21 +23,25 @@ class HookPoint:
     Attributes:
         name: the path of modules and the leaf, joined by dots; `*` stands for the index of a
             scanned loop.
-        shape: the shape of one value, as an edit sees it, without the axes of loops.
-        dtype: its dtype.
+        shape: the shape of one value, as an edit sees it, without the axes of loops; of a value
+            of several arrays, theirs.
+        dtype: its dtype, or theirs.
         loops: the loops around it, the outermost first.
         is_conditional: whether it lies in a branch that may not run.
         frozen: why it cannot be edited, or empty.
         hidden: why it can be neither read nor edited, or empty.
+        is_observation: whether it is computed only to be read. A pattern must name it: one that
+            ends in `*` passes it over.
     """
 
     name: str
-    shape: tuple[int, ...]
+    shape: tuple[Any, ...]
     dtype: Any
     loops: tuple[Loop, ...] = ()
     is_conditional: bool = False
     frozen: str = ""
     hidden: str = ""
+    is_observation: bool = False
 
     @property
     def lengths(self) -> tuple[int, ...]:
@@ -123,8 +128,9 @@ class _Surveyor:
         # What the forward pass computed is not recorded again; what it never needed is here.
         if is_replay and all(self.used[name] for name in leaves):
             return ()
+        watched = {path.leaf(x) for x in getattr(eqn.params["site"], "observations", ())}
         return tuple(
-            self._named(dataclasses.replace(around, shape=aval.shape, dtype=aval.dtype, name=name))
+            self._named(_point(around, name, aval, name in watched))
             for name, aval in leaves.items()
         )
 
@@ -164,6 +170,20 @@ class _Surveyor:
         return tuple(blocks) if any(blocks) else ()
 
 
+_OBSERVED = "it is read off the call and nothing depends on it; edit the scores or weights instead"
+
+
+def _point(around: HookPoint, name: str, aval: Any, is_observation: bool) -> HookPoint:
+    return dataclasses.replace(
+        around,
+        name=name,
+        shape=jax.tree.map(lambda x: x.shape, aval),
+        dtype=jax.tree.map(lambda x: x.dtype, aval),
+        frozen=around.frozen or _OBSERVED * is_observation,
+        is_observation=is_observation,
+    )
+
+
 def _deeper(around: HookPoint, body: Body) -> HookPoint:
     return dataclasses.replace(
         around,
@@ -181,7 +201,13 @@ def _leaves(eqn: core.JaxprEqn) -> dict[str, Any]:
         return {eqn.params["name"]: eqn.outvars[0].aval}
     value, *operands = (_abstract(v.aval) for v in eqn.invars)
     known = dict(zip(names, operands, strict=True)) | {site.leaves[-1]: value}
-    avals = jax.eval_shape(lambda known: [site.derive(x, known) for x in site.leaves], known)
+    return _derived(site, tuple(known.items()))
+
+
+@functools.lru_cache(maxsize=256)
+def _derived(site: DerivedTap, known: tuple[tuple[str, Any], ...]) -> dict[str, Any]:
+    """Return what a site derives; layers are alike, so that one of them is traced for all."""
+    avals = jax.eval_shape(lambda known: [site.derive(x, known) for x in site.leaves], dict(known))
     return dict(zip(site.leaves, avals, strict=True))
 
 

@@ -1,20 +1,18 @@
 """What happens at one tap: edits first, then the value goes on, then it is read."""
 
 from collections.abc import Callable, Mapping, Sequence
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import jax
 import jax.numpy as jnp
 from jax import Array, lax
 from jax.extend import core
-from jax.typing import ArrayLike
 
 from attn_jax.hooks.bodies import Found
 from attn_jax.hooks.errors import HookError
-from attn_jax.hooks.plan import Edit, Request, Site, describe
+from attn_jax.hooks.plan import Edit, Reducer, Request, Site, describe
 from attn_jax.hooks.primitive import DerivedTap, tap_p
-from attn_jax.hooks.reducers import RowBlocked
+from attn_jax.hooks.reducers import SiteReducer
 from attn_jax.hooks.survey import HookPoint, ResultPoint
 
 if TYPE_CHECKING:
@@ -38,7 +36,7 @@ def _result(
     frame: "Frame", point: ResultPoint, eqn: core.JaxprEqn, values: Sequence[Array]
 ) -> tuple[list[Array], Found]:
     outs = frame.replay(eqn, values)
-    return outs, _read(frame, point, lambda: outs[point.position], None)
+    return outs, _read(frame, point, _reading(outs[point.position]))
 
 
 def _plain(
@@ -46,7 +44,7 @@ def _plain(
 ) -> tuple[list[Array], Found]:
     # The tap is placed anew, so that hooks around these hooks find it too.
     value = tap_p.bind(_edited(frame, point, value), **eqn.params)
-    return [value], _read(frame, point, lambda: value, None)
+    return [value], _read(frame, point, _reading(value))
 
 
 def _derived(
@@ -82,12 +80,18 @@ def _read_leaves(
     # the call differently because somebody is looking.
     operands = lax.optimization_barrier(dict(operands))
 
-    def rows(leaf: str, start: ArrayLike, size: int) -> Array:
-        return site.derive(leaf, site.rows(operands, start, size))
+    def reading(leaf: str) -> Callable[[Reducer | None], Any]:
+        def read(reduce: Reducer | None) -> Any:
+            if isinstance(reduce, SiteReducer):
+                return reduce.of_derived(site, leaf, operands)
+            value = site.derive(leaf, operands)
+            return value if reduce is None else reduce(value)
+
+        return read
 
     found: Found = {}
     for leaf, point in leaves.items():
-        found |= _read(frame, point, partial(site.derive, leaf, operands), partial(rows, leaf))
+        found |= _read(frame, point, reading(leaf))
     return found
 
 
@@ -120,28 +124,20 @@ def _select(at: Sequence[int | None], index: Sequence[Array], new: Array, old: A
     return new
 
 
-def _read(
-    frame: "Frame",
-    point: HookPoint,
-    value: Callable[[], Array],
-    rows: Callable[[ArrayLike, int], Array] | None,
-) -> Found:
+def _reading(value: Array) -> Callable[[Reducer | None], Any]:
+    return lambda reduce: value if reduce is None else reduce(value)
+
+
+def _read(frame: "Frame", point: HookPoint, read: Callable[[Reducer | None], Any]) -> Found:
     requests = frame.plan.requests.get(point.name, ())
-    return {request.key: _reduced(request, point, value, rows) for request in requests}
+    return {request.key: _reduced(request, point, read) for request in requests}
 
 
-def _reduced(
-    request: Request,
-    point: HookPoint,
-    value: Callable[[], Array],
-    rows: Callable[[ArrayLike, int], Array] | None,
-) -> Any:
+def _reduced(request: Request, point: HookPoint, read: Callable[[Reducer | None], Any]) -> Any:
     if request.reduce is None:
-        return value()
+        return read(None)
     try:
-        if isinstance(request.reduce, RowBlocked) and rows is not None:
-            return request.reduce.of_rows(rows, point.shape)
-        return request.reduce(value())
+        return read(request.reduce)
     except Exception as error:
         given = f"{point.dtype}{list(point.shape)}"
         raise HookError(

@@ -59,7 +59,8 @@ class MultiHeadAttention(nn.Module):
         causal: Let each query see only the keys up to its own position.
         window: How many keys to the left and to the right of its own position a query sees.
         implementation: Of the fused call, :func:`attn_jax.ops.attention`; another normaliser than
-            softmax, and active dropout, take the unfused path.
+            softmax, and active dropout, take the unfused path. With `"streaming"`, what is sown is
+            the `summary` of the weights, not they, whose size is the square of the tokens'.
         transform: Applied to the projected query and key of all heads, `(*b, tokens, h, d)`: say
             :class:`Rotary`, :class:`QueryKeyNorm`, or any function of the two.
         normalizer: From scores to weights.
@@ -159,8 +160,9 @@ class MultiHeadAttention(nn.Module):
             structure = {"causal": self.causal, "window": self.window}
             call = functools.partial(ops.attention, mask=mask, bias=bias, **structure)
             if self.is_mutable_collection("intermediates"):
-                _, captured = capture(call, "weights")(query, key, value)
-                self.sow("intermediates", "weights", captured["weights"])
+                leaf = "summary" if self.implementation == "streaming" else "weights"
+                _, captured = capture(call, leaf)(query, key, value)
+                self.sow("intermediates", leaf, captured[leaf])
             return call(query, key, value, implementation=self.implementation)
         sizes = (query.shape[-3], key.shape[-3])
         causal = ops.causal_mask(*sizes) if self.causal else None

@@ -24,6 +24,7 @@ from attn_jax.ops.alibi import alibi_bias, alibi_slopes
 from attn_jax.ops.attend import attend, weigh
 from attn_jax.ops.attention_fn import attention_fn
 from attn_jax.ops.attention_gate import attention_gate
+from attn_jax.ops.attention_rows import attention_rows, attention_tile
 from attn_jax.ops.bilinear import bilinear_attention, bilinear_scores
 from attn_jax.ops.cbam import channel_gate, spatial_gate
 from attn_jax.ops.chunkwise import chunkwise_weights, mocha_attention
@@ -80,14 +81,18 @@ from attn_jax.ops.rotary import rotary, rotary_frequencies, rotary_pairs
 from attn_jax.ops.sharpness import top_k_softmax, with_temperature
 from attn_jax.ops.sparse_masks import block_sparse_mask, dilated_mask, prefix_mask
 from attn_jax.ops.squeeze_excitation import squeeze_excitation
+from attn_jax.ops.streaming import streaming_attention
+from attn_jax.ops.summary import AttentionSummary, Summary
 from attn_jax.ops.talking_heads import talking_heads_attention, talking_heads_scores
 from attn_jax.ops.tsallis import entmax, entmax15, sparsemax
 from attn_jax.ops.unnormalized import exponential, sigmoid, softmax_with_sink
 
 __all__ = [
+    "AttentionSummary",
     "GaussianMixture",
     "Implementation",
     "Normalizer",
+    "Summary",
     "additive_attention",
     "additive_scores",
     "alibi_bias",
@@ -96,6 +101,8 @@ __all__ = [
     "attention",
     "attention_fn",
     "attention_gate",
+    "attention_rows",
+    "attention_tile",
     "bilinear_attention",
     "bilinear_scores",
     "block_sparse_mask",
@@ -165,6 +172,7 @@ __all__ = [
     "sparsemax",
     "spatial_gate",
     "squeeze_excitation",
+    "streaming_attention",
     "t5_buckets",
     "t5_relative_bias",
     "talking_heads_attention",

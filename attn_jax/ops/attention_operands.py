@@ -33,6 +33,30 @@ def check_heads(query: Array, key: Array, value: Array) -> None:
     share_heads("key", key, query.shape[-2])
 
 
+def attention_site(
+    scale: float | None,
+    softcap: float | None,
+    causal: bool,
+    window: int | tuple[int, int] | None,
+    kind: type[AttentionSite] = AttentionSite,
+) -> AttentionSite:
+    """Make the site of a call of its options, which are checked.
+
+    Raises:
+        ValueError: if the softcap is not positive, or the window is no pair of counts.
+    """
+    if softcap is not None and softcap <= 0:
+        raise ValueError(f"softcap={softcap} must be positive; None sets no bound.")
+    sides = (window, window) if isinstance(window, int) else window
+    if sides is not None and (len(sides) != 2 or min(sides) < 0):
+        wrong = "has a negative side" if len(sides) == 2 else "is no pair"
+        raise ValueError(
+            f"window={window} {wrong}; (left, right) are counts of keys, at least 0, and one "
+            "number is both."
+        )
+    return kind(scale, softcap, causal, sides)
+
+
 def aligned_operands(
     site: AttentionSite,
     query: Array,
@@ -55,10 +79,43 @@ def aligned_operands(
     if sinks is not None:
         broadcast_to_scores("sinks", sinks, (num_heads,))
         aligned["sinks"] = _to_rank(query.ndim, sinks[:, None, None])
-    if site.causal or site.window:
+    if site.causal or site.window or not (isinstance(query_offset, int) and query_offset == 0):
         offset = jnp.asarray(query_offset, jnp.int32)
         aligned["query_offset"] = _to_rank(query.ndim - 2, offset)
     return aligned
+
+
+def segment_operands(
+    query: Array,
+    key: Array,
+    segment_ids: Array | tuple[Array, Array] | None,
+) -> dict[str, Array]:
+    """Return the segments of queries and of keys, each `(*b, tokens)`.
+
+    Raises:
+        ValueError: if they do not broadcast to the tokens.
+    """
+    if segment_ids is None:
+        return {}
+    pair = segment_ids if isinstance(segment_ids, tuple) else (segment_ids, segment_ids)
+    aligned = {}
+    for name, ids, tokens in zip(("query", "key"), pair, (query, key), strict=True):
+        shape = tokens.shape[:-2]
+        try:
+            aligned[f"{name}_segments"] = jnp.broadcast_to(ids, shape)
+        except ValueError:
+            raise ValueError(
+                f"segment_ids of shape {ids.shape} do not broadcast to the {name}'s (*batch, "
+                f"tokens) = {shape}; where queries and keys differ, give a pair."
+            ) from None
+    return aligned
+
+
+def flat_batch(array: Array, batch: tuple[int, ...]) -> Array:
+    """Give a mask or a bias one batch axis; of size one, if it is the same for the whole batch."""
+    if any(size > 1 for size in array.shape[:-3]):
+        array = jnp.broadcast_to(array, (*batch, *array.shape[-3:]))
+    return array.reshape(-1, *array.shape[-3:])
 
 
 def _to_rank(rank: int, array: Array) -> Array:
@@ -67,7 +124,7 @@ def _to_rank(rank: int, array: Array) -> Array:
 
 def sees_all(site: AttentionSite, operands: dict[str, Array], query_offset: int | Array) -> bool:
     """Whether it is plain that each query sees a key and each key is seen by a query."""
-    if "mask" in operands or "bias" in operands:
+    if not operands.keys().isdisjoint(("mask", "bias", "query_segments")):
         return False
     if not site.causal and site.window is None:
         return True

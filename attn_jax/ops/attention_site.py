@@ -31,7 +31,7 @@ class AttentionSite:
 
     The operands are `query`, `key`, `value` and, where they apply, `mask`, `bias` and `sinks`, all
     of the rank of the scores so that `vmap` keeps them aligned, and `query_offset`, of the rank
-    of their leading axes `(*b, h)`.
+    of their leading axes `(*b, h)`; `query_segments` and `key_segments` are `(*b, tokens)`.
 
     Attributes:
         scale: what multiplies the inner products; one over the root of the features if None.
@@ -49,6 +49,11 @@ class AttentionSite:
     def leaves(self) -> tuple[str, ...]:
         """The names of the hook points, upstream first."""
         return tuple(_DEPENDENTS)
+
+    @property
+    def observations(self) -> tuple[str, ...]:
+        """None of the leaves."""
+        return ()
 
     def derive(self, leaf: str, operands: Operands) -> jax.Array:
         """Return a leaf: as it is given, or else computed from those upstream of it."""
@@ -71,13 +76,26 @@ class AttentionSite:
         """Return the operands of `size` queries, from `start` on."""
         return {name: _rows(name, operand, start, size) for name, operand in operands.items()}
 
+    def columns(self, operands: Operands, start: int, size: int) -> dict[str, jax.Array]:
+        """Return the operands of `size` keys, from `start` on."""
+        axes = {"key": -3, "value": -3, "mask": -1, "bias": -1, "key_segments": -1}
+        axes |= dict.fromkeys(("scores", "weights"), -1)
+        cut = {
+            name: _cut(operand, start, size, axes[name]) if name in axes else operand
+            for name, operand in operands.items()
+            if name != "context"
+        }
+        if "query_offset" in cut:
+            cut["query_offset"] = cut["query_offset"] - start
+        return cut
+
     def visible(self, operands: Operands) -> jax.Array | None:
         """Return which keys each query may attend to by mask, causality and window."""
         sizes = operands["query"].shape[-3], operands["key"].shape[-3]
         offset = operands.get("query_offset", 0)
         causal = causal_mask(*sizes, query_offset=offset) if self.causal else None
         near = window_mask(*sizes, self.window, query_offset=offset) if self.window else None
-        return combine_masks(operands.get("mask"), causal, near)
+        return combine_masks(operands.get("mask"), causal, near, _same_segment(operands))
 
     def _scores(self, operands: Operands) -> jax.Array:
         scores = multi_head_scores(operands["query"], operands["key"], scale=self.scale)
@@ -102,7 +120,21 @@ def _rows(name: str, operand: jax.Array, start: ArrayLike, size: int) -> jax.Arr
     """Cut an operand down to some queries, if it has an axis of them."""
     if name == "query_offset":
         return operand + start
-    axis = {"query": -3, "context": -3, "mask": -2, "bias": -2, "scores": -2, "weights": -2}
-    if name not in axis or operand.shape[axis[name]] == 1:
+    axes = {"query": -3, "context": -3, "query_segments": -1}
+    axes |= dict.fromkeys(("mask", "bias", "scores", "weights"), -2)
+    return _cut(operand, start, size, axes[name]) if name in axes else operand
+
+
+def _cut(operand: jax.Array, start: ArrayLike, size: int, axis: int) -> jax.Array:
+    """Cut out a part along an axis; what is the same for all along it stays as it is."""
+    if operand.shape[axis] == 1:
         return operand
-    return lax.dynamic_slice_in_dim(operand, start, size, axis[name])
+    return lax.dynamic_slice_in_dim(operand, start, size, axis)
+
+
+def _same_segment(operands: Operands) -> jax.Array | None:
+    """Return which queries and keys, `(*b, 1, q, k)`, are of one segment."""
+    if "query_segments" not in operands:
+        return None
+    queries, keys = operands["query_segments"], operands["key_segments"]
+    return (queries[..., :, None] == keys[..., None, :])[..., None, :, :]

@@ -7,19 +7,24 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
-from attn_jax.hooks import tap, tap_derived
+from attn_jax.hooks import tap_derived
 from attn_jax.ops.attention_operands import (
     aligned_operands,
+    attention_site,
     check_heads,
+    flat_batch,
     sees_all,
     visible_pairs,
     without_unseen,
 )
 from attn_jax.ops.attention_site import AttentionSite
 from attn_jax.ops.masks import combine_masks
+from attn_jax.ops.streaming import stream, without_unseen_keys
+from attn_jax.ops.summarized_site import SummarizedSite
+from attn_jax.ops.summary import Summary
 
-Implementation = Literal["auto", "xla", "cudnn"]
-"""How a fused call is computed: XLA's way, cuDNN's kernel, or whichever is better here."""
+Implementation = Literal["auto", "xla", "cudnn", "streaming"]
+"""How a fused call is computed: XLA's way, cuDNN's kernel, block by block, or the best here."""
 
 _NOT_FUSIBLE = (
     "implementation='cudnn' has no softcap, no sinks, no 64-bit numbers, and wants query, key and "
@@ -48,11 +53,14 @@ def attention(
               \operatorname{attention} = \operatorname{softmax}_\text{mask}(S)\, V, \qquad
               \operatorname{cap}(s) = c \tanh(s / c)
 
-    It has the hook points `query, key, value, scores, weights, context`. Scores and weights are
-    computed only if somebody captures or edits them; what the call itself computes never changes
-    with whether somebody is looking. `jax.nn.dot_product_attention` does the work where it can,
-    that is without `softcap` and `sinks`, in 32 bits or less, and with as many features in the
-    values as in the keys; elsewhere the same is computed stage by stage.
+    It has the hook points `query, key, value, scores, weights, summary, context`. Scores and
+    weights are computed only if somebody captures or edits them, and the summary (see
+    :class:`Summary`), which never holds them, only if somebody asks for it by name; what the call
+    itself computes never changes with whether somebody is looking. Long sequences are attended to
+    block by block (:func:`streaming_attention`) where that is faster. Otherwise
+    `jax.nn.dot_product_attention` does the work where it can, that is without `softcap` and
+    `sinks`, in 32 bits or less, and with as many features in the values as in the keys; elsewhere
+    the same is computed stage by stage.
 
     Args:
         query: `(*b, q, h, d)`.
@@ -69,7 +77,9 @@ def attention(
         softcap: :math:`c`, the bound of the scaled products (Gemma 2).
         sinks: one score for each head that takes part in the softmax and attends to nothing, so
             that the weights of a query may sum to less than one (gpt-oss).
-        implementation: `"xla"`, `"cudnn"` (an NVIDIA GPU, float16 or bfloat16), or `"auto"`.
+        implementation: `"streaming"`, `"xla"`, `"cudnn"` (an NVIDIA GPU, float16 or bfloat16), or
+            `"auto"`, which takes whichever was measured to be the fastest for such sizes. The
+            first has no forward-mode derivative (`jax.jvp`); the second has.
 
     Returns:
         The context. A query that may attend to nothing gets zeros, and zero gradients.
@@ -92,19 +102,22 @@ def attention(
         https://arxiv.org/abs/2508.10925
     """
     check_heads(query, key, value)
-    _check_options(softcap, implementation)
-    window = (window, window) if isinstance(window, int) else window
-    site = AttentionSite(scale, softcap, causal, window)
+    _check_implementation(implementation)
+    site = attention_site(scale, softcap, causal, window, SummarizedSite)
     operands = {"query": query, "key": key, "value": value}
     operands |= aligned_operands(
         site, query, key.shape[-3], query_offset, mask=mask, bias=bias, sinks=sinks
     )
-    visible = None if sees_all(site, operands, query_offset) else visible_pairs(site, operands)
+    is_whole = sees_all(site, operands, query_offset)
+    if implementation == "streaming" or (implementation == "auto" and _streaming_wins(operands)):
+        operands |= {} if is_whole else without_unseen_keys(site, operands)
+        return tap_derived(site, stream(site, operands, None, Summary())[0], operands)
+    visible = None if is_whole else visible_pairs(site, operands)
     operands |= without_unseen(key, value, visible)
     if not _is_fusible(site, operands):
         if implementation == "cudnn":
             raise ValueError(_NOT_FUSIBLE)
-        return _staged(site, operands)
+        return tap_derived(site, site.derive("context", operands), operands)
     context = _fused(site, operands, query_offset, implementation)
     if visible is not None:
         sees_any = jnp.swapaxes(visible.any(axis=-1), -1, -2)[..., None]
@@ -112,12 +125,22 @@ def attention(
     return tap_derived(site, context, operands)
 
 
-def _check_options(softcap: float | None, implementation: str) -> None:
-    if softcap is not None and softcap <= 0:
-        raise ValueError(f"softcap={softcap} must be positive; None sets no bound.")
+def _check_implementation(implementation: str) -> None:
     known = typing.get_args(Implementation)
     if implementation not in known:
         raise ValueError(f"implementation={implementation!r} is none of {', '.join(known)}.")
+
+
+# Queries times keys from which on blocks are faster on a CPU: see docs/benchmarks/attention.md.
+_STREAMED_PAIRS = 1024 * 1024
+
+
+def _streaming_wins(operands: dict[str, Array]) -> bool:
+    """Whether attending block by block is the faster way on this backend."""
+    query, key = operands["query"], operands["key"]
+    pairs = query.shape[-3] * key.shape[-3]
+    is_small = query.dtype.itemsize <= 4
+    return jax.default_backend() == "cpu" and is_small and pairs >= _STREAMED_PAIRS
 
 
 def _is_fusible(site: AttentionSite, operands: dict[str, Array]) -> bool:
@@ -131,18 +154,11 @@ def _is_fusible(site: AttentionSite, operands: dict[str, Array]) -> bool:
     )
 
 
-def _staged(site: AttentionSite, operands: dict[str, Array]) -> Array:
-    """Compute stage by stage, with a plain tap at each."""
-    for leaf in site.leaves:
-        operands = operands | {leaf: tap(leaf, site.derive(leaf, operands))}
-    return operands["context"]
-
-
 def _fused(
     site: AttentionSite,
     operands: dict[str, Array],
     query_offset: int | Array,
-    implementation: Implementation,
+    implementation: Literal["auto", "xla", "cudnn"],
 ) -> Array:
     """Call `jax.nn.dot_product_attention`, whose masks know neither an offset nor empty rows."""
     query, key, value = (operands[name] for name in ("query", "key", "value"))
@@ -160,22 +176,13 @@ def _fused(
     batch = query.shape[:-3]
     context = jax.nn.dot_product_attention(
         *(x.reshape(-1, *x.shape[-3:]) for x in (query, key, value)),
-        *(_flat_batch(x, batch) for x in (bias, mask)),
+        *(None if x is None else flat_batch(x, batch) for x in (bias, mask)),
         scale=site.scale,
         is_causal=causal,
         local_window_size=window,
         implementation=implementation,
     )
     return context.reshape(query.shape)
-
-
-def _flat_batch(array: Array | None, batch: tuple[int, ...]) -> Array | None:
-    """Give a mask or a bias one batch axis; of size one, if it is the same for the whole batch."""
-    if array is None:
-        return None
-    if any(size > 1 for size in array.shape[:-3]):
-        array = jnp.broadcast_to(array, (*batch, *array.shape[-3:]))
-    return array.reshape(-1, *array.shape[-3:])
 
 
 def _cudnn_applies(query: Array, causal: bool, window: tuple[int, int] | None) -> bool:

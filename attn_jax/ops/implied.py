@@ -40,6 +40,11 @@ class ImpliedMap:
         """The names of the hook points, upstream first."""
         return tuple(_DEPENDENTS)
 
+    @property
+    def observations(self) -> tuple[str, ...]:
+        """None of the leaves."""
+        return ()
+
     def derive(self, leaf: str, operands: Operands) -> jax.Array:
         """Return a leaf: as it is given, or else computed from those upstream of it."""
         if leaf in operands:

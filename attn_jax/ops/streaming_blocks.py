@@ -1,0 +1,180 @@
+"""One head of attention, block by block: what is visited, and the scores of one block.
+
+A block is some queries times some keys. Blocks that nobody may look into are never visited, and
+causality, windows and the ends of the sequences are checked only in blocks that they cross.
+"""
+
+import dataclasses
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax.numpy as jnp
+from jax import Array, lax
+from jax.typing import ArrayLike
+
+Step = Callable[[ArrayLike, Any, bool], Any]
+
+
+class Head(NamedTuple):
+    """What one head attends with, padded to whole blocks; None where there is no such thing.
+
+    Attributes:
+        query: `(q, d)`, already scaled.
+        key: `(k, d)`.
+        value: `(k, e)`.
+        offset: The position of the first query among the keys.
+        mask: `(q or 1, k or 1)`.
+        bias: `(q or 1, k or 1)`.
+        query_segments: `(q,)`.
+        key_segments: `(k,)`.
+        sink: The score of the key that has no value.
+    """
+
+    query: Array
+    key: Array
+    value: Array
+    offset: Array
+    mask: Array | None = None
+    bias: Array | None = None
+    query_segments: Array | None = None
+    key_segments: Array | None = None
+    sink: Array | None = None
+
+
+@dataclasses.dataclass(frozen=True)
+class Grid:
+    """How the map of one head is cut into blocks, and which of them matter.
+
+    Attributes:
+        num_queries: q, without padding.
+        num_keys: k, without padding.
+        block: Queries and keys in a block.
+        window: How far queries see to the left and to the right; None is as far as there is.
+        softcap: The bound that scores are squashed to, if any.
+        scale: What multiplies the products of query and key, beyond what the query was scaled by.
+    """
+
+    num_queries: int
+    num_keys: int
+    block: tuple[int, int]
+    window: tuple[int | None, int | None] = (None, None)
+    softcap: float | None = None
+    scale: float = 1.0
+
+    @property
+    def blocks(self) -> tuple[int, int]:
+        """How many blocks there are along queries and keys."""
+        return -(-self.num_queries // self.block[0]), -(-self.num_keys // self.block[1])
+
+    @property
+    def padding(self) -> tuple[int, int]:
+        """How many queries and keys fill the last blocks up."""
+        return -self.num_queries % self.block[0], -self.num_keys % self.block[1]
+
+    def queries(self, i: ArrayLike) -> Array:
+        """The numbers of the queries in a block."""
+        return jnp.arange(self.block[0]) + i * self.block[0]
+
+    def keys(self, j: ArrayLike) -> Array:
+        """The numbers of the keys in a block."""
+        return jnp.arange(self.block[1]) + j * self.block[1]
+
+    def sweep(self, i: ArrayLike, offset: Array, step: Step, carry: Any) -> Any:
+        """Visit the blocks of keys that a block of queries may see, in their order.
+
+        Args:
+            i: Which block of queries.
+            offset: The position of the first query among the keys.
+            step: Called as `step(j, carry, is_edge)`; at an edge, pairs must be checked.
+            carry: What the first step is given.
+
+        Returns:
+            What the last step returned.
+        """
+        num_blocks = self.blocks[1]
+        if self.window == (None, None) and not self.padding[1]:
+            return lax.fori_loop(0, num_blocks, lambda j, c: step(j, c, False), carry)
+        start, whole, partial, stop = self._bounds(i, offset)
+        carry = lax.fori_loop(start, whole, lambda j, c: step(j, c, True), carry)
+        carry = lax.fori_loop(whole, partial, lambda j, c: step(j, c, False), carry)
+        return lax.fori_loop(partial, stop, lambda j, c: step(j, c, True), carry)
+
+    def _bounds(self, i: ArrayLike, offset: Array) -> tuple[Array, ...]:
+        """Where blocks of keys begin to be seen, to be seen whole, and cease to be either."""
+        size = self.block[1]
+        first = offset + i * self.block[0]
+        last = first + self.block[0] - 1
+        left, right = self.window
+        begin = jnp.int32(0) if left is None else first - left
+        end = jnp.int32(self.num_keys) if right is None else last + right + 1
+        all_begin = jnp.int32(0) if left is None else last - left
+        all_end = jnp.int32(self.num_keys) if right is None else first + right + 1
+        begin, end, all_begin, all_end = (
+            jnp.clip(x, 0, self.num_keys) for x in (begin, end, all_begin, all_end)
+        )
+        start, stop = begin // size, -(-end // size)
+        whole = jnp.minimum(-(-all_begin // size), stop)
+        partial = jnp.clip(all_end // size, whole, stop)
+        return jnp.minimum(start, whole), whole, partial, stop
+
+    def visible(self, head: Head, i: ArrayLike, j: ArrayLike, is_edge: bool) -> Array | None:
+        """Which pairs of a block may look at each other; None is all of them."""
+        seen = []
+        if is_edge:
+            queries, keys = self.queries(i)[:, None] + head.offset, self.keys(j)[None, :]
+            left, right = self.window
+            seen += [keys < self.num_keys]
+            seen += [] if left is None else [keys >= queries - left]
+            seen += [] if right is None else [keys <= queries + right]
+        if head.mask is not None:
+            seen.append(self.cut(head.mask, i, j))
+        if head.bias is not None:
+            seen.append(self.cut(head.bias, i, j) > -jnp.inf)
+        if head.query_segments is not None and head.key_segments is not None:
+            segments = self.rows(head.query_segments, i), self.columns(head.key_segments, j)
+            seen.append(segments[0][:, None] == segments[1][None, :])
+        allowed = None
+        for each in seen:
+            allowed = each if allowed is None else allowed & each
+        return None if allowed is None else jnp.broadcast_to(allowed, self.block)
+
+    def scores(self, head: Head, i: ArrayLike, j: ArrayLike, is_edge: bool) -> Array:
+        """The scores of a block, in float32; minus infinity where a query may not look."""
+        scores = self.capped(head, i, j)
+        if head.bias is not None:
+            scores = scores + self.cut(head.bias, i, j).astype(scores.dtype)
+        visible = self.visible(head, i, j, is_edge)
+        return scores if visible is None else jnp.where(visible, scores, -jnp.inf)
+
+    def capped(self, head: Head, i: ArrayLike, j: ArrayLike) -> Array:
+        """The scores of a block before bias and mask."""
+        scores = product("qd,kd->qk", self.rows(head.query, i), self.columns(head.key, j))
+        scores = scores if self.scale == 1 else scores * self.scale
+        return scores if self.softcap is None else self.softcap * jnp.tanh(scores / self.softcap)
+
+    def rows(self, array: Array, i: ArrayLike) -> Array:
+        """The part of an array, whose first axis is the queries, that is in a block."""
+        return lax.dynamic_slice_in_dim(array, i * self.block[0], self.block[0])
+
+    def columns(self, array: Array, j: ArrayLike) -> Array:
+        """The part of an array, whose first axis is the keys, that is in a block."""
+        return lax.dynamic_slice_in_dim(array, j * self.block[1], self.block[1])
+
+    def cut(self, array: Array, i: ArrayLike, j: ArrayLike) -> Array:
+        """The part of a mask or a bias that is in a block."""
+        starts, sizes = self.place(array.shape, i, j)
+        return lax.dynamic_slice(array, starts, sizes)
+
+    def place(
+        self, shape: tuple[int, ...], i: ArrayLike, j: ArrayLike
+    ) -> tuple[tuple[ArrayLike, ...], tuple[int, ...]]:
+        """Where a block starts in a mask or a bias, and how large it is there."""
+        axes = list(zip(shape, (i, j), self.block, strict=True))
+        starts = tuple(0 if n == 1 else at * b for n, at, b in axes)
+        return starts, tuple(1 if n == 1 else b for n, _, b in axes)
+
+
+def product(axes: str, one: Array, other: Array) -> Array:
+    """A matrix product, summed in float32, as exact as its operands are."""
+    exact = lax.Precision.HIGHEST if one.dtype == jnp.float32 else None
+    return jnp.einsum(axes, one, other, precision=exact, preferred_element_type=jnp.float32)
