@@ -25,7 +25,7 @@ from attn_jax.ops.summary import AttentionSummary, Summary
 Operands = Mapping[str, jax.Array]
 BlockSizes = tuple[int, int]
 
-_BLOCK_SIZES = (512, 2048)
+_BLOCK_SIZES = (1024, 1024)
 
 
 def streaming_attention(
@@ -139,9 +139,12 @@ def stream(
     context = rows.context.astype(value.dtype)
     context = context.reshape(*batch, *context.shape[1:])
     found = rows._asdict()
-    if summary.by_key:
-        stopped, softmax = jax.lax.stop_gradient((arrays, rows.softmax))
-        found |= summarize_columns(plan, stopped, softmax)._asdict()
+    if summary.by_key or summary.top_k:
+        lanes = (
+            jnp.zeros((*rows.log_normalizer.shape, 0), int) if rows.lanes is None else rows.lanes
+        )
+        known = jax.lax.stop_gradient((arrays, rows.softmax, lanes))
+        found |= summarize_columns(plan, *known)._asdict()
     known: dict[str, Any] = {
         name: x if x is None else jax.lax.stop_gradient(x.reshape(*batch, *x.shape[1:]))
         for name, x in found.items()

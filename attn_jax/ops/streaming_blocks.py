@@ -5,6 +5,7 @@ causality, windows and the ends of the sequences are checked only in blocks that
 """
 
 import dataclasses
+import math
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -70,6 +71,16 @@ class Grid:
     def padding(self) -> tuple[int, int]:
         """How many queries and keys fill the last blocks up."""
         return -self.num_queries % self.block[0], -self.num_keys % self.block[1]
+
+    def lanes(self, least: int) -> int:
+        """Into how many lanes keys are dealt out to find the `least` largest scores.
+
+        They divide a block. Few make long lanes, many a long list of their maxima.
+        """
+        most = max(128, 2 ** round(math.log2(max(self.num_keys, 1) * 8) / 2))
+        size = self.block[1]
+        fitting = [n for n in range(min(most, size), 0, -1) if size % n == 0]
+        return fitting[0] if fitting[0] >= least else size
 
     def queries(self, i: ArrayLike) -> Array:
         """The numbers of the queries in a block."""

@@ -41,7 +41,7 @@ class Running(NamedTuple):
         context: The sum of the values, each times that.
         surprise: The sum of `score - largest`, each times that.
         distance: The sum of the distances, each times that.
-        top: The largest scores so far, and their keys.
+        lanes: The largest scores so far of each lane of keys.
     """
 
     largest: Array
@@ -49,7 +49,7 @@ class Running(NamedTuple):
     context: Array
     surprise: Array | None
     distance: Array | None
-    top: tuple[Array, Array] | None
+    lanes: Array | None
 
 
 class Rows(NamedTuple):
@@ -60,8 +60,7 @@ class Rows(NamedTuple):
     log_normalizer: Array
     entropy: Array | None
     max_logit: Array | None
-    top_weights: Array | None
-    top_indices: Array | None
+    lanes: Array | None
     distance: Array | None
 
 
@@ -87,7 +86,7 @@ def _start(grid: Grid, summary: Summary, head: Head) -> Running:
         context=jnp.zeros((grid.block[0], head.value.shape[-1])),
         surprise=zeros if summary.entropy else None,
         distance=zeros if summary.distance else None,
-        top=_top(jnp.zeros((grid.block[0], 0)), k) if k else None,
+        lanes=jnp.full((grid.block[0], grid.lanes(k)), -jnp.inf) if k else None,
     )
 
 
@@ -101,7 +100,13 @@ def _step(
     is_edge: bool,
 ) -> Running:
     scores = grid.scores(head, i, j, is_edge)
-    largest = jnp.maximum(carry.largest, scores.max(axis=1))
+    if carry.lanes is None:
+        largest = scores.max(axis=1)
+    else:
+        dealt = scores.reshape(grid.block[0], -1, carry.lanes.shape[1]).max(axis=1)
+        carry = carry._replace(lanes=jnp.maximum(carry.lanes, dealt))
+        largest = dealt.max(axis=1)
+    largest = jnp.maximum(carry.largest, largest)
     shift = jnp.where(largest == -jnp.inf, 0, largest)
     # Minus infinity stays out of products with zero.
     shifted = jnp.maximum(scores - shift[:, None], _LOWEST)
@@ -122,40 +127,21 @@ def _step(
         carry = carry._replace(
             distance=shrink * carry.distance + (weights * away.astype(jnp.float32)).sum(axis=1)
         )
-    if carry.top is not None:
-        here, keys = _largest(scores, summary.top_k)
-        carry = carry._replace(top=_merge(carry.top, (here, keys + j * grid.block[1])))
     return carry
 
 
-def _largest(scores: Array, k: int) -> tuple[Array, Array]:
-    """The `k` largest scores of each row, by way of the columns whose maxima are the largest.
+def _largest(numbers: Array, k: int) -> tuple[Array, Array]:
+    """The `k` largest numbers of each row and their places, by way of lanes where that is quicker.
 
-    `lax.top_k` takes time for each number it is given, a maximum next to none: keys are dealt
-    out into lanes, and only lanes whose maximum is among the `k` largest are looked into.
+    `lax.top_k` takes time for each number it is given, a maximum next to none.
     """
-    num_rows, num_keys = scores.shape
-    if num_keys % _LANES or num_keys <= 2 * _LANES or k >= _LANES:
-        return _top(scores, k)
-    dealt = scores.reshape(num_rows, -1, _LANES)
+    if numbers.shape[1] % _LANES or numbers.shape[1] <= 2 * _LANES or k >= _LANES:
+        return tuple(lax.top_k(numbers, k))
+    dealt = numbers.reshape(numbers.shape[0], -1, _LANES)
     _, lanes = lax.top_k(dealt.max(axis=1), k)
-    candidates = jnp.take_along_axis(dealt, lanes[:, None, :], axis=2).reshape(num_rows, -1)
-    found, at = lax.top_k(candidates, k)
+    candidates = jnp.take_along_axis(dealt, lanes[:, None, :], axis=2)
+    found, at = lax.top_k(candidates.reshape(numbers.shape[0], -1), k)
     return found, at // k * _LANES + jnp.take_along_axis(lanes, at % k, axis=1)
-
-
-def _top(scores: Array, k: int) -> tuple[Array, Array]:
-    """`lax.top_k`, filled up with minus infinities where there are fewer."""
-    found, at = lax.top_k(scores, min(k, scores.shape[1]))
-    rest = ((0, 0), (0, k - found.shape[1]))
-    return jnp.pad(found, rest, constant_values=-jnp.inf), jnp.pad(at, rest)
-
-
-def _merge(one: tuple[Array, Array], other: tuple[Array, Array]) -> tuple[Array, Array]:
-    """The largest of two lists of scores, as long as either, and their keys."""
-    scores, keys = (jnp.concatenate(pair, axis=1) for pair in zip(one, other, strict=True))
-    found, at = lax.top_k(scores, one[0].shape[1])
-    return found, jnp.take_along_axis(keys, at, axis=1)
 
 
 def _finish(summary: Summary, head: Head, carry: Running) -> Rows:
@@ -175,61 +161,82 @@ def _finish(summary: Summary, head: Head, carry: Running) -> Rows:
         # Every term is positive, so that no digit is lost to a difference.
         entropy = jnp.where(is_empty, 0, log_total) * carry.total * scale
         entropy -= scale * (carry.surprise + change * carry.total)
-    top_weights = top_indices = None
-    if carry.top is not None:
-        scores, keys = carry.top
-        top_weights = softmax.weights(scores)
-        top_indices = jnp.where(scores > -jnp.inf, keys, -1)
+    # The k largest scores are all in the k lanes whose maxima are the largest.
+    lanes = None if carry.lanes is None else lax.top_k(carry.lanes, summary.top_k)[1]
     return Rows(
         context=carry.context * scale[:, None],
         softmax=softmax,
         log_normalizer=shift + log_total,
         entropy=entropy,
         max_logit=carry.largest if summary.max_logit else None,
-        top_weights=top_weights,
-        top_indices=top_indices,
+        lanes=lanes,
         distance=None if carry.distance is None else scale * carry.distance,
     )
 
 
 class Columns(NamedTuple):
-    """What the keys get; see `AttentionSummary`."""
+    """What only finished weights tell; see `AttentionSummary`."""
 
     received: Array | None
     pooled: Array | None
+    top_weights: Array | None
+    top_indices: Array | None
 
 
-def columns(grid: Grid, summary: Summary, head: Head, softmax: Softmax) -> Columns:
-    """What the keys of one head get, in a second pass that knows how scores become weights."""
-    whole = Softmax(*(jnp.pad(x, (0, grid.padding[0]), constant_values=jnp.inf) for x in softmax))
+def columns(grid: Grid, summary: Summary, head: Head, softmax: Softmax, lanes: Array) -> Columns:
+    """A second pass over one head, that knows how scores become weights."""
+    rest = (0, grid.padding[0])
+    whole = Softmax(*(jnp.pad(x, rest, constant_values=jnp.inf) for x in softmax))
+    lanes = jnp.pad(lanes, (rest, (0, 0)))
     tiles = summary.pooled or (1, 1)
     rows, cells = (_most_tiles(*x) for x in zip(tiles, _sizes(grid), grid.block, strict=True))
+    num_lanes = grid.lanes(summary.top_k)
 
-    def of_queries(i: Array, carry: Columns) -> Columns:
-        here = Softmax(*(grid.rows(x, i) for x in whole))
+    def of_queries(carry: tuple[Array | None, Array | None], i: Array):
+        here, mine = Softmax(*(grid.rows(x, i) for x in whole)), grid.rows(lanes, i)
         first, in_rows = _members(grid.queries(i), tiles[0], grid.num_queries, rows)
 
-        def step(j: ArrayLike, carry: Columns, is_edge: bool) -> Columns:
+        def step(j: ArrayLike, carry, is_edge: bool):
+            received, pooled, candidates = carry
             weights = here.weights(grid.scores(head, i, j, is_edge))
-            by_tile = product("qr,qk->rk", in_rows, weights)
-            received, pooled = carry
+            if summary.by_key:
+                by_tile = product("qr,qk->rk", in_rows, weights)
             if received is not None:
                 received = add_part(received, by_tile.sum(axis=0), (j * grid.block[1],))
             if pooled is not None:
                 column, in_columns = _members(grid.keys(j), tiles[1], grid.num_keys, cells)
                 tile = product("rk,kc->rc", by_tile, in_columns)
                 pooled = add_part(pooled, tile, (first, column))
-            return Columns(received, pooled)
+            if candidates is not None:
+                dealt = weights.reshape(grid.block[0], -1, num_lanes)
+                found = jnp.take_along_axis(dealt, mine[:, None, :], axis=2)
+                start = (0, j * dealt.shape[1], 0)
+                candidates = lax.dynamic_update_slice(candidates, found, start)
+            return received, pooled, candidates
 
-        return grid.sweep(i, head.offset, step, carry)
+        num_keys = grid.num_keys + grid.padding[1]
+        candidates = (
+            jnp.zeros((grid.block[0], num_keys // num_lanes, summary.top_k))
+            if summary.top_k
+            else None
+        )
+        *carry, candidates = grid.sweep(i, head.offset, step, (*carry, candidates))
+        top = None
+        if candidates is not None:
+            top, at = _largest(candidates.reshape(grid.block[0], -1), summary.top_k)
+            keys = at // summary.top_k * num_lanes
+            keys += jnp.take_along_axis(mine, at % summary.top_k, axis=1)
+            top = (top, jnp.where(top > 0, keys, -1))
+        return tuple(carry), top
 
     received = jnp.zeros(grid.num_keys + grid.padding[1]) if summary.received else None
     # A last block's tiles may stand over the edge, with nothing in them.
     pooled = jnp.zeros((tiles[0] + rows, tiles[1] + cells)) if summary.pooled else None
-    received, pooled = lax.fori_loop(0, grid.blocks[0], of_queries, Columns(received, pooled))
+    (received, pooled), top = lax.scan(of_queries, (received, pooled), jnp.arange(grid.blocks[0]))
     if pooled is not None:
         pooled = pooled[: tiles[0], : tiles[1]] / tile_areas(tiles, *_sizes(grid))
-    return Columns(None if received is None else received[: grid.num_keys], pooled)
+    top = (None, None) if top is None else [lax.collapse(x, 0, 2)[: grid.num_queries] for x in top]
+    return Columns(None if received is None else received[: grid.num_keys], pooled, *top)
 
 
 def _sizes(grid: Grid) -> tuple[int, int]:

@@ -99,11 +99,13 @@ attend = jax.custom_vjp(_attend, nondiff_argnums=(0,))
 attend.defvjp(_attend_ahead, _attend_back)
 
 
-def summarize_columns(plan: Plan, arrays: Arrays, softmax: Softmax) -> Columns:
-    """What the keys of every head get; see `streaming_forward.columns`."""
-    return plan.over_heads(
-        lambda n, softmax: columns(plan.grid, plan.summary, plan.head(arrays, n), softmax), softmax
-    )
+def summarize_columns(plan: Plan, arrays: Arrays, softmax: Softmax, lanes: Array) -> Columns:
+    """What the finished weights of every head tell; see `streaming_forward.columns`."""
+
+    def of_head(n: Array, softmax: Softmax, lanes: Array) -> Columns:
+        return columns(plan.grid, plan.summary, plan.head(arrays, n), softmax, lanes)
+
+    return plan.over_heads(of_head, softmax, lanes)
 
 
 def seen_by_any(plan: Plan, arrays: Arrays) -> Array:
