@@ -46,9 +46,7 @@ class Peer:
 
     def close(self) -> None:
         """Lets the process end."""
-        if self.process.stdin is not None:
-            self.process.stdin.close()
-        self.process.wait()
+        self.process.communicate()
 
 
 def peers_python(folder: Path = PEERS) -> Path:
