@@ -6,7 +6,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from experiments.benchmarks.attention_cases import FAR, FAR_TOKENS, LENGTHS, SIDES, Case, heads
+from experiments.benchmarks.attention_cases import DRAWN, FAR, FAR_TOKENS, LENGTHS, Case, heads
 from experiments.benchmarks.attention_figure import draw
 from experiments.benchmarks.attention_measure import Found, measure, peak_memory, progress, sides
 from experiments.benchmarks.attention_report import report
@@ -16,7 +16,7 @@ PART = "attention"
 THREADS = 2
 MEMORY_LENGTHS = (8192, 32768)
 MEMORY_CASES = (
-    *(Case(who) for who in SIDES if who != "auto"),
+    *(Case(who) for who in DRAWN),
     *(Case(who, passes="gradient") for who in ("streaming", "jax.nn", "PyTorch sdpa")),
 )
 

@@ -26,6 +26,7 @@ SIDES = {
 # These compute all scores under a mask too, and would only repeat what they take without one.
 _QUADRATIC = ("jax.nn", "Flax")
 _LONGEST_MASKED = 2048
+_MASKS = ("full", "causal", "window")
 DRAWN = ("streaming", "streaming + all", "jax.nn", "Flax", "PyTorch sdpa", "PyTorch flex")
 
 
@@ -58,15 +59,15 @@ FAR, FAR_TOKENS = Case("streaming", "window", window=4096), 131_072
 
 
 def cases(tokens: int) -> list[Case]:
-    """The cases to measure at a length, those of a contender together."""
-    chosen = [Case(who, passes=passes) for who in DRAWN for passes in ("forward", "gradient")]
+    """The cases to measure at a length, in an order that keeps together what is compared."""
+    chosen = [Case(who, passes=passes) for passes in ("forward", "gradient") for who in DRAWN]
     if tokens in LANDMARKS:
         masked = [case for case in chosen if _has_masks(case, tokens)]
-        chosen += [case._replace(mask=mask) for case in masked for mask in ("causal", "window")]
+        chosen += [case._replace(mask=mask) for case in masked for mask in _MASKS[1:]]
         chosen += [Case("streaming + entropy"), Case("streaming + sums")]
         chosen.append(Case("auto", passes="gradient"))
     chosen.append(Case("auto"))
-    return sorted(chosen, key=lambda case: list(SIDES).index(case.contender))
+    return sorted(chosen, key=lambda case: (_MASKS.index(case.mask), case.passes))
 
 
 def _has_masks(case: Case, tokens: int) -> bool:

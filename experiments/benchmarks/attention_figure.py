@@ -11,7 +11,8 @@ from experiments.benchmarks.attention_cases import DRAWN, MIB, Case, heads
 from experiments.benchmarks.attention_measure import Found
 from experiments.benchmarks.record import spread
 
-_MARKERS = "oDsv^P"
+# Flax lies on jax.nn: dashes let that be seen.
+_LOOKS = ("o-", "D-", "s-", "v--", "^-", "P-")
 Value = Callable[[int, dict], float | None]
 
 
@@ -58,12 +59,12 @@ def _temporaries(tokens: int, about: dict) -> float | None:
 def _draw_panel(ax: Axes, timed: Mapping[int, Found], passes: str, value: Value) -> None:
     style(ax).set(xscale="log", yscale="log")
     ax.grid(color=RULE, linewidth=0.5)
-    for who, colour, marker in zip(DRAWN, SERIES, _MARKERS, strict=True):
+    for who, colour, look in zip(DRAWN, SERIES, _LOOKS, strict=True):
         case = Case(who, passes=passes)
         points = {tokens: value(tokens, found.get(case, {})) for tokens, found in timed.items()}
         shown = {tokens: y for tokens, y in points.items() if y is not None}
-        look = {"color": colour, "marker": marker, "markersize": 3.6, "linewidth": 1.6}
-        ax.plot([*shown], [*shown.values()], label=who, **look)
+        (line,) = ax.plot([*shown], [*shown.values()], look, color=colour, label=who)
+        line.set(markersize=3.6, linewidth=1.6)
     ax.set_xticks(list(timed), [f"{tokens:,}" for tokens in timed], rotation=30)
     ax.xaxis.set_minor_locator(NullLocator())
     ax.yaxis.set_minor_formatter(NullFormatter())

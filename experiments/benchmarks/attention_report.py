@@ -27,7 +27,8 @@ def ratio_table(timed: Mapping[int, Found], passes: str) -> str:
     def cell(found: Found, case: Case) -> str:
         ours = seconds(found, case._replace(contender="streaming"))
         if case.contender == "streaming":
-            return spread_text([1e3 * one for one in ours], ".3g") + " ms" if ours else NONE
+            form = ",.2f" if min(ours, default=0) < 0.01 else ",.0f"
+            return spread_text([1e3 * one for one in ours], form) + " ms" if ours else NONE
         times = quotients(seconds(found, case), ours)
         return spread_text(times, ".2f") if times else NONE
 
