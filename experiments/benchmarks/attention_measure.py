@@ -21,9 +21,10 @@ from experiments.benchmarks.attention_cases import (
 from experiments.benchmarks.peers import Peer, peers_python
 from experiments.benchmarks.record import spread
 
-MOST_ROUNDS, FEWEST_ROUNDS = 21, 2
-# How long the rounds of a case may take; longest at the length for which there are targets.
-SECONDS, SECONDS_AT = 1.5, {8192: 7.5}
+FEWEST_ROUNDS = 2
+# How many rounds a case may have, and the seconds that they may take; the length for which there
+# are targets may take its time.
+MOST, MOST_AT = (21, 1.5), {8192: (7, 15.0)}
 LONGEST_CALL = 25.0
 # Contexts and gradients of float32 sums taken in another order.
 _TOLERANCE = 1e-4
@@ -66,18 +67,22 @@ def measure(tokens: int, peers: Mapping[str, Peer], earlier: Found, earlier_toke
         peer.ask(["load", tokens, heads(tokens)])
     for case in cases(tokens):
         if SIDES[case.contender] in peers:
-            seconds = min(earlier.get(case, {}).get("seconds", [0])) * growth
+            foreseen = growth * _least(earlier.get(case, {}))
             found[case] = (
-                {"left_out": f"a call would take {seconds:.0f} s"}
-                if seconds > LONGEST_CALL
+                {"left_out": f"a call would take {foreseen:.0f} s", "foreseen": foreseen}
+                if foreseen > LONGEST_CALL
                 else _prepared(case, peers[SIDES[case.contender]], arrays)
             )
-    _take_turns(found, peers, SECONDS_AT.get(tokens, SECONDS))
+    _take_turns(found, peers, *MOST_AT.get(tokens, MOST))
     return found
 
 
 def _work(tokens: int) -> int:
     return heads(tokens) * tokens**2
+
+
+def _least(about: Mapping[str, Any]) -> float:
+    return min(about.get("seconds", [about.get("foreseen", 0.0)]))
 
 
 def _prepared(case: Case, peer: Peer, arrays: np.ndarray) -> dict[str, Any]:
@@ -95,10 +100,10 @@ def _prepared(case: Case, peer: Peer, arrays: np.ndarray) -> dict[str, Any]:
     return about
 
 
-def _take_turns(found: Found, peers: Mapping[str, Peer], budget: float) -> None:
+def _take_turns(found: Found, peers: Mapping[str, Peer], most: int, budget: float) -> None:
     """Calls each case once in every round, back and forth, while its budget lasts."""
     measured = [case for case, about in found.items() if "left_out" not in about]
-    for turn in range(MOST_ROUNDS):
+    for turn in range(most):
         for case in measured[:: (-1) ** turn]:
             seconds = found[case].setdefault("seconds", [])
             if turn < FEWEST_ROUNDS or turn < budget / seconds[0]:

@@ -67,7 +67,7 @@ def jax_side():
 
 
 def test_a_length_is_measured_checked_and_written(jax_side, tmp_path, monkeypatch):
-    monkeypatch.setattr(attention_measure, "MOST_ROUNDS", 3)
+    monkeypatch.setattr(attention_measure, "MOST", (3, 60.0))
     found = measure(67, jax_side, {}, 67)
     assert set(found) == {case for case in cases(67) if "PyTorch" not in case.contender}
     assert all(len(about["seconds"]) == 3 for about in found.values())
@@ -85,7 +85,7 @@ def test_a_length_is_measured_checked_and_written(jax_side, tmp_path, monkeypatc
 
 
 def test_masks_and_summaries_of_a_landmark_are_computed_alike(jax_side, monkeypatch):
-    monkeypatch.setattr(attention_measure, "MOST_ROUNDS", 1)
+    monkeypatch.setattr(attention_measure, "MOST", (1, 60.0))
     monkeypatch.setattr(attention_measure, "cases", lambda tokens: chosen)
     chosen = [
         case._replace(window=11) for case in cases(LANDMARKS[0]) if "PyTorch" not in case.contender
@@ -105,11 +105,13 @@ def test_a_side_that_computes_something_else_is_refused():
         measure(67, {"jax": Liar()}, {}, 67)
 
 
-def test_a_call_that_would_take_long_is_left_out():
+def test_a_call_that_would_take_long_is_left_out_there_and_beyond():
     slow = {case: {"seconds": [3.0]} for case in cases(8192)}
     # A length four times as great has sixteen times the scores.
     found = measure(8192, {"jax": Liar()}, slow, 2048)
     assert {about["left_out"] for about in found.values()} == {"a call would take 48 s"}
+    # Two heads of 16,384 have as many scores as eight of 8,192.
+    assert measure(16384, {"jax": Liar()}, found, 8192)[OURS] == found[OURS]
 
 
 def test_what_a_side_cannot_do_is_left_out_with_its_reason(jax_side):
