@@ -39,7 +39,7 @@ def attention(case: Case, tokens: int) -> Attention:
         summary = asked[case.contender]
 
         def streaming(*x: Array) -> tuple[Array, Any]:
-            found = ops.streaming_attention(*x, causal=causal, window=window, summary=summary)
+            found: Any = ops.streaming_attention(*x, causal=causal, window=window, summary=summary)
             return found if summary else (found, None)
 
         return streaming
