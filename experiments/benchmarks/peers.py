@@ -1,15 +1,52 @@
-"""The environment of the benchmarks' peers: made on first use, apart from the project's own."""
+"""The environment of the benchmarks' peers, made on first use, and how a peer is spoken to."""
 
 import json
 import os
 import subprocess
 import sys
 import venv
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 ROOT = Path(__file__).resolve().parents[2]
 PEERS = ROOT / ".peers"
 REQUIREMENTS = ("torch==2.13.0", "numpy>=1.26")
+
+
+class Peer:
+    """A program in a process of its own, which works only when asked.
+
+    Args:
+        command: What to run; it answers each line of standard input by one of standard output,
+            both JSON.
+        settings: Environment variables for it.
+    """
+
+    def __init__(self, command: Sequence[str | Path], **settings: str):
+        self.process = subprocess.Popen(
+            command,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            cwd=ROOT,
+            env=os.environ | settings,
+        )
+
+    def ask(self, question: Any) -> dict[str, Any]:
+        """Sends a line and waits for the answer."""
+        assert self.process.stdin is not None
+        assert self.process.stdout is not None
+        print(json.dumps(question), file=self.process.stdin, flush=True)
+        answer = self.process.stdout.readline()
+        if not answer:
+            status = self.process.wait()
+            raise RuntimeError(f"{self.process.args} ended with status {status}.")
+        return json.loads(answer)
+
+    def close(self) -> None:
+        """Lets the process end."""
+        self.process.communicate()
 
 
 def peers_python(folder: Path = PEERS) -> Path:

@@ -25,6 +25,7 @@ class Result:
         header: Of the table.
         rows: Of the table, ready to read.
         notes: What to know to judge the numbers, a sentence or two each.
+        more: Further Markdown after the notes, a table or a figure each.
         data: The numbers themselves, for JSON.
         versions: Of peers, beside the project's own.
         where: The machine, as :func:`machine` described it before the measurement.
@@ -36,6 +37,7 @@ class Result:
     header: Sequence[str]
     rows: Sequence[Sequence[str]]
     notes: Sequence[str] = ()
+    more: Sequence[str] = ()
     data: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     versions: Mapping[str, str] = dataclasses.field(default_factory=dict)
     where: Mapping[str, Any] = dataclasses.field(default_factory=lambda: machine())
@@ -53,6 +55,12 @@ def machine() -> dict[str, Any]:
         "load before": f"{os.getloadavg()[0]:.1f}" if hasattr(os, "getloadavg") else "unknown",
         "python": platform.python_version(),
     }
+
+
+def limit_cores(most: int) -> None:
+    """Keeps this process, and those it starts, to some cores; call it before JAX counts them."""
+    if hasattr(os, "sched_setaffinity"):
+        os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:most])
 
 
 def _processor() -> str:
@@ -85,6 +93,7 @@ def write(result: Result, folder: Path = DOCS) -> Path:
         result.what,
         table,
         "\n".join(f"- {note}" for note in result.notes),
+        *result.more,
         f"Measured on {date}. " + "; ".join(described) + ".",
         f"Repeat it: `make bench PARTS={result.part}`.",
     ]
@@ -133,3 +142,15 @@ def spread(values: Sequence[float]) -> dict[str, float]:
         return ordered[low] + (place - low) * (ordered[high] - ordered[low])
 
     return {"median": quantile(0.5), "low": quantile(0.25), "high": quantile(0.75)}
+
+
+def spread_text(values: Sequence[float], form: str) -> str:
+    """Writes the median, and the quartiles in brackets.
+
+    Example:
+        >>> from experiments.benchmarks.record import spread_text
+        >>> spread_text([1, 2, 3, 4, 5], ".1f")
+        '3.0 (2.0–4.0)'
+    """
+    found = spread(values)
+    return f"{found['median']:{form}} ({found['low']:{form}}–{found['high']:{form}})"

@@ -3,9 +3,6 @@
 import contextlib
 import dataclasses
 import importlib
-import json
-import os
-import subprocess
 import tempfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -13,8 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from experiments.benchmarks.peers import peers_python
-from experiments.benchmarks.record import Result, machine, spread, write
+from experiments.benchmarks.peers import Peer, peers_python
+from experiments.benchmarks.record import Result, limit_cores, machine, spread_text, write
 
 PART = "train"
 THREADS = 2
@@ -25,8 +22,8 @@ _TOLERANCE = 1e-3
 _LOOKED_AT = 64
 
 
-class Peer:
-    """PyTorch in a process of its own, which works only when asked.
+class SameModel(Peer):
+    """PyTorch on the same model.
 
     Args:
         asked: The settings.
@@ -37,9 +34,7 @@ class Peer:
     def __init__(self, asked: Mapping[str, Any], arrays: Mapping[str, np.ndarray], folder: Path):
         path = folder / "arrays.npz"
         np.savez(path, **dict[str, Any](arrays))
-        self.process = subprocess.Popen(
-            [peers_python(), str(_TORCH)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-        )
+        super().__init__([peers_python(), _TORCH])
         self.about = self.ask({**asked, "arrays": str(path)})
         difference = self.about["difference"]
         if not difference < _TOLERANCE:
@@ -48,22 +43,6 @@ class Peer:
                 f"the two are not the same model, so {_TORCH.name} needs the change that "
                 "attn_jax/models has had."
             )
-
-    def ask(self, question: Any) -> dict[str, Any]:
-        """Sends a line and waits for the answer."""
-        assert self.process.stdin is not None
-        assert self.process.stdout is not None
-        print(json.dumps(question), file=self.process.stdin, flush=True)
-        answer = self.process.stdout.readline()
-        if not answer:
-            raise RuntimeError(f"PyTorch's process ended with status {self.process.wait()}.")
-        return json.loads(answer)
-
-    def close(self) -> None:
-        """Lets the process end."""
-        if self.process.stdin is not None:
-            self.process.stdin.close()
-        self.process.wait()
 
 
 def compare(name: str, rounds: int) -> dict[str, Any]:
@@ -118,7 +97,7 @@ def compare(name: str, rounds: int) -> dict[str, Any]:
 
 
 @contextlib.contextmanager
-def peer_of(experiment: Any, folder: Path) -> Iterator[Peer]:
+def peer_of(experiment: Any, folder: Path) -> Iterator[SameModel]:
     """Starts PyTorch on the same model, from the same parameters, with the same data."""
     import jax
 
@@ -136,7 +115,7 @@ def peer_of(experiment: Any, folder: Path) -> Iterator[Peer]:
     asked |= {"shift": experiment.task.shift, "threads": THREADS}
     asked |= {"dropout_rate": experiment.model.dropout_rate}
     asked |= {name: getattr(experiment.model.stem, name, ()) for name in ("sizes", "strides")}
-    peer = Peer(asked, arrays, folder)
+    peer = SameModel(asked, arrays, folder)
     try:
         yield peer
     finally:
@@ -177,20 +156,14 @@ def report(measured: Mapping[str, Mapping[str, Any]]) -> Result:
 
 
 def _row(name: str, found: Mapping[str, Any]) -> tuple[str, ...]:
-    speeds = [_spread(found[side], ",.0f") for side in ("ours", "torch")]
-    seconds = _spread(found["torch_seconds"], ".1f")
-    return (f"`{name}`", *speeds, _spread(found["ratio"], ".2f"), f"{seconds} s")
-
-
-def _spread(values: list[float], form: str) -> str:
-    found = spread(values)
-    return f"{found['median']:{form}} ({found['low']:{form}}–{found['high']:{form}})"
+    speeds = [spread_text(found[side], ",.0f") for side in ("ours", "torch")]
+    seconds = spread_text(found["torch_seconds"], ".1f")
+    return (f"`{name}`", *speeds, spread_text(found["ratio"], ".2f"), f"{seconds} s")
 
 
 def main() -> None:
     """Measures every experiment of `ROUNDS` and writes the page."""
-    if hasattr(os, "sched_setaffinity"):  # before JAX counts the cores it may use
-        os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:THREADS])
+    limit_cores(THREADS)
     where = machine()
     measured = {name: compare(name, rounds) for name, rounds in ROUNDS.items()}
     write(dataclasses.replace(report(measured), where=where))
