@@ -10,11 +10,9 @@ class Reference:
         self, query, key, value, *, mask=None, bias=None, causal=False, query_offset=0,
         window=None, segment_ids=None, scale=None, softcap=None, sinks=None,
     ):  # fmt: skip
-        self.query, self.few_keys, few_values = (
-            np.asarray(x, np.float64) for x in (query, key, value)
-        )
-        self.group = self.query.shape[-2] // self.few_keys.shape[-2]
-        self.key, self.value = (np.repeat(x, self.group, -2) for x in (self.few_keys, few_values))
+        self.query, key, value = (np.asarray(x, np.float64) for x in (query, key, value))
+        self.group = self.query.shape[-2] // key.shape[-2]
+        self.key, self.value = (np.repeat(x, self.group, -2) for x in (key, value))
         self.scale = self.query.shape[-1] ** -0.5 if scale is None else scale
         self.softcap, self.sinks, self.bias = softcap, sinks, bias
         scores = self.scale * np.einsum("...qhd,...khd->...hqk", self.query, self.key)
@@ -76,7 +74,7 @@ class Reference:
         return found
 
     def _grouped(self, gradient):
-        *batch, tokens, heads, features = gradient.shape
+        *batch, tokens, _, features = gradient.shape
         return gradient.reshape(*batch, tokens, -1, self.group, features).sum(-2)
 
     def summary(self, pooled):
@@ -120,7 +118,7 @@ def close(actual, wanted, tolerance=1e-5):
 
 
 def check_summary(found, reference, pooled, tolerance=1e-5):
-    """Compare a summary with the reference's, field by field; the largest weights by what they are."""
+    """Compare a summary with what the map holds; the largest weights by where they are, too."""
     for name, wanted in reference.summary(pooled).items():
         close(getattr(found, name), wanted, tolerance)
     keys, k = np.asarray(found.top_indices), found.top_indices.shape[-1]

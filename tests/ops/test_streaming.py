@@ -40,7 +40,7 @@ EVERYTHING = {"mask": HEAD_MASK, "bias": BIAS[:1], "causal": True, "window": (17
 EVERYTHING |= {"query_offset": 8, "softcap": 1.5, "sinks": normal(H), "segment_ids": SEGMENTS}
 CASES = {
     "plain": ({}, None),
-    "causal": ({"causal": True}, (8, 16)),
+    "causal": ({"causal": True, "bias": normal(B, H, Q, K)}, (8, 16)),
     "causal, offset": ({"causal": True, "query_offset": 9, "scale": 2.0}, (64, 7)),
     "causal, negative offset": ({"causal": True, "query_offset": -5}, (7, 64)),
     "window": ({"window": (11, 4)}, (8, 5)),
