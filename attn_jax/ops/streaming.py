@@ -19,7 +19,7 @@ from attn_jax.ops.attention_operands import (
 from attn_jax.ops.attention_site import AttentionSite
 from attn_jax.ops.dot_product import default_scale
 from attn_jax.ops.streaming_blocks import Grid
-from attn_jax.ops.streaming_heads import Arrays, Plan, attend, seen_by_any, summarize_columns
+from attn_jax.ops.streaming_heads import Arrays, Plan, attend, seen_by_any, summarize_weights
 from attn_jax.ops.summary import AttentionSummary, Summary
 
 Operands = Mapping[str, jax.Array]
@@ -139,12 +139,12 @@ def stream(
     context = rows.context.astype(value.dtype)
     context = context.reshape(*batch, *context.shape[1:])
     found = rows._asdict()
-    if summary.by_key or summary.top_k:
-        lanes = (
-            jnp.zeros((*rows.log_normalizer.shape, 0), int) if rows.lanes is None else rows.lanes
-        )
-        known = jax.lax.stop_gradient((arrays, rows.softmax, lanes))
-        found |= summarize_columns(plan, *known)._asdict()
+    if summary.needs_weights:
+        none = jnp.zeros((*rows.log_normalizer.shape, 0), jnp.int32)
+        lanes = none if rows.lanes is None else rows.lanes
+        found |= summarize_weights(
+            plan, *jax.lax.stop_gradient((arrays, rows.softmax, lanes))
+        )._asdict()
     known: dict[str, Any] = {
         name: x if x is None else jax.lax.stop_gradient(x.reshape(*batch, *x.shape[1:]))
         for name, x in found.items()
@@ -189,22 +189,25 @@ def _plan(
     left, right = site.window or (None, None)
     if site.causal:
         right = 0
-    block = _block(block_sizes, (num_queries, num_keys))
+    block = _block(block_sizes, (num_queries, num_keys), summary.top_k)
     half = operands["query"].dtype.itemsize < 4 and not _on_cpu()
     scale = float(default_scale(operands["query"], site.scale)) if half else 1.0
     grid = Grid(num_queries, num_keys, block, (left, right), site.softcap, scale)
     return Plan(grid, math.prod(batch), num_heads, summary, _on_cpu())
 
 
-def _block(asked: BlockSizes | None, sizes: Sequence[int]) -> BlockSizes:
-    """Blocks at most as large as asked for, which share the tokens out evenly."""
+def _block(asked: BlockSizes | None, sizes: Sequence[int], least: int) -> BlockSizes:
+    """Blocks at most as large as asked for, which share the tokens out evenly.
+
+    A block holds at least as many keys as the most that may be looked for in it.
+    """
     asked = _BLOCK_SIZES if asked is None else asked
     if len(asked) != 2 or min(asked) < 1:
         raise ValueError(
             f"block_sizes={asked} must be two positive numbers, of queries and of keys, as in "
             f"{_BLOCK_SIZES}."
         )
-    return _even(asked[0], sizes[0]), _even(asked[1], sizes[1])
+    return _even(asked[0], sizes[0]), _even(max(asked[1], least), sizes[1])
 
 
 def _even(most: int, tokens: int) -> int:

@@ -6,8 +6,8 @@ import jax.numpy as jnp
 from jax import Array, lax
 from jax.typing import ArrayLike
 
-from attn_jax.ops.streaming_blocks import Grid, Head, product
-from attn_jax.ops.streaming_forward import Softmax, add_part
+from attn_jax.ops.streaming_blocks import Grid, Head, add_part, product
+from attn_jax.ops.streaming_forward import Softmax
 
 
 class Gradients(NamedTuple):

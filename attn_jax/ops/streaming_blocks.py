@@ -189,3 +189,9 @@ def product(axes: str, one: Array, other: Array) -> Array:
     """A matrix product, summed in float32, as exact as its operands are."""
     exact = lax.Precision.HIGHEST if one.dtype == jnp.float32 else None
     return jnp.einsum(axes, one, other, precision=exact, preferred_element_type=jnp.float32)
+
+
+def add_part(array: Array, part: Array, start: tuple[ArrayLike, ...]) -> Array:
+    """Add a part to an array, in place."""
+    old = lax.dynamic_slice(array, start, part.shape)
+    return lax.dynamic_update_slice(array, old + part, start)

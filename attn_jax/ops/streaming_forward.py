@@ -8,10 +8,9 @@ from jax import Array, lax
 from jax.typing import ArrayLike
 
 from attn_jax.ops.streaming_blocks import Grid, Head, product
-from attn_jax.ops.summary import Summary, tile_areas, tile_of
+from attn_jax.ops.summary import Summary
 
 _LOWEST = jnp.finfo(jnp.float32).min
-_LANES = 128
 
 
 class Softmax(NamedTuple):
@@ -41,7 +40,7 @@ class Running(NamedTuple):
         context: The sum of the values, each times that.
         surprise: The sum of `score - largest`, each times that.
         distance: The sum of the distances, each times that.
-        lanes: The largest scores so far of each lane of keys.
+        lanes: The largest scores so far of each lane of keys, see `Grid.lanes`.
     """
 
     largest: Array
@@ -130,20 +129,6 @@ def _step(
     return carry
 
 
-def _largest(numbers: Array, k: int) -> tuple[Array, Array]:
-    """The `k` largest numbers of each row and their places, by way of lanes where that is quicker.
-
-    `lax.top_k` takes time for each number it is given, a maximum next to none.
-    """
-    if numbers.shape[1] % _LANES or numbers.shape[1] <= 2 * _LANES or k >= _LANES:
-        return tuple(lax.top_k(numbers, k))
-    dealt = numbers.reshape(numbers.shape[0], -1, _LANES)
-    _, lanes = lax.top_k(dealt.max(axis=1), k)
-    candidates = jnp.take_along_axis(dealt, lanes[:, None, :], axis=2)
-    found, at = lax.top_k(candidates.reshape(numbers.shape[0], -1), k)
-    return found, at // k * _LANES + jnp.take_along_axis(lanes, at % k, axis=1)
-
-
 def _finish(summary: Summary, head: Head, carry: Running) -> Rows:
     """Divide by the sums, to which a sink adds itself."""
     shift = carry.largest if head.sink is None else jnp.maximum(carry.largest, head.sink)
@@ -172,92 +157,6 @@ def _finish(summary: Summary, head: Head, carry: Running) -> Rows:
         lanes=lanes,
         distance=None if carry.distance is None else scale * carry.distance,
     )
-
-
-class Columns(NamedTuple):
-    """What only finished weights tell; see `AttentionSummary`."""
-
-    received: Array | None
-    pooled: Array | None
-    top_weights: Array | None
-    top_indices: Array | None
-
-
-def columns(grid: Grid, summary: Summary, head: Head, softmax: Softmax, lanes: Array) -> Columns:
-    """A second pass over one head, that knows how scores become weights."""
-    rest = (0, grid.padding[0])
-    whole = Softmax(*(jnp.pad(x, rest, constant_values=jnp.inf) for x in softmax))
-    lanes = jnp.pad(lanes, (rest, (0, 0)))
-    tiles = summary.pooled or (1, 1)
-    rows, cells = (_most_tiles(*x) for x in zip(tiles, _sizes(grid), grid.block, strict=True))
-    num_lanes = grid.lanes(summary.top_k)
-
-    def of_queries(carry: tuple[Array | None, Array | None], i: Array):
-        here, mine = Softmax(*(grid.rows(x, i) for x in whole)), grid.rows(lanes, i)
-        first, in_rows = _members(grid.queries(i), tiles[0], grid.num_queries, rows)
-
-        def step(j: ArrayLike, carry, is_edge: bool):
-            received, pooled, candidates = carry
-            weights = here.weights(grid.scores(head, i, j, is_edge))
-            if summary.by_key:
-                by_tile = product("qr,qk->rk", in_rows, weights)
-            if received is not None:
-                received = add_part(received, by_tile.sum(axis=0), (j * grid.block[1],))
-            if pooled is not None:
-                column, in_columns = _members(grid.keys(j), tiles[1], grid.num_keys, cells)
-                tile = product("rk,kc->rc", by_tile, in_columns)
-                pooled = add_part(pooled, tile, (first, column))
-            if candidates is not None:
-                dealt = weights.reshape(grid.block[0], -1, num_lanes)
-                found = jnp.take_along_axis(dealt, mine[:, None, :], axis=2)
-                start = (0, j * dealt.shape[1], 0)
-                candidates = lax.dynamic_update_slice(candidates, found, start)
-            return received, pooled, candidates
-
-        num_keys = grid.num_keys + grid.padding[1]
-        candidates = (
-            jnp.zeros((grid.block[0], num_keys // num_lanes, summary.top_k))
-            if summary.top_k
-            else None
-        )
-        *carry, candidates = grid.sweep(i, head.offset, step, (*carry, candidates))
-        top = None
-        if candidates is not None:
-            top, at = _largest(candidates.reshape(grid.block[0], -1), summary.top_k)
-            keys = at // summary.top_k * num_lanes
-            keys += jnp.take_along_axis(mine, at % summary.top_k, axis=1)
-            top = (top, jnp.where(top > 0, keys, -1))
-        return tuple(carry), top
-
-    received = jnp.zeros(grid.num_keys + grid.padding[1]) if summary.received else None
-    # A last block's tiles may stand over the edge, with nothing in them.
-    pooled = jnp.zeros((tiles[0] + rows, tiles[1] + cells)) if summary.pooled else None
-    (received, pooled), top = lax.scan(of_queries, (received, pooled), jnp.arange(grid.blocks[0]))
-    if pooled is not None:
-        pooled = pooled[: tiles[0], : tiles[1]] / tile_areas(tiles, *_sizes(grid))
-    top = (None, None) if top is None else [lax.collapse(x, 0, 2)[: grid.num_queries] for x in top]
-    return Columns(None if received is None else received[: grid.num_keys], pooled, *top)
-
-
-def _sizes(grid: Grid) -> tuple[int, int]:
-    return grid.num_queries, grid.num_keys
-
-
-def _most_tiles(tiles: int, tokens: int, block: int) -> int:
-    """How many tiles a block can touch."""
-    return min(tiles, -(-block * tiles // tokens) + 1)
-
-
-def _members(tokens: Array, tiles: int, num_tokens: int, most: int) -> tuple[Array, Array]:
-    """The first tile of a block, and which of its tokens is in which of the tiles from there."""
-    at = tile_of(jnp.minimum(tokens, num_tokens - 1), tiles, num_tokens)
-    return at[0], (at[:, None] - at[0] == jnp.arange(most)[None, :]).astype(jnp.float32)
-
-
-def add_part(array: Array, part: Array, start: tuple[ArrayLike, ...]) -> Array:
-    """Add a part to an array, in place."""
-    old = lax.dynamic_slice(array, start, part.shape)
-    return lax.dynamic_update_slice(array, old + part, start)
 
 
 def seen_keys(grid: Grid, head: Head) -> Array:

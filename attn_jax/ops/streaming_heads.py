@@ -10,7 +10,8 @@ from jax import Array, lax
 
 from attn_jax.ops.streaming_backward import backward
 from attn_jax.ops.streaming_blocks import Grid, Head
-from attn_jax.ops.streaming_forward import Columns, Rows, Softmax, columns, forward, seen_keys
+from attn_jax.ops.streaming_forward import Rows, Softmax, forward, seen_keys
+from attn_jax.ops.streaming_weights import Told, told_by_weights
 from attn_jax.ops.summary import Summary
 
 Arrays = dict[str, Array]
@@ -99,11 +100,11 @@ attend = jax.custom_vjp(_attend, nondiff_argnums=(0,))
 attend.defvjp(_attend_ahead, _attend_back)
 
 
-def summarize_columns(plan: Plan, arrays: Arrays, softmax: Softmax, lanes: Array) -> Columns:
-    """What the finished weights of every head tell; see `streaming_forward.columns`."""
+def summarize_weights(plan: Plan, arrays: Arrays, softmax: Softmax, lanes: Array) -> Told:
+    """What the finished weights of every head tell; see `streaming_weights.told_by_weights`."""
 
-    def of_head(n: Array, softmax: Softmax, lanes: Array) -> Columns:
-        return columns(plan.grid, plan.summary, plan.head(arrays, n), softmax, lanes)
+    def of_head(n: Array, softmax: Softmax, lanes: Array) -> Told:
+        return told_by_weights(plan.grid, plan.summary, plan.head(arrays, n), softmax, lanes)
 
     return plan.over_heads(of_head, softmax, lanes)
 

@@ -90,14 +90,9 @@ class Summary:
         return cls(**flags, top_k=min(8, num_keys), pooled=tiles)
 
     @property
-    def by_query(self) -> bool:
-        """Whether there is something to carry along with each query's softmax."""
-        return self.entropy or self.distance or self.top_k > 0
-
-    @property
-    def by_key(self) -> bool:
-        """Whether there is something that only the finished weights give."""
-        return self.received or self.pooled is not None
+    def needs_weights(self) -> bool:
+        """Whether there is something that only finished weights tell."""
+        return self.received or self.top_k > 0 or self.pooled is not None
 
     def check(self, num_queries: int, num_keys: int) -> None:
         """Refuse to look for more than so many queries and keys have.
