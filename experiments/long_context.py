@@ -10,7 +10,7 @@ experiment = RetrievalExperiment(
     model=Retriever(attention=MultiHeadAttention(num_heads=1, implementation="streaming")),
     task=Needle(),
     train=TrainConfig(
-        epochs=8,
+        epochs=12,
         batch_size=4,
         learning_rate=1e-2,
         weight_decay=0.0,

@@ -2,6 +2,7 @@
 
 import dataclasses
 import functools
+import types
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -95,11 +96,8 @@ class RetrievalExperiment(Experiment):
         )
         save_sheet(run, Sheet("summaries", "What it learns to look at", caption, over_training))
         caption = "All queries of the same sequence after the last epoch, from its summary alone."
-        whole = plot.summary(ops.AttentionSummary(**{n: found[-1].get(n) for n in _FIELDS}))
+        whole = plot.summary(types.SimpleNamespace(**found[-1]))
         save_sheet(run, Sheet("summary", "The whole map, never stored", caption, whole))
-
-
-_FIELDS = ops.AttentionSummary._fields
 
 
 @functools.cache

@@ -46,15 +46,19 @@ class Retriever(nn.Module):
         Raises:
             ValueError: If a size was not filled in.
         """
-        for size in ("num_names", "num_values", "num_questions"):
-            if getattr(self, size) is None:
-                raise ValueError(
-                    f"{size}=None must be a number before the model is used; fill it from the task "
-                    "by model.clone(**task.sizes)."
-                )
-        of_name = nn.Embed(self.num_names, self.features, name="name")(name)
-        of_value = nn.Embed(self.num_values + 1, self.features, name="value")(value)
+        num_values = self._filled("num_values")
+        of_name = nn.Embed(self._filled("num_names"), self.features, name="name")(name)
+        of_value = nn.Embed(num_values + 1, self.features, name="value")(value)
         tokens = of_name + of_value
         tokens = tokens + self.attention(nn.LayerNorm()(tokens))
-        asked = tokens[..., -self.num_questions :, :]
-        return nn.Dense(self.num_values, name="head")(nn.LayerNorm()(asked))
+        asked = tokens[..., -self._filled("num_questions") :, :]
+        return nn.Dense(num_values, name="head")(nn.LayerNorm()(asked))
+
+    def _filled(self, size: str) -> int:
+        value = getattr(self, size)
+        if value is None:
+            raise ValueError(
+                f"{size}=None must be a number before the model is used; fill it from the task "
+                "by model.clone(**task.sizes)."
+            )
+        return value

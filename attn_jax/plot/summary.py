@@ -23,11 +23,13 @@ _LINES = (
     ("max_logit", "largest score", "query"),
 )
 _PLURAL = {"key": "keys", "query": "queries"}
-_STRIP_CELLS = 256
+_MOST_CELLS = 256
 
 
 def summary(summary: Any) -> MatplotlibFigure:
     """Draws what a summary holds: its map in tiles, and a line for each head of all else.
+
+    Where tokens are many, the line is the mean of neighbours, in a band from the least to the most.
 
     Args:
         summary: Has any of the fields of an ``AttentionSummary``, of one example: ``pooled``
@@ -89,15 +91,27 @@ def _by_head(values: ArrayLike, name: str, axis: str) -> NDArray[np.float64]:
 
 def _draw_lines(ax: Axes, values: NDArray, text: str, axis: str) -> None:
     style(ax)
+    tokens = values.shape[1]
+    edges = _cells(tokens)
+    sizes = np.diff(edges, append=tokens)
+    at = edges + (sizes - 1) / 2
     for head, line in enumerate(values):
-        # Thousands of points would make a heavy drawing of a vector file.
-        look = {"color": SERIES[head % len(SERIES)], "linewidth": 0.8, "rasterized": True}
-        ax.plot(line, label=f"head {head}", **look)
+        colour = SERIES[head % len(SERIES)]
+        least, most = np.minimum.reduceat(line, edges), np.maximum.reduceat(line, edges)
+        ax.fill_between(at, least, most, color=colour, alpha=0.25, linewidth=0)
+        means = np.add.reduceat(line, edges) / sizes
+        ax.plot(at, means, color=colour, linewidth=0.9, label=f"head {head}")
     ax.margins(x=0.01)
     title(ax, text, fontsize=8, pad=3)
     ax.set_xlabel(axis, fontsize=8, color=INK)
     if len(values) > 1:
         safe(*ax.legend(fontsize=7, labelcolor=INK, frameon=False).get_texts())
+
+
+def _cells(tokens: int) -> NDArray[np.int_]:
+    """Where each of the cells begins that so many tokens are drawn in."""
+    cells = min(tokens, _MOST_CELLS)
+    return np.arange(cells) * tokens // cells
 
 
 def summaries(
@@ -129,40 +143,43 @@ def summaries(
     Example:
         >>> from attn_jax import plot
         >>> figure = plot.summaries([[1, 1, 1], [0, 3, 0]], share=[0.3, 0.9], marks=[1])
-        >>> [ax.get_title(loc="left") for ax in figure.axes][:2]
-        ['where the mass goes', 'share of what was to be found']
+        >>> figure.axes[0].images[0].get_array().tolist()[1]
+        [0.0, 1.0, 0.0]
     """
     mass = weights_array(received, ("epochs", "keys"), whole=False, name="received")
     rows, keys = mass.shape
     epochs = np.arange(1, rows + 1) if epochs is None else np.asarray(epochs)
-    lines = (
-        ("share of what was to be found", "share", share, 1 / keys),
-        ("entropy, nats", "entropy", entropy, float(np.log(keys))),
-    )
-    drawn = [line for line in lines if line[2] is not None]
-    for name, length in [("epochs", epochs.size), *((n, np.size(v)) for _, n, v, _ in drawn)]:
-        if length != rows:
-            raise ValueError(f"{name} has {length} values, but received has {rows} rows.")
-    figure = Figure((7.2, 1.6 + 0.12 * rows + 2.0 * bool(drawn)))
-    shape = [["strip"] * max(len(drawn), 1)] + [[name for _, name, _, _ in drawn]] * bool(drawn)
-    heights = [0.8 + 0.12 * rows, 2.0][: len(shape)]
-    panels = figure.subplot_mosaic(shape, height_ratios=heights)
-    _draw_strip(panels["strip"], mass, epochs, np.asarray(marks))
-    for text, name, values, uniform in drawn:
-        _draw_history(panels[name], epochs, np.asarray(values, float), text, uniform)
+    lines = {
+        name: (text, np.asarray(values, float), uniform)
+        for name, text, values, uniform in (
+            ("share", "share of what was to be found", share, 1 / keys),
+            ("entropy", "entropy, nats", entropy, float(np.log(keys))),
+        )
+        if values is not None
+    }
+    for name, size in [("epochs", epochs.size), *((n, lines[n][1].size) for n in lines)]:
+        if size != rows:
+            raise ValueError(f"{name} has {size} values, but received has {rows} rows.")
+    heights = [1.6 + 0.12 * rows, 2.0][: 1 + bool(lines)]
+    figure = Figure((7.2, sum(heights)))
+    parts = figure.subfigures(1 + bool(lines), 1, squeeze=False, height_ratios=heights)[:, 0]
+    _draw_strip(parts[0].subplots(), mass, epochs, np.asarray(marks))
+    if lines:
+        panels = parts[1].subplots(1, len(lines), squeeze=False)[0]
+        for panel, (text, values, uniform) in zip(panels, lines.values(), strict=True):
+            _draw_history(panel, epochs, values, text, uniform)
     return figure
 
 
 def _draw_strip(ax: Axes, mass: NDArray, epochs: NDArray, marks: NDArray) -> None:
-    rows, keys = mass.shape
-    edges = np.arange(min(keys, _STRIP_CELLS)) * keys // min(keys, _STRIP_CELLS)
-    cells = np.add.reduceat(mass, edges, axis=1) / np.maximum(mass.sum(1, keepdims=True), 1e-30)
+    shares = mass / np.maximum(mass.sum(1, keepdims=True), 1e-30)
+    cells = np.add.reduceat(shares, _cells(mass.shape[1]), axis=1)
     norm = Normalize(0.0, float(cells.max()) or 1.0)
-    extent = (-0.5, keys - 0.5, rows - 0.5, -0.5)
+    extent = (-0.5, mass.shape[1] - 0.5, len(mass) - 0.5, -0.5)
     look = {"cmap": ATTENTION, "norm": norm, "extent": extent}
     ax.imshow(cells, interpolation="nearest", aspect="auto", **look)
     style(ax)
-    ax.set_yticks(np.arange(rows), [plain(f"{epoch:g}") for epoch in epochs], fontsize=7)
+    ax.set_yticks(np.arange(len(mass)), [plain(f"{epoch:g}") for epoch in epochs], fontsize=7)
     ax.set_ylabel("epoch", fontsize=8, color=INK)
     ax.set_xlabel("key", fontsize=8, color=INK)
     title(ax, "where the mass goes", pad=9 if marks.size else 5)
@@ -176,8 +193,8 @@ def _draw_history(ax: Axes, epochs: NDArray, values: NDArray, text: str, uniform
     ax.grid(axis="y", color=RULE, linewidth=0.5)
     ax.plot(epochs, values, color=SERIES[0], marker="o", markersize=3.2, linewidth=1.6)
     ax.axhline(uniform, color=INK, linewidth=0.8, linestyle=(0, (4, 2)))
-    note = {"fontsize": 7, "color": MUTED, "ha": "left", "va": "bottom"}
-    ax.annotate("uniform", (0.01, uniform), xycoords=("axes fraction", "data"), **note)
+    note = {"fontsize": 7, "color": MUTED, "ha": "right", "va": "bottom"}
+    ax.annotate("uniform", (0.99, uniform), xycoords=("axes fraction", "data"), **note)
     ax.set_ylim(bottom=0)
     ax.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
     title(ax, text)

@@ -3,6 +3,7 @@
 import dataclasses
 from collections.abc import Mapping
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, PRNGKeyArray
@@ -58,10 +59,10 @@ class Needle:
     num_values: int = 10
     """Different values, and so one over the chance to guess right."""
 
-    long_examples: int = 32
+    long_examples: int = 16
     """Long sequences to learn from."""
 
-    short_examples: int = 512
+    short_examples: int = 256
     """Short sequences to learn from."""
 
     validation: int = 8
@@ -146,10 +147,13 @@ class Needle:
 
         Args:
             batch: As :meth:`load` gives it, or some rows of it.
-            rng: Not used: names, values and places are random as it is.
+            rng: Exchanges the names at random, the same in the whole batch, so that no haystack is
+                met twice and none can be learned by heart; None leaves them as they are.
 
         Returns:
-            The same, as JAX's arrays.
+            The batch, as JAX's arrays.
         """
-        del rng
-        return {name: jnp.asarray(array) for name, array in batch.items()}
+        prepared = {name: jnp.asarray(array) for name, array in batch.items()}
+        if rng is not None:
+            prepared["name"] = jax.random.permutation(rng, self.num_names)[prepared["name"]]
+        return prepared

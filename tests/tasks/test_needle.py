@@ -1,3 +1,4 @@
+import jax
 import numpy as np
 import pytest
 
@@ -65,11 +66,14 @@ def test_splits_and_seeds_differ_and_are_the_same_each_time():
                 np.testing.assert_array_equal(array, same[name])
 
 
-def test_a_batch_is_passed_on():
+def test_a_batch_is_passed_on_and_in_training_its_names_are_exchanged():
     bucket = TASK.load()["test"][0]
-    prepared = TASK.prepare(bucket)
-    assert prepared.keys() == bucket.keys()
-    np.testing.assert_array_equal(prepared["name"], bucket["name"])
+    prepared, trained = TASK.prepare(bucket), TASK.prepare(bucket, jax.random.key(0))
+    for name, array in bucket.items():
+        np.testing.assert_array_equal(prepared[name], array)
+        assert np.array_equal(trained[name], array) == (name != "name")
+    exchanged = set(zip(bucket["name"].flat, np.asarray(trained["name"]).flat, strict=True))
+    assert len(exchanged) == len({new for _, new in exchanged}) == 11
 
 
 @pytest.mark.parametrize(
