@@ -95,7 +95,10 @@ class RetrievalExperiment(Experiment):
             f"and {1 / self.task.num_values:.0%} is chance."
         )
         save_sheet(run, Sheet("summaries", "What it learns to look at", caption, over_training))
-        caption = "All queries of the same sequence after the last epoch, from its summary alone."
+        caption = (
+            "All tokens of the same sequence after the last epoch, from the summary alone. On the "
+            "diagonal is what tokens give themselves; the questions are the last of the queries."
+        )
         whole = plot.summary(types.SimpleNamespace(**found[-1]))
         save_sheet(run, Sheet("summary", "The whole map, never stored", caption, whole))
 
@@ -119,7 +122,7 @@ def _look(model: nn.Module) -> Callable[..., dict[str, jax.Array]]:
         apply = capture(model.apply, spec)
         _, seen = apply({"params": params}, batch["name"], batch["value"])
         asked = jnp.arange(tokens - len(needle), tokens)
-        weights = ops.attention_rows(seen["attention.query"], seen["attention.key"], asked)
+        weights = ops.attention_rows(seen["attention.query"], seen["attention.key"], rows=asked)
         share = weights[:, jnp.arange(len(needle)), needle]
         known = seen["attention.summary"]._asdict()
         known |= {"needle_share": share, "asked": weights.mean(-2)}
