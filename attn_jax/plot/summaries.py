@@ -14,6 +14,8 @@ from attn_jax.plot.figure import Figure, plain, style, title
 from attn_jax.plot.overlay import colour_scale
 from attn_jax.plot.summary import cell_edges
 
+_MOST_LABELS = 24
+
 
 def summaries(
     received: ArrayLike,
@@ -80,7 +82,8 @@ def _draw_strip(ax: Axes, mass: NDArray, epochs: NDArray, marks: NDArray) -> Non
     look = {"cmap": ATTENTION, "norm": norm, "extent": extent}
     ax.imshow(cells, interpolation="nearest", aspect="auto", **look)
     style(ax)
-    ax.set_yticks(np.arange(len(mass)), [plain(f"{epoch:g}") for epoch in epochs], fontsize=7)
+    labelled = np.arange(0, len(mass), -(-len(mass) // _MOST_LABELS))
+    ax.set_yticks(labelled, [plain(f"{epochs[row]:g}") for row in labelled], fontsize=7)
     ax.set_ylabel("epoch", fontsize=8, color=INK)
     ax.set_xlabel("key", fontsize=8, color=INK)
     title(ax, "where the mass goes", pad=14 if marks.size else 5)
