@@ -53,7 +53,8 @@ def test_what_is_kept_of_an_epoch_agrees_with_the_weights(run):
     tokens = jnp.asarray(first["name"]), jnp.asarray(first["value"])
     _, seen = nn.apply_with_weights(model, variables, *tokens)
     weights = np.asarray(seen["attention.weights"], np.float64)[0]
-    kept = np.load(run / "summaries" / "0003.npz")
+    with np.load(run / "summaries" / "0003.npz") as arrays:
+        kept = dict(arrays)
     np.testing.assert_allclose(kept["received"][0], weights.sum(0), atol=1e-4)
     np.testing.assert_allclose(kept["asked"][0], weights[-5:].mean(0), atol=1e-5)
     share = [weights[61 - 5 + i, first["needle"][i]] for i in range(5)]
