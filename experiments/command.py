@@ -88,6 +88,7 @@ def _fit(name: str, experiment: Experiment, run: Path, given: list[str], *, resu
         run,
         resume=resume,
         command=asked,
+        on_epoch=lambda state, row: experiment.on_epoch(state.params, row["epoch"], run),
         resume_hint=resume_line(name, run),
     )
     experiment.draw(result.state.params, run)

@@ -50,6 +50,14 @@ class Experiment(abc.ABC):
     def loss(self, outputs: Any, batch: Mapping[str, jax.Array]) -> Any:
         """Judge the outputs: the scalar to minimise, and metrics as (sum, weight)."""
 
+    def on_epoch(self, params: Any, epoch: int, run: Path) -> Mapping[str, float]:
+        """Look at the model after an epoch, from 1; what is returned is added to its row.
+
+        It may leave files in the run's folder. An epoch that a crash makes the run repeat calls it
+        again.
+        """
+        return {}
+
     @abc.abstractmethod
     def draw(self, params: Any, run: Path) -> None:
         """Draw the figures of a trained model into the run's folder."""

@@ -1,5 +1,6 @@
 """Whole networks made of `attn_jax.nn` modules."""
 
 from attn_jax.models.image import ConvStem, ImageClassifier, PatchStem, RowStem
+from attn_jax.models.retrieval import Retriever
 
-__all__ = ["ConvStem", "ImageClassifier", "PatchStem", "RowStem"]
+__all__ = ["ConvStem", "ImageClassifier", "PatchStem", "Retriever", "RowStem"]

@@ -11,5 +11,8 @@ from attn_jax.plot.heads import heads, image_heads
 from attn_jax.plot.heatmap import heatmap
 from attn_jax.plot.image_grid import image_grid
 from attn_jax.plot.overlay import overlay
+from attn_jax.plot.summaries import summaries
+from attn_jax.plot.summary import summary
 
 __all__ = ["bars", "curves", "heads", "heatmap", "image_grid", "image_heads", "overlay"]
+__all__ += ["summaries", "summary"]

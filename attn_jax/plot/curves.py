@@ -142,10 +142,20 @@ def _scale_accuracy(ax: Axes, values: NDArray) -> None:
             for end, sign in ((low, -1), (high, 1))
         )
         ax.set_ylim(bottom, top)
-        shown = [share for share in _SHARES if bottom <= share <= min(top, 1)]
+        shown = _apart([s for s in _SHARES if bottom <= s <= min(top, 1)], scale, bottom, top)
         if len(shown) >= 2:
             ax.yaxis.set_major_locator(FixedLocator(shown))
     ax.yaxis.set_major_formatter(FuncFormatter(lambda share, _: f"{100 * share:.4g} %"))
+
+
+def _apart(shares: list[float], scale: "ErrorScale", bottom: float, top: float) -> list[float]:
+    """Leaves out shares whose labels would overlap, the low ones first."""
+    least = 0.05 * float(scale.place(top) - scale.place(bottom))
+    kept: list[float] = []
+    for share in reversed(shares):
+        if not kept or float(scale.place(kept[-1]) - scale.place(share)) >= least:
+            kept.append(share)
+    return kept
 
 
 class ErrorScale:

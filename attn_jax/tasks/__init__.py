@@ -6,5 +6,6 @@ runs on the device.
 """
 
 from attn_jax.tasks.mnist import Mnist
+from attn_jax.tasks.needle import Needle
 
-__all__ = ["Mnist"]
+__all__ = ["Mnist", "Needle"]

@@ -20,6 +20,7 @@ ALSO = {
         "experiments": ["load"],
         "experiments.experiment": ["Experiment", "settings"],
         "experiments.image": ["ImageExperiment", "RECIPE"],
+        "experiments.retrieval": ["RetrievalExperiment"],
         "experiments.catalogue": ["experiments", "nearest", "table"],
     }
 }

@@ -109,7 +109,9 @@ def draw_figures(
         names,
         negative,
     )
-    return draw_curves(run) + [path for sheet in _sheets(readings) for path in _save(run, sheet)]
+    return draw_curves(run) + [
+        path for sheet in _sheets(readings) for path in save_sheet(run, sheet)
+    ]
 
 
 def draw_curves(run: Path) -> list[Path]:
@@ -128,7 +130,7 @@ def draw_curves(run: Path) -> list[Path]:
     if not metrics:
         return []
     caption = "Spaced by logarithms: the loss by its own, accuracy by that of the error."
-    return _save(run, Sheet("curves", "Learning curves", caption, plot.curves(rows, metrics)))
+    return save_sheet(run, Sheet("curves", "Learning curves", caption, plot.curves(rows, metrics)))
 
 
 def _sheets(readings: Readings) -> Iterator[Sheet]:
@@ -207,7 +209,16 @@ def _white(images: NDArray) -> float:
     return 255.0 if np.issubdtype(images.dtype, np.integer) else max(float(images.max()), 1.0)
 
 
-def _save(run: Path, sheet: Sheet) -> list[Path]:
+def save_sheet(run: Path, sheet: Sheet) -> list[Path]:
+    """Writes a figure with its words, in place of an earlier one of the same name.
+
+    Args:
+        run: The run's folder.
+        sheet: The figure.
+
+    Returns:
+        The files written, without ``index.json``.
+    """
     folder = run / "figures"
     folder.mkdir(parents=True, exist_ok=True)
     files = [folder / f"{sheet.name}.{suffix}" for suffix in ("svg", "png")]

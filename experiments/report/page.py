@@ -140,7 +140,7 @@ def _pictures(folder: Path) -> Iterator[Picture]:
     named = {entry["name"] for entry in entries}
     found = {path.stem: path for suffix in ("png", "svg") for path in folder.glob(f"*.{suffix}")}
     others = [{"name": n, "title": n, "caption": ""} for n in sorted(found) if n not in named]
-    order = ["digits", "curves", "heads", "classes", "mistakes"]
+    order = ["digits", "summaries", "summary", "curves", "heads", "classes", "mistakes"]
     entries.sort(key=lambda e: order.index(e["name"]) if e["name"] in order else len(order))
     for entry in [*entries, *others]:
         if entry["name"] in found:

@@ -1,3 +1,5 @@
+import itertools
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -46,6 +48,17 @@ def test_accuracies_are_spaced_by_their_error_and_labelled_in_percent():
     shown = [label.get_text() for label in ax.get_yticklabels()]
     assert "90 %" in shown
     assert "98 %" in shown
+
+
+def test_labels_do_not_overlap():
+    rows = [{"epoch": at, "test/accuracy": value} for at, value in enumerate((0.09, 0.5, 1.0))]
+    figure = plot.curves([*rows, {"epoch": 3, "train/accuracy": 0.9998}], ["accuracy"])
+    figure.canvas.draw()
+    boxes = sorted(
+        t.get_window_extent().intervaly.tolist() for t in figure.axes[0].get_yticklabels()
+    )
+    assert len(boxes) > 5
+    assert all(low[1] <= high[0] for low, high in itertools.pairwise(boxes))
 
 
 @pytest.mark.parametrize(
