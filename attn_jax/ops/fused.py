@@ -132,7 +132,7 @@ def _check_implementation(implementation: str) -> None:
 
 
 # Queries times keys from which on blocks are faster on a CPU: see docs/benchmarks/attention.md.
-_STREAMED_PAIRS = 1024 * 1024
+_STREAMED_PAIRS = 512 * 512
 
 
 def _streaming_wins(operands: dict[str, Array]) -> bool:
