@@ -102,12 +102,16 @@ def _prepared(case: Case, peer: Peer, arrays: np.ndarray) -> dict[str, Any]:
 
 def _take_turns(found: Found, peers: Mapping[str, Peer], most: int, budget: float) -> None:
     """Calls each case once in every round, back and forth, while its budget lasts."""
-    measured = [case for case, about in found.items() if "left_out" not in about]
     for turn in range(most):
+        measured = [case for case, about in found.items() if "left_out" not in about]
         for case in measured[:: (-1) ** turn]:
             seconds = found[case].setdefault("seconds", [])
             if turn < FEWEST_ROUNDS or turn < budget / seconds[0]:
-                seconds.append(peers[SIDES[case.contender]].ask(["run", *case])["seconds"])
+                answer = peers[SIDES[case.contender]].ask(["run", *case])
+                if "error" in answer:
+                    found[case] = {"left_out": answer["error"]}
+                else:
+                    seconds.append(answer["seconds"])
 
 
 def peak_memory(tokens: int, heads: int, chosen: Iterable[Case]) -> Found:
