@@ -93,11 +93,16 @@ def segment_operands(
     """Return the segments of queries and of keys, each `(*b, tokens)`.
 
     Raises:
-        ValueError: if they do not broadcast to the tokens.
+        ValueError: if they are not two, or do not broadcast to the tokens.
     """
     if segment_ids is None:
         return {}
     pair = segment_ids if isinstance(segment_ids, tuple) else (segment_ids, segment_ids)
+    if len(pair) != 2:
+        raise ValueError(
+            f"{len(pair)} segment_ids are given; they are one array or a pair, (of the queries, of "
+            "the keys)."
+        )
     aligned = {}
     for name, ids, tokens in zip(("query", "key"), pair, (query, key), strict=True):
         shape = tokens.shape[:-2]
