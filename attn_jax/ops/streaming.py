@@ -26,6 +26,7 @@ Operands = Mapping[str, jax.Array]
 BlockSizes = tuple[int, int]
 
 _BLOCK_SIZES = (1024, 1024)
+_FAR = 2**30
 
 
 def streaming_attention(
@@ -186,7 +187,8 @@ def _plan(
 ) -> Plan:
     *batch, num_queries, num_heads, _ = operands["query"].shape
     num_keys = operands["key"].shape[-3]
-    left, right = site.window or (None, None)
+    # Beyond all lengths, so that sums with positions stay in 32 bits.
+    left, right = (min(side, _FAR) for side in site.window) if site.window else (None, None)
     if site.causal:
         right = 0
     block = _block(block_sizes, (num_queries, num_keys), summary.top_k)

@@ -75,7 +75,8 @@ class Grid:
     def lanes(self, least: int) -> int:
         """Into how many lanes keys are dealt out to find the `least` largest scores.
 
-        They divide a block. Few make long lanes, many a long list of their maxima.
+        They divide a block. Few make long lanes, many a long list of their maxima. Where a block
+        is shorter than `least`, each of its keys is a lane.
         """
         most = max(128, 2 ** round(math.log2(max(self.num_keys, 1) * 8) / 2))
         size = self.block[1]

@@ -147,7 +147,9 @@ def _finish(summary: Summary, head: Head, carry: Running) -> Rows:
         entropy = jnp.where(is_empty, 0, log_total) * carry.total * scale
         entropy -= scale * (carry.surprise + change * carry.total)
     # The k largest scores are all in the k lanes whose maxima are the largest.
-    lanes = None if carry.lanes is None else lax.top_k(carry.lanes, summary.top_k)[1]
+    lanes = None
+    if carry.lanes is not None:
+        lanes = lax.top_k(carry.lanes, min(summary.top_k, carry.lanes.shape[1]))[1]
     return Rows(
         context=carry.context * scale[:, None],
         softmax=softmax,

@@ -47,7 +47,8 @@ def told_by_weights(
         summary: What is wanted.
         head: What the head attends with.
         softmax: Of each query.
-        lanes: `(q, k)`, the lanes that hold each query's `top_k` largest scores.
+        lanes: `(q, k)`, the lanes that hold each query's `top_k` largest scores; all of them, if
+            they are fewer.
 
     Returns:
         What is wanted, None else.
@@ -63,7 +64,7 @@ def told_by_weights(
             weights = here.weights(grid.scores(head, i, j, is_edge))
             return _step(grid, summary, weights, chosen, i, j, carry)
 
-        candidates = _no_candidates(grid, summary.top_k)
+        candidates = _no_candidates(grid, summary.top_k, chosen.shape[1])
         carry = grid.sweep(i, head.offset, step, carry._replace(candidates=candidates))
         return carry._replace(candidates=None), _top(grid, summary.top_k, carry, chosen)
 
@@ -124,11 +125,11 @@ def _members(tokens: Array, tiles: int, num_tokens: int) -> tuple[Array, Array]:
     return at[0], (at[:, None] - at[0] == jnp.arange(most)[None, :]).astype(jnp.float32)
 
 
-def _no_candidates(grid: Grid, k: int) -> Array | None:
+def _no_candidates(grid: Grid, k: int, num_chosen: int) -> Array | None:
     if not k:
         return None
     members = (grid.num_keys + grid.padding[1]) // grid.lanes(k)
-    return jnp.zeros((grid.block[0], members, k))
+    return jnp.zeros((grid.block[0], members, num_chosen))
 
 
 def _top(grid: Grid, k: int, carry: Running, chosen: Array) -> tuple[Array, Array] | None:
@@ -136,7 +137,8 @@ def _top(grid: Grid, k: int, carry: Running, chosen: Array) -> tuple[Array, Arra
     if carry.candidates is None:
         return None
     found, at = _largest(lax.collapse(carry.candidates, 1), k)
-    keys = at // k * grid.lanes(k) + jnp.take_along_axis(chosen, at % k, axis=1)
+    member, lane = jnp.divmod(at, chosen.shape[1])
+    keys = member * grid.lanes(k) + jnp.take_along_axis(chosen, lane, axis=1)
     return found, jnp.where(found > 0, keys, -1)
 
 

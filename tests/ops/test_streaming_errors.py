@@ -57,7 +57,7 @@ CASES = {
     ),
     "three segments": (
         lambda: attend(segment_ids=(jnp.ones(Q, int),) * 3),
-        "segment_ids.* 3 .*pair",
+        r"3 segment_ids are given; .* a pair, \(of the queries, of the keys\)",
     ),
     "heads": (lambda: attend(query=QUERY[:, :, :4]), "3 heads, which do not divide the 4"),
     "top_k": (lambda: summary(top_k=6), r"top_k=6 is more than the 5 keys.*min\(6, num_keys\)"),

@@ -164,6 +164,12 @@ def test_the_fused_call_is_the_same_streamed_or_not():
     jax.tree.map(lambda x, wanted: close(x, np.asarray(wanted)), streamed, plain)
 
 
+def test_a_window_of_the_largest_integer_hides_nothing():
+    window = (2**31 - 1, 2**31 - 1)
+    found = streaming_attention(QUERY, KEY, VALUE, window=window, block_sizes=(8, 8))
+    close(found, Reference(QUERY, KEY, VALUE).context)
+
+
 def test_no_gradient_flows_through_the_summary():
     def loss(query, share):
         context, found = streaming_attention(query, KEY, VALUE, summary=WANTED)
