@@ -30,17 +30,18 @@ def test_it_computes_and_learns_the_same():
 
 def test_it_sows_its_summary_and_no_weights():
     _, weights = nn.apply_with_weights(PLAIN, VARIABLES, X)
-    out, state = STREAMED.apply(VARIABLES, X, mutable=["intermediates"])
+    out, state = jax.jit(lambda x: STREAMED.apply(VARIABLES, x, mutable=["intermediates"]))(X)
     assert set(state["intermediates"]) == {"summary"}
     (found,) = state["intermediates"]["summary"]
     np.testing.assert_allclose(found.pooled, weights["weights"], atol=1e-6)
     np.testing.assert_allclose(found.received, weights["weights"].sum(-2), atol=1e-5)
-    np.testing.assert_array_equal(out, STREAMED.apply(VARIABLES, X))
+    np.testing.assert_array_equal(out, jax.jit(STREAMED.apply)(VARIABLES, X))
 
 
 def test_either_can_be_asked_for_its_summary():
     _, weights = nn.apply_with_weights(PLAIN, VARIABLES, X)
     largest = jnp.sort(weights["weights"], axis=-1)[..., :-3:-1]
     for model in (PLAIN, STREAMED):
-        captured = capture(model.apply, {"*.summary": Summary(top_k=2)})(VARIABLES, X)[1]
+        asked = capture(model.apply, {"*.summary": Summary(top_k=2)})
+        captured = jax.jit(asked)(VARIABLES, X)[1]
         np.testing.assert_allclose(captured["summary"].top_weights, largest, atol=1e-6)

@@ -32,13 +32,17 @@ def test_they_are_those_of_the_whole_map(name):
 
 def test_the_tiles_of_a_summary_make_up_the_map():
     options = CASES["sinks"][0]
-    _, found = streaming_attention(QUERY, KEY, VALUE, **options, summary=Summary())
-    known = {"log_normalizer": found.log_normalizer, "mask": options["mask"]}
-    tiles = [
-        attention_tile(QUERY, KEY, rows=rows, columns=(0, 53), **known)
-        for rows in ((0, 13), (13, 37))
-    ]
-    close(jnp.concatenate(tiles, axis=-2), Reference(**GIVEN, **options).weights)
+
+    @jax.jit
+    def tiles():
+        _, found = streaming_attention(QUERY, KEY, VALUE, **options, summary=Summary())
+        known = {"log_normalizer": found.log_normalizer, "mask": options["mask"]}
+        return [
+            attention_tile(QUERY, KEY, rows=rows, columns=(0, 53), **known)
+            for rows in ((0, 13), (13, 37))
+        ]
+
+    close(jnp.concatenate(tiles(), axis=-2), Reference(**GIVEN, **options).weights)
 
 
 def test_no_rows_are_an_empty_answer_and_a_traced_row_beyond_the_end_is_the_last():
