@@ -191,25 +191,22 @@ def _plan(
     left, right = (min(side, _FAR) for side in site.window) if site.window else (None, None)
     if site.causal:
         right = 0
-    block = _block(block_sizes, (num_queries, num_keys), summary.top_k)
+    block = _block(block_sizes, (num_queries, num_keys))
     half = operands["query"].dtype.itemsize < 4 and not _on_cpu()
     scale = float(default_scale(operands["query"], site.scale)) if half else 1.0
     grid = Grid(num_queries, num_keys, block, (left, right), site.softcap, scale)
     return Plan(grid, math.prod(batch), num_heads, summary, _on_cpu())
 
 
-def _block(asked: BlockSizes | None, sizes: Sequence[int], least: int) -> BlockSizes:
-    """Blocks at most as large as asked for, which share the tokens out evenly.
-
-    A block holds at least as many keys as the most that may be looked for in it.
-    """
+def _block(asked: BlockSizes | None, sizes: Sequence[int]) -> BlockSizes:
+    """Blocks at most as large as asked for, which share the tokens out evenly."""
     asked = _BLOCK_SIZES if asked is None else asked
     if len(asked) != 2 or min(asked) < 1:
         raise ValueError(
             f"block_sizes={asked} must be two positive numbers, of queries and of keys, as in "
             f"{_BLOCK_SIZES}."
         )
-    return _even(asked[0], sizes[0]), _even(max(asked[1], least), sizes[1])
+    return _even(asked[0], sizes[0]), _even(asked[1], sizes[1])
 
 
 def _even(most: int, tokens: int) -> int:
