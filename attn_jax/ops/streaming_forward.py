@@ -7,7 +7,7 @@ import jax.numpy as jnp
 from jax import Array, lax
 from jax.typing import ArrayLike
 
-from attn_jax.ops.streaming_blocks import Grid, Head, product
+from attn_jax.ops.streaming_blocks import Grid, Head
 from attn_jax.ops.summary import Summary
 
 _LOWEST = jnp.finfo(jnp.float32).min
