@@ -1,8 +1,9 @@
 """Streaming attention as Pallas kernels: by way of Triton on NVIDIA GPUs, of Mosaic on TPUs.
 
 The arithmetic is that of `streaming_forward`, whose functions run here on blocks read from device
-memory; only how the work is dealt out differs. No device has run them yet: they are compared
-with the other form in interpret mode, and lowered for both.
+memory; only how the work is dealt out differs. No device has run them: they are
+compared with float64 in interpret mode, and lowered for both, which tests repeat; and once, for
+NVIDIA's generations 8.0 and 9.0 and for a TPU v5e, they were compiled. See docs/long_sequences.md.
 """
 
 import dataclasses
@@ -22,8 +23,6 @@ from attn_jax.ops.streaming_references import References, TiledReferences
 from attn_jax.ops.streaming_weights import Told, most_tiles
 from attn_jax.ops.summary import tile_areas, tile_of
 
-# The least and the most tokens in a block.
-_BLOCKS = {"triton": (16, 64), "mosaic": (128, 256)}
 # A TPU writes a block whose rows come in eights.
 _ROWS = 8
 _OF_QUERIES = ("query", "query_segments", RESULT)
@@ -40,7 +39,7 @@ class Keys(NamedTuple):
 def attend_rows(plan: Plan, arrays: Arrays) -> Rows:
     """Attend with every head; see `streaming_forward.forward`."""
     summary = dataclasses.replace(plan.summary, top_k=0)
-    grid = _rows_grid(plan)
+    grid = _rows_grid(plan, arrays)
     operands = kernel_operands(plan, grid, arrays)
 
     def kernel(i: Array, refs: dict[str, Any], found: Rows) -> None:
@@ -88,7 +87,7 @@ def _told_by_key(plan: Plan, arrays: Arrays, softmax: Softmax) -> Keys:
     columns only, and writes each sum once.
     """
     tiles = plan.summary.pooled or (1, 1)
-    grid = _tiled(plan, tiles[0])
+    grid = _tiled(plan, arrays, tiles[0])
     at, is_inside = _by_tile(grid)
     arrays = arrays | {"query": arrays["query"][:, :, at]}
     if "query_segments" in arrays:
@@ -162,16 +161,24 @@ def _first_cell(grid: Grid, j: Array, cells: int) -> Array:
     return tile_of(jnp.minimum(j * grid.block[1], grid.num_keys - 1), cells, grid.num_keys)
 
 
-def _tiled(plan: Plan, tiles: int) -> TiledReferences:
+def _tiled(plan: Plan, arrays: Arrays, tiles: int) -> TiledReferences:
     """Blocks of queries about as long as a tile."""
-    least, most = _BLOCKS[plan.kernel]
+    least, most = _block_sizes(plan, arrays)
     rows = pl.next_power_of_2(-(-plan.grid.num_queries // tiles))
     block = min(max(rows, least), most), most
     return TiledReferences(**_grid(plan), block=block, tiles=tiles)
 
 
-def _rows_grid(plan: Plan) -> References:
-    return References(**_grid(plan), block=(_BLOCKS[plan.kernel][1],) * 2)
+def _rows_grid(plan: Plan, arrays: Arrays) -> References:
+    _, size = _block_sizes(plan, arrays)
+    return References(**_grid(plan), block=(size, size))
+
+
+def _block_sizes(plan: Plan, arrays: Arrays) -> tuple[int, int]:
+    """The least and the most tokens in a block: what the registers of an Ampere GPU hold."""
+    if plan.kernel == "mosaic":
+        return 128, 256
+    return 16, 32 if arrays["key"].dtype == jnp.float32 else 64
 
 
 def _grid(plan: Plan) -> dict[str, Any]:
@@ -191,7 +198,7 @@ def _by_tile(grid: TiledReferences) -> tuple[Array, Array]:
 
 def _largest(plan: Plan, arrays: Arrays, softmax: Softmax) -> tuple[Array, Array]:
     """The largest weights of each query, and their keys."""
-    grid = _rows_grid(plan)
+    grid = _rows_grid(plan, arrays)
     operands = kernel_operands(plan, grid, arrays)
     room = pl.next_power_of_2(plan.summary.top_k)
 

@@ -1,5 +1,6 @@
 """How the heads of a batch become programs on a GPU or a TPU, and what each of them is given."""
 
+import functools
 from collections.abc import Callable, Collection
 from typing import Any
 
@@ -19,10 +20,6 @@ RESULT = "result"
 
 # The least features that a matrix unit takes.
 _LEAST_FEATURES = 16
-_COMPILER = {
-    "triton": triton.CompilerParams(num_warps=4, num_stages=2),
-    "mosaic": mosaic.CompilerParams(dimension_semantics=("parallel",) * 3),
-}
 
 
 def kernel_operands(plan: Plan, grid: Grid, arrays: Arrays) -> Arrays:
@@ -39,7 +36,7 @@ def kernel_operands(plan: Plan, grid: Grid, arrays: Arrays) -> Arrays:
     hidden = [jnp.where(arrays["mask"], 0.0, -jnp.inf)] if "mask" in arrays else []
     biases = [arrays["bias"].astype(jnp.float32)] if "bias" in arrays else []
     if hidden or biases:
-        bias = sum(biases + hidden)
+        bias = functools.reduce(jnp.add, biases + hidden)
         bias = jnp.broadcast_to(bias, (*bias.shape[:3], arrays["key"].shape[2]))
         found["bias"] = _fit(bias, 1, keys)
     for name in ("offset", "sink"):
@@ -59,8 +56,8 @@ def _fit(array: Array, *sizes: int) -> Array:
     return jnp.pad(array, ((0, 0), (0, 0), *rest))
 
 
-def result(plan: Plan, *shape: int, dtype: Any = jnp.float32) -> jax.ShapeDtypeStruct:
-    """What a kernel finds of every head."""
+def result(plan: Plan, *shape: int, dtype: Any = jnp.float32) -> Any:
+    """The shape of what a kernel finds of every head."""
     return jax.ShapeDtypeStruct((plan.batch, plan.num_heads, *shape), dtype)
 
 
@@ -119,7 +116,15 @@ def launch(
         in_specs=({name: spec(name, x.shape) for name, x in operands.items()},),
         out_specs=[spec(RESULT, x.shape) for x in outputs],
         out_shape=outputs,
-        compiler_params=_COMPILER[plan.kernel],
+        compiler_params=_compiler(plan, operands),
         interpret=plan.interpret,
     )(operands)
     return jax.tree.unflatten(structure, found)
+
+
+def _compiler(plan: Plan, operands: Arrays) -> Any:
+    """The options of the compiler, with as many warps as registers are needed."""
+    if plan.kernel == "mosaic":
+        return mosaic.CompilerParams(dimension_semantics=("parallel",) * 3)
+    num_warps = 4 if operands["key"].shape[-1] <= 64 else 8
+    return triton.CompilerParams(num_warps=num_warps, num_stages=2)

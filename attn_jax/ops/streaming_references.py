@@ -45,7 +45,7 @@ class References(Grid):
 
 @dataclasses.dataclass(frozen=True)
 class TiledReferences(References):
-    """The same, with each tile of queries filled up to whole blocks; see :func:`_by_tile`.
+    """The same, with the queries of each tile filled up to whole blocks.
 
     Attributes:
         tiles: How many tiles there are along the queries.
@@ -63,14 +63,14 @@ class TiledReferences(References):
         """How many blocks there are along queries and keys."""
         return self.tiles * self.blocks_per_tile, super().blocks[1]
 
-    def first(self, tile: ArrayLike) -> ArrayLike:
+    def first(self, tile: ArrayLike) -> Array:
         """The number of the first query in a tile."""
         return lax.div(tile * self.num_queries, self.tiles)
 
     def queries(self, i: ArrayLike) -> Array:
         """The numbers of the queries in a block."""
-        tile, part = lax.div(i, self.blocks_per_tile), lax.rem(i, self.blocks_per_tile)
-        return jnp.arange(self.block[0]) + self.first(tile) + part * self.block[0]
+        tile, inside = lax.div(i, self.blocks_per_tile), lax.rem(i, self.blocks_per_tile)
+        return jnp.arange(self.block[0]) + self.first(tile) + inside * self.block[0]
 
 
 class Remote:
@@ -91,9 +91,9 @@ class Remote:
         return pl.run_scoped(read, mosaic.VMEM(part.shape, part.dtype))
 
 
-def part(array: Any, number: ArrayLike, size: int) -> Array:
+def part(array: Any, number: Any, size: int) -> Array:
     """Read a block of tokens, unless there is but one."""
     is_vector = array.shape[0] == 1
-    is_whole = array.shape[is_vector] == size
+    is_whole = array.shape[1 if is_vector else 0] == size
     at = slice(None) if is_whole else pl.ds(pl.multiple_of(number * size, size), size)
     return array[0, at] if is_vector else array[at, :]
