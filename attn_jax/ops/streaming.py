@@ -17,12 +17,15 @@ from attn_jax.ops.attention_operands import (
     segment_operands,
 )
 from attn_jax.ops.attention_site import AttentionSite
+from attn_jax.ops.devices import Kernel, kernel_compiler
 from attn_jax.ops.dot_product import default_scale
 from attn_jax.ops.streaming_blocks import Grid
 from attn_jax.ops.streaming_heads import Arrays, Plan, attend, seen_by_any, summarize_weights
 from attn_jax.ops.summary import AttentionSummary, Summary
 
 Operands = Mapping[str, jax.Array]
+# How many of the largest weights a kernel keeps in registers.
+_MOST_LARGEST = 64
 BlockSizes = tuple[int, int]
 
 _BLOCK_SIZES = (1024, 1024)
@@ -195,7 +198,19 @@ def _plan(
     half = operands["query"].dtype.itemsize < 4 and not _on_cpu()
     scale = float(default_scale(operands["query"], site.scale)) if half else 1.0
     grid = Grid(num_queries, num_keys, block, (left, right), site.softcap, scale)
-    return Plan(grid, math.prod(batch), num_heads, summary, _on_cpu())
+    kernel = kernel_for(operands) if summary.top_k <= _MOST_LARGEST else None
+    return Plan(grid, math.prod(batch), num_heads, summary, _on_cpu(), kernel)
+
+
+def kernel_for(operands: Operands) -> Kernel | None:
+    """Which kernels serve a call here, if any do.
+
+    They take no mask or bias that differs from query to query, and no more than 128 features.
+    """
+    query, key = operands["query"], operands["key"]
+    features = max(query.shape[-1], operands["value"].shape[-1])
+    by_key = all(operands[name].shape[-2] == 1 for name in ("mask", "bias") if name in operands)
+    return kernel_compiler() if by_key and features <= 128 and query.size and key.size else None
 
 
 def _block(asked: BlockSizes | None, sizes: Sequence[int]) -> BlockSizes:

@@ -124,9 +124,9 @@ class Grid:
         begin, end, all_begin, all_end = (
             jnp.clip(x, 0, self.num_keys) for x in (begin, end, all_begin, all_end)
         )
-        start, stop = begin // size, -(-end // size)
-        whole = jnp.minimum(-(-all_begin // size), stop)
-        partial = jnp.clip(all_end // size, whole, stop)
+        start, stop = lax.div(begin, size), lax.div(end + size - 1, size)
+        whole = jnp.minimum(lax.div(all_begin + size - 1, size), stop)
+        partial = jnp.clip(lax.div(all_end, size), whole, stop)
         return jnp.minimum(start, whole), whole, partial, stop
 
     def visible(self, head: Head, i: ArrayLike, j: ArrayLike, is_edge: bool) -> Array | None:
@@ -160,9 +160,13 @@ class Grid:
 
     def capped(self, head: Head, i: ArrayLike, j: ArrayLike) -> Array:
         """The scores of a block before bias and mask."""
-        scores = product("qd,kd->qk", self.rows(head.query, i), self.columns(head.key, j))
+        scores = self.product("qd,kd->qk", self.rows(head.query, i), self.columns(head.key, j))
         scores = scores if self.scale == 1 else scores * self.scale
         return scores if self.softcap is None else self.softcap * jnp.tanh(scores / self.softcap)
+
+    def product(self, axes: str, one: Array, other: Array) -> Array:
+        """A matrix product; see :func:`product`."""
+        return product(axes, one, other)
 
     def rows(self, array: Array, i: ArrayLike) -> Array:
         """The part of an array, whose first axis is the queries, that is in a block."""

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 from jax import Array, lax
 from jax.typing import ArrayLike
 
-from attn_jax.ops.streaming_blocks import Grid, Head, product
+from attn_jax.ops.streaming_blocks import Grid, Head
 from attn_jax.ops.summary import Summary
 
 _LOWEST = jnp.finfo(jnp.float32).min
@@ -68,16 +68,17 @@ def forward(grid: Grid, summary: Summary, head: Head) -> Rows:
 
     def of_block(i: Array) -> Rows:
         def step(j: ArrayLike, carry: Running, is_edge: bool) -> Running:
-            return _step(grid, summary, head, i, j, carry, is_edge)
+            return advance(grid, summary, head, i, j, carry, is_edge)
 
-        carry = grid.sweep(i, head.offset, step, _start(grid, summary, head))
-        return _finish(summary, head, carry)
+        carry = grid.sweep(i, head.offset, step, begin(grid, summary, head))
+        return finish(summary, head, carry)
 
     blocks = lax.map(of_block, jnp.arange(grid.blocks[0]))
     return jax.tree.map(lambda x: lax.collapse(x, 0, 2)[: grid.num_queries], blocks)
 
 
-def _start(grid: Grid, summary: Summary, head: Head) -> Running:
+def begin(grid: Grid, summary: Summary, head: Head) -> Running:
+    """What a block of queries has before it has seen a key."""
     zeros, k = jnp.zeros(grid.block[0]), summary.top_k
     return Running(
         largest=jnp.full(grid.block[0], -jnp.inf),
@@ -89,7 +90,7 @@ def _start(grid: Grid, summary: Summary, head: Head) -> Running:
     )
 
 
-def _step(
+def advance(
     grid: Grid,
     summary: Summary,
     head: Head,
@@ -98,6 +99,7 @@ def _step(
     carry: Running,
     is_edge: bool,
 ) -> Running:
+    """Take in a block of keys."""
     scores = grid.scores(head, i, j, is_edge)
     if carry.lanes is None:
         largest = scores.max(axis=1)
@@ -116,7 +118,7 @@ def _step(
         largest=largest,
         total=shrink * carry.total + weights.sum(axis=1),
         context=shrink[:, None] * carry.context
-        + product("qk,ke->qe", weights.astype(value.dtype), value),
+        + grid.product("qk,ke->qe", weights.astype(value.dtype), value),
         surprise=None
         if carry.surprise is None
         else shrink * (carry.surprise + change * carry.total) + (weights * shifted).sum(axis=1),
@@ -129,7 +131,7 @@ def _step(
     return carry
 
 
-def _finish(summary: Summary, head: Head, carry: Running) -> Rows:
+def finish(summary: Summary, head: Head, carry: Running) -> Rows:
     """Divide by the sums, to which a sink adds itself."""
     shift = carry.largest if head.sink is None else jnp.maximum(carry.largest, head.sink)
     shift = jnp.where(shift == -jnp.inf, 0, shift)

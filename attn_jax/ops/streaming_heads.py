@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 from jax import Array, lax
 
+from attn_jax.ops.devices import Kernel
 from attn_jax.ops.streaming_backward import backward
 from attn_jax.ops.streaming_blocks import Grid, Head
 from attn_jax.ops.streaming_forward import Rows, Softmax, forward, seen_keys
@@ -29,6 +30,8 @@ class Plan:
         summary: What is to be known of the weights.
         in_turn: Whether heads come one after another, which suits a CPU: there a matrix product
             keeps all cores busy, and a batch of them runs slower.
+        kernel: What compiles the kernels for this call; None is the form that XLA compiles.
+        interpret: Whether kernels are run step by step instead, which any backend can.
     """
 
     grid: Grid
@@ -36,6 +39,8 @@ class Plan:
     num_heads: int
     summary: Summary
     in_turn: bool
+    kernel: Kernel | None = None
+    interpret: bool = False
 
     def head(self, arrays: Arrays, n: Array) -> Head:
         """What one head of one sequence attends with."""
@@ -63,6 +68,10 @@ class Plan:
 
 def _attend(plan: Plan, arrays: Arrays) -> Rows:
     """Attend with every head; see `streaming_forward.forward`."""
+    if plan.kernel:
+        from attn_jax.ops.streaming_kernels import attend_rows
+
+        return attend_rows(plan, arrays)
     return plan.over_heads(lambda n: forward(plan.grid, plan.summary, plan.head(arrays, n)))
 
 
@@ -102,6 +111,10 @@ attend.defvjp(_attend_ahead, _attend_back)
 
 def summarize_weights(plan: Plan, arrays: Arrays, softmax: Softmax, lanes: Array) -> Told:
     """What the finished weights of every head tell; see `streaming_weights.told_by_weights`."""
+    if plan.kernel:
+        from attn_jax.ops.streaming_kernels import told_by_weights as told
+
+        return told(plan, arrays, softmax)
 
     def of_head(n: Array, softmax: Softmax, lanes: Array) -> Told:
         return told_by_weights(plan.grid, plan.summary, plan.head(arrays, n), softmax, lanes)

@@ -110,17 +110,17 @@ def _no_tiles(grid: Grid, tiles: tuple[int, int] | None) -> Array | None:
     if tiles is None:
         return None
     sizes = zip(tiles, (grid.num_queries, grid.num_keys), grid.block, strict=True)
-    return jnp.zeros([g + _most_tiles(g, t, b) for g, t, b in sizes])
+    return jnp.zeros([g + most_tiles(g, t, b) for g, t, b in sizes])
 
 
-def _most_tiles(tiles: int, tokens: int, block: int) -> int:
+def most_tiles(tiles: int, tokens: int, block: int) -> int:
     """How many tiles a block can touch."""
     return min(tiles, -(-block * tiles // tokens) + 1)
 
 
 def _members(tokens: Array, tiles: int, num_tokens: int) -> tuple[Array, Array]:
     """The first tile of a block, and which of its tokens is in which of the tiles from there."""
-    most = _most_tiles(tiles, num_tokens, tokens.size)
+    most = most_tiles(tiles, num_tokens, tokens.size)
     at = tile_of(jnp.minimum(tokens, num_tokens - 1), tiles, num_tokens)
     return at[0], (at[:, None] - at[0] == jnp.arange(most)[None, :]).astype(jnp.float32)
 

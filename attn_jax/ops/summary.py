@@ -184,7 +184,7 @@ class Summary:
 
 def tile_of(token: jax.Array, num_tiles: int, num_tokens: int) -> jax.Array:
     """Which of the tiles a token is in; see :class:`AttentionSummary`."""
-    return ((token + 1) * num_tiles - 1) // num_tokens
+    return jax.lax.div((token + 1) * num_tiles - 1, num_tokens)
 
 
 def tile_areas(pooled: tuple[int, int], num_queries: int, num_keys: int) -> jax.Array:
