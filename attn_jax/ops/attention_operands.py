@@ -26,6 +26,8 @@ def check_heads(query: Array, key: Array, value: Array) -> None:
                 f"{name} of shape {array.shape} needs at least three axes, (*batch, tokens, heads, "
                 f"features); a single head is {name}[..., None, :]."
             )
+        if not array.size:
+            raise ValueError(f"{name} of shape {array.shape} is empty; every axis needs a size.")
     check_attention_inputs(*(x.reshape(*x.shape[:-2], -1) for x in (query, key, value)))
     check_features("key", key.shape[-1], "query", query.shape[-1])
     if key.shape[-2] != value.shape[-2]:

@@ -199,7 +199,9 @@ def _plan(
     scale = float(default_scale(operands["query"], site.scale)) if half else 1.0
     grid = Grid(num_queries, num_keys, block, (left, right), site.softcap, scale)
     kernel = kernel_for(operands) if summary.top_k <= _MOST_LARGEST else None
-    return Plan(grid, math.prod(batch), num_heads, summary, _on_cpu(), kernel)
+    return Plan(
+        grid, math.prod(batch), num_heads, summary, _on_cpu() and jax.device_count() == 1, kernel
+    )
 
 
 def kernel_for(operands: Operands) -> Kernel | None:

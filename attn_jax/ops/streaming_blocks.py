@@ -83,6 +83,10 @@ class Grid:
         fitting = [n for n in range(min(most, size), 0, -1) if size % n == 0]
         return fitting[0] if fitting[0] >= least else size
 
+    def zeros(self, head: Head, *shape: int, dtype: Any = jnp.float32) -> Array:
+        """Zeros that vary over devices as the head does; see `streaming_heads`."""
+        return jnp.zeros(shape, dtype) + (0 * head.offset).astype(dtype)
+
     def queries(self, i: ArrayLike) -> Array:
         """The numbers of the queries in a block."""
         return jnp.arange(self.block[0]) + i * self.block[0]

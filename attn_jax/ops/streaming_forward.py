@@ -79,14 +79,14 @@ def forward(grid: Grid, summary: Summary, head: Head) -> Rows:
 
 def begin(grid: Grid, summary: Summary, head: Head) -> Running:
     """What a block of queries has before it has seen a key."""
-    zeros, k = jnp.zeros(grid.block[0]), summary.top_k
+    zeros, k = grid.zeros(head, grid.block[0]), summary.top_k
     return Running(
-        largest=jnp.full(grid.block[0], -jnp.inf),
+        largest=zeros - jnp.inf,
         total=zeros,
-        context=jnp.zeros((grid.block[0], head.value.shape[-1])),
+        context=grid.zeros(head, grid.block[0], head.value.shape[-1]),
         surprise=zeros if summary.entropy else None,
         distance=zeros if summary.distance else None,
-        lanes=jnp.full((grid.block[0], grid.lanes(k)), -jnp.inf) if k else None,
+        lanes=grid.zeros(head, grid.block[0], grid.lanes(k)) - jnp.inf if k else None,
     )
 
 
@@ -179,5 +179,5 @@ def seen_keys(grid: Grid, head: Head) -> Array:
     def is_query(i: Array) -> Array:
         return (grid.queries(i) < grid.num_queries)[:, None]
 
-    seen = jnp.zeros(grid.num_keys + grid.padding[1], bool)
+    seen = grid.zeros(head, grid.num_keys + grid.padding[1], dtype=bool)
     return lax.fori_loop(0, grid.blocks[0], of_queries, seen)[: grid.num_keys]
