@@ -26,6 +26,8 @@ def check_heads(query: Array, key: Array, value: Array) -> None:
                 f"{name} of shape {array.shape} needs at least three axes, (*batch, tokens, heads, "
                 f"features); a single head is {name}[..., None, :]."
             )
+        if not array.size:
+            raise ValueError(f"{name} of shape {array.shape} is empty; every axis needs a size.")
     check_attention_inputs(*(x.reshape(*x.shape[:-2], -1) for x in (query, key, value)))
     check_features("key", key.shape[-1], "query", query.shape[-1])
     if key.shape[-2] != value.shape[-2]:
@@ -93,11 +95,16 @@ def segment_operands(
     """Return the segments of queries and of keys, each `(*b, tokens)`.
 
     Raises:
-        ValueError: if they do not broadcast to the tokens.
+        ValueError: if they are not two, or do not broadcast to the tokens.
     """
     if segment_ids is None:
         return {}
     pair = segment_ids if isinstance(segment_ids, tuple) else (segment_ids, segment_ids)
+    if len(pair) != 2:
+        raise ValueError(
+            f"{len(pair)} segment_ids are given; they are one array or a pair, (of the queries, of "
+            "the keys)."
+        )
     aligned = {}
     for name, ids, tokens in zip(("query", "key"), pair, (query, key), strict=True):
         shape = tokens.shape[:-2]

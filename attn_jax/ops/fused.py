@@ -18,8 +18,9 @@ from attn_jax.ops.attention_operands import (
     without_unseen,
 )
 from attn_jax.ops.attention_site import AttentionSite
+from attn_jax.ops.devices import compute_capability
 from attn_jax.ops.masks import combine_masks
-from attn_jax.ops.streaming import stream, without_unseen_keys
+from attn_jax.ops.streaming import kernel_for, stream, without_unseen_keys
 from attn_jax.ops.summarized_site import SummarizedSite
 from attn_jax.ops.summary import Summary
 
@@ -109,7 +110,9 @@ def attention(
         site, query, key.shape[-3], query_offset, mask=mask, bias=bias, sinks=sinks
     )
     is_whole = sees_all(site, operands, query_offset)
-    if implementation == "streaming" or (implementation == "auto" and _streaming_wins(operands)):
+    if implementation == "streaming" or (
+        implementation == "auto" and _streaming_wins(site, operands)
+    ):
         operands |= {} if is_whole else without_unseen_keys(site, operands)
         return tap_derived(site, stream(site, operands, None, Summary())[0], operands)
     visible = None if is_whole else visible_pairs(site, operands)
@@ -133,14 +136,20 @@ def _check_implementation(implementation: str) -> None:
 
 # Queries times keys from which on blocks are faster on a CPU: see docs/benchmarks/attention.md.
 _STREAMED_PAIRS = 512 * 512
+# Where there are kernels, no speed was measured: from here on a head's map takes 64 MiB.
+_LARGE_PAIRS = 4096 * 4096
 
 
-def _streaming_wins(operands: dict[str, Array]) -> bool:
-    """Whether attending block by block is the faster way on this backend."""
+def _streaming_wins(site: AttentionSite, operands: dict[str, Array]) -> bool:
+    """Whether attending block by block is the better way on this backend."""
     query, key = operands["query"], operands["key"]
     pairs = query.shape[-3] * key.shape[-3]
-    is_small = query.dtype.itemsize <= 4
-    return jax.default_backend() == "cpu" and is_small and pairs >= _STREAMED_PAIRS
+    if query.dtype.itemsize > 4 or pairs < _STREAMED_PAIRS:
+        return False
+    if jax.default_backend() == "cpu":
+        return True
+    has_cudnn = _is_fusible(site, operands) and _cudnn_applies(query, site.causal, site.window)
+    return not has_cudnn and pairs >= _LARGE_PAIRS and kernel_for(operands) is not None
 
 
 def _is_fusible(site: AttentionSite, operands: dict[str, Array]) -> bool:
@@ -187,10 +196,8 @@ def _fused(
 
 def _cudnn_applies(query: Array, causal: bool, window: tuple[int, int] | None) -> bool:
     """Whether cuDNN's kernels take such arrays: an NVIDIA GPU from Ampere on, short heads."""
-    device = jax.devices()[0]
     return (
-        "NVIDIA" in device.device_kind
-        and float(getattr(device, "compute_capability", 0)) >= 8
+        compute_capability() >= 8
         and query.dtype in (jnp.float16, jnp.bfloat16)
         and query.shape[-1] % 8 == 0
         and query.shape[-1] <= 128

@@ -17,15 +17,19 @@ from attn_jax.ops.attention_operands import (
     segment_operands,
 )
 from attn_jax.ops.attention_site import AttentionSite
+from attn_jax.ops.devices import Kernel, kernel_compiler
 from attn_jax.ops.dot_product import default_scale
 from attn_jax.ops.streaming_blocks import Grid
 from attn_jax.ops.streaming_heads import Arrays, Plan, attend, seen_by_any, summarize_weights
 from attn_jax.ops.summary import AttentionSummary, Summary
 
 Operands = Mapping[str, jax.Array]
+# How many of the largest weights a kernel keeps in registers.
+_MOST_LARGEST = 64
 BlockSizes = tuple[int, int]
 
 _BLOCK_SIZES = (1024, 1024)
+_FAR = 2**30
 
 
 def streaming_attention(
@@ -186,28 +190,40 @@ def _plan(
 ) -> Plan:
     *batch, num_queries, num_heads, _ = operands["query"].shape
     num_keys = operands["key"].shape[-3]
-    left, right = site.window or (None, None)
+    # Beyond all lengths, so that sums with positions stay in 32 bits.
+    left, right = (min(side, _FAR) for side in site.window) if site.window else (None, None)
     if site.causal:
         right = 0
-    block = _block(block_sizes, (num_queries, num_keys), summary.top_k)
+    block = _block(block_sizes, (num_queries, num_keys))
     half = operands["query"].dtype.itemsize < 4 and not _on_cpu()
     scale = float(default_scale(operands["query"], site.scale)) if half else 1.0
     grid = Grid(num_queries, num_keys, block, (left, right), site.softcap, scale)
-    return Plan(grid, math.prod(batch), num_heads, summary, _on_cpu())
+    kernel = kernel_for(operands) if summary.top_k <= _MOST_LARGEST else None
+    return Plan(
+        grid, math.prod(batch), num_heads, summary, _on_cpu() and jax.device_count() == 1, kernel
+    )
 
 
-def _block(asked: BlockSizes | None, sizes: Sequence[int], least: int) -> BlockSizes:
-    """Blocks at most as large as asked for, which share the tokens out evenly.
+def kernel_for(operands: Operands) -> Kernel | None:
+    """Which kernels serve a call here, if any do.
 
-    A block holds at least as many keys as the most that may be looked for in it.
+    They take no mask or bias that differs from query to query, and no more than 128 features.
     """
+    query, key = operands["query"], operands["key"]
+    features = max(query.shape[-1], operands["value"].shape[-1])
+    by_key = all(operands[name].shape[-2] == 1 for name in ("mask", "bias") if name in operands)
+    return kernel_compiler() if by_key and features <= 128 and query.size and key.size else None
+
+
+def _block(asked: BlockSizes | None, sizes: Sequence[int]) -> BlockSizes:
+    """Blocks at most as large as asked for, which share the tokens out evenly."""
     asked = _BLOCK_SIZES if asked is None else asked
     if len(asked) != 2 or min(asked) < 1:
         raise ValueError(
             f"block_sizes={asked} must be two positive numbers, of queries and of keys, as in "
             f"{_BLOCK_SIZES}."
         )
-    return _even(asked[0], sizes[0]), _even(max(asked[1], least), sizes[1])
+    return _even(asked[0], sizes[0]), _even(asked[1], sizes[1])
 
 
 def _even(most: int, tokens: int) -> int:

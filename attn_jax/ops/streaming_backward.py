@@ -61,15 +61,15 @@ def backward(
         def step(j: ArrayLike, carry: Gradients, is_edge: bool) -> Gradients:
             return _step(grid, head, i, j, here, carry, is_edge)
 
-        of_query = jnp.zeros((grid.block[0], head.query.shape[-1]))
+        of_query = grid.zeros(head, grid.block[0], head.query.shape[-1])
         carry = grid.sweep(i, head.offset, step, carry._replace(query=of_query))
-        return carry._replace(query=jnp.zeros(())), carry.query
+        return carry._replace(query=zero.query), carry.query
 
     zero = Gradients(
-        query=jnp.zeros(()),
-        key=jnp.zeros(head.key.shape),
-        value=jnp.zeros(head.value.shape),
-        bias=None if head.bias is None else jnp.zeros(head.bias.shape),
+        query=grid.zeros(head),
+        key=grid.zeros(head, *head.key.shape),
+        value=grid.zeros(head, *head.value.shape),
+        bias=None if head.bias is None else grid.zeros(head, *head.bias.shape),
         sink=None,
     )
     found, of_query = lax.scan(of_queries, zero, jnp.arange(grid.blocks[0]))

@@ -75,12 +75,17 @@ class Grid:
     def lanes(self, least: int) -> int:
         """Into how many lanes keys are dealt out to find the `least` largest scores.
 
-        They divide a block. Few make long lanes, many a long list of their maxima.
+        They divide a block. Few make long lanes, many a long list of their maxima. Where a block
+        is shorter than `least`, each of its keys is a lane.
         """
         most = max(128, 2 ** round(math.log2(max(self.num_keys, 1) * 8) / 2))
         size = self.block[1]
         fitting = [n for n in range(min(most, size), 0, -1) if size % n == 0]
         return fitting[0] if fitting[0] >= least else size
+
+    def zeros(self, head: Head, *shape: int, dtype: Any = jnp.float32) -> Array:
+        """Zeros that vary over devices as the head does; see `streaming_heads`."""
+        return jnp.zeros(shape, dtype) + (0 * head.offset).astype(dtype)
 
     def queries(self, i: ArrayLike) -> Array:
         """The numbers of the queries in a block."""
@@ -123,9 +128,9 @@ class Grid:
         begin, end, all_begin, all_end = (
             jnp.clip(x, 0, self.num_keys) for x in (begin, end, all_begin, all_end)
         )
-        start, stop = begin // size, -(-end // size)
-        whole = jnp.minimum(-(-all_begin // size), stop)
-        partial = jnp.clip(all_end // size, whole, stop)
+        start, stop = lax.div(begin, size), lax.div(end + size - 1, size)
+        whole = jnp.minimum(lax.div(all_begin + size - 1, size), stop)
+        partial = jnp.clip(lax.div(all_end, size), whole, stop)
         return jnp.minimum(start, whole), whole, partial, stop
 
     def visible(self, head: Head, i: ArrayLike, j: ArrayLike, is_edge: bool) -> Array | None:
@@ -159,9 +164,13 @@ class Grid:
 
     def capped(self, head: Head, i: ArrayLike, j: ArrayLike) -> Array:
         """The scores of a block before bias and mask."""
-        scores = product("qd,kd->qk", self.rows(head.query, i), self.columns(head.key, j))
+        scores = self.product("qd,kd->qk", self.rows(head.query, i), self.columns(head.key, j))
         scores = scores if self.scale == 1 else scores * self.scale
         return scores if self.softcap is None else self.softcap * jnp.tanh(scores / self.softcap)
+
+    def product(self, axes: str, one: Array, other: Array) -> Array:
+        """A matrix product; see :func:`product`."""
+        return product(axes, one, other)
 
     def rows(self, array: Array, i: ArrayLike) -> Array:
         """The part of an array, whose first axis is the queries, that is in a block."""

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 from jax import Array, lax
 from jax.typing import ArrayLike
 
-from attn_jax.ops.streaming_blocks import Grid, Head, product
+from attn_jax.ops.streaming_blocks import Grid, Head
 from attn_jax.ops.summary import Summary
 
 _LOWEST = jnp.finfo(jnp.float32).min
@@ -68,28 +68,29 @@ def forward(grid: Grid, summary: Summary, head: Head) -> Rows:
 
     def of_block(i: Array) -> Rows:
         def step(j: ArrayLike, carry: Running, is_edge: bool) -> Running:
-            return _step(grid, summary, head, i, j, carry, is_edge)
+            return advance(grid, summary, head, i, j, carry, is_edge)
 
-        carry = grid.sweep(i, head.offset, step, _start(grid, summary, head))
-        return _finish(summary, head, carry)
+        carry = grid.sweep(i, head.offset, step, begin(grid, summary, head))
+        return finish(summary, head, carry)
 
     blocks = lax.map(of_block, jnp.arange(grid.blocks[0]))
     return jax.tree.map(lambda x: lax.collapse(x, 0, 2)[: grid.num_queries], blocks)
 
 
-def _start(grid: Grid, summary: Summary, head: Head) -> Running:
-    zeros, k = jnp.zeros(grid.block[0]), summary.top_k
+def begin(grid: Grid, summary: Summary, head: Head) -> Running:
+    """What a block of queries has before it has seen a key."""
+    zeros, k = grid.zeros(head, grid.block[0]), summary.top_k
     return Running(
-        largest=jnp.full(grid.block[0], -jnp.inf),
+        largest=zeros - jnp.inf,
         total=zeros,
-        context=jnp.zeros((grid.block[0], head.value.shape[-1])),
+        context=grid.zeros(head, grid.block[0], head.value.shape[-1]),
         surprise=zeros if summary.entropy else None,
         distance=zeros if summary.distance else None,
-        lanes=jnp.full((grid.block[0], grid.lanes(k)), -jnp.inf) if k else None,
+        lanes=grid.zeros(head, grid.block[0], grid.lanes(k)) - jnp.inf if k else None,
     )
 
 
-def _step(
+def advance(
     grid: Grid,
     summary: Summary,
     head: Head,
@@ -98,6 +99,7 @@ def _step(
     carry: Running,
     is_edge: bool,
 ) -> Running:
+    """Take in a block of keys."""
     scores = grid.scores(head, i, j, is_edge)
     if carry.lanes is None:
         largest = scores.max(axis=1)
@@ -116,7 +118,7 @@ def _step(
         largest=largest,
         total=shrink * carry.total + weights.sum(axis=1),
         context=shrink[:, None] * carry.context
-        + product("qk,ke->qe", weights.astype(value.dtype), value),
+        + grid.product("qk,ke->qe", weights.astype(value.dtype), value),
         surprise=None
         if carry.surprise is None
         else shrink * (carry.surprise + change * carry.total) + (weights * shifted).sum(axis=1),
@@ -129,7 +131,7 @@ def _step(
     return carry
 
 
-def _finish(summary: Summary, head: Head, carry: Running) -> Rows:
+def finish(summary: Summary, head: Head, carry: Running) -> Rows:
     """Divide by the sums, to which a sink adds itself."""
     shift = carry.largest if head.sink is None else jnp.maximum(carry.largest, head.sink)
     shift = jnp.where(shift == -jnp.inf, 0, shift)
@@ -147,7 +149,9 @@ def _finish(summary: Summary, head: Head, carry: Running) -> Rows:
         entropy = jnp.where(is_empty, 0, log_total) * carry.total * scale
         entropy -= scale * (carry.surprise + change * carry.total)
     # The k largest scores are all in the k lanes whose maxima are the largest.
-    lanes = None if carry.lanes is None else lax.top_k(carry.lanes, summary.top_k)[1]
+    lanes = None
+    if carry.lanes is not None:
+        lanes = lax.top_k(carry.lanes, min(summary.top_k, carry.lanes.shape[1]))[1]
     return Rows(
         context=carry.context * scale[:, None],
         softmax=softmax,
@@ -175,5 +179,5 @@ def seen_keys(grid: Grid, head: Head) -> Array:
     def is_query(i: Array) -> Array:
         return (grid.queries(i) < grid.num_queries)[:, None]
 
-    seen = jnp.zeros(grid.num_keys + grid.padding[1], bool)
+    seen = grid.zeros(head, grid.num_keys + grid.padding[1], dtype=bool)
     return lax.fori_loop(0, grid.blocks[0], of_queries, seen)[: grid.num_keys]

@@ -47,7 +47,8 @@ def told_by_weights(
         summary: What is wanted.
         head: What the head attends with.
         softmax: Of each query.
-        lanes: `(q, k)`, the lanes that hold each query's `top_k` largest scores.
+        lanes: `(q, k)`, the lanes that hold each query's `top_k` largest scores; all of them, if
+            they are fewer.
 
     Returns:
         What is wanted, None else.
@@ -63,12 +64,13 @@ def told_by_weights(
             weights = here.weights(grid.scores(head, i, j, is_edge))
             return _step(grid, summary, weights, chosen, i, j, carry)
 
-        candidates = _no_candidates(grid, summary.top_k)
+        candidates = _no_candidates(grid, head, summary.top_k, chosen.shape[1])
         carry = grid.sweep(i, head.offset, step, carry._replace(candidates=candidates))
         return carry._replace(candidates=None), _top(grid, summary.top_k, carry, chosen)
 
-    received = jnp.zeros(grid.num_keys + grid.padding[1]) if summary.received else None
-    carry = Running(received, _no_tiles(grid, summary.pooled), None)
+    num_keys = grid.num_keys + grid.padding[1]
+    received = grid.zeros(head, num_keys) if summary.received else None
+    carry = Running(received, _no_tiles(grid, head, summary.pooled), None)
     (received, pooled, _), top = lax.scan(of_queries, carry, jnp.arange(grid.blocks[0]))
     if summary.pooled and pooled is not None:
         areas = tile_areas(summary.pooled, grid.num_queries, grid.num_keys)
@@ -105,30 +107,30 @@ def _step(
     return Running(received, pooled, candidates)
 
 
-def _no_tiles(grid: Grid, tiles: tuple[int, int] | None) -> Array | None:
+def _no_tiles(grid: Grid, head: Head, tiles: tuple[int, int] | None) -> Array | None:
     if tiles is None:
         return None
     sizes = zip(tiles, (grid.num_queries, grid.num_keys), grid.block, strict=True)
-    return jnp.zeros([g + _most_tiles(g, t, b) for g, t, b in sizes])
+    return grid.zeros(head, *(g + most_tiles(g, t, b) for g, t, b in sizes))
 
 
-def _most_tiles(tiles: int, tokens: int, block: int) -> int:
+def most_tiles(tiles: int, tokens: int, block: int) -> int:
     """How many tiles a block can touch."""
     return min(tiles, -(-block * tiles // tokens) + 1)
 
 
 def _members(tokens: Array, tiles: int, num_tokens: int) -> tuple[Array, Array]:
     """The first tile of a block, and which of its tokens is in which of the tiles from there."""
-    most = _most_tiles(tiles, num_tokens, tokens.size)
+    most = most_tiles(tiles, num_tokens, tokens.size)
     at = tile_of(jnp.minimum(tokens, num_tokens - 1), tiles, num_tokens)
     return at[0], (at[:, None] - at[0] == jnp.arange(most)[None, :]).astype(jnp.float32)
 
 
-def _no_candidates(grid: Grid, k: int) -> Array | None:
+def _no_candidates(grid: Grid, head: Head, k: int, num_chosen: int) -> Array | None:
     if not k:
         return None
     members = (grid.num_keys + grid.padding[1]) // grid.lanes(k)
-    return jnp.zeros((grid.block[0], members, k))
+    return grid.zeros(head, grid.block[0], members, num_chosen)
 
 
 def _top(grid: Grid, k: int, carry: Running, chosen: Array) -> tuple[Array, Array] | None:
@@ -136,7 +138,8 @@ def _top(grid: Grid, k: int, carry: Running, chosen: Array) -> tuple[Array, Arra
     if carry.candidates is None:
         return None
     found, at = _largest(lax.collapse(carry.candidates, 1), k)
-    keys = at // k * grid.lanes(k) + jnp.take_along_axis(chosen, at % k, axis=1)
+    member, lane = jnp.divmod(at, chosen.shape[1])
+    keys = member * grid.lanes(k) + jnp.take_along_axis(chosen, lane, axis=1)
     return found, jnp.where(found > 0, keys, -1)
 
 

@@ -24,7 +24,7 @@ class AttentionSummary(NamedTuple):
         entropy: Of each query's weights, in nats.
         max_logit: The largest score that each query may see.
         top_weights: The `n` largest weights of each query, the largest first.
-        top_indices: Their keys; -1, with weight 0, where a query sees fewer than `n`.
+        top_indices: Their keys; -1 where the weight is 0, as of a query that sees fewer than `n`.
         received: What each key gets: the sum over the queries of their weights.
         distance: Each query's mean distance to what it attends to, in tokens.
         pooled: The mean weight of each tile of the map; of `g` tiles over `t` tokens, tile `i`
@@ -184,7 +184,7 @@ class Summary:
 
 def tile_of(token: jax.Array, num_tiles: int, num_tokens: int) -> jax.Array:
     """Which of the tiles a token is in; see :class:`AttentionSummary`."""
-    return ((token + 1) * num_tiles - 1) // num_tokens
+    return jax.lax.div((token + 1) * num_tiles - 1, num_tokens)
 
 
 def tile_areas(pooled: tuple[int, int], num_queries: int, num_keys: int) -> jax.Array:

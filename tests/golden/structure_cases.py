@@ -1,4 +1,4 @@
-"""What is compared with `transformers`: inputs of random sizes, and this library's answer.
+"""What is compared with `transformers` and PyTorch: random inputs, and this library's answer.
 
 `CASES[name]` is `(inputs, ours)`. `inputs(rng)` gives arrays and options of a random small
 configuration; `ours(**arrays, **options)` gives one array. `structure_peers.PEERS[name]` gives the
@@ -131,6 +131,28 @@ def nystrom_inputs(rng):
     return arrays, {"num_landmarks": landmarks}
 
 
+def streamed_inputs(rng):
+    queries, keys = (int(rng.integers(11, 24)) for _ in range(2))
+    arrays = {
+        "query": normal(rng, 1, queries, 4, 6),
+        "key": normal(rng, 1, keys, 2, 6),
+        "value": normal(rng, 1, keys, 2, 5),
+    }
+    return arrays, {"causal": True}
+
+
+def streamed_masked_inputs(rng):
+    arrays, _ = streamed_inputs(rng)
+    sizes = arrays["query"].shape[1], arrays["key"].shape[1]
+    mask = rng.random((1, 1, *sizes)) < 0.6
+    mask[..., 3] = True  # PyTorch is not asked about queries that see nothing
+    return arrays | {"mask": mask, "bias": normal(rng, 4, *sizes)}, {"scale": 0.9}
+
+
+def streamed(query, key, value, **options):
+    return ops.streaming_attention(query, key, value, **options, block_sizes=(5, 4))
+
+
 CASES = {
     "rotary": (rotary_inputs, rotary),
     "rotary_pairs": (positions_inputs, ops.rotary_pairs),
@@ -143,4 +165,6 @@ CASES = {
     "query_key_norm": (query_key_norm_inputs, query_key_norm),
     "differential": (differential_inputs, differential),
     "nystrom": (nystrom_inputs, ops.nystrom_attention),
+    "streamed": (streamed_inputs, streamed),
+    "streamed_masked": (streamed_masked_inputs, streamed),
 }

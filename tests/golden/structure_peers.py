@@ -1,4 +1,4 @@
-"""The answers of `transformers`, each from the code of a model that uses the mechanism."""
+"""The answers of `transformers`, from the code of models that use the mechanism, and of PyTorch."""
 
 import types
 
@@ -151,6 +151,17 @@ def nystrom(query, key, value, num_landmarks):
     return module(query[None])[0][0]
 
 
+def streamed(query, key, value, mask=None, bias=None, causal=False, scale=None):
+    """Of PyTorch itself, in float64."""
+    if mask is not None:
+        bias = torch.where(mask, bias.double(), -torch.inf)
+    arrays = (x.double().transpose(1, 2) for x in (query, key, value))
+    context = torch.nn.functional.scaled_dot_product_attention(
+        *arrays, attn_mask=bias, is_causal=causal, scale=scale, enable_gqa=True
+    )
+    return context.transpose(1, 2).float()
+
+
 PEERS = {
     "rotary": rotary,
     "rotary_pairs": rotary_pairs,
@@ -163,4 +174,6 @@ PEERS = {
     "query_key_norm": query_key_norm,
     "differential": differential,
     "nystrom": nystrom,
+    "streamed": streamed,
+    "streamed_masked": streamed,
 }

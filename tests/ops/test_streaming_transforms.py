@@ -86,19 +86,21 @@ def test_layers_in_a_scan_of_checkpoints_are_differentiated():
 
 @pytest.mark.parametrize("batch", [(), (2, 3)], ids=str)
 def test_any_number_of_batch_axes_without_jit(batch):
-    query, key = normal(*batch, Q, H, D), normal(*batch, K, H, D)
-    mask = jnp.asarray(RNG.random((*batch[-1:], 1, Q, K)) < 0.7)
-    eager = streaming_attention(query, key, key, mask=mask, block_sizes=(8, 16))
-    close(eager, Reference(query, key, key, mask=mask).context)
+    query, key = normal(*batch, Q, H, D), normal(*batch, Q, H, D)
+    options = {"mask": jnp.asarray(RNG.random((*batch[-1:], 1, Q, Q)) < 0.7)}
+    options["segment_ids"] = jnp.arange(Q) // 8
+    eager = streaming_attention(query, key, key, **options, block_sizes=(8, 16))
+    close(eager, Reference(query, key, key, **options).context)
 
 
 @pytest.mark.parametrize("dtype", [jnp.float16, jnp.bfloat16])
 def test_half_precision(dtype):
     query, key, value = (x.astype(dtype) for x in (QUERY, KEY, VALUE))
     options = {"causal": True, "query_offset": 5}
-    context, found = streaming_attention(
-        query, key, value, **options, block_sizes=(8, 8), summary=WANTED
+    attend = jax.jit(
+        lambda *given: streaming_attention(*given, **options, block_sizes=(8, 8), summary=WANTED)
     )
+    context, found = attend(query, key, value)
     reference = Reference(query, key, value, **options)
     assert context.dtype == dtype
     assert found.entropy.dtype == found.received.dtype == jnp.float32
@@ -106,11 +108,11 @@ def test_half_precision(dtype):
     check_summary(found, reference, POOLED, 1e-2)
 
 
+MASK = jnp.asarray(RNG.random((Q, K)) < 0.7).at[:, jnp.array([0, 8, 30])].set(False)
+BIAS = jnp.where(jnp.arange(K) % 5 == 1, -jnp.inf, 0.0)
 UNSEEN = {
-    "causal": {"causal": True, "query_offset": -2},
-    "window": {"window": (3, 1), "query_offset": 5},
-    "mask": {"mask": jnp.asarray(RNG.random((Q, K)) < 0.7).at[:, jnp.array([0, 8, 30])].set(False)},
-    "bias": {"bias": jnp.where(jnp.arange(K) % 5 == 1, -jnp.inf, 0.0), "softcap": 2.0},
+    "causal, bias": {"causal": True, "query_offset": -2, "bias": BIAS, "softcap": 2.0},
+    "window, mask": {"window": (3, 1), "query_offset": 5, "mask": MASK},
     "segments": {"segment_ids": (jnp.arange(Q) % 4, jnp.arange(K) % 7)},
 }
 
@@ -136,7 +138,7 @@ def test_what_nobody_may_see_cannot_leak(name):
     jax.tree.map(np.testing.assert_array_equal, found, wanted)
 
 
-HARD = {"mask": UNSEEN["mask"]["mask"].at[4].set(False), "causal": True, "query_offset": 9}
+HARD = {"mask": MASK.at[4].set(False), "causal": True, "query_offset": 9}
 HARD |= {"window": (11, 2), "softcap": 2.0, "scale": 0.9}
 
 
@@ -162,6 +164,12 @@ def test_the_fused_call_is_the_same_streamed_or_not():
     toward = normal(Q, H, D)
     streamed, plain = call("streaming")(given), call("xla")(given)
     jax.tree.map(lambda x, wanted: close(x, np.asarray(wanted)), streamed, plain)
+
+
+def test_a_window_of_the_largest_integer_hides_nothing():
+    window = (2**31 - 1, 2**31 - 1)
+    found = streaming_attention(QUERY, KEY, VALUE, window=window, block_sizes=(8, 8))
+    close(found, Reference(QUERY, KEY, VALUE).context)
 
 
 def test_no_gradient_flows_through_the_summary():
