@@ -71,8 +71,8 @@ class Plan:
         sizes = (self.batch, self.num_heads // group, group)
 
         def split(x: Array) -> Array:
-            heads = (-1, group) if x.shape[1] == self.num_heads else (x.shape[1], 1)
-            return x.reshape(x.shape[0], *heads, *x.shape[2:])
+            per = group if x.shape[1] == self.num_heads else 1
+            return x.reshape(x.shape[0], x.shape[1] // per, per, *x.shape[2:])
 
         def mapped(depth: int, arrays: Arrays, each: Any) -> Any:
             if depth == len(sizes):

@@ -1,13 +1,17 @@
 """Streaming attention under JAX's transformations, in any type, and where there is NaN."""
 
+import dataclasses
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from jax.sharding import AxisType, PartitionSpec
 from jax.test_util import check_grads
 from reference_attention import Reference, check_summary, close
 
-from attn_jax.ops import Summary, attention, streaming_attention
+from attn_jax.ops import Summary, attention, streaming, streaming_attention, streaming_heads
+from attn_jax.ops.attention_operands import aligned_operands, attention_site
 
 Q, K, H, D = 19, 31, 2, 5
 POOLED = (3, 7)
@@ -179,3 +183,58 @@ def test_no_gradient_flows_through_the_summary():
 
     gradient = jax.jit(jax.grad(loss))
     np.testing.assert_array_equal(gradient(QUERY, 3.0), gradient(QUERY, 0.0))
+
+
+@pytest.mark.parametrize("options", [{}, {"causal": True, "mask": True, "sinks": True}])
+def test_heads_in_turn_and_heads_at_once_are_the_same(options):
+    # On one CPU heads come in turn, with several devices at once; the tests have four.
+    query, key = normal(2, 11, 6, 5), normal(2, 13, 3, 5)
+    arrays = {
+        "mask": jnp.asarray(RNG.random((2, 1, 11, 13)) < 0.7) if "mask" in options else None,
+        "sinks": normal(6) if "sinks" in options else None,
+    }
+    site = attention_site(None, None, options.get("causal", False), None)
+    operands = {"query": query, "key": key, "value": key}
+    operands |= aligned_operands(site, query, 13, 0, bias=None, **arrays)
+    plan = streaming._plan(site, operands, (4, 3), Summary.all_of(11, 13))
+    given = streaming._arrays(site, operands, plan)
+
+    def everything(in_turn):
+        here = dataclasses.replace(plan, in_turn=in_turn)
+
+        def total(given):
+            rows = streaming_heads.attend(here, given)
+            return (rows.context**2).sum(), rows
+
+        floats = {name: x for name, x in given.items() if jnp.issubdtype(x.dtype, jnp.floating)}
+        grads, rows = jax.grad(lambda floats: total(given | floats), has_aux=True)(floats)
+        told = streaming_heads.summarize_weights(here, given, rows.softmax, rows.lanes)
+        return grads, rows, told, streaming_heads.seen_by_any(here, given)
+
+    in_turn, at_once = (
+        jax.tree.leaves(jax.jit(lambda i=i: everything(i))()) for i in (True, False)
+    )
+    for one, other in zip(in_turn, at_once, strict=True):
+        np.testing.assert_allclose(one, other, atol=1e-5, rtol=1e-5)
+
+
+def test_each_device_attends_to_its_part_of_a_batch():
+    mesh = jax.make_mesh((4,), ("data",), axis_types=(AxisType.Auto,))
+    arrays = [normal(4, Q, H, D) for _ in range(3)]
+
+    def loss(arrays):
+        context, found = streaming_attention(
+            *arrays, causal=True, block_sizes=(8, 8), summary=WANTED
+        )
+        return (context**2).sum(), (context, found)
+
+    look = jax.grad(loss, has_aux=True)
+    on_devices = jax.shard_map(
+        look, mesh=mesh, in_specs=PartitionSpec("data"), out_specs=PartitionSpec("data")
+    )
+    ours, whole = (jax.tree.leaves(jax.jit(fn)(arrays)) for fn in (on_devices, look))
+    for one, other in zip(ours, whole, strict=True):
+        np.testing.assert_allclose(one, other, atol=1e-5, rtol=1e-5)
+    sharded = jax.device_put(arrays, jax.NamedSharding(mesh, PartitionSpec("data")))
+    compiled = jax.jit(jax.grad(lambda arrays: loss(arrays)[0])).lower(sharded).compile()
+    assert "all-gather" not in compiled.as_text()
