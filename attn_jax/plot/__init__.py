@@ -5,14 +5,18 @@ written with ``figure.savefig(path)``; those that need one pair of axes also dra
 text is safe as a label. Weights that are negative, not finite or not summing to one are refused.
 """
 
+from attn_jax.plot.alignment import alignment
+from attn_jax.plot.arcs import arcs
 from attn_jax.plot.bars import bars
 from attn_jax.plot.curves import curves
+from attn_jax.plot.film import animate, film
 from attn_jax.plot.heads import heads, image_heads
 from attn_jax.plot.heatmap import heatmap
 from attn_jax.plot.image_grid import image_grid
 from attn_jax.plot.overlay import overlay
 from attn_jax.plot.summaries import summaries
 from attn_jax.plot.summary import summary
+from attn_jax.plot.words import merge_words
 
-__all__ = ["bars", "curves", "heads", "heatmap", "image_grid", "image_heads", "overlay"]
-__all__ += ["summaries", "summary"]
+__all__ = ["alignment", "animate", "arcs", "bars", "curves", "film", "heads", "heatmap"]
+__all__ += ["image_grid", "image_heads", "merge_words", "overlay", "summaries", "summary"]
