@@ -2,7 +2,9 @@
 
 Every function returns a figure of its own, outside pyplot, which shows itself in a notebook and is
 written with ``figure.savefig(path)``; those that need one pair of axes also draw on ``ax``. Any
-text is safe as a label. Weights that are negative, not finite or not summing to one are refused.
+text is safe as a label: what looks like mathematics is none, right-to-left text is in its order,
+and Chinese, Japanese and Korean are drawn where the system or the extra ``fonts`` has a font.
+Weights that are negative, not finite or not summing to one are refused.
 """
 
 from attn_jax.plot.alignment import alignment

@@ -89,7 +89,7 @@ def _lines(pairs: NDArray[np.int_], weights: NDArray, norm: Normalize) -> LineCo
     y = left + (right - left) * _BEND**2 * (3 - 2 * _BEND)
     values = weights[tuple(pairs.T)]
     lines = LineCollection(
-        np.stack([np.broadcast_to(_BEND, y.shape), y], -1),
+        list(np.stack([np.broadcast_to(_BEND, y.shape), y], -1)),
         cmap=ATTENTION,
         norm=norm,
         linewidths=0.4 + _THICKEST * np.clip(norm(values), 0, 1),

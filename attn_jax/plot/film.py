@@ -14,7 +14,7 @@ from attn_jax.plot.checks import weights_array
 from attn_jax.plot.colours import ATTENTION
 from attn_jax.plot.figure import plain, style, tiles, title
 from attn_jax.plot.gold import draw_gold
-from attn_jax.plot.heatmap import draw_heatmap, heatmap
+from attn_jax.plot.heatmap import draw_heatmap, heatmap, hide
 from attn_jax.plot.overlay import colour_scale
 
 
@@ -77,7 +77,7 @@ def animate(
     *,
     steps: Sequence[object] | NDArray | None = None,
     unit: str = "step",
-    fps: float = 4.0,
+    fps: int = 4,
     dpi: float = 100.0,
     vmax: float | None = None,
     normalized: bool = True,
@@ -115,16 +115,15 @@ def animate(
     maps, names = _checked(weights, steps, unit, normalized)
     writer = _writer(Path(path), fps)
     vmax = vmax or float(maps.max()) or 1.0
-    figure = heatmap(maps[0], vmax=vmax, normalized=normalized, **({"annotate": False} | look))
+    figure = heatmap(maps[0], annotate=False, vmax=vmax, normalized=normalized, **look)
     ax = figure.axes[0]
-    image, mask = ax.images[0], np.ma.getmaskarray(ax.images[0].get_array())
     heading = title(ax, names[0])
     figure.draw_without_rendering()
     figure.set_layout_engine("none")  # every frame has its parts in the same places
     with writer.saving(figure, path, dpi):
-        for name, weight in zip(names, maps, strict=True):
+        for name, shown in zip(names, hide(maps, look.get("mask")), strict=True):
             heading.set_text(name)
-            image.set_data(np.ma.masked_array(weight, mask))
+            ax.images[0].set_data(shown)
             writer.grab_frame()
     return Path(path)
 
@@ -139,7 +138,7 @@ def _checked(
     return maps, [plain(f"{unit} {step}", longest=24) for step in steps]
 
 
-def _writer(path: Path, fps: float) -> Any:
+def _writer(path: Path, fps: int) -> Any:
     # Imported here: few who draw figures need it.
     from matplotlib.animation import FFMpegWriter, PillowWriter
 

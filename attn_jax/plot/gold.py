@@ -42,7 +42,7 @@ def _outline(linked: NDArray[np.bool_], name: str) -> PolyCollection:
     # The paper around the line keeps it apart from a cell of any colour.
     casing = [withStroke(linewidth=2.2, foreground=PAPER)]
     line = {"edgecolor": TRUTH, "linewidth": 1.2, "linestyle": _DASHES[name], "joinstyle": "miter"}
-    box = PolyCollection(centres + _BOX, facecolor="none", path_effects=casing, **line)
+    box = PolyCollection(list(centres + _BOX), facecolor="none", path_effects=casing, **line)
     box.set_label(f"{name} link")
     return box
 

@@ -32,7 +32,7 @@ def one_hot(place):
 
 
 def test_each_frame_of_the_gif_shows_its_map(tmp_path):
-    path = plot.animate([one_hot(at) for at in (2, 0, 1)], tmp_path / "a.gif", fps=5.0, keys="abc")
+    path = plot.animate([one_hot(at) for at in (2, 0, 1)], tmp_path / "a.gif", fps=5, keys="abc")
     with Image.open(path) as film:
         assert film.n_frames == 3
         assert film.info["duration"] == 200
