@@ -79,7 +79,7 @@ def _chosen(weights: NDArray, query: int | None, most: int) -> NDArray[np.int_]:
     looked = weights.copy()
     if query is not None:
         looked[np.arange(len(looked)) != query % len(looked)] = 0
-    strongest = np.argsort(looked, axis=None, kind="stable")[-most:]
+    strongest = np.argsort(looked, axis=None, kind="stable")[max(looked.size - most, 0) :]
     strongest = strongest[looked.flat[strongest] > 0]
     return np.stack(np.unravel_index(strongest, weights.shape), -1)
 
