@@ -57,5 +57,5 @@ def bars(
         axes.annotate("uniform", (1, 1 / weights.size), xycoords=("axes fraction", "data"), **note)
     if keys is not None:
         turned = {"rotation": 45, "ha": "right", "rotation_mode": "anchor"}
-        tick_labels(axes, "x", list(map(str, keys)), **turned)
+        tick_labels(axes, "x", keys, **turned)
     return figure

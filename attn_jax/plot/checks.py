@@ -61,6 +61,35 @@ def _refuse_partial(array: NDArray, name: str) -> None:
         )
 
 
+def check_labels(shape: tuple[int, ...], **labels: Sequence[object] | None) -> None:
+    """Refuses labels of another number than there are rows and columns.
+
+    Args:
+        shape: ``(queries, keys)``.
+        **labels: Those of the queries, then those of the keys, by the names of the arguments.
+
+    Raises:
+        ValueError: If there is another number of either.
+    """
+    for (name, given), size, axis in zip(labels.items(), shape, ("queries", "keys"), strict=True):
+        if given is not None and len(given) != size:
+            raise ValueError(
+                f"{name} has {len(given)} labels, but weights of shape {shape} have {size} {axis}."
+            )
+
+
+def boolean_cells(cells: ArrayLike, shape: tuple[int, ...], name: str) -> NDArray[np.bool_]:
+    """Returns one boolean per weight.
+
+    Raises:
+        ValueError: If they have another shape than the weights.
+    """
+    array = np.asarray(cells, bool)
+    if array.shape != shape:
+        raise ValueError(f"{name} has shape {array.shape}, the weights {shape}; they must agree.")
+    return array
+
+
 def check_grid(tokens: int, grid: tuple[int, int], image_shape: tuple[int, ...]) -> None:
     """Refuses a grid that has other than ``tokens`` cells or that does not divide the image.
 

@@ -1,14 +1,15 @@
 """The palette: one meaning, one colour, in every picture.
 
 Attention runs from paper white to a dark plum, its lightness falling evenly, so it reads in grey
-print as well. The categorical colours are Okabe and Ito's, told apart by colour-blind readers.
+print as well. The categorical colours are Okabe and Ito's and a brown, which colour-blind readers
+tell apart.
 """
 
 import numpy as np
 from matplotlib.colors import Colormap, LinearSegmentedColormap, ListedColormap
 
 INK = "#1f2328"
-MUTED = "#656d76"
+MUTED = "#59636e"
 RULE = "#d0d7de"
 PAPER = "#ffffff"
 # Text on a dark cell; unlike paper, no theme may darken it.
@@ -19,7 +20,7 @@ RIGHT = "#0072b2"
 WRONG = "#d55e00"
 TRUTH = "#009e73"
 SPLITS = {"train": "#0072b2", "validation": "#d55e00", "test": "#009e73"}
-SERIES = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#e69f00")
+SERIES = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#6b2f0a")
 
 # Anchors of the ramp, each beside its CIE lightness L* as a share of white's.
 _RAMP = (

@@ -79,7 +79,8 @@ def _draw_panel(ax: Axes, rows: Rows, metric: str, x: str) -> None:
     safe(ax.set_xlabel(plain(x), fontsize=8, color=INK))
     ax.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
     paper = {"facecolor": PAPER, "edgecolor": "none", "framealpha": 0.85}
-    legend = ax.legend(fontsize=8, handlelength=2.6, labelcolor=INK, **paper)
+    drawn = ax.lines[-len(lines) :]  # named one by one: matplotlib skips names that begin with _
+    legend = ax.legend(handles=drawn, fontsize=8, handlelength=2.6, labelcolor=INK, **paper)
     safe(*legend.get_texts())
 
 

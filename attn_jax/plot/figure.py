@@ -1,6 +1,7 @@
 """The sheet that every picture is drawn on: no pyplot, no global state, text that is only text."""
 
 import io
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -10,8 +11,10 @@ from matplotlib.text import Text
 from numpy.typing import NDArray
 
 from attn_jax.plot.colours import INK, MUTED, PAPER, RULE
+from attn_jax.plot.fonts import drawable, fallbacks
 
 _LONGEST_LABEL = 16
+_MOST_LABELS = 40
 
 
 class Figure(MatplotlibFigure):
@@ -33,18 +36,21 @@ class Figure(MatplotlibFigure):
         return buffer.getvalue()
 
 
-def canvas(ax: Axes | None, figsize: tuple[float, float]) -> tuple[MatplotlibFigure, Axes]:
+def canvas(
+    ax: Axes | None, figsize: tuple[float, float], **settings: Any
+) -> tuple[MatplotlibFigure, Axes]:
     """Gives the axes to draw on and their figure: those of the caller, or new ones.
 
     Args:
         ax: The caller's axes, or None for a new figure.
         figsize: Width and height of a new figure, in inches.
+        **settings: Of the new figure.
 
     Returns:
         The figure and the axes.
     """
     if ax is None:
-        figure = Figure(figsize)
+        figure = Figure(figsize, **settings)
         return figure, figure.add_subplot()
     return ax.figure.figure, ax  # the whole figure, also from within a subfigure
 
@@ -132,9 +138,13 @@ def _printable(character: str) -> str:
 
 
 def safe(*texts: Text) -> None:
-    """Keeps matplotlib from reading ``$`` in these texts as mathematics."""
+    """Keeps matplotlib from reading these texts as mathematics, and finds fonts for them."""
     for text in texts:
         text.set_parse_math(False)
+        text.set_usetex(False)
+        if not drawable(text.get_text(), text.get_fontproperties()):
+            # The other fonts are there in one weight, and matplotlib would log that.
+            text.set(fontfamily=[*text.get_fontfamily(), *fallbacks()], fontweight="normal")
 
 
 def title(ax: Axes, text: object, **settings: Any) -> Text:
@@ -145,8 +155,15 @@ def title(ax: Axes, text: object, **settings: Any) -> Text:
     return drawn
 
 
-def tick_labels(ax: Axes, axis: str, labels: list[str], **settings: Any) -> None:
-    """Puts one plain-text label at each of 0, 1, 2 … of the axis ``x`` or ``y``."""
+def tick_labels(ax: Axes, axis: str, labels: Sequence[object], **settings: Any) -> None:
+    """Puts plain-text labels at 0, 1, 2 … of the axis ``x`` or ``y``, as many as fit."""
     which = ax.xaxis if axis == "x" else ax.yaxis
-    which.set_ticks(np.arange(len(labels)))
-    safe(*which.set_ticklabels([plain(label) for label in labels], **settings))
+    which.set_ticks(every(len(labels)))
+    which.set_ticklabels([plain(labels[at]) for at in every(len(labels))], **settings)
+    for tick in which.get_major_ticks():
+        safe(tick.label1, tick.label2)
+
+
+def every(count: int) -> range:
+    """Gives the places of so many labels that can be written: all, or every second, third …."""
+    return range(0, count, -(-count // _MOST_LABELS))

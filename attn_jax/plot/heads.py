@@ -9,23 +9,31 @@ from numpy.typing import ArrayLike
 from attn_jax.plot.checks import check_grid, grey_image, weights_array
 from attn_jax.plot.colours import ATTENTION, INK
 from attn_jax.plot.figure import style, tiles, title
-from attn_jax.plot.heatmap import draw_heatmap
+from attn_jax.plot.heatmap import draw_heatmap, hide
 from attn_jax.plot.image_grid import check_lengths
 from attn_jax.plot.overlay import attention_scale, colour_scale, draw_overlay, square_grid
 
 
-def heads(weights: ArrayLike, *, vmax: float | None = None) -> Figure:
+def heads(
+    weights: ArrayLike,
+    *,
+    mask: ArrayLike | None = None,
+    vmax: float | None = None,
+    normalized: bool = True,
+) -> Figure:
     """Draws layers down, heads across, each as a small map on one colour scale.
 
     Args:
         weights: ``(layers, heads, queries, keys)``, or ``(heads, queries, keys)`` for one layer.
+        mask: ``(queries, keys)`` booleans, True where attention is allowed; the rest is grey.
         vmax: The weight that gets the darkest colour; the largest one by default.
+        normalized: Whether each row must sum to one (or be all zero).
 
     Returns:
         The figure.
 
     Raises:
-        ValueError: If the weights are none, or of another rank.
+        ValueError: If the weights are none or of another rank, or the mask is of another shape.
 
     Example:
         >>> import numpy as np
@@ -35,13 +43,14 @@ def heads(weights: ArrayLike, *, vmax: float | None = None) -> Figure:
     """
     array = np.asarray(weights)
     array = array[None] if array.ndim == 3 else array
-    array = weights_array(array, ("layers", "heads", "queries", "keys"))
+    array = weights_array(array, ("layers", "heads", "queries", "keys"), whole=normalized)
+    shown = hide(array, mask)
     layers, count = array.shape[:2]
     left = 0.3 if layers > 1 else 0.06
     figure, axes, scale = tiles(layers, count, aspect=array.shape[2] / array.shape[3], left=left)
     norm = Normalize(0.0, vmax or float(array.max()) or 1.0)
     for (layer, head), ax in np.ndenumerate(axes):
-        draw_heatmap(ax, array[layer, head], norm)
+        draw_heatmap(ax, shown[layer, head], norm)
         if layer == 0:
             title(ax, f"head {head}", fontsize=8)
         if head == 0 and layers > 1:

@@ -9,13 +9,15 @@ from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 from numpy.typing import ArrayLike, NDArray
 
-from attn_jax.plot.checks import weights_array
+from attn_jax.plot.checks import boolean_cells, check_labels, weights_array
 from attn_jax.plot.colours import ATTENTION, INK, ON_DARK
-from attn_jax.plot.figure import canvas, style, tick_labels
+from attn_jax.plot.figure import canvas, plain, style, tick_labels
+from attn_jax.plot.gold import draw_gold, explain
 from attn_jax.plot.overlay import colour_scale
 
-_MOST_LABELS = 40
 _MOST_VALUES = 100
+
+Labels = Sequence[object] | None
 
 
 def heatmap(
@@ -24,6 +26,8 @@ def heatmap(
     queries: Sequence[object] | None = None,
     keys: Sequence[object] | None = None,
     mask: ArrayLike | None = None,
+    sure: ArrayLike | None = None,
+    possible: ArrayLike | None = None,
     annotate: bool | None = None,
     vmax: float | None = None,
     normalized: bool = True,
@@ -38,6 +42,8 @@ def heatmap(
         keys: Labels of the columns, left to right.
         mask: ``(queries, keys)`` booleans, True where attention is allowed; the other cells are
             drawn in grey, which no weight has.
+        sure: ``(queries, keys)`` booleans: known links, outlined by a solid line.
+        possible: The same, for links that may or may not be there, by a dashed line.
         annotate: Whether to write each weight in its cell; up to 100 cells by default.
         vmax: The weight that gets the darkest colour; the largest one by default.
         normalized: Whether each row must sum to one (or be all zero).
@@ -48,7 +54,7 @@ def heatmap(
         The figure.
 
     Raises:
-        ValueError: If the weights are none, or labels or mask are of another size.
+        ValueError: If the weights are none, or labels, mask or links are of another size.
 
     Example:
         >>> from attn_jax import plot
@@ -58,16 +64,19 @@ def heatmap(
         ['.90', '.10', '.30', '.70']
     """
     weights = weights_array(weights, ("queries", "keys"), whole=normalized)
-    _check_labels(weights.shape, queries, keys)
-    shown = np.ma.masked_array(weights, _masked_cells(mask, weights.shape))
-    figure, axes = canvas(ax, _sheet(weights.shape))
+    check_labels(weights.shape, queries=queries, keys=keys)
+    shown = hide(weights, mask)
+    figure, axes = canvas(ax, _sheet(weights.shape, queries, keys), layout="compressed")
     norm = Normalize(0.0, vmax or float(weights.max()) or 1.0)
     draw_heatmap(axes, shown, norm)
+    draw_gold(axes, weights.shape, sure=sure, possible=possible)
     _draw_labels(axes, queries, keys)
     if weights.size <= _MOST_VALUES if annotate is None else annotate:
         _write_values(axes, shown, norm)
     if ax is None and colorbar:
         colour_scale(figure, ScalarMappable(norm, ATTENTION), beside=axes)
+    if ax is None:
+        explain(axes)
     return figure
 
 
@@ -78,38 +87,30 @@ def draw_heatmap(ax: Axes, weights: NDArray, norm: Normalize) -> None:
     ax.spines[:].set_visible(True)
 
 
-def _sheet(shape: tuple[int, ...]) -> tuple[float, float]:
-    height, width = (float(np.clip(0.32 * size, 1.6, 6.0)) for size in shape)
-    return width + 1.7, height + 0.9
+def hide(weights: NDArray, mask: ArrayLike | None) -> np.ma.MaskedArray:
+    """Takes out of maps ``(…, queries, keys)`` what the mask ``(queries, keys)`` forbids."""
+    hidden = False if mask is None else ~boolean_cells(mask, weights.shape[-2:], "mask")
+    return np.ma.masked_array(weights, np.broadcast_to(hidden, weights.shape))
 
 
-def _masked_cells(mask: ArrayLike | None, shape: tuple[int, ...]) -> NDArray[np.bool_]:
-    if mask is None:
-        return np.zeros(shape, bool)
-    allowed = np.asarray(mask, bool)
-    if allowed.shape != shape:
-        raise ValueError(f"mask has shape {allowed.shape}, the weights {shape}; they must agree.")
-    return ~allowed
+def _sheet(shape: tuple[int, ...], queries: Labels, keys: Labels) -> tuple[float, float]:
+    """Reckons, in inches, the room for cells, labels at 8 points and the scale."""
+    cell = min(0.32, 6.0 / max(shape))
+    height, width = (max(0.6, cell * size) for size in shape)
+    return width + 0.07 * _longest(queries) + 1.3, height + 0.05 * _longest(keys) + 0.8
 
 
-def _check_labels(
-    shape: tuple[int, ...], queries: Sequence[object] | None, keys: Sequence[object] | None
-) -> None:
-    for name, labels, size in (("queries", queries, shape[0]), ("keys", keys, shape[1])):
-        if labels is not None and len(labels) != size:
-            raise ValueError(
-                f"{name} has {len(labels)} labels, but weights of shape {shape} have {size} {name}."
-            )
+def _longest(labels: Labels) -> int:
+    return max(len(plain(label)) for label in labels) if labels is not None else 2
 
 
-def _draw_labels(ax: Axes, queries: Sequence[object] | None, keys: Sequence[object] | None) -> None:
+def _draw_labels(ax: Axes, queries: Labels, keys: Labels) -> None:
     ax.xaxis.tick_top()
-    if keys is not None and len(keys) <= _MOST_LABELS:
-        longest = max((len(str(key)) for key in keys), default=0)
-        turned = {"rotation": 45, "ha": "left", "rotation_mode": "anchor"} if longest > 2 else {}
-        tick_labels(ax, "x", list(map(str, keys)), **turned)
-    if queries is not None and len(queries) <= _MOST_LABELS:
-        tick_labels(ax, "y", list(map(str, queries)))
+    if keys is not None:
+        turned = {"rotation": 45, "ha": "left", "rotation_mode": "anchor"}
+        tick_labels(ax, "x", keys, **(turned if _longest(keys) > 2 else {}))
+    if queries is not None:
+        tick_labels(ax, "y", queries)
     ax.tick_params(length=0)
 
 

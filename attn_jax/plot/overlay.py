@@ -23,6 +23,7 @@ def overlay(
     weights: ArrayLike,
     grid: tuple[int, int] | None = None,
     *,
+    prefix_tokens: int = 0,
     interpolation: str = "nearest",
     contour: bool = False,
     negative: bool = False,
@@ -37,6 +38,8 @@ def overlay(
         image: ``(height, width)`` or ``(height, width, 1 or 3)``; integers 0–255 or floats.
         weights: ``(tokens,)``, the patches row by row.
         grid: Rows and columns of patches; a square by default. ``(28, 1)`` for rows as tokens.
+        prefix_tokens: How many tokens stand before the patches, such as a class token and
+            registers; what they got together is written below the image.
         interpolation: How patches are enlarged: ``"nearest"`` shows what the model has; any other
             of matplotlib's, such as ``"bicubic"``, is smoother than that.
         contour: Draws lines of equal attention instead of colour.
@@ -62,19 +65,22 @@ def overlay(
     """
     weights = weights_array(weights, ("tokens",), whole=normalized)
     grey = grey_image(image)
-    grid = grid or square_grid(weights.size)
-    check_grid(weights.size, grid, grey.shape)
+    prefix, patches = split_prefix(weights, prefix_tokens)
+    grid = grid or square_grid(patches.size)
+    check_grid(patches.size, grid, grey.shape)
     figure, axes = canvas(ax, (3.4, 3.0))
-    norm = Normalize(0.0, vmax or float(weights.max()) or 1.0)
+    norm = Normalize(0.0, vmax or float(patches.max()) or 1.0)
     draw_overlay(
         axes,
         grey,
-        weights.reshape(grid),
+        patches.reshape(grid),
         norm,
         interpolation=interpolation,
         contour=contour,
         negative=negative,
     )
+    if prefix_tokens:
+        axes.set_xlabel(f"{prefix.sum():.2g} on {prefix.size} other tokens", fontsize=8, color=INK)
     if ax is None and colorbar and not contour:
         attention_scale(figure, norm, beside=axes)
     return figure
@@ -123,6 +129,21 @@ def _draw_contour(ax: Axes, cells: NDArray, norm: Normalize, size: tuple[int, in
     if cells.max() > levels[0]:
         ax.contour(x, y, padded, levels=levels, cmap=ATTENTION, norm=norm, linewidths=1.4)
     ax.set(xlim=(-0.5, size[1] - 0.5), ylim=(size[0] - 0.5, -0.5))
+
+
+def split_prefix(weights: NDArray, prefix_tokens: int) -> tuple[NDArray, NDArray]:
+    """Parts the weights of class and register tokens from those of the patches.
+
+    Raises:
+        ValueError: If there are not so many tokens.
+    """
+    tokens = weights.shape[-1]
+    if not 0 <= prefix_tokens < tokens:
+        raise ValueError(
+            f"prefix_tokens={prefix_tokens} leaves no patch of {tokens} weights; "
+            "give the number of class and register tokens before the patches."
+        )
+    return weights[..., :prefix_tokens], weights[..., prefix_tokens:]
 
 
 def attention_scale(

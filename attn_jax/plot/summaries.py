@@ -87,8 +87,9 @@ def _draw_strip(ax: Axes, mass: NDArray, epochs: NDArray, marks: NDArray) -> Non
     ax.set_ylabel("epoch", fontsize=8, color=INK)
     ax.set_xlabel("key", fontsize=8, color=INK)
     title(ax, "where the mass goes", pad=14 if marks.size else 5)
-    above = {"transform": ax.get_xaxis_transform(), "clip_on": False}
-    ax.plot(marks, np.full(marks.shape, 1.04), "v", color=TRUTH, markersize=3.5, **above)
+    if marks.size:  # the layout takes a line without points for one without end
+        above = {"transform": ax.get_xaxis_transform(), "clip_on": False}
+        ax.plot(marks, np.full(marks.shape, 1.04), "v", color=TRUTH, markersize=3.5, **above)
     colour_scale(ax.figure.figure, ScalarMappable(norm, ATTENTION), beside=ax)
 
 

@@ -59,6 +59,20 @@ def test_heads_are_laid_out_by_layer():
         plot.heads(WEIGHTS[0, 0])
 
 
+def test_masked_cells_of_every_head_are_grey():
+    mask = np.arange(35).reshape(7, 5) % 3 > 0
+    for ax in plot.heads(WEIGHTS, mask=mask).axes[:6]:
+        np.testing.assert_array_equal(np.ma.getmaskarray(ax.images[0].get_array()), ~mask)
+    with pytest.raises(ValueError, match=r"mask has shape \(5, 7\), the weights \(7, 5\)"):
+        plot.heads(WEIGHTS, mask=mask.T)
+
+
+def test_heads_need_not_sum_to_one_when_asked():
+    assert plot.heads(3 * WEIGHTS, normalized=False).axes[0].images[0].norm.vmax <= 3
+    with pytest.raises(ValueError, match="sums to 3"):
+        plot.heads(3 * WEIGHTS)
+
+
 def test_image_heads_shows_each_image_and_below_it_each_head():
     weights = np.random.default_rng(0).dirichlet(np.ones(6), (2, 3))
     axes = plot.image_heads(np.zeros((2, 4, 9)), weights, (2, 3)).axes

@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.image import interpolations_names
 
 from attn_jax import plot
 
@@ -88,3 +89,30 @@ def test_a_subfigure_gives_the_whole_figure():
     figure = Figure()
     part = figure.subfigures(1, 2)[0]
     assert plot.bars([0.5, 0.5], ax=part.subplots()) is figure
+
+
+def test_class_and_register_tokens_are_no_patches():
+    weights = np.concatenate([[0.25, 0.125], np.zeros(35)])
+    weights[2 + 17] = 0.625
+    figure = plot.overlay(np.zeros((HEIGHT, WIDTH)), weights, GRID, prefix_tokens=2)
+    ax = figure.axes[0]
+    np.testing.assert_array_equal(np.argwhere(ax.images[1].get_array()), [(3, 2)])
+    assert ax.images[1].norm.vmax == 0.625
+    assert ax.get_xlabel() == "0.38 on 2 other tokens"
+    with pytest.raises(ValueError, match=r"has 35 cells, but there are 37 weights"):
+        plot.overlay(np.zeros((HEIGHT, WIDTH)), weights, GRID)
+    with pytest.raises(ValueError, match=r"prefix_tokens=37 leaves no patch of 37 weights"):
+        plot.overlay(np.zeros((HEIGHT, WIDTH)), weights, GRID, prefix_tokens=37)
+
+
+@pytest.mark.parametrize("interpolation", sorted(interpolations_names))
+def test_every_interpolation_is_drawn(interpolation):
+    weights = np.arange(35) / 595
+    look = {"interpolation": interpolation, "negative": True}
+    pixels = drawn(plot.overlay(np.zeros((HEIGHT, WIDTH)), weights, GRID, **look))
+    assert pixels[-40:].mean() < pixels[:40].mean() - 0.1
+
+
+def test_an_unknown_interpolation_is_named():
+    with pytest.raises(ValueError, match=r"'smooth' is not a valid value for interpolation"):
+        plot.overlay(np.zeros((4, 4)), np.full(4, 0.25), interpolation="smooth")
