@@ -66,7 +66,10 @@ data: $(ready) ## fetch and verify MNIST
 	@$(py) -m attn_jax.tasks
 
 notebooks: $(ready_dev) ## execute the notebooks into build/notebooks
-	$(py) -m jupytext --to ipynb --execute --output-dir build/notebooks notebooks/*.md
+	@mkdir -p build/notebooks
+	@for page in notebooks/*.md; do \
+		$(py) -m jupytext --to ipynb --execute --output build/notebooks/$$(basename $$page .md).ipynb $$page || exit 1; \
+	done
 
 docs: $(ready_dev) ## build the documentation, running its notebooks; warnings are errors
 	$(py) -m sphinx -W --keep-going -q -b html docs docs/_build/html
