@@ -1,0 +1,90 @@
+// What the page holds: decompressed when it is first asked for, and kept for a while.
+
+import { inflate } from "./bytes.js";
+import { openSummary } from "./long.js";
+import { DecodedMap, MeanMap } from "./maps.js";
+
+// Decoded maps kept, in cells: a byte each.
+const KEPT_CELLS = 96e6;
+
+// Keeps what `load` gives until more than `room` cells are kept; then the oldest are let go.
+class Cache {
+  constructor(room) {
+    this.room = room;
+    this.kept = new Map();
+  }
+
+  get(name, cells, load) {
+    const found = this.kept.get(name) ?? { cells, value: load() };
+    this.kept.delete(name);
+    this.kept.set(name, found);
+    let total = 0;
+    for (const [other, entry] of [...this.kept].reverse()) {
+      total += entry.cells;
+      if (total > this.room && other !== name) this.kept.delete(other);
+    }
+    return found.value;
+  }
+}
+
+/**
+ * Opens what the page holds.
+ *
+ * `layers[i]` is {name, shape, labels: {queries, keys}, maps}; a map has {layer, head, entropy,
+ * thumb(), load()}. `pick(state)` loads the map of the state's layer and head, or their mean;
+ * `pickCompared(state)` that of the other run. `summaries[i]` is {name, shape, heads, labels,
+ * lines: {entropy: [load per head], ...}, pooled, top, tiles}. `goldOf(layer)` has the links
+ * {sure, possible} that go with a layer's maps, or is null.
+ */
+export function openData(payload, textOf) {
+  const cache = new Cache(KEPT_CELLS);
+  const labels = (names) => ({
+    queries: names.queries === null ? null : payload.labels[names.queries],
+    keys: names.keys === null ? null : payload.labels[names.keys],
+  });
+  const map = (blob, shape, topK) =>
+    cache.get(blob, shape[0] * shape[1], async () => {
+      const [bits, rest] = await Promise.all(textOf(blob).split(",").map(inflate));
+      return new DecodedMap(bits, rest, shape, topK);
+    });
+
+  const openLayers = (layers) => layers.map((layer, index) => ({
+    name: layer.name,
+    shape: layer.shape,
+    labels: labels(layer.labels),
+    maps: layer.heads.map((head, number) => ({
+      layer: index,
+      head: number,
+      entropy: head.entropy,
+      thumb: () => inflate(head.thumb),
+      load: () => map(head.blob, layer.shape, Math.min(payload.topK, layer.shape[1])),
+    })),
+  }));
+
+  const pick = (layers, { layer, head }) => {
+    const { maps, shape } = layers[layer];
+    if (head !== "mean") return maps[head].load();
+    const name = `${layers === compared}:${layer}`;
+    return cache.get(name, 4 * shape[0] * shape[1], async () =>
+      new MeanMap(await Promise.all(maps.map((each) => each.load()))));
+  };
+
+  const layers = openLayers(payload.layers);
+  const compared = openLayers(payload.compared);
+  return {
+    title: payload.title,
+    layers,
+    compared,
+    maps: layers.flatMap((layer) => layer.maps),
+    measures: payload.measures,
+    image: payload.image,
+    goldOf: (layer) => {
+      const { gold } = payload;
+      return gold && String(gold.shape) === String(layers[layer].shape) ? gold : null;
+    },
+    summaries: payload.summaries.map((summary) => openSummary(summary, labels, textOf, map)),
+    topK: payload.topK,
+    pick: (state) => pick(layers, state),
+    pickCompared: (state) => pick(compared, state),
+  };
+}

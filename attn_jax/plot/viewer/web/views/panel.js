@@ -1,0 +1,199 @@
+// One map on a canvas: zoom, pan, crosshair, labels; the matrix and the comparison are made of it.
+
+import { make, nameOf } from "../dom.js";
+import { Geometry, sizesFor } from "./geometry.js";
+import { drawPicture } from "./picture.js";
+
+const FONT = "11px system-ui, sans-serif";
+const LONGEST_LABEL = 130;
+const TURNED = -Math.PI / 3;
+const DRAGGED = 4;
+
+/** Draws a map and tells what is done to it: `act` has hover(cell), select(cell), zoom(zoom). */
+export class MapPanel {
+  constructor(palette, act, label) {
+    this.palette = palette;
+    this.act = act;
+    this.base = make("canvas", { class: "map", "aria-hidden": "true" });
+    this.over = make("canvas", {
+      class: "map over", tabindex: "0", role: "application", "aria-label": label,
+      "aria-roledescription": "attention matrix",
+      onpointermove: (event) => this.move(event),
+      onpointerdown: (event) => this.press(event),
+      onpointerup: (event) => this.release(event),
+      onpointerleave: () => act.hover(null),
+      onwheel: (event) => this.wheel(event),
+    });
+    this.element = make("div", { class: "panel" }, this.base, this.over);
+  }
+
+  /** Takes what to show, and the `space` to show it in; `paint` or `draw` then shows it. */
+  set({ map, labels, found, zoom, space }) {
+    Object.assign(this, { map, labels, found });
+    this.sizes = sizesFor(map.shape, this.roomForLabels(), space);
+    this.at = new Geometry(map.shape, this.roomForLabels(), this.sizes, zoom);
+  }
+
+  roomForLabels() {
+    const context = this.base.getContext("2d");
+    context.font = FONT;
+    const longest = (labels, count) => Math.min(LONGEST_LABEL, (labels ?? [count]).reduce(
+      (most, _, i) => Math.max(most, context.measureText(nameOf(labels, labels ? i : count)).width), 8));
+    const [queries, keys] = this.map.shape;
+    return { left: Math.ceil(longest(this.labels.queries, queries)) + 12,
+      top: Math.ceil(longest(this.labels.keys, keys) * -Math.sin(TURNED)) + 16 };
+  }
+
+  /** Colours every cell by `rgb(weight, query)`, and draws. */
+  paint(rgb) {
+    const [queries, keys] = this.map.shape;
+    const image = new ImageData(keys, queries);
+    for (let query = 0; query < queries; query++) {
+      const row = this.map.row(query);
+      for (let key = 0; key < keys; key++) {
+        const [r, g, b] = rgb(row[key], query);
+        const at = 4 * (query * keys + key);
+        image.data[at] = r;
+        image.data[at + 1] = g;
+        image.data[at + 2] = b;
+        image.data[at + 3] = 255;
+      }
+    }
+    this.cells = new OffscreenCanvas(keys, queries);
+    this.cells.getContext("2d").putImageData(image, 0, 0);
+    this.draw();
+  }
+
+  draw() {
+    const context = sized(this.base, this.sizes);
+    const { left, top, x, y, columns, rows, cell } = this.at;
+    context.imageSmoothingEnabled = cell * devicePixelRatio < 1;
+    context.drawImage(this.cells, x, y, columns, rows, left, top, columns * cell, rows * cell);
+    context.strokeStyle = this.palette.named("rule");
+    context.strokeRect(left - 0.5, top - 0.5, columns * cell + 1, rows * cell + 1);
+    context.font = FONT;
+    context.textBaseline = "middle";
+    for (const axis of ["query", "key"]) this.drawLabels(context, axis);
+  }
+
+  drawLabels(context, axis) {
+    const labels = axis === "query" ? this.labels.queries : this.labels.keys;
+    for (const { index, strong } of this.at.ticks(axis, this.found[axis])) {
+      context.save();
+      context.fillStyle = this.palette.named(strong ? "wrong" : "ink");
+      context.textAlign = axis === "query" ? "right" : "left";
+      context.translate(...this.at.labelAt(axis, index));
+      if (axis === "key") context.rotate(TURNED);
+      context.fillText(nameOf(labels, index), 0, 0, LONGEST_LABEL);
+      context.restore();
+    }
+  }
+
+  /** Draws what is chosen, what is pointed at, and the links that are right. */
+  drawCross(chosen, hovered, gold) {
+    const context = sized(this.over, this.sizes);
+    const { left, top, columns, rows, cell } = this.at;
+    context.beginPath();
+    context.rect(left - 1, top - 1, columns * cell + 2, rows * cell + 2);
+    context.clip();
+    const outline = (colour, width, cells, dashes = []) => {
+      context.strokeStyle = this.palette.named(colour);
+      context.lineWidth = width;
+      context.setLineDash(dashes);
+      for (const { query, key } of cells) this.outline(context, query, key);
+    };
+    const links = (pairs) => pairs.map(([query, key]) => ({ query, key }));
+    if (gold) outline("truth", 1.6, links(gold.sure));
+    if (gold) outline("truth", 1.2, links(gold.possible), [3, 2]);
+    for (const [{ query, key } = {}, colour] of [[chosen, "right"], [hovered ?? {}, "ink"]]) {
+      context.globalAlpha = 0.55;
+      outline(colour, 1, [{ query, key: null }, { query: null, key }]);
+      context.globalAlpha = 1;
+      outline(colour, 1.6, [{ query, key }]);
+    }
+  }
+
+  // Around a cell; around a whole row or column where one of the two is null.
+  outline(context, query, key) {
+    if ((query ?? key ?? null) === null) return;
+    const { left, top, x, y, cell } = this.at;
+    const [queries, keys] = this.map.shape;
+    const [across, down] = [key ?? 0, query ?? 0];
+    context.strokeRect(left + (across - x) * cell, top + (down - y) * cell,
+      (key ?? null) === null ? keys * cell : cell, (query ?? null) === null ? queries * cell : cell);
+  }
+
+  cellAt(event) {
+    const box = this.over.getBoundingClientRect();
+    return this.at.cellAt(event.clientX - box.left, event.clientY - box.top);
+  }
+
+  move(event) {
+    if (!this.pressed || !event.buttons) {
+      this.act.hover(this.cellAt(event));
+      return;
+    }
+    const { at, clientX, clientY } = this.pressed;
+    const [dx, dy] = [clientX - event.clientX, clientY - event.clientY];
+    if (!at.zoom || Math.hypot(dx, dy) < DRAGGED) return;
+    this.pressed.dragged = true;
+    this.act.zoom(at.moved(dx, dy));
+  }
+
+  press({ clientX, clientY, pointerId }) {
+    this.over.focus();
+    this.over.setPointerCapture(pointerId);
+    this.pressed = { at: this.at, clientX, clientY };
+  }
+
+  release(event) {
+    const cell = this.cellAt(event);
+    if (this.pressed && !this.pressed.dragged && cell) this.act.select(cell);
+    this.pressed = null;
+  }
+
+  wheel(event) {
+    const cell = this.cellAt(event);
+    if (!cell) return;
+    event.preventDefault();
+    this.act.zoom(this.at.zoomed(Math.exp(event.deltaY / 400), cell));
+  }
+
+  /** Moves what is chosen, or zooms; tells whether the key was one of its own. */
+  keydown(event, store) {
+    const [queries, keys] = this.map.shape;
+    const at = { query: store.state.query ?? 0, key: store.state.key ?? 0 };
+    const by = event.shiftKey ? 10 : 1;
+    const zooms = { "+": 0.7, "=": 0.7, "-": 1 / 0.7 };
+    const moves = {
+      ArrowUp: { query: at.query - by }, ArrowDown: { query: at.query + by },
+      ArrowLeft: { key: at.key - by }, ArrowRight: { key: at.key + by },
+      Home: { key: 0 }, End: { key: keys - 1 }, PageUp: { query: 0 }, PageDown: { query: queries - 1 },
+    };
+    if (event.key in zooms) this.act.zoom(this.at.zoomed(zooms[event.key], at));
+    else if (event.key === "0") this.act.zoom(null);
+    else if (event.key in moves) {
+      const moved = { ...at, ...moves[event.key] };
+      const within = (value, count) => Math.max(0, Math.min(count - 1, value));
+      const cell = { query: within(moved.query, queries), key: within(moved.key, keys) };
+      store.set({ ...cell, zoom: this.at.revealing(cell) });
+    } else return false;
+    return true;
+  }
+
+  /** What is seen, as SVG. */
+  picture() {
+    return drawPicture(this);
+  }
+}
+
+function sized(canvas, { width, height }) {
+  const ratio = devicePixelRatio;
+  canvas.width = width * ratio;
+  canvas.height = height * ratio;
+  canvas.style.width = `${width}px`;
+  canvas.style.height = `${height}px`;
+  const context = canvas.getContext("2d");
+  context.scale(ratio, ratio);
+  return context;
+}
