@@ -1,0 +1,192 @@
+// A sequence too long for its map: the map in tiles, what each key gets and how each query looks,
+// and the parts of the map that were stored.
+
+import { LineChart } from "../chart.js";
+import { MeanMap } from "../decode.js";
+import { formatWeight, make, nameOf, placed } from "../dom.js";
+import { ranking } from "../ranking.js";
+import { matches } from "../search.js";
+import { tileMiddle, tileNames, tileOf, TileMap } from "../tiles.js";
+import { AXES, Part } from "./part.js";
+import { drawItems } from "./picture.js";
+
+export const title = "Summary";
+export const isAvailable = (data) => data.summaries.length > 0;
+
+// What each line tells, and of which tokens.
+const LINES = {
+  received: { short: "received mass", text: "received mass, by key", axis: "key" },
+  entropy: { short: "entropy", text: "entropy in nats, by query", axis: "query" },
+  distance: { short: "mean distance", text: "mean distance, by query", axis: "query" },
+  max_logit: { short: "largest score", text: "largest score, by query", axis: "query" },
+};
+
+export function createView({ data, store, palette, announce }) {
+  const pooled = new Part(palette, store, "Map in tiles: arrow keys move, plus and minus zoom", point);
+  const stored = new Part(palette, store, "Stored part of the map: arrow keys move", point);
+  const charts = Object.fromEntries(Object.entries(LINES).map(([name, { text, axis }]) =>
+    [name, new LineChart(palette, text, {
+      pick: (token) => store.set({ [axis]: token }),
+      point: (token) => point(token === null ? null : { [axis]: token }),
+    })]));
+  const fields = Object.fromEntries(AXES.map((axis) => [axis, make("input", {
+    type: "number", min: 0, onchange: (event) =>
+      store.set({ [axis]: event.target.value === "" ? null : Number(event.target.value) }) })]));
+  const parts = make("div", { class: "parts", role: "group", "aria-label": "Stored parts" });
+  const readout = make("p", { class: "readout" });
+  const looks = make("div", { class: "looks" });
+  const maps = make("div", { class: "maps" }, pooled.figure, stored.figure);
+  const lines = make("div", { class: "charts" }, ...Object.values(charts).map(({ element }) => element));
+  const drawn = make("div", { class: "drawn" }, maps, lines);
+  const element = make("div", { class: "matrix summary" }, drawn, make("div", { class: "side" },
+    ...AXES.map((axis) => make("label", { class: "field" }, make("span", {}, axis), fields[axis])),
+    parts, readout, looks));
+  // What is on the page: { summary, values by name, tiles: TileMap, top, tile }.
+  let seen = null;
+
+  function point(place) {
+    if (!seen) return;
+    const at = { query: store.state.query, key: store.state.key, ...place };
+    for (const part of [pooled, stored]) part.cross(at, place);
+    for (const name of Object.keys(seen.values)) charts[name].point(at[LINES[name].axis]);
+    readout.textContent = describe(at);
+    const { queries, keys } = seen.summary.labels;
+    const top = at.query === null || !seen.top ? [] : seen.top(at.query)
+      .map(({ key, weight }) => ({ index: key, weight, exact: true }));
+    looks.replaceChildren(...(top.length
+      ? [ranking(`${nameOf(queries, at.query)} looks at`, top, keys)] : []));
+    if (place) announce(readout.textContent);
+  }
+
+  function describe(at) {
+    const told = AXES.filter((axis) => at[axis] !== null).map((axis) => describeToken(axis, at[axis]));
+    if (!told.length) return "Point at a tile or at a line, or choose a token.";
+    return [...told, ...(told.length === 2 ? describeCell(at) : [])].join(" ");
+  }
+
+  function describeToken(axis, token) {
+    const { labels } = seen.summary;
+    const numbers = Object.entries(seen.values).filter(([name]) => LINES[name].axis === axis)
+      .map(([name, values]) => `${LINES[name].short} ≈ ${values[token].toPrecision(3)}`);
+    return `${axis} ${placed(axis === "query" ? labels.queries : labels.keys, token)}${
+      numbers.length ? `: ${numbers.join(", ")}` : ""}.`;
+  }
+
+  function describeCell(at) {
+    const { tiles, tile } = seen;
+    const weights = [["Mean weight of the tile", tiles, pooled], ["Weight", tile?.map, stored]];
+    return weights.filter(([, map]) => map).flatMap(([text, map, part]) => {
+      const { query, key } = part.cell(at);
+      const [queries, keys] = map.shape;
+      if (!(query >= 0 && query < queries && key >= 0 && key < keys)) return [];
+      return [`${text}: ${formatWeight(map.weight(query, key), map.isExact(query, key))}.`];
+    });
+  }
+
+  const view = {
+    element,
+
+    async render(state) {
+      const summary = data.summaries[state.layer];
+      const loaded = await load(summary, state);
+      if (state !== store.state) return;
+      seen = { summary, ...loaded };
+      const found = matches(summary.labels, summary.shape, state.search);
+      AXES.forEach((axis, i) => {
+        fields[axis].max = summary.shape[i] - 1;
+        fields[axis].value = state[axis] ?? "";
+      });
+      showTiles(summary, state, found);
+      showParts(summary, state, found);
+      const width = Math.max(320, drawn.clientWidth);
+      for (const [name, { axis }] of Object.entries(LINES)) {
+        charts[name].element.toggleAttribute("hidden", !seen.values[name]);
+        if (seen.values[name]) charts[name].show(seen.values[name], width, found[axis]);
+      }
+      point(null);
+    },
+
+    keydown(event) {
+      return [pooled, stored].some((part) => part.keydown(event));
+    },
+
+    async picture() {
+      const shown = [pooled, stored].filter((part) => !part.figure.hidden).map(({ panel }) => panel);
+      const pictures = await Promise.all(shown.map((panel) => panel.picture()));
+      const placed = (node) => (box) => {
+        node.setAttribute("x", box.x);
+        node.setAttribute("y", box.y);
+        return [node];
+      };
+      return drawItems(drawn, palette, [], [
+        ...shown.map((panel, i) => [panel.element, placed(pictures[i])]),
+        ...Object.keys(seen.values).map((name) =>
+          [charts[name].element, placed(charts[name].element.cloneNode(true))])]);
+    },
+
+    table() {
+      const names = Object.keys(seen.values);
+      const count = Math.max(...seen.summary.shape);
+      return [["token", ...names], ...Array.from({ length: count }, (_, token) =>
+        [token, ...names.map((name) => seen.values[name][token] ?? "")])];
+    },
+
+    destroy() {},
+  };
+
+  function showTiles({ shape }, { scale }, found) {
+    const { tiles } = seen;
+    const to = (token, i) => tileOf(token, shape[i], tiles.shape[i]);
+    pooled.show({ map: tiles, scale, labels: tiles && tileLabels(shape, tiles.shape),
+      found: mapSets(found, to),
+      places: { to, from: (tile, i) => tileMiddle(tile, shape[i], tiles.shape[i]) } });
+  }
+
+  function showParts({ tiles, labels }, { scale }, found) {
+    const { tile } = seen;
+    const to = (token, i) => token - tile.at[i];
+    parts.replaceChildren(...tiles.map(({ at, shape }) => make("button", {
+      "aria-pressed": String(tile?.at === at),
+      onclick: () => store.set({ query: at[0], key: at[1] }),
+    }, AXES.map((axis, i) => `${axis} ${at[i]}–${at[i] + shape[i] - 1}`).join(", "))));
+    stored.show({ map: tile?.map, scale, labels: tile && partLabels(labels, tile),
+      found: tile && mapSets(found, to), places: { to, from: (cell, i) => cell + tile.at[i] } });
+  }
+
+  return view;
+}
+
+const meanOf = (lists) => (lists.length === 1 ? lists[0]
+  : lists[0].map((_, i) => lists.reduce((sum, list) => sum + list[i], 0) / lists.length));
+
+async function load(summary, { head, query, key }) {
+  const heads = head === "mean" ? [...Array(summary.heads).keys()] : [head];
+  const mean = async (loads) => meanOf(await Promise.all(heads.map((each) => loads[each]())));
+  const values = {};
+  for (const name of Object.keys(LINES)) {
+    if (summary.lines[name]) values[name] = await mean(summary.lines[name]);
+  }
+  summary.shownTiles ??= {};
+  const tiles = summary.pooled
+    && (summary.shownTiles[head] ??= new TileMap(await mean(summary.pooled.heads), summary.pooled.shape));
+  const part = summary.tiles.find(({ at, shape }) =>
+    [query, key].every((token, i) => token !== null && token >= at[i] && token < at[i] + shape[i]));
+  const tile = part && { ...part,
+    map: heads.length > 1 ? new MeanMap(await Promise.all(heads.map(part.load))) : await part.load(head) };
+  return { values, tiles, tile, top: head === "mean" || !summary.top ? null : await summary.top[head]() };
+}
+
+function mapSets(found, to) {
+  return Object.fromEntries(AXES.map((axis, i) =>
+    [axis, new Set([...found[axis]].map((token) => to(token, i)))]));
+}
+
+function tileLabels(shape, tiles) {
+  return { queries: tileNames(shape[0], tiles[0]), keys: tileNames(shape[1], tiles[1]) };
+}
+
+function partLabels(labels, { at, shape }) {
+  const side = (names, first, count) =>
+    Array.from({ length: count }, (_, i) => names?.[first + i] ?? String(first + i));
+  return { queries: side(labels.queries, at[0], shape[0]), keys: side(labels.keys, at[1], shape[1]) };
+}
