@@ -18,7 +18,8 @@ from attn_jax.plot.image_grid import image_grid
 from attn_jax.plot.overlay import overlay
 from attn_jax.plot.summaries import summaries
 from attn_jax.plot.summary import summary
+from attn_jax.plot.viewer import Viewer, viewer
 from attn_jax.plot.words import merge_words
 
-__all__ = ["alignment", "animate", "arcs", "bars", "curves", "film", "heads", "heatmap"]
-__all__ += ["image_grid", "image_heads", "merge_words", "overlay", "summaries", "summary"]
+__all__ = ["Viewer", "alignment", "animate", "arcs", "bars", "curves", "film", "heads", "heatmap"]
+__all__ += ["image_grid", "image_heads", "merge_words", "overlay", "summaries", "summary", "viewer"]

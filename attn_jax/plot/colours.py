@@ -22,6 +22,17 @@ TRUTH = "#009e73"
 SPLITS = {"train": "#0072b2", "validation": "#d55e00", "test": "#009e73"}
 SERIES = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#6b2f0a")
 
+# What replaces each of these on dark paper.
+DARK = {
+    INK: "#e6edf3",
+    MUTED: "#9198a1",
+    RULE: "#3d444d",
+    PAPER: "#0d1117",
+    RIGHT: "#6cb8f0",
+    WRONG: "#ff9a52",
+    TRUTH: "#3fcf9f",
+}
+
 # Anchors of the ramp, each beside its CIE lightness L* as a share of white's.
 _RAMP = (
     (1.000, "#ffffff"),
@@ -41,6 +52,14 @@ def _attention() -> Colormap:
     return ramp.with_extremes(bad=MASKED)
 
 
+def _attention_dark() -> Colormap:
+    """The same hues the other way round, from dark paper: there the lightest is the strongest."""
+    steps = [(0.047, DARK[PAPER]), *reversed(_RAMP[1:])]
+    darkest, lightest = steps[0][0], steps[-1][0]
+    anchors = [((at - darkest) / (lightest - darkest), colour) for at, colour in steps]
+    return LinearSegmentedColormap.from_list("attention_dark", anchors, N=256)
+
+
 def _overlay(strongest: float = 0.9) -> Colormap:
     """The same hues from a warm middle on, transparent at zero, to be laid over a grey image."""
     share = np.linspace(0.0, 1.0, 256)
@@ -58,5 +77,6 @@ def _on_paper(overlay: Colormap) -> Colormap:
 
 
 ATTENTION = _attention()
+ATTENTION_DARK = _attention_dark()
 ATTENTION_OVERLAY = _overlay()
 ATTENTION_SCALE = _on_paper(ATTENTION_OVERLAY)

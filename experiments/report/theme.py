@@ -2,17 +2,6 @@
 
 from attn_jax.plot import colours
 
-# Each light colour beside what replaces it on dark paper.
-_DARK = {
-    colours.INK: "#e6edf3",
-    colours.MUTED: "#9198a1",
-    colours.RULE: "#3d444d",
-    colours.PAPER: "#0d1117",
-    colours.RIGHT: "#6cb8f0",
-    colours.WRONG: "#ff9a52",
-    colours.TRUTH: "#3fcf9f",
-}
-
 
 def themed(svg: str) -> str:
     """Replaces the colours of text and lines by variables that a dark theme redefines.
@@ -30,11 +19,11 @@ def themed(svg: str) -> str:
         >>> "fill: var(--c0)" in themed('<svg><path style="fill: #1f2328"/></svg>')
         True
     """
-    names = {light: f"--c{number}" for number, light in enumerate(_DARK)}
+    names = {light: f"--c{number}" for number, light in enumerate(colours.DARK)}
     for light, name in names.items():
         svg = svg.replace(f": {light}", f": var({name})")
     light = ";".join(f"{name}:{colour}" for colour, name in names.items())
-    dark = ";".join(f"{names[colour]}:{swapped}" for colour, swapped in _DARK.items())
+    dark = ";".join(f"{names[colour]}:{swapped}" for colour, swapped in colours.DARK.items())
     style = f"<style>svg{{{light}}}@media(prefers-color-scheme:dark){{svg{{{dark}}}}}</style>"
     head, tag, rest = svg.partition("<svg")
     opening, close, body = rest.partition(">")

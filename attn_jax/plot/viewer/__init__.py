@@ -1,0 +1,168 @@
+"""One page that opens attention of any size, without a network, and says what it rounds."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from attn_jax.plot.viewer import checks
+from attn_jax.plot.viewer.content import Content, Links
+from attn_jax.plot.viewer.maps import Labels, Layer, is_summary, layers, one_of
+from attn_jax.plot.viewer.summaries import SummaryLayer, summary_layer
+from attn_jax.plot.viewer.view import Viewer
+
+__all__ = ["Viewer", "viewer"]
+
+
+def viewer(
+    weights: Any,
+    *,
+    tokens: Labels | None = None,
+    queries: Labels | None = None,
+    keys: Labels | None = None,
+    images: ArrayLike | None = None,
+    grid: tuple[int, int] | None = None,
+    prefix_tokens: int = 0,
+    gold: ArrayLike | None = None,
+    possible: ArrayLike | None = None,
+    measures: Mapping[str, ArrayLike] | None = None,
+    compare: Any = None,
+    tiles: Mapping[Any, Any] | None = None,
+    title: str = "Attention",
+    example: int | None = None,
+    normalized: bool = True,
+    top_k: int = 4,
+) -> Viewer:
+    """Opens attention weights in a page of their own.
+
+    The page holds every weight in eight bits, at most 1/255 of the largest weight of its row away,
+    and the ``top_k`` largest of each row exactly.
+
+    Args:
+        weights: ``(queries, keys)``, ``(heads, queries, keys)`` or ``(layers, heads, queries,
+            keys)``; or arrays by name as ``capture`` returns them, ``(batch, heads, queries,
+            keys)``; or an ``AttentionSummary``, alone or by name.
+        tokens: Labels of both queries and keys; by layer name where layers differ.
+        queries: Labels of the queries, before ``tokens``.
+        keys: Labels of the keys, before ``tokens``.
+        images: What the keys are patches of: ``(height, width)`` or ``(height, width, 1 or 3)``, or
+            a batch of the latter.
+        grid: Rows and columns of patches; a square by default.
+        prefix_tokens: How many tokens come before the patches: class and registers.
+        gold: Sure links of an alignment, booleans ``(queries, keys)``.
+        possible: Possible links, likewise.
+        measures: Numbers to sort the heads by, one for each map, by name.
+        compare: Weights of another run, of the same form as ``weights``.
+        tiles: Parts of a summary's maps, ``(heads, rows, columns)``, by first query and first key;
+            where summaries have names, by name.
+        title: Stands above the page.
+        example: Which of a batch to show; needed where there are several.
+        normalized: Whether each row must sum to one (or be all zero).
+        top_k: How many weights of each query to keep exactly.
+
+    Returns:
+        The viewer: shows itself in a notebook; ``save`` writes the page or a figure.
+
+    Raises:
+        ValueError: If the weights are none, or anything given with them does not fit.
+
+    Example:
+        >>> from attn_jax import plot
+        >>> view = plot.viewer([[0.9, 0.1], [0.2, 0.8]], queries=["la", "mer"], keys=["the", "sea"])
+        >>> view.select(query="mer")
+        Viewer('Attention', 1 map, view='matrix', query=1)
+    """
+    maps, summaries = _read(weights, example, normalized, tiles or {})
+    compared, _ = _read({} if compare is None else compare, example, normalized, {})
+    checks.check_some(sum(len(layer.weights) for layer in maps) + len(summaries))
+    checks.check_top_k(top_k)
+    if compare is not None:
+        checks.check_same("compare", _shapes(compared), _shapes(maps))
+    image, grid = _image(images, grid, prefix_tokens, example, [*maps, *summaries])
+    count = sum(len(layer.weights) for layer in maps)
+    content = Content(
+        title=title,
+        layers=maps,
+        compared=[new._replace(name=old.name) for new, old in zip(compared, maps, strict=False)],
+        summaries=summaries,
+        labels={
+            layer.name: _labels(layer.name, _shape(layer), tokens, queries, keys)
+            for layer in [*maps, *summaries]
+        },
+        image=image,
+        grid=grid,
+        prefix_tokens=prefix_tokens,
+        gold=_links(gold, possible, [*maps, *summaries]),
+        measures={n: checks.check_measure(n, v, count) for n, v in (measures or {}).items()},
+        top_k=top_k,
+    )
+    return Viewer(content, {})
+
+
+def _read(
+    weights: Any, example: int | None, normalized: bool, tiles: Mapping[Any, Any]
+) -> tuple[list[Layer], list[SummaryLayer]]:
+    if is_summary(weights):
+        weights, tiles = {"attention": weights}, {"attention": tiles}
+    if not isinstance(weights, Mapping):
+        return layers(weights, example, normalized=normalized), []
+    plain = {name: value for name, value in weights.items() if not is_summary(value)}
+    summaries = {name: value for name, value in weights.items() if is_summary(value)}
+    checks.check_names("tiles", tiles, summaries)
+    return layers(plain, example, normalized=normalized), [
+        summary_layer(str(name), value, example, tiles.get(name, {}))
+        for name, value in summaries.items()
+    ]
+
+
+def _shape(layer: Layer | SummaryLayer) -> tuple[int, int]:
+    return layer.weights.shape[1:] if isinstance(layer, Layer) else layer.shape
+
+
+def _shapes(maps: Sequence[Layer]) -> list[tuple[int, ...]]:
+    return [layer.weights.shape for layer in maps]
+
+
+def _labels(
+    name: str,
+    shape: tuple[int, int],
+    tokens: Labels | None,
+    queries: Labels | None,
+    keys: Labels | None,
+) -> tuple[list[str] | None, list[str] | None]:
+    def side(labels: Labels | None, argument: str) -> list[str] | None:
+        argument, labels = (argument, labels) if labels is not None else ("tokens", tokens)
+        return checks.labels_of(labels, name, argument, side_name, shape)
+
+    side_name = "queries"
+    rows = side(queries, "queries")
+    side_name = "keys"
+    return rows, side(keys, "keys")
+
+
+def _image(
+    images: ArrayLike | None,
+    grid: tuple[int, int] | None,
+    prefix_tokens: int,
+    example: int | None,
+    shown: Sequence[Layer | SummaryLayer],
+) -> tuple[NDArray[np.uint8] | None, tuple[int, int] | None]:
+    if images is None:
+        return None, None
+    array = np.asarray(images)
+    if array.ndim == 4:
+        array = array[one_of("images", array.shape, 0, example)]
+    return checks.check_image(array, grid, prefix_tokens, [_shape(layer)[1] for layer in shown])
+
+
+def _links(
+    gold: ArrayLike | None, possible: ArrayLike | None, shown: Sequence[Layer | SummaryLayer]
+) -> Links | None:
+    if gold is None and possible is None:
+        return None
+    shapes = [_shape(layer) for layer in shown]
+    return (
+        checks.check_links("gold", gold, shapes),
+        checks.check_links("possible", possible, shapes),
+    )

@@ -1,0 +1,124 @@
+"""What a viewer shows, checked when it is made and encoded when it is first asked for."""
+
+import base64
+import dataclasses
+import functools
+import io
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import numpy as np
+from matplotlib.image import imsave
+from numpy.typing import NDArray
+
+from attn_jax.plot.viewer import encode
+from attn_jax.plot.viewer.maps import Layer
+from attn_jax.plot.viewer.summaries import SummaryLayer, encode_summary
+
+Links = tuple[NDArray[np.bool_], NDArray[np.bool_]]
+
+
+@dataclasses.dataclass(eq=False)
+class Content:
+    """Everything a viewer shows.
+
+    Attributes:
+        title: Above the page.
+        layers: The maps.
+        compared: The maps of another run, like ``layers``, or none.
+        summaries: Of long sequences.
+        labels: Labels of the queries and of the keys by name of layer or summary.
+        image: What the keys are patches of, ``(height, width, 3)`` bytes.
+        grid: Rows and columns of its patches.
+        prefix_tokens: How many tokens come before the patches.
+        gold: Sure and possible links, ``(queries, keys)``.
+        measures: One number for each map, by name.
+        top_k: How many of a query's weights are kept exactly.
+    """
+
+    title: str
+    layers: Sequence[Layer]
+    compared: Sequence[Layer]
+    summaries: Sequence[SummaryLayer]
+    labels: Mapping[str, tuple[list[str] | None, list[str] | None]]
+    image: NDArray[np.uint8] | None
+    grid: tuple[int, int] | None
+    prefix_tokens: int
+    gold: Links | None
+    measures: Mapping[str, list[float]]
+    top_k: int
+
+    @functools.cached_property
+    def encoded(self) -> tuple[dict[str, object], list[str]]:
+        """The payload but for its state, and the arrays it refers to."""
+        blobs: list[str] = []
+        labels = _Numbered()
+        payload: dict[str, object] = {
+            "title": self.title,
+            "topK": self.top_k,
+            "layers": self._layers(self.layers, blobs, labels),
+            "compared": self._layers(self.compared, blobs, labels),
+            "summaries": [self._summary(layer, blobs, labels) for layer in self.summaries],
+            "image": None if self.image is None else self._image(self.image),
+            "gold": self.gold and self._links(*self.gold),
+            "measures": self.measures,
+        }
+        return {**payload, "labels": labels.lists}, blobs
+
+    def _layers(
+        self, layers: Sequence[Layer], blobs: list[str], labels: "_Numbered"
+    ) -> list[dict[str, object]]:
+        with ThreadPoolExecutor() as pool:  # zlib and NumPy leave the interpreter to others
+            maps = [weights for layer in layers for weights in layer.weights]
+            done = iter(list(pool.map(self._map, maps)))
+        rows = []
+        for layer in layers:
+            heads = []
+            for text, thumb, entropy in (next(done) for _ in layer.weights):
+                blobs.append(text)
+                heads.append({"blob": len(blobs) - 1, "thumb": thumb, "entropy": entropy})
+            queries, keys = self.labels[layer.name]
+            names = {"queries": labels(queries), "keys": labels(keys)}
+            rows.append({"name": layer.name, "shape": layer.weights.shape[1:], "heads": heads})
+            rows[-1]["labels"] = names
+        return rows
+
+    def _map(self, weights: NDArray[np.float32]) -> tuple[str, str, float]:
+        top_k = min(self.top_k, weights.shape[1])
+        thumb = encode.text(encode.thumbnail(weights).tobytes())
+        return encode.encode_map(weights, top_k), thumb, encode.mean_entropy(weights)
+
+    def _summary(
+        self, layer: SummaryLayer, blobs: list[str], labels: "_Numbered"
+    ) -> dict[str, Any]:
+        queries, keys = self.labels[layer.name]
+        names = {"queries": labels(queries), "keys": labels(keys)}
+        return {**encode_summary(layer, self.top_k, blobs), "labels": names}
+
+    def _links(self, sure: NDArray[np.bool_], possible: NDArray[np.bool_]) -> dict[str, object]:
+        possible = possible & ~sure
+        links = {"sure": np.argwhere(sure).tolist(), "possible": np.argwhere(possible).tolist()}
+        return {"shape": sure.shape, **links}
+
+    def _image(self, image: NDArray[np.uint8]) -> dict[str, object]:
+        file = io.BytesIO()
+        imsave(file, image, format="png")
+        url = "data:image/png;base64," + base64.b64encode(file.getvalue()).decode("ascii")
+        height, width = image.shape[:2]
+        size = {"url": url, "height": height, "width": width}
+        return {**size, "grid": self.grid, "prefixTokens": self.prefix_tokens}
+
+
+class _Numbered:
+    """Lists of labels, each kept once."""
+
+    def __init__(self) -> None:
+        self.lists: list[list[str]] = []
+
+    def __call__(self, labels: list[str] | None) -> int | None:
+        if labels is None:
+            return None
+        if labels not in self.lists:
+            self.lists.append(labels)
+        return self.lists.index(labels)

@@ -1,0 +1,108 @@
+"""What is selected, as a figure for print."""
+
+import types
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from matplotlib.cm import ScalarMappable
+from matplotlib.colors import Normalize
+from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
+from numpy.typing import NDArray
+
+from attn_jax.plot.bars import bars
+from attn_jax.plot.colours import ATTENTION, RIGHT
+from attn_jax.plot.figure import Figure as Sheet
+from attn_jax.plot.figure import plain, title
+from attn_jax.plot.heads import heads
+from attn_jax.plot.heatmap import heatmap
+from attn_jax.plot.overlay import colour_scale, overlay
+from attn_jax.plot.summary import summary
+from attn_jax.plot.viewer.content import Content
+
+
+def figure(content: Content, state: Mapping[str, Any]) -> Figure:
+    """Draws the view that the state names.
+
+    Args:
+        content: What the viewer holds.
+        state: What is selected.
+
+    Returns:
+        The figure.
+    """
+    if state["view"] == "summary":
+        return _summary(content, state)
+    draw = {"tokens": _tokens, "overview": _overview, "image": _image, "compare": _compare}
+    return draw.get(state["view"], _matrix)(content, state)
+
+
+def _selected(content: Content, state: Mapping[str, Any], layers: Any = None) -> NDArray:
+    weights = (layers or content.layers)[state.get("layer", 0)].weights
+    head = state.get("head", 0)
+    return weights.mean(0) if head == "mean" else weights[head]
+
+
+def _labels(content: Content, state: Mapping[str, Any]) -> dict[str, list[str] | None]:
+    queries, keys = content.labels[content.layers[state.get("layer", 0)].name]
+    return {"queries": queries, "keys": keys}
+
+
+def _matrix(content: Content, state: Mapping[str, Any]) -> Figure:
+    drawn = heatmap(_selected(content, state), **_labels(content, state), normalized=False)
+    return _mark(drawn, state)
+
+
+def _mark(drawn: Figure, state: Mapping[str, Any]) -> Figure:
+    """Frames the row of the selected query and the column of the selected key."""
+    axes = drawn.axes[0]
+    rows, columns = np.shape(axes.images[0].get_array())
+    look = {"fill": False, "edgecolor": RIGHT, "linewidth": 1.2}
+    if (query := state.get("query")) is not None:
+        axes.add_patch(Rectangle((-0.5, query - 0.5), columns, 1, **look))
+    if (key := state.get("key")) is not None:
+        axes.add_patch(Rectangle((key - 0.5, -0.5), 1, rows, **look))
+    return drawn
+
+
+def _tokens(content: Content, state: Mapping[str, Any]) -> Figure:
+    query = state.get("query") or 0
+    labels = _labels(content, state)
+    row = _selected(content, state)[query]
+    drawn = bars(row, keys=labels["keys"], normalized=False)
+    name = labels["queries"][query] if labels["queries"] else query
+    title(drawn.axes[0], f"query {plain(name)}")
+    return drawn
+
+
+def _overview(content: Content, state: Mapping[str, Any]) -> Figure:
+    shapes = list(dict.fromkeys(layer.weights.shape for layer in content.layers))
+    if len(shapes) > 1:
+        raise ValueError(
+            f"one figure of all heads needs layers of one shape, these have {shapes}; "
+            "select a layer and view='matrix', or save the page."
+        )
+    return heads(np.stack([layer.weights for layer in content.layers]))
+
+
+def _image(content: Content, state: Mapping[str, Any]) -> Figure:
+    assert content.image is not None
+    row = _selected(content, state)[state.get("query") or 0]
+    return overlay(content.image, row[content.prefix_tokens :], content.grid, normalized=False)
+
+
+def _compare(content: Content, state: Mapping[str, Any]) -> Figure:
+    pair = [_selected(content, state, layers) for layers in (content.layers, content.compared)]
+    drawn = Sheet((8.6, 4.4))
+    norm = Normalize(0.0, float(np.max(pair)) or 1.0)
+    for axes, weights, name in zip(drawn.subplots(1, 2), pair, ("this run", "the other"), strict=True):
+        heatmap(weights, **_labels(content, state), vmax=norm.vmax, normalized=False, ax=axes)
+        title(axes, name)
+    colour_scale(drawn, ScalarMappable(norm, ATTENTION), beside=drawn.axes)
+    return drawn
+
+
+def _summary(content: Content, state: Mapping[str, Any]) -> Figure:
+    layer = content.summaries[state.get("layer", 0)]
+    return summary(types.SimpleNamespace(**layer.fields))

@@ -1,0 +1,135 @@
+"""Summaries of long sequences, whose maps were never stored, and the tiles that were."""
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from attn_jax.plot.viewer import encode
+from attn_jax.plot.viewer.maps import one_of
+
+# The fields of an AttentionSummary and how many axes each has after the heads.
+_AXES = {
+    "log_normalizer": 1,
+    "entropy": 1,
+    "max_logit": 1,
+    "distance": 1,
+    "received": 1,
+    "top_weights": 2,
+    "top_indices": 2,
+    "pooled": 2,
+}
+_LINES = ("entropy", "distance", "received", "max_logit")
+
+Tiles = Mapping[tuple[int, int], NDArray[np.float32]]
+
+
+class SummaryLayer(NamedTuple):
+    """The summary of one attention.
+
+    Attributes:
+        name: The hook point that gave it.
+        fields: The fields of the ``AttentionSummary`` that are not None, heads first.
+        tiles: Stored parts of its maps, ``(heads, rows, columns)``, by first query and key.
+    """
+
+    name: str
+    fields: dict[str, NDArray]
+    tiles: Tiles
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """How many queries and keys there are; as many keys as queries if nothing says."""
+        queries = self.fields["log_normalizer"].shape[1]
+        received = self.fields.get("received")
+        return queries, queries if received is None else received.shape[1]
+
+
+def summary_layer(
+    name: str, summary: Any, example: int | None, tiles: Mapping[tuple[int, int], Any]
+) -> SummaryLayer:
+    """Takes one example of a summary.
+
+    Args:
+        name: Of the layer.
+        summary: Has the fields of an ``AttentionSummary``.
+        example: Which of a batch; the only one by default.
+        tiles: Parts of the maps, ``(heads, rows, columns)``, by first query and key.
+
+    Returns:
+        The layer.
+
+    Raises:
+        ValueError: If a field has another rank, or a tile does not lie within the maps.
+    """
+    fields = {
+        field: _field(f"{name}.{field}", getattr(summary, field), axes, example)
+        for field, axes in _AXES.items()
+        if getattr(summary, field, None) is not None
+    }
+    layer = SummaryLayer(
+        name, fields, {at: np.asarray(tile, np.float32) for at, tile in tiles.items()}
+    )
+    for at, tile in layer.tiles.items():
+        _check_tile(layer, at, tile)
+    return layer
+
+
+def _field(name: str, value: Any, axes: int, example: int | None) -> NDArray:
+    array = np.asarray(value)
+    if array.ndim == axes + 2:
+        array = array[one_of(name, array.shape, 0, example)]
+    if array.ndim != axes + 1 or not array.size:
+        wanted = "(heads, tokens)" if axes == 1 else "(heads, rows, columns)"
+        raise ValueError(f"{name} has shape {np.shape(value)}; {wanted} of one example is needed.")
+    return array
+
+
+def _check_tile(layer: SummaryLayer, at: tuple[int, int], tile: NDArray) -> None:
+    heads = layer.fields["log_normalizer"].shape[0]
+    inside = tile.ndim == 3 and tile.shape[0] == heads and min(at) >= 0
+    if not inside or any(a + n > t for a, n, t in zip(at, tile.shape[1:], layer.shape, strict=True)):
+        raise ValueError(
+            f"the tile at {at} of {layer.name!r} has shape {tile.shape}; (heads, rows, columns) "
+            f"within {heads} heads, {layer.shape[0]} queries and {layer.shape[1]} keys is needed."
+        )
+
+
+def encode_summary(layer: SummaryLayer, top_k: int, blobs: list[str]) -> dict[str, Any]:
+    """Encodes a layer, its arrays into ``blobs``.
+
+    Returns:
+        Its entry in the payload.
+    """
+
+    def add(text: str) -> int:
+        blobs.append(text)
+        return len(blobs) - 1
+
+    def line(values: NDArray) -> dict[str, object]:
+        scale, text = encode.encode_line(values)
+        return {**scale, "blob": add(text)}
+
+    fields = layer.fields
+    entry: dict[str, Any] = {"name": layer.name, "shape": layer.shape}
+    entry["heads"] = len(fields["log_normalizer"])
+    entry["lines"] = {name: list(map(line, fields[name])) for name in _LINES if name in fields}
+    if "pooled" in fields:
+        entry["pooled"] = {"shape": fields["pooled"].shape[1:]}
+        entry["pooled"]["heads"] = list(map(line, fields["pooled"]))
+    if "top_weights" in fields:
+        kept = min(top_k, fields["top_weights"].shape[2])
+        pairs = zip(fields["top_weights"], fields["top_indices"], strict=True)
+        entry["top"] = {"n": kept, "heads": [add(_top(w, i, kept)) for w, i in pairs]}
+    entry["tiles"] = [
+        {"at": at, "shape": tile.shape[1:], "topK": min(top_k, tile.shape[2])}
+        | {"heads": [add(encode.encode_map(head, min(top_k, tile.shape[2]))) for head in tile]}
+        for at, tile in layer.tiles.items()
+    ]
+    return entry
+
+
+def _top(weights: NDArray, keys: NDArray, kept: int) -> str:
+    exact = weights[:, :kept].astype(np.float32)
+    return encode.text(encode.planes(exact), encode.planes(keys[:, :kept].astype(np.int32)))

@@ -1,0 +1,60 @@
+// The colours of the plots, for whichever theme is seen.
+
+const parse = (hex) => [1, 3, 5].map((at) => parseInt(hex.slice(at, at + 2), 16));
+
+// Shares of the ramp at which text on it must change from ink to paper.
+const MIDDLE = 0.5;
+
+export class Palette {
+  constructor(colours) {
+    this.colours = colours;
+    this.ramps = { light: colours.light.map(parse), dark: colours.dark.map(parse) };
+    this.media = matchMedia("(prefers-color-scheme: dark)");
+    this.dark = false;
+  }
+
+  /** Follows the state's theme: "light", "dark", or "auto" for the reader's own. */
+  use(theme) {
+    this.dark = theme === "dark" || (theme === "auto" && this.media.matches);
+    this.ramp = this.ramps[this.dark ? "dark" : "light"];
+    if (theme === "auto") delete document.documentElement.dataset.theme;
+    else document.documentElement.dataset.theme = theme;
+  }
+
+  /** [red, green, blue] of a share from 0 to 1. */
+  rgb(share) {
+    return this.ramp[Math.max(0, Math.min(255, Math.round(share * 255)))];
+  }
+
+  css(share) {
+    return `rgb(${this.rgb(share).join(" ")})`;
+  }
+
+  /** The colour of text over `css(share)`. */
+  textOn(share) {
+    return (share > MIDDLE) === this.dark ? "#1f2328" : "#fdfdfd";
+  }
+
+  /** [red, green, blue, alpha from 0 to 1] of a share laid over a grey image. */
+  overlay(share) {
+    const [r, g, b, a] = this.colours.overlay[Math.max(0, Math.min(255, Math.round(share * 255)))];
+    return [r * 255, g * 255, b * 255, a];
+  }
+
+  /** [red, green, blue] of a change from -1, less, to 1, more. */
+  change(share) {
+    const colour = parse(this.named(share < 0 ? "right" : "wrong"));
+    const paper = this.ramp[0];
+    return paper.map((channel, i) => channel + (colour[i] - channel) * Math.abs(share));
+  }
+
+  /** One of the colours that tell categories apart. */
+  series(number) {
+    return this.colours.series[number % this.colours.series.length];
+  }
+
+  /** A colour of the style sheet: ink, muted, rule, paper, right, wrong or truth. */
+  named(name) {
+    return getComputedStyle(document.documentElement).getPropertyValue(`--${name}`).trim();
+  }
+}

@@ -1,0 +1,70 @@
+// What is seen: one plain object, kept in the page's address so that it can be sent to someone.
+
+const DEFAULTS = {
+  view: "matrix", layer: 0, head: 0, query: null, key: null, zoom: null,
+  search: "", sort: "place", scale: "map", theme: "auto",
+};
+// How the text of an address becomes a value; what cannot be read is left as it was.
+const number = (text) => (/^\d+$/.test(text) ? Number(text) : undefined);
+const READ = {
+  layer: number,
+  query: number,
+  key: number,
+  head: (text) => (text === "mean" ? text : number(text)),
+  zoom: (text) => {
+    const parts = text.split(",").map(Number);
+    return parts.length === 3 && parts.every(Number.isFinite) ? parts : undefined;
+  },
+};
+const asText = (text) => text;
+
+/** Reads a state from an address's fragment. */
+export function parseFragment(fragment) {
+  const parts = [...new URLSearchParams(fragment.replace(/^#/, ""))]
+    .filter(([name]) => Object.hasOwn(DEFAULTS, name))
+    .map(([name, text]) => [name, (READ[name] ?? asText)(text)]);
+  return Object.fromEntries(parts.filter(([, value]) => value !== undefined));
+}
+
+/** Writes what differs from the defaults. */
+export function formatFragment(state) {
+  const parts = Object.keys(DEFAULTS)
+    .filter((name) => state[name] !== DEFAULTS[name])
+    .map((name) => [name, String(state[name] ?? "")])
+    .filter(([, text]) => text !== "");
+  return new URLSearchParams(parts).toString();
+}
+
+/** Brings a state within what the data has. */
+export function clampState(state, data, views) {
+  const clamped = { ...state };
+  if (!views.includes(clamped.view)) clamped.view = views[0];
+  const shown = clamped.view === "summary" ? data.summaries : data.layers;
+  if (!(clamped.layer < shown.length)) clamped.layer = 0;
+  const { shape, maps, heads } = shown[clamped.layer];
+  if (clamped.head !== "mean" && !(clamped.head < (heads ?? maps.length))) clamped.head = 0;
+  if (!(clamped.query < shape[0])) clamped.query = null;
+  if (!(clamped.key < shape[1])) clamped.key = null;
+  return clamped;
+}
+
+/** Holds the state; `set` changes some of it and tells whoever subscribed. */
+export class Store {
+  constructor(initial, clamp) {
+    this.clamp = clamp;
+    this.state = clamp({ ...DEFAULTS, ...initial });
+    this.listeners = new Set();
+  }
+
+  set(changes) {
+    const before = this.state;
+    this.state = this.clamp({ ...before, ...changes });
+    const differs = Object.keys(DEFAULTS).some((name) => this.state[name] !== before[name]);
+    if (differs) for (const listener of this.listeners) listener(this.state, before);
+  }
+
+  subscribe(listener) {
+    this.listeners.add(listener);
+    return () => this.listeners.delete(listener);
+  }
+}

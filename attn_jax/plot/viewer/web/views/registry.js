@@ -1,0 +1,13 @@
+// The views of the page, in the order of their tabs.
+//
+// A view's module has `title`, `isAvailable(data)` and `createView(context)`. The context is
+// {data, store, palette, announce}: what there is to see (decode.js), the state and how to change
+// it (`store.state`, `store.set({...})`), the colours, and a function that reads a text to whoever
+// cannot see. The view is {element, render(state), destroy()}, and may have `keydown(event)`, true
+// if the key was its own; `picture()`, what is seen as an SVG element; and `table()`, rows of it.
+
+import * as matrix from "./matrix.js";
+import * as overview from "./overview.js";
+import * as compare from "./compare.js";
+
+export const VIEWS = { matrix, overview, compare };
