@@ -41,13 +41,6 @@ export class Palette {
     return [r * 255, g * 255, b * 255, a];
   }
 
-  /** [red, green, blue] of a change from -1, less, to 1, more. */
-  change(share) {
-    const colour = parse(this.named(share < 0 ? "right" : "wrong"));
-    const paper = this.ramp[0];
-    return paper.map((channel, i) => channel + (colour[i] - channel) * Math.abs(share));
-  }
-
   /** One of the colours that tell categories apart. */
   series(number) {
     return this.colours.series[number % this.colours.series.length];
@@ -56,5 +49,10 @@ export class Palette {
   /** A colour of the style sheet: ink, muted, rule, paper, right, wrong or truth. */
   named(name) {
     return getComputedStyle(document.documentElement).getPropertyValue(`--${name}`).trim();
+  }
+
+  /** The same as [red, green, blue]. */
+  parsed(name) {
+    return parse(this.named(name));
   }
 }

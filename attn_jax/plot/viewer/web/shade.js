@@ -1,11 +1,9 @@
 // How weights become colours.
 
+import { formatWeight, make } from "./dom.js";
+
 /** What the colour of a cell may mean. */
-export const SCALES = {
-  map: "share of the map's largest weight",
-  row: "share of the query's largest weight",
-  root: "square root of that of the map's",
-};
+export const SCALES = { map: "weight", row: "share of the row's largest", root: "square root of weight" };
 
 /** Gives a function of a weight and its query that returns [red, green, blue]. */
 export function colouring(map, scale, palette) {
@@ -24,5 +22,24 @@ export function differing(map, scale, palette) {
   for (let query = 0; query < map.shape[0]; query++) {
     for (const change of map.row(query)) most = Math.max(most, Math.abs(change));
   }
-  return (change) => palette.change(most ? change / most : 0);
+  const [less, none, more] = ["right", "paper", "wrong"].map((name) => palette.parsed(name));
+  return (change) => {
+    const share = Math.abs(change) / (most || 1);
+    return none.map((channel, i) => channel + ((change < 0 ? less : more)[i] - channel) * share);
+  };
+}
+
+/** The scale of the colours, from zero to the largest weight. */
+export function makeLegend(palette) {
+  const strip = make("span", { class: "strip" });
+  const most = make("span");
+  return {
+    element: make("p", { class: "legend" }, make("span", {}, "0"), strip, most),
+    render(scale, largest) {
+      const steps = Array.from({ length: 9 }, (_, i) => palette.css(i / 8));
+      strip.style.background = `linear-gradient(to right, ${steps.join(", ")})`;
+      const end = scale === "row" ? "the row's largest" : formatWeight(largest, true);
+      most.textContent = scale === "root" ? `${end}, by square root` : end;
+    },
+  };
 }

@@ -1,79 +1,95 @@
 // All heads at once, as thumbnails; a click opens one.
 
-import { make } from "../dom.js";
+import { make, makeSvg } from "../dom.js";
+import { makeImage, makeSheet } from "./picture.js";
 
 export const title = "Heads";
 export const isAvailable = (data) => data.maps.length > 1;
 export const uses = ["scale", "sort"];
 
 const THUMB = 32;
+const TILE = { side: 84, gap: 14, text: 30 };
 
 export function createView({ data, store, palette }) {
-  const grid = make("div", { class: "heads", role: "group", "aria-label": "Heads" });
-  const cards = data.maps.map((map) => makeCard(map));
-  let ordered = "";
+  const element = make("div", { class: "heads", role: "group", "aria-label": "Heads" });
+  const cards = data.maps.map(makeCard);
   let painted = "";
+  let columns = 1;
 
   function makeCard(map) {
     const layer = data.layers[map.layer];
-    const [rows, columns] = layer.shape.map((size) => Math.min(size, THUMB));
-    const canvas = make("canvas", { width: columns, height: rows, "aria-hidden": "true" });
-    const note = make("span", { class: "note" }, `${map.entropy.toFixed(2)} nats`);
-    const name = `${layer.name}, head ${map.head}`;
-    const element = make("button", {
-      class: "head", title: `open ${name}`,
+    const [rows, keys] = layer.shape.map((size) => Math.min(size, THUMB));
+    const canvas = make("canvas", { width: keys, height: rows, "aria-hidden": "true" });
+    const note = make("span", { class: "note" });
+    const names = [layer.name, `head ${map.head}`];
+    const button = make("button", {
+      class: "head", title: `open ${names.join(", ")}`,
       onclick: () => store.set({ view: "matrix", layer: map.layer, head: map.head, zoom: null }) },
-    canvas, make("span", { class: "name" }, name), note);
-    return { map, canvas, note, element };
+    canvas, ...names.map((name) => make("span", { class: "name" }, name)), note);
+    return { map, names, canvas, note, button };
+  }
+
+  const measureOf = ({ sort }) =>
+    sort.startsWith("measure:") ? data.measures[sort.slice("measure:".length)] : null;
+
+  function order(state) {
+    const indices = [...cards.keys()];
+    const measure = measureOf(state);
+    if (measure) return indices.sort((a, b) => measure[b] - measure[a]);
+    return state.sort === "entropy"
+      ? indices.sort((a, b) => data.maps[a].entropy - data.maps[b].entropy) : indices;
   }
 
   async function paint(card, scale) {
     card.cells ??= await card.map.thumb();
-    const context = card.canvas.getContext("2d");
-    const image = context.createImageData(card.canvas.width, card.canvas.height);
+    const { width, height } = card.canvas;
+    const image = new ImageData(width, height);
     card.cells.forEach((cell, i) => {
       const share = scale === "root" ? Math.sqrt(cell / 255) : cell / 255;
       image.data.set([...palette.rgb(share), 255], 4 * i);
     });
-    context.putImageData(image, 0, 0);
+    card.canvas.getContext("2d").putImageData(image, 0, 0);
   }
 
-  function order({ sort }) {
-    const indices = [...cards.keys()];
-    if (sort === "entropy") {
-      return indices.sort((a, b) => data.maps[a].entropy - data.maps[b].entropy);
-    }
-    const measure = data.measures[sort.replace(/^measure:/, "")];
-    return measure ? indices.sort((a, b) => measure[b] - measure[a]) : indices;
+  async function render(state) {
+    const measure = measureOf(state);
+    const counts = new Set(data.layers.map(({ maps }) => maps.length));
+    columns = state.sort === "place" && counts.size === 1 ? [...counts][0] : 12;
+    element.style.setProperty("--columns", columns);
+    element.replaceChildren(...order(state).map((index) => cards[index].button));
+    cards.forEach(({ map, note, button }, i) => {
+      note.textContent = measure ? String(Number(measure[i].toPrecision(4)))
+        : `${map.entropy.toFixed(2)} nats`;
+      button.setAttribute("aria-current", map.layer === state.layer && map.head === state.head);
+    });
+    const wanted = `${state.scale},${palette.dark}`;
+    if (painted !== wanted) await Promise.all(cards.map((card) => paint(card, state.scale)));
+    painted = wanted;
   }
 
-  return {
-    element: grid,
+  async function picture() {
+    const step = [TILE.side + TILE.gap, TILE.side + TILE.gap + TILE.text];
+    const shown = order(store.state).map((index) => cards[index]);
+    const tiles = await Promise.all(shown.map(async ({ canvas, names, note }, i) => {
+      const [x, y] = [TILE.gap + (i % columns) * step[0], TILE.gap + Math.floor(i / columns) * step[1]];
+      const line = (text, down) => makeSvg("text", {
+        x, y: y + TILE.side + down, "font-size": 9, fill: palette.named("ink") }, text);
+      return [await makeImage(canvas, [x, y], [TILE.side, TILE.side]),
+        line(names.join(", ").slice(-20), 11), line(note.textContent, 22)];
+    }));
+    const rows = Math.ceil(shown.length / columns);
+    return makeSheet(palette,
+      { width: TILE.gap + columns * step[0], height: TILE.gap + rows * step[1] }, ...tiles.flat());
+  }
 
-    async render(state) {
-      if (ordered !== state.sort) {
-        const measure = data.measures[state.sort.replace(/^measure:/, "")];
-        grid.replaceChildren(...order(state).map((index) => cards[index].element));
-        cards.forEach(({ map, note }, i) => (note.textContent = measure
-          ? String(Number(measure[i].toPrecision(4))) : `${map.entropy.toFixed(2)} nats`));
-        ordered = state.sort;
-      }
-      cards.forEach(({ map, element }) => element.setAttribute("aria-current",
-        map.layer === state.layer && map.head === state.head));
-      const wanted = `${state.scale},${palette.dark}`;
-      if (painted !== wanted) await Promise.all(cards.map((card) => paint(card, state.scale)));
-      painted = wanted;
-    },
+  function table() {
+    const names = Object.keys(data.measures);
+    const rows = order(store.state).map((index) => {
+      const { layer, head, entropy } = data.maps[index];
+      return [data.layers[layer].name, head, entropy, ...names.map((n) => data.measures[n][index])];
+    });
+    return [["layer", "head", "entropy", ...names], ...rows];
+  }
 
-    table() {
-      const names = Object.keys(data.measures);
-      const rows = order(store.state).map((index) => {
-        const { layer, head, entropy } = data.maps[index];
-        return [data.layers[layer].name, head, entropy, ...names.map((n) => data.measures[n][index])];
-      });
-      return [["layer", "head", "entropy", ...names], ...rows];
-    },
-
-    destroy() {},
-  };
+  return { element, render, picture, table, destroy() {} };
 }

@@ -1,0 +1,48 @@
+// Maps as SVG, to be saved.
+
+import { makeSvg, nameOf } from "../dom.js";
+
+function asUrl(blob) {
+  return new Promise((resolve) => {
+    const reader = new FileReader();
+    reader.onload = () => resolve(reader.result);
+    reader.readAsDataURL(blob);
+  });
+}
+
+/** A sheet of paper of that size, and what is on it. */
+export function makeSheet(palette, { width, height }, ...children) {
+  return makeSvg("svg", { width, height, viewBox: `0 0 ${width} ${height}`,
+    "font-family": "sans-serif", "font-size": 11 },
+  makeSvg("rect", { width, height, fill: palette.named("paper") }), ...children);
+}
+
+/** The pixels of a canvas as an SVG image at [x, y], as large as `size`; `part` crops it. */
+export async function makeImage(canvas, [x, y], size, part = [0, 0, canvas.width, canvas.height]) {
+  const blob = await new Promise((resolve) => (canvas.convertToBlob
+    ? canvas.convertToBlob().then(resolve) : canvas.toBlob(resolve)));
+  const image = makeSvg("image", { href: await asUrl(blob), width: canvas.width,
+    height: canvas.height, preserveAspectRatio: "none", "image-rendering": "pixelated" });
+  return makeSvg("svg", { x, y, width: size[0], height: size[1], viewBox: part.join(" "),
+    preserveAspectRatio: "none" }, image);
+}
+
+/** A panel's map and labels, as far as they are seen. */
+export async function drawPicture({ at, cells, labels, found, palette, sizes }) {
+  const image = await makeImage(cells, [at.left, at.top],
+    [at.columns * at.cell, at.rows * at.cell], [at.x, at.y, at.columns, at.rows]);
+  const texts = ["query", "key"].flatMap((axis) => at.ticks(axis, found[axis]).map(({ index }) => {
+    const [x, y] = at.labelAt(axis, index);
+    const names = axis === "query" ? labels.queries : labels.keys;
+    return makeSvg("text", { x, y, "dominant-baseline": "middle", fill: palette.named("ink"),
+      "text-anchor": axis === "query" ? "end" : "start",
+      transform: axis === "query" ? null : `rotate(-60 ${x} ${y})` }, nameOf(names, index));
+  }));
+  return makeSheet(palette, sizes, image, ...texts);
+}
+
+/** Pictures of one size side by side. */
+export function sideBySide(palette, pictures, { width, height }) {
+  pictures.forEach((picture, i) => picture.setAttribute("x", i * width));
+  return makeSheet(palette, { width: pictures.length * width, height }, ...pictures);
+}
