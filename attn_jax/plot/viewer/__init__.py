@@ -105,11 +105,10 @@ def _read(
 ) -> tuple[list[Layer], list[SummaryLayer]]:
     if is_summary(weights):
         weights, tiles = {"attention": weights}, {"attention": tiles}
-    if not isinstance(weights, Mapping):
-        return layers(weights, example, normalized=normalized), []
-    plain = {name: value for name, value in weights.items() if not is_summary(value)}
-    summaries = {name: value for name, value in weights.items() if is_summary(value)}
+    named = weights if isinstance(weights, Mapping) else {}
+    summaries = {name: value for name, value in named.items() if is_summary(value)}
     checks.check_names("tiles", tiles, summaries)
+    plain = {n: v for n, v in named.items() if n not in summaries} if summaries else weights
     return layers(plain, example, normalized=normalized), [
         summary_layer(str(name), value, example, tiles.get(name, {}))
         for name, value in summaries.items()

@@ -10,7 +10,7 @@ _EXPORT = re.compile(r"^export ((?:async )?function\*?|class|const) (\w+)", re.M
 
 def source(name: str) -> str:
     """Reads a file of ``web/``."""
-    return (importlib.resources.files(__package__) / "web" / name).read_text("utf-8")
+    return (importlib.resources.files("attn_jax.plot.viewer") / "web" / name).read_text("utf-8")
 
 
 def script(entry: str = "main.js") -> str:

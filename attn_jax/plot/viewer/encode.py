@@ -93,4 +93,3 @@ def mean_entropy(weights: NDArray[np.float32]) -> float:
     """Gives the mean over the queries of their weights' entropy, in nats."""
     logs = np.log(weights, out=np.zeros_like(weights), where=weights > 0)
     return float(-np.einsum("qk,qk->", weights, logs) / len(weights))
-

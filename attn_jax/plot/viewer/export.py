@@ -44,34 +44,30 @@ def _selected(content: Content, state: Mapping[str, Any], layers: Any = None) ->
     return weights.mean(0) if head == "mean" else weights[head]
 
 
-def _labels(content: Content, state: Mapping[str, Any]) -> dict[str, list[str] | None]:
-    queries, keys = content.labels[content.layers[state.get("layer", 0)].name]
-    return {"queries": queries, "keys": keys}
+def _labels(
+    content: Content, state: Mapping[str, Any]
+) -> tuple[list[str] | None, list[str] | None]:
+    return content.labels[content.layers[state.get("layer", 0)].name]
 
 
 def _matrix(content: Content, state: Mapping[str, Any]) -> Figure:
-    drawn = heatmap(_selected(content, state), **_labels(content, state), normalized=False)
-    return _mark(drawn, state)
-
-
-def _mark(drawn: Figure, state: Mapping[str, Any]) -> Figure:
     """Frames the row of the selected query and the column of the selected key."""
-    axes = drawn.axes[0]
-    rows, columns = np.shape(axes.images[0].get_array())
+    queries, keys = _labels(content, state)
+    weights = _selected(content, state)
+    drawn = heatmap(weights, queries=queries, keys=keys, normalized=False)
     look = {"fill": False, "edgecolor": RIGHT, "linewidth": 1.2}
     if (query := state.get("query")) is not None:
-        axes.add_patch(Rectangle((-0.5, query - 0.5), columns, 1, **look))
+        drawn.axes[0].add_patch(Rectangle((-0.5, query - 0.5), weights.shape[1], 1, **look))
     if (key := state.get("key")) is not None:
-        axes.add_patch(Rectangle((key - 0.5, -0.5), 1, rows, **look))
+        drawn.axes[0].add_patch(Rectangle((key - 0.5, -0.5), 1, weights.shape[0], **look))
     return drawn
 
 
 def _tokens(content: Content, state: Mapping[str, Any]) -> Figure:
     query = state.get("query") or 0
-    labels = _labels(content, state)
-    row = _selected(content, state)[query]
-    drawn = bars(row, keys=labels["keys"], normalized=False)
-    name = labels["queries"][query] if labels["queries"] else query
+    queries, keys = _labels(content, state)
+    drawn = bars(_selected(content, state)[query], keys=keys, normalized=False)
+    name = queries[query] if queries else query
     title(drawn.axes[0], f"query {plain(name)}")
     return drawn
 
@@ -93,13 +89,17 @@ def _image(content: Content, state: Mapping[str, Any]) -> Figure:
 
 
 def _compare(content: Content, state: Mapping[str, Any]) -> Figure:
-    pair = [_selected(content, state, layers) for layers in (content.layers, content.compared)]
-    drawn = Sheet((8.6, 4.4))
-    norm = Normalize(0.0, float(np.max(pair)) or 1.0)
-    for axes, weights, name in zip(drawn.subplots(1, 2), pair, ("this run", "the other"), strict=True):
-        heatmap(weights, **_labels(content, state), vmax=norm.vmax, normalized=False, ax=axes)
+    runs = {"this run": content.layers, "the other run": content.compared}
+    pair = {name: _selected(content, state, layers) for name, layers in runs.items()}
+    norm = Normalize(0.0, max(float(weights.max()) for weights in pair.values()) or 1.0)
+    drawn = Sheet((8.6, 4.2))
+    *both, scale = drawn.subplots(1, 3, width_ratios=(20, 20, 1))
+    for axes, (name, weights) in zip(both, pair.items(), strict=True):
+        queries, keys = _labels(content, state)
+        look = {"vmax": norm.vmax, "normalized": False, "annotate": False}
+        heatmap(weights, queries=queries, keys=keys, ax=axes, **look)
         title(axes, name)
-    colour_scale(drawn, ScalarMappable(norm, ATTENTION), beside=drawn.axes)
+    colour_scale(drawn, ScalarMappable(norm, ATTENTION), at=scale)
     return drawn
 
 

@@ -5,6 +5,7 @@ from typing import Any
 
 from attn_jax.plot.viewer.content import Content
 
+
 def views(content: Content) -> list[str]:
     """Lists the views that there is something for; a viewer opens with the first."""
     there = {

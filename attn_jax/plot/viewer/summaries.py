@@ -87,12 +87,12 @@ def _field(name: str, value: Any, axes: int, example: int | None) -> NDArray:
 
 
 def _check_tile(layer: SummaryLayer, at: tuple[int, int], tile: NDArray) -> None:
-    heads = layer.fields["log_normalizer"].shape[0]
-    inside = tile.ndim == 3 and tile.shape[0] == heads and min(at) >= 0
-    if not inside or any(a + n > t for a, n, t in zip(at, tile.shape[1:], layer.shape, strict=True)):
+    sizes = (len(layer.fields["log_normalizer"]), *layer.shape)
+    ends = np.add((0, *at), tile.shape) if tile.ndim == 3 else (np.inf,)
+    if min(at) < 0 or np.any(np.greater(ends, sizes)) or len(tile) != sizes[0]:
         raise ValueError(
             f"the tile at {at} of {layer.name!r} has shape {tile.shape}; (heads, rows, columns) "
-            f"within {heads} heads, {layer.shape[0]} queries and {layer.shape[1]} keys is needed."
+            f"within {sizes[0]} heads, {sizes[1]} queries and {sizes[2]} keys is needed."
         )
 
 
@@ -116,8 +116,8 @@ def encode_summary(layer: SummaryLayer, top_k: int, blobs: list[str]) -> dict[st
     entry["heads"] = len(fields["log_normalizer"])
     entry["lines"] = {name: list(map(line, fields[name])) for name in _LINES if name in fields}
     if "pooled" in fields:
-        entry["pooled"] = {"shape": fields["pooled"].shape[1:]}
-        entry["pooled"]["heads"] = list(map(line, fields["pooled"]))
+        maps = list(map(line, fields["pooled"]))
+        entry["pooled"] = {"shape": fields["pooled"].shape[1:], "heads": maps}
     if "top_weights" in fields:
         kept = min(top_k, fields["top_weights"].shape[2])
         pairs = zip(fields["top_weights"], fields["top_indices"], strict=True)

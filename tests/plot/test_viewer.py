@@ -1,0 +1,289 @@
+import base64
+import io
+import json
+import re
+
+import matplotlib.image
+import numpy as np
+import pytest
+
+from attn_jax import plot
+from attn_jax.plot import colours
+
+
+def maps(*shape):
+    rng = np.random.default_rng(0)
+    return rng.dirichlet(np.ones(shape[-1]), shape[:-1])
+
+
+def payload(view):
+    text = re.search(r'id="payload">(.*?)</script>', view.html(), re.DOTALL)
+    return json.loads(text[1])
+
+
+def layers(view):
+    return [(row["name"], row["shape"], len(row["heads"])) for row in payload(view)["layers"]]
+
+
+@pytest.mark.parametrize(
+    ("weights", "settings", "expected"),
+    [
+        (maps(5, 7), {}, [("layer 0", [5, 7], 1)]),
+        (maps(3, 5, 7), {}, [("layer 0", [5, 7], 3)]),
+        (maps(2, 3, 5, 7), {}, [("layer 0", [5, 7], 3), ("layer 1", [5, 7], 3)]),
+        ({"a": maps(1, 3, 5, 7), "b": maps(2, 11)}, {}, [("a", [5, 7], 3), ("b", [2, 11], 1)]),
+        ({"a": maps(2, 3, 5, 7)}, {"example": 1}, [("a", [5, 7], 3)]),
+        ({"a": maps(2, 5, 7)}, {"example": -1}, [("a", [5, 7], 1)]),
+        ({"a": maps(2, 1, 3, 5, 7)}, {}, [("a[0]", [5, 7], 3), ("a[1]", [5, 7], 3)]),
+        (maps(2, 1, 3, 5, 7), {}, [("layer[0]", [5, 7], 3), ("layer[1]", [5, 7], 3)]),
+    ],
+)
+def test_it_opens_whatever_capture_gives(weights, settings, expected):
+    assert layers(plot.viewer(weights, **settings)) == expected
+
+
+def test_the_chosen_example_is_shown():
+    weights = maps(2, 3, 5, 7)
+    one = plot.viewer({"a": weights}, example=1)
+    assert payload(one)["layers"] == payload(plot.viewer({"a": weights[1:]}))["layers"]
+    assert one.html() != plot.viewer({"a": weights}, example=0).html()
+
+
+def test_labels_are_those_of_each_layer():
+    weights = {"self": maps(1, 2, 5, 5), "cross": maps(1, 2, 5, 7)}
+    view = plot.viewer(
+        weights, tokens={"self": "abcde"}, queries=list("vwxyz"), keys={"cross": range(7)}
+    )
+    row = payload(view)
+    labels = [
+        [None if i is None else "".join(row["labels"][i]) for i in each["labels"].values()]
+        for each in row["layers"]
+    ]
+    assert labels == [["vwxyz", None], ["vwxyz", "0123456"]]
+
+
+def test_entropy_and_measures_are_those_of_each_map():
+    weights = np.stack([np.full((5, 7), 1 / 7), np.eye(5, 7)])
+    row = payload(plot.viewer(weights, measures={"mass": [[0.25, 0.75]]}))
+    heads = row["layers"][0]["heads"]
+    assert [head["entropy"] for head in heads] == pytest.approx([np.log(7), 0], abs=1e-6)
+    assert row["measures"] == {"mass": [0.25, 0.75]}
+
+
+def test_gold_links_are_sure_or_possible():
+    sure, possible = np.zeros((2, 5, 7), bool)
+    sure[1, 2] = possible[1, 2] = possible[4, 6] = True
+    row = payload(plot.viewer(maps(5, 7), gold=sure, possible=possible))
+    assert row["gold"] == {"shape": [5, 7], "sure": [[1, 2]], "possible": [[4, 6]]}
+
+
+@pytest.mark.parametrize(
+    ("image", "expected"),
+    [
+        (np.array([[0, 255], [51, 0]], np.uint8), [0, 255, 51, 0]),
+        (np.array([[0.0, 1.0], [0.2, 0.0]]), [0, 255, 51, 0]),
+        (np.array([[[-1.0]], [[1.0]]]).repeat(2, 1), [0, 0, 255, 255]),
+    ],
+)
+def test_images_are_shown_as_they_are(image, expected):
+    view = plot.viewer(maps(2, 3, 5), images=image, grid=(2, 2), prefix_tokens=1)
+    shown = payload(view)["image"]
+    assert (shown["grid"], shown["prefixTokens"]) == ([2, 2], 1)
+    file = io.BytesIO(base64.b64decode(shown["url"].partition(",")[2]))
+    pixels = matplotlib.image.imread(file, format="png")[..., :3]
+    assert np.rint(255 * pixels[..., 1]).ravel().tolist() == expected
+    assert repr(view) == "Viewer('Attention', 2 maps, view='image')"
+
+
+def test_colour_images_keep_their_colours():
+    image = np.zeros((2, 2, 3), np.uint8)
+    image[0, 1] = 10, 20, 30
+    shown = payload(plot.viewer(maps(5, 4), images=image[None]))["image"]
+    file = io.BytesIO(base64.b64decode(shown["url"].partition(",")[2]))
+    pixels = np.rint(255 * matplotlib.image.imread(file, format="png"))
+    assert pixels[0, 1, :3].tolist() == [10, 20, 30]
+
+
+def test_a_summary_is_opened_with_its_tiles(summary_of):
+    tile = maps(2, 3, 5)
+    view = plot.viewer(
+        {"a.summary": summary_of(heads=2, queries=31, top=3, batch=(1,), pooled=(4, 4))},
+        tiles={"a.summary": {(7, 11): tile}},
+        top_k=2,
+    )
+    (row,) = payload(view)["summaries"]
+    assert (row["name"], row["shape"], row["heads"]) == ("a.summary", [31, 31], 2)
+    assert {name: len(heads) for name, heads in row["lines"].items()} == {
+        "entropy": 2,
+        "distance": 2,
+        "received": 2,
+        "max_logit": 2,
+    }
+    assert row["pooled"]["shape"] == [4, 4]
+    assert (row["top"]["n"], len(row["top"]["heads"])) == (2, 2)
+    assert [(each["at"], each["shape"]) for each in row["tiles"]] == [([7, 11], [3, 5])]
+    assert repr(view) == "Viewer('Attention', 2 maps, view='summary')"
+
+
+UNIFORM = np.full((2, 3, 5), 0.2)
+
+
+def spoilt(value):
+    weights = UNIFORM.copy()
+    weights[1, 2, 3] = value
+    return weights
+
+
+@pytest.mark.parametrize(
+    ("weights", "settings", "message"),
+    [
+        (spoilt(np.nan), {}, r"weights\[1, 2, 3\] = nan is not finite"),
+        (spoilt(-0.5), {}, r"weights\[1, 2, 3\] = -0\.5 is negative"),
+        (spoilt(0.7), {}, r"weights\[1, 2, :\] sums to 1\.5, not 1"),
+        ({"a": spoilt(0.7)}, {}, r"a\[1, 2, :\] sums to 1\.5"),
+        (np.ones(3), {}, r"weights has shape \(3,\); one of \(queries, keys\)"),
+        ({"a": np.ones(3)}, {}, r"'a' has shape \(3,\); \(batch, heads, queries, keys\)"),
+        ({}, {}, "the capture is empty: 0 maps, at least 1"),
+        (np.zeros((0, 3, 5)), {}, r"shape \(0, 3, 5\) holds nothing"),
+        ({"a": np.full((2, 1, 3, 5), 0.2)}, {}, r"holds 2 examples.*example=0 to 1"),
+        ({"a": np.full((2, 1, 3, 5), 0.2)}, {"example": 2}, r"not the one of example=2"),
+        (UNIFORM, {"tokens": "abc"}, r"tokens has 3 labels, but the maps of 'layer 0' have 5 keys"),
+        (UNIFORM, {"queries": "ab"}, r"queries has 2 labels, but .* have 3 queries"),
+        (UNIFORM, {"keys": "ab"}, r"keys has 2 labels, but .* have 5 keys"),
+        (UNIFORM, {"top_k": 0}, r"top_k=0"),
+        (UNIFORM, {"measures": {"m": [1, 2, 3]}}, r"measures\['m'\] has 3 values.* 2 maps"),
+        (UNIFORM, {"gold": np.ones((5, 3))}, r"gold has shape \(5, 3\), but the maps \(3, 5\)"),
+        (UNIFORM, {"compare": UNIFORM[:1]}, r"shapes \[\(1, 3, 5\)\], weights \[\(2, 3, 5\)\]"),
+        (UNIFORM, {"images": np.zeros((4, 4)), "grid": (2, 2)}, r"make 4 tokens, but .* 5 keys"),
+        (
+            UNIFORM,
+            {"images": np.zeros((4, 5)), "grid": (2, 2), "prefix_tokens": 1},
+            r"grid=\(2, 2\) does not divide an image of 4 x 5",
+        ),
+        (UNIFORM, {"images": np.zeros((4, 4))}, r"5 weights make no square grid"),
+        (UNIFORM, {"tiles": {"a": {}}}, r"tiles names 'a'.*: none"),
+    ],
+)
+def test_what_does_not_fit_is_refused(weights, settings, message):
+    with pytest.raises(ValueError, match=message):
+        plot.viewer(weights, **settings)
+
+
+@pytest.mark.parametrize(
+    ("at", "shape"), [((30, 0), (2, 2, 2)), ((0, -1), (2, 2, 2)), ((0, 0), (3, 2, 2))]
+)
+def test_tiles_outside_the_maps_are_refused(at, shape, summary_of):
+    summary = summary_of(heads=2, queries=31, top=3)
+    with pytest.raises(ValueError, match=r"tile at .* 2 heads, 31 queries and 31 keys"):
+        plot.viewer(summary, tiles={at: maps(*shape)})
+
+
+def test_a_summary_of_a_batch_needs_an_example(summary_of):
+    summary = summary_of(heads=2, queries=31, top=3, batch=(3,))
+    with pytest.raises(ValueError, match="holds 3 examples"):
+        plot.viewer(summary)
+    assert payload(plot.viewer(summary, example=2))["summaries"][0]["heads"] == 2
+
+
+VIEW = plot.viewer(
+    {"first": maps(3, 5, 7), "second": maps(3, 5, 7)},
+    queries=list("vwxyz"),
+    compare={"first": maps(3, 5, 7), "second": maps(3, 5, 7)},
+)
+
+
+@pytest.mark.parametrize(
+    ("selection", "state"),
+    [
+        ({"layer": "second"}, {"layer": 1}),
+        ({"layer": -1, "head": 2}, {"layer": 1, "head": 2}),
+        ({"head": "mean", "key": 6}, {"head": "mean", "key": 6}),
+        ({"query": "x", "view": "tokens"}, {"query": 2, "view": "tokens"}),
+    ],
+)
+def test_a_selection_is_where_the_page_opens(selection, state):
+    assert payload(VIEW.select(**selection))["state"] == {"view": "matrix", **state}
+
+
+def test_selections_add_up():
+    assert repr(VIEW.select(layer=1).select(query="w")) == (
+        "Viewer('Attention', 6 maps, view='matrix', layer=1, query=1)"
+    )
+
+
+@pytest.mark.parametrize(
+    ("selection", "message"),
+    [
+        ({"layer": "third"}, r"no layer 'third' among 2: 'first', 'second'"),
+        ({"head": 3}, r"no head 3 among 3: 0 to 2"),
+        ({"query": "a"}, r"no query 'a' among 5"),
+        ({"view": "image"}, r"no view 'image' among 5: 'matrix'"),
+        ({"colour": 3}, r"colour cannot be selected"),
+    ],
+)
+def test_what_is_not_there_cannot_be_selected(selection, message):
+    with pytest.raises(ValueError, match=message):
+        VIEW.select(**selection)
+
+
+@pytest.mark.parametrize(
+    ("name", "start"),
+    [("a.html", b"<!doctype"), ("a.svg", b"<?xml"), ("a.pdf", b"%PDF"), ("a.png", b"\x89PNG")],
+)
+@pytest.mark.parametrize("view", ["matrix", "tokens", "overview", "compare"])
+def test_a_view_is_saved_in_every_format(tmp_path, name, start, view):
+    path = VIEW.select(view=view, layer=1, query=2).save(tmp_path / name)
+    assert path.read_bytes().startswith(start)
+
+
+def test_other_formats_are_refused(tmp_path):
+    with pytest.raises(ValueError, match=r"'a\.gif' ends in '\.gif'; one of \.html, \.svg"):
+        VIEW.save(tmp_path / "a.gif")
+
+
+def test_figures_show_what_is_selected():
+    chosen = VIEW.select(layer=1, head=2, query=3, key=4)
+    weights = maps(3, 5, 7)[2].astype(np.float32)
+    axes = chosen.figure().axes[0]
+    np.testing.assert_allclose(axes.images[0].get_array(), weights)
+    row, column = (patch.get_bbox().bounds for patch in axes.patches)
+    assert row == (-0.5, 2.5, 7, 1)
+    assert column == (3.5, -0.5, 1, 5)
+    bars = chosen.select(view="tokens").figure().axes[0].patches
+    np.testing.assert_allclose([bar.get_height() for bar in bars], weights[3])
+    mean = chosen.select(head="mean").figure().axes[0].images[0].get_array()
+    np.testing.assert_allclose(mean, maps(3, 5, 7).mean(0), rtol=1e-5)
+
+
+def test_images_and_summaries_are_drawn(summary_of):
+    image = plot.viewer(maps(2, 5, 5), images=np.zeros((4, 4)), grid=(2, 2), prefix_tokens=1)
+    drawn = image.select(query=3).figure().axes[0].images[1].get_array()
+    np.testing.assert_allclose(drawn.ravel(), maps(2, 5, 5)[0, 3, 1:], rtol=1e-6)
+    summary = summary_of(heads=2, queries=31, top=3, pooled=(4, 4))
+    drawn = plot.viewer(summary).figure().axes[0].images[0].get_array()
+    np.testing.assert_allclose(drawn, summary.pooled.mean(0))
+
+
+def test_heads_of_several_shapes_make_no_one_figure():
+    view = plot.viewer({"a": maps(1, 2, 5, 5), "b": maps(1, 2, 5, 7)}).select(view="overview")
+    with pytest.raises(ValueError, match=r"layers of one shape.*\(2, 5, 5\), \(2, 5, 7\)"):
+        view.figure()
+
+
+def test_a_notebook_shows_the_page_in_a_frame_of_its_own():
+    frame = VIEW._repr_html_()
+    assert frame.startswith("<iframe srcdoc=")
+    assert 'sandbox="allow-scripts allow-downloads"' in frame
+
+
+def test_the_dark_ramp_goes_evenly_from_dark_paper_to_light():
+    rgb = colours.ATTENTION_DARK(np.linspace(0, 1, 64))[:, :3]
+    linear = np.where(rgb <= 0.04045, rgb / 12.92, ((rgb + 0.055) / 1.055) ** 2.4)
+    y = linear @ [0.2126, 0.7152, 0.0722]
+    lightness = np.where(y > 216 / 24389, 116 * np.cbrt(y) - 16, y * 24389 / 27)
+    steps = np.diff(lightness)
+    assert (steps > 0).all()
+    assert steps.max() < 3 * steps.min()
+    assert colours.ATTENTION_DARK(0.0)[:3] == pytest.approx(
+        matplotlib.colors.to_rgb(colours.DARK[colours.PAPER])
+    )
