@@ -8,12 +8,13 @@ from attn_jax.plot.viewer.content import Content
 
 def views(content: Content) -> list[str]:
     """Lists the views that there is something for; a viewer opens with the first."""
+    labels = [content.labels[layer.name] for layer in content.layers]
     there = {
         "image": content.layers and content.image is not None,
         "matrix": content.layers,
-        "tokens": content.layers,
+        "tokens": any(side is not None for sides in labels for side in sides),
         "overview": sum(len(layer.weights) for layer in content.layers) > 1,
-        "alignment": content.layers,
+        "alignment": any(None not in sides for sides in labels),
         "compare": content.compared,
         "summary": content.summaries,
     }
