@@ -17,7 +17,7 @@ const KEYS = [
   ["?", "this help"],
 ];
 
-export function createControls({ data, store, views, available, current }) {
+export function createControls({ data, store, palette, views, available, current }) {
   const tabs = available.map((name) => make("button", {
     id: `tab-${name}`, role: "tab", "aria-controls": "view",
     onclick: () => store.set({ view: name }), onkeydown: turnTabs }, views[name].title));
@@ -50,9 +50,12 @@ export function createControls({ data, store, views, available, current }) {
   const toolbar = make("div", { class: "toolbar" },
     layer.element, head.element, scale.element, sort.element, searchField, found);
   const footer = make("footer", {}, make("p", {},
-    "Weights are kept in 8 bits, within 1/255 of the largest weight of their query and marked ≈; ",
-    `the ${data.topK === 1 ? "largest weight" : `${data.topK} largest weights`} of each query `,
-    "and all that has no ≈ are exact. This file makes no request."));
+    `Of each query, the ${data.topK === 1 ? "largest weight is" : `${data.topK} largest weights are`}`,
+    " exact. The others, marked ≈, are kept in 8 bits: within 1/255 of the largest weight of their",
+    " query. This file makes no request."));
+
+  const shownLayers = () => (store.state.view === "summary" ? data.summaries : data.layers);
+  const headsOf = (layer) => layer.heads ?? layer.maps.length;
 
   function render(state) {
     tabs.forEach((tab, i) => {
@@ -60,8 +63,8 @@ export function createControls({ data, store, views, available, current }) {
       tab.setAttribute("aria-selected", chosen);
       tab.tabIndex = chosen ? 0 : -1;
     });
-    const shown = state.view === "summary" ? data.summaries : data.layers;
-    const heads = shown[state.layer].heads ?? shown[state.layer].maps.length;
+    const shown = shownLayers();
+    const heads = headsOf(shown[state.layer]);
     layer.fill(shown.map(({ name }, i) => [i, name]));
     head.fill([...Array.from({ length: heads }, (_, i) => [i, `head ${i}`]),
       ...(heads > 1 ? [["mean", "mean of heads"]] : [])]);
@@ -79,9 +82,8 @@ export function createControls({ data, store, views, available, current }) {
   }
 
   function hits() {
-    const { state } = store;
-    const { labels, shape } = (state.view === "summary" ? data.summaries : data.layers)[state.layer];
-    return matches(labels, shape, state.search);
+    const { labels, shape } = shownLayers()[store.state.layer];
+    return matches(labels, shape, store.state.search);
   }
 
   function countFound() {
@@ -122,8 +124,8 @@ export function createControls({ data, store, views, available, current }) {
   function keydown(event) {
     if (event.ctrlKey || event.metaKey || event.altKey || help.open) return false;
     if (/^(INPUT|SELECT|TEXTAREA)$/.test(event.target.tagName)) return false;
-    const shown = store.state.view === "summary" ? data.summaries : data.layers;
-    const heads = shown[store.state.layer].heads ?? shown[store.state.layer].maps.length;
+    const shown = shownLayers();
+    const heads = headsOf(shown[store.state.layer]);
     const actions = {
       "[": () => turn("head", -1, heads),
       "]": () => turn("head", 1, heads),
@@ -131,7 +133,7 @@ export function createControls({ data, store, views, available, current }) {
       "}": () => turn("layer", 1, shown.length),
       "/": () => search.focus(),
       "?": () => help.showModal(),
-      t: () => store.set({ theme: document.documentElement.dataset.theme === "dark" ? "light" : "dark" }),
+      t: () => store.set({ theme: palette.dark ? "light" : "dark" }),
     };
     const view = available[Number(event.key) - 1];
     const action = view ? () => store.set({ view }) : actions[event.key];

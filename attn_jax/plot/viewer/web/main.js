@@ -22,6 +22,7 @@ function start() {
 
   const live = make("p", { class: "unseen", role: "status", "aria-live": "polite" });
   const context = { data, store, palette, announce: announcer(live) };
+  const heading = make("h2", { class: "unseen" });
   const panel = make("div", { id: "view", role: "tabpanel", tabindex: "-1" });
   const views = new Map();
   const current = () => views.get(store.state.view);
@@ -32,6 +33,7 @@ function start() {
     if (!views.has(state.view)) views.set(state.view, VIEWS[state.view].createView(context));
     const { element } = current();
     if (panel.firstChild !== element) panel.replaceChildren(element);
+    heading.textContent = VIEWS[state.view].title;
     panel.setAttribute("aria-labelledby", `tab-${state.view}`);
     controls.render(state);
     if (hasAddress) history.replaceState(null, "", `#${formatFragment(state)}`);
@@ -40,7 +42,7 @@ function start() {
   }
 
   document.getElementById("app").append(
-    controls.header, make("main", {}, controls.toolbar, panel), controls.footer, live);
+    controls.header, make("main", {}, heading, controls.toolbar, panel), controls.footer, live);
   store.subscribe(show);
   const again = () => show(store.state);
   palette.media.addEventListener("change", again);
