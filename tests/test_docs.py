@@ -73,7 +73,8 @@ def test_the_files_linked_exist(page):
     assert [link for link in links if not (ROOT / link).exists()] == []
 
 
-def test_the_examples_of_the_readme_run():
+def test_the_examples_of_the_readme_run(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)  # for the files that they write
     blocks = [text for kind, text in BLOCK.findall(TEXTS["README.md"]) if kind == "python"]
     names = {}
     for text in blocks:

@@ -20,10 +20,12 @@ def read_map(text, queries, keys, top_k):
     count = queries * top_k
     first, last = rest[: 4 * count], rest[4 * count :]
     weights = [struct.unpack("<f", bytes(first[i::count]))[0] for i in range(count)]
-    places = [struct.unpack("<I", bytes(last[i::count]))[0] for i in range(count)]
+    ranks = [struct.unpack("<I", bytes(last[i::count]))[0] for i in range(count)]
     top_weights = np.reshape(np.array(weights, np.float32), (queries, top_k))
-    top_keys = np.reshape(places, (queries, top_k))
     cells = np.array([next(codes) if bit else 0 for bit in seen]).reshape(queries, keys)
+    orders = [sorted(range(keys), key=lambda key: (-row[key], key)) for row in cells.tolist()]
+    top_keys = np.array([orders[i // top_k][rank] for i, rank in enumerate(ranks)])
+    top_keys = top_keys.reshape(queries, top_k)
     return cells * (top_weights[:, :1].astype(np.float64) / 128), top_weights, top_keys
 
 

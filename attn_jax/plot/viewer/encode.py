@@ -35,7 +35,9 @@ def encode_map(weights: NDArray[np.float32], top_k: int) -> str:
     """Encodes one map, row by row relative to the row's largest weight.
 
     The stream holds a bit for each weight, whether its code is other than zero; those codes; and
-    the ``top_k`` largest weights of each row with their keys, exact, the largest first.
+    the ``top_k`` largest weights of each row, exact, the largest first, with their keys. A key is
+    given by its place among all keys of the row, those of larger codes first, then in their order:
+    mostly 0, 1, 2 …, which compresses to almost nothing.
 
     Args:
         weights: ``(queries, keys)``, not negative.
@@ -48,17 +50,21 @@ def encode_map(weights: NDArray[np.float32], top_k: int) -> str:
     codes = quantise(weights, most[:, :1])
     seen = codes.ravel() > 0
     bits = np.packbits(seen).tobytes()
-    return text(bits, codes.ravel()[seen].tobytes(), planes(most), planes(keys))
+    places = np.empty(codes.shape, np.uint32)
+    order = np.argsort(LEVELS - codes, axis=-1, kind="stable")
+    np.put_along_axis(places, order, np.arange(codes.shape[1], dtype=np.uint32)[None], -1)
+    chosen = np.take_along_axis(places, keys, -1)
+    return text(bits, codes.ravel()[seen].tobytes(), planes(most), planes(chosen))
 
 
 def top_weights(
     weights: NDArray[np.float32], top_k: int
-) -> tuple[NDArray[np.float32], NDArray[np.uint32]]:
+) -> tuple[NDArray[np.float32], NDArray[np.intp]]:
     """Gives the largest weights of each row and their keys, the largest first."""
     keys = np.argpartition(weights, -top_k, axis=-1)[:, -top_k:]
     order = np.argsort(-np.take_along_axis(weights, keys, -1), axis=-1, kind="stable")
     keys = np.take_along_axis(keys, order, -1)
-    return np.take_along_axis(weights, keys, -1), keys.astype(np.uint32)
+    return np.take_along_axis(weights, keys, -1), keys
 
 
 def quantise(weights: NDArray[np.float32], largest: NDArray[np.float32]) -> NDArray[np.uint8]:

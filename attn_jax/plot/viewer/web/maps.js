@@ -3,6 +3,8 @@
 import { joinPlanes } from "./bytes.js";
 
 const LEVELS = 128;
+// A code and a key are ordered as one number of 32 bits.
+const KEYS_AT_MOST = 2 ** 24;
 
 /** One map, decoded. Weights among the exact ones of their row are exact, others within 1/255. */
 export class DecodedMap {
@@ -14,8 +16,25 @@ export class DecodedMap {
     const end = bytes.length - 2 * planes;
     this.codes = spread(bytes.subarray(0, bits), bytes.subarray(bits, end), queries * keys);
     this.topWeights = new Float32Array(joinPlanes(bytes.subarray(end, end + planes), 4));
-    this.topKeys = new Uint32Array(joinPlanes(bytes.subarray(end + planes), 4));
+    this.topKeys = this.keysAt(new Uint32Array(joinPlanes(bytes.subarray(end + planes), 4)));
     this.max = this.topWeights.reduce((a, b) => Math.max(a, b), 0);
+  }
+
+  // The keys at these places of each row, when its keys are ordered by code, the largest first.
+  keysAt(places) {
+    const [queries, keys] = this.shape;
+    const order = new Uint32Array(keys);
+    const found = new Uint32Array(places.length);
+    for (let query = 0; query < queries; query++) {
+      for (let key = 0; key < keys; key++) {
+        order[key] = (LEVELS - this.codes[query * keys + key]) * KEYS_AT_MOST + key;
+      }
+      order.sort();
+      for (let i = query * this.topK; i < (query + 1) * this.topK; i++) {
+        found[i] = order[places[i]] % KEYS_AT_MOST;
+      }
+    }
+    return found;
   }
 
   /** All weights of a query. */
