@@ -4,7 +4,7 @@ import { createControls } from "./controls.js";
 import { openData } from "./decode.js";
 import { make } from "./dom.js";
 import { Palette } from "./palette.js";
-import { clampState, formatFragment, parseFragment, Store } from "./state.js";
+import { clampState, Store } from "./state.js";
 import { VIEWS } from "./views/registry.js";
 
 const ANNOUNCE_AFTER = 250;
@@ -16,8 +16,7 @@ function start() {
   const data = openData(payload, (blob) => document.getElementById(`blob-${blob}`).textContent);
   const palette = new Palette(payload.palette);
   const available = Object.keys(VIEWS).filter((name) => VIEWS[name].isAvailable(data));
-  const store = new Store(
-    { ...payload.state, ...(hasAddress ? parseFragment(location.hash) : {}) },
+  const store = new Store(payload.state, hasAddress ? location.hash : "",
     (state) => clampState(state, data, available));
 
   const live = make("p", { class: "unseen", role: "status", "aria-live": "polite" });
@@ -36,7 +35,7 @@ function start() {
     heading.textContent = VIEWS[state.view].title;
     panel.setAttribute("aria-labelledby", `tab-${state.view}`);
     controls.render(state);
-    if (hasAddress) history.replaceState(null, "", `#${formatFragment(state)}`);
+    if (hasAddress) history.replaceState(null, "", `#${store.fragment}`);
     await current().render(state);
     document.documentElement.dataset.ready = state.view;
   }
@@ -47,7 +46,7 @@ function start() {
   const again = () => show(store.state);
   palette.media.addEventListener("change", again);
   addEventListener("resize", again);
-  addEventListener("hashchange", () => store.set(parseFragment(location.hash)));
+  addEventListener("hashchange", () => store.goTo(location.hash));
   document.addEventListener("keydown", (event) => {
     if (current().keydown?.(event) || controls.keydown(event)) event.preventDefault();
   });

@@ -6,32 +6,33 @@ const DEFAULTS = {
 };
 // How the text of an address becomes a value; what cannot be read is left as it was.
 const number = (text) => (/^\d+$/.test(text) ? Number(text) : undefined);
+const perhaps = (text) => (text === "" ? null : number(text));
 const READ = {
   layer: number,
-  query: number,
-  key: number,
+  query: perhaps,
+  key: perhaps,
   head: (text) => (text === "mean" ? text : number(text)),
   zoom: (text) => {
     const parts = text.split(",").map(Number);
+    if (text === "") return null;
     return parts.length === 3 && parts.every(Number.isFinite) ? parts : undefined;
   },
 };
 const asText = (text) => text;
 
-/** Reads a state from an address's fragment. */
-export function parseFragment(fragment) {
+// Reads a state from an address's fragment.
+function parseFragment(fragment) {
   const parts = [...new URLSearchParams(fragment.replace(/^#/, ""))]
     .filter(([name]) => Object.hasOwn(DEFAULTS, name))
     .map(([name, text]) => [name, (READ[name] ?? asText)(text)]);
   return Object.fromEntries(parts.filter(([, value]) => value !== undefined));
 }
 
-/** Writes what differs from the defaults. */
-export function formatFragment(state) {
+// Writes what differs from the state that the page opens with.
+function formatFragment(state, opening) {
   const parts = Object.keys(DEFAULTS)
-    .filter((name) => state[name] !== DEFAULTS[name])
     .map((name) => [name, String(state[name] ?? "")])
-    .filter(([, text]) => text !== "");
+    .filter(([name, text]) => text !== String(opening[name] ?? ""));
   return new URLSearchParams(parts).toString();
 }
 
@@ -50,17 +51,28 @@ export function clampState(state, data, views) {
 
 /** Holds the state; `set` changes some of it and tells whoever subscribed. */
 export class Store {
-  constructor(initial, clamp) {
+  constructor(opening, fragment, clamp) {
+    this.opening = { ...DEFAULTS, ...opening };
     this.clamp = clamp;
-    this.state = clamp({ ...DEFAULTS, ...initial });
     this.listeners = new Set();
+    this.state = clamp({ ...this.opening, ...parseFragment(fragment) });
   }
 
   set(changes) {
     const before = this.state;
-    this.state = this.clamp({ ...before, ...changes });
-    const differs = Object.keys(DEFAULTS).some((name) => this.state[name] !== before[name]);
-    if (differs) for (const listener of this.listeners) listener(this.state, before);
+    const after = this.clamp({ ...before, ...changes });
+    if (Object.keys(DEFAULTS).every((name) => after[name] === before[name])) return;
+    this.state = after;
+    for (const listener of this.listeners) listener(after, before);
+  }
+
+  /** Goes to what an address names. */
+  goTo(fragment) {
+    this.set({ ...this.opening, ...parseFragment(fragment) });
+  }
+
+  get fragment() {
+    return formatFragment(this.state, this.opening);
   }
 
   subscribe(listener) {
