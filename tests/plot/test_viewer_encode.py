@@ -13,8 +13,8 @@ from attn_jax.plot.viewer import encode
 
 def read_map(text, queries, keys, top_k):
     """Reads a map byte by byte, as the format is described."""
-    data = zlib.decompress(base64.b64decode(text))
-    bits, rest = data[: -(-queries * keys // 8)], data[-(-queries * keys // 8) :]
+    bits, rest = (zlib.decompress(base64.b64decode(part)) for part in text.split(","))
+    assert len(bits) == -(-queries * keys // 8)
     seen = [bits[i // 8] >> (7 - i % 8) & 1 for i in range(queries * keys)]
     codes, rest = iter(rest[: sum(seen)]), rest[sum(seen) :]
     count = queries * top_k

@@ -2,6 +2,7 @@
 
 import base64
 import zlib
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -14,12 +15,25 @@ THUMB = 32
 _NONE = 65534
 
 
-def text(*parts: bytes) -> str:
-    """Compresses the parts as one stream and writes it in base64."""
-    # Repeats are rare but for runs of zeros, and searching for them would take most of the time.
-    stream = zlib.compressobj(6, zlib.DEFLATED, 15, 9, zlib.Z_RLE)
-    packed = b"".join([*(stream.compress(part) for part in parts), stream.flush()])
+def text(*parts: bytes, repeats: bool = False) -> str:
+    """Compresses the parts as one stream and writes it in base64.
+
+    Args:
+        *parts: Bytes.
+        repeats: Whether to look for repeats of more than one byte, which takes most of the time,
+            and pays where rows of a map are alike.
+
+    Returns:
+        The text.
+    """
+    strategies = (zlib.Z_RLE, zlib.Z_DEFAULT_STRATEGY)[: 1 + repeats]
+    packed = min((_packed(parts, strategy) for strategy in strategies), key=len)
     return base64.b64encode(packed).decode("ascii")
+
+
+def _packed(parts: Sequence[bytes], strategy: int) -> bytes:
+    stream = zlib.compressobj(6, zlib.DEFLATED, 15, 9, strategy)
+    return b"".join([*(stream.compress(part) for part in parts), stream.flush()])
 
 
 def planes(values: NDArray) -> bytes:
@@ -34,10 +48,10 @@ def planes(values: NDArray) -> bytes:
 def encode_map(weights: NDArray[np.float32], top_k: int) -> str:
     """Encodes one map, row by row relative to the row's largest weight.
 
-    The stream holds a bit for each weight, whether its code is other than zero; those codes; and
-    the ``top_k`` largest weights of each row, exact, the largest first, with their keys. A key is
-    given by its place among all keys of the row, those of larger codes first, then in their order:
-    mostly 0, 1, 2 …, which compresses to almost nothing.
+    The first stream holds a bit for each weight, whether its code is other than zero. The second,
+    after a comma, holds those codes, then the ``top_k`` largest weights of each row, exact, the
+    largest first, then their keys. A key is given by its place among all keys of the row, those of
+    larger codes first, then in their order: mostly 0, 1, 2 …, which compresses to almost nothing.
 
     Args:
         weights: ``(queries, keys)``, not negative.
@@ -54,7 +68,8 @@ def encode_map(weights: NDArray[np.float32], top_k: int) -> str:
     order = np.argsort(LEVELS - codes, axis=-1, kind="stable")
     np.put_along_axis(places, order, np.arange(codes.shape[1], dtype=np.uint32)[None], -1)
     chosen = np.take_along_axis(places, keys, -1)
-    return text(bits, codes.ravel()[seen].tobytes(), planes(most), planes(chosen))
+    rest = text(codes.ravel()[seen].tobytes(), planes(most), planes(chosen))
+    return f"{text(bits, repeats=True)},{rest}"
 
 
 def top_weights(

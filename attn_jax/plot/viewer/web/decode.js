@@ -43,8 +43,10 @@ export function openData(payload, textOf) {
     keys: names.keys === null ? null : payload.labels[names.keys],
   });
   const map = (blob, shape, topK) =>
-    cache.get(blob, shape[0] * shape[1], async () =>
-      new DecodedMap(await inflate(textOf(blob)), shape, topK));
+    cache.get(blob, shape[0] * shape[1], async () => {
+      const [bits, rest] = await Promise.all(textOf(blob).split(",").map(inflate));
+      return new DecodedMap(bits, rest, shape, topK);
+    });
 
   const openLayers = (layers) => layers.map((layer, index) => ({
     name: layer.name,

@@ -8,15 +8,14 @@ const KEYS_AT_MOST = 2 ** 24;
 
 /** One map, decoded. Weights among the exact ones of their row are exact, others within 1/255. */
 export class DecodedMap {
-  constructor(bytes, [queries, keys], topK) {
+  constructor(bits, rest, [queries, keys], topK) {
     this.shape = [queries, keys];
     this.topK = topK;
-    const bits = Math.ceil((queries * keys) / 8);
-    const planes = 4 * queries * topK;
-    const end = bytes.length - 2 * planes;
-    this.codes = spread(bytes.subarray(0, bits), bytes.subarray(bits, end), queries * keys);
-    this.topWeights = new Float32Array(joinPlanes(bytes.subarray(end, end + planes), 4));
-    this.topKeys = this.keysAt(new Uint32Array(joinPlanes(bytes.subarray(end + planes), 4)));
+    const size = 4 * queries * topK;
+    const end = rest.length - 2 * size;
+    this.codes = spread(bits, rest, queries * keys);
+    this.topWeights = new Float32Array(joinPlanes(rest.subarray(end, end + size), 4));
+    this.topKeys = this.keysAt(new Uint32Array(joinPlanes(rest.subarray(end + size), 4)));
     this.max = this.topWeights.reduce((a, b) => Math.max(a, b), 0);
   }
 
