@@ -54,7 +54,8 @@ def _attention() -> Colormap:
 
 def _attention_dark() -> Colormap:
     """The same hues the other way round, from dark paper: there the lightest is the strongest."""
-    steps = [(0.047, DARK[PAPER]), *reversed(_RAMP[1:])]
+    # A plum whose green is no less than the paper's, or who sees no red would see it darken.
+    steps = [(0.050, DARK[PAPER]), (0.136, "#341542"), *reversed(_RAMP[1:-1])]
     darkest, lightest = steps[0][0], steps[-1][0]
     anchors = [((at - darkest) / (lightest - darkest), colour) for at, colour in steps]
     return LinearSegmentedColormap.from_list("attention_dark", anchors, N=256)

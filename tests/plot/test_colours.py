@@ -50,6 +50,14 @@ def test_the_lightness_of_attention_falls_evenly():
 
 
 @pytest.mark.parametrize("vision", VISION)
+def test_on_dark_paper_more_attention_is_always_lighter(vision):
+    found = lightness(colours.ATTENTION_DARK, vision)
+    assert (np.diff(found) > 0).all()
+    assert found[-1] - found[0] > 80
+    assert to_hex(colours.ATTENTION_DARK(0.0)) == colours.DARK[colours.PAPER]
+
+
+@pytest.mark.parametrize("vision", VISION)
 @pytest.mark.parametrize(
     "palette",
     [colours.SPLITS.values(), (colours.RIGHT, colours.WRONG), colours.SERIES],

@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 
 from attn_jax import plot
-from attn_jax.plot import colours
 
 
 def maps(*shape):
@@ -264,6 +263,18 @@ def test_images_and_summaries_are_drawn(summary_of):
     np.testing.assert_allclose(drawn, summary.pooled.mean(0))
 
 
+def test_gold_links_are_drawn_on_the_maps_they_are_of():
+    sure, possible = np.zeros((2, 5, 7), bool)
+    sure[1, 2] = possible[4, 6] = True
+    weights = {"cross": maps(5, 7), "self": maps(5, 5)}
+    labels = {"queries": "abcde", "keys": {"cross": "tuvwxyz", "self": "abcde"}}
+    view = plot.viewer(weights, **labels, gold=sure, possible=possible)
+    for name, kinds in [("matrix", 2), ("alignment", 3)]:  # and the strongest weights
+        axes = view.select(view=name).figure().axes[0]
+        assert len(axes.get_legend_handles_labels()[0]) == kinds
+    assert not view.select(layer="self").figure().axes[0].get_legend_handles_labels()[0]
+
+
 def test_heads_of_several_shapes_make_no_one_figure():
     view = plot.viewer({"a": maps(1, 2, 5, 5), "b": maps(1, 2, 5, 7)}).select(view="overview")
     with pytest.raises(ValueError, match=r"layers of one shape.*\(2, 5, 5\), \(2, 5, 7\)"):
@@ -274,16 +285,3 @@ def test_a_notebook_shows_the_page_in_a_frame_of_its_own():
     frame = VIEW._repr_html_()
     assert frame.startswith("<iframe srcdoc=")
     assert 'sandbox="allow-scripts allow-downloads"' in frame
-
-
-def test_the_dark_ramp_goes_evenly_from_dark_paper_to_light():
-    rgb = colours.ATTENTION_DARK(np.linspace(0, 1, 64))[:, :3]
-    linear = np.where(rgb <= 0.04045, rgb / 12.92, ((rgb + 0.055) / 1.055) ** 2.4)
-    y = linear @ [0.2126, 0.7152, 0.0722]
-    lightness = np.where(y > 216 / 24389, 116 * np.cbrt(y) - 16, y * 24389 / 27)
-    steps = np.diff(lightness)
-    assert (steps > 0).all()
-    assert steps.max() < 3 * steps.min()
-    assert colours.ATTENTION_DARK(0.0)[:3] == pytest.approx(
-        matplotlib.colors.to_rgb(colours.DARK[colours.PAPER])
-    )

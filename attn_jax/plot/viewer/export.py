@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from numpy.typing import NDArray
 
+from attn_jax.plot.alignment import alignment
 from attn_jax.plot.bars import bars
 from attn_jax.plot.colours import ATTENTION, RIGHT
 from attn_jax.plot.figure import Figure as Sheet
@@ -19,7 +20,7 @@ from attn_jax.plot.heads import heads
 from attn_jax.plot.heatmap import heatmap
 from attn_jax.plot.overlay import colour_scale, overlay
 from attn_jax.plot.summary import summary
-from attn_jax.plot.viewer.content import Content
+from attn_jax.plot.viewer.content import Content, Links
 
 
 def figure(content: Content, state: Mapping[str, Any]) -> Figure:
@@ -32,10 +33,9 @@ def figure(content: Content, state: Mapping[str, Any]) -> Figure:
     Returns:
         The figure.
     """
-    if state["view"] == "summary":
-        return _summary(content, state)
-    draw = {"tokens": _tokens, "overview": _overview, "image": _image, "compare": _compare}
-    return draw.get(state["view"], _matrix)(content, state)
+    draw = {"matrix": _matrix, "tokens": _tokens, "overview": _overview, "image": _image}
+    draw |= {"alignment": _alignment, "compare": _compare, "summary": _summary}
+    return draw[state["view"]](content, state)
 
 
 def _selected(content: Content, state: Mapping[str, Any], layers: Any = None) -> NDArray:
@@ -50,11 +50,21 @@ def _labels(
     return content.labels[content.layers[state.get("layer", 0)].name]
 
 
+def _links(content: Content, weights: NDArray) -> Links | tuple[None, None]:
+    """The sure and possible links, where they are of these weights."""
+    if content.gold is None or content.gold[0].shape != weights.shape:
+        return None, None
+    return content.gold
+
+
 def _matrix(content: Content, state: Mapping[str, Any]) -> Figure:
     """Frames the row of the selected query and the column of the selected key."""
     queries, keys = _labels(content, state)
     weights = _selected(content, state)
-    drawn = heatmap(weights, queries=queries, keys=keys, normalized=False)
+    sure, possible = _links(content, weights)
+    drawn = heatmap(
+        weights, queries=queries, keys=keys, sure=sure, possible=possible, normalized=False
+    )
     look = {"fill": False, "edgecolor": RIGHT, "linewidth": 1.2}
     if (query := state.get("query")) is not None:
         drawn.axes[0].add_patch(Rectangle((-0.5, query - 0.5), weights.shape[1], 1, **look))
@@ -85,7 +95,22 @@ def _overview(content: Content, state: Mapping[str, Any]) -> Figure:
 def _image(content: Content, state: Mapping[str, Any]) -> Figure:
     assert content.image is not None
     row = _selected(content, state)[state.get("query") or 0]
-    return overlay(content.image, row[content.prefix_tokens :], content.grid, normalized=False)
+    before = content.prefix_tokens
+    return overlay(content.image, row, content.grid, prefix_tokens=before, normalized=False)
+
+
+def _alignment(content: Content, state: Mapping[str, Any]) -> Figure:
+    weights = _selected(content, state)
+    sure, possible = _links(content, weights)
+    target, source = _labels(content, state)
+    return alignment(
+        weights,
+        target=target or range(len(weights)),
+        source=source or range(weights.shape[1]),
+        sure=sure,
+        possible=possible,
+        normalized=False,
+    )
 
 
 def _compare(content: Content, state: Mapping[str, Any]) -> Figure:
