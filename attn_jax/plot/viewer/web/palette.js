@@ -2,8 +2,14 @@
 
 const parse = (hex) => [1, 3, 5].map((at) => parseInt(hex.slice(at, at + 2), 16));
 
-// Shares of the ramp at which text on it must change from ink to paper.
-const MIDDLE = 0.5;
+// The luminance on which black and white text have the same contrast, 4.6 to 1.
+const MIDDLE = 0.179;
+
+function luminance(rgb) {
+  const [r, g, b] = rgb.map((channel) => channel / 255)
+    .map((share) => (share <= 0.04045 ? share / 12.92 : ((share + 0.055) / 1.055) ** 2.4));
+  return 0.2126 * r + 0.7152 * g + 0.0722 * b;
+}
 
 export class Palette {
   constructor(colours) {
@@ -32,7 +38,7 @@ export class Palette {
 
   /** The colour of text over `css(share)`. */
   textOn(share) {
-    return (share > MIDDLE) === this.dark ? "#1f2328" : "#fdfdfd";
+    return luminance(this.rgb(share)) > MIDDLE ? "#000000" : "#ffffff";
   }
 
   /** [red, green, blue, alpha from 0 to 1] of a share laid over a grey image. */

@@ -2,7 +2,7 @@
 
 const DEFAULTS = {
   view: "matrix", layer: 0, head: 0, query: null, key: null, zoom: null,
-  search: "", sort: "place", scale: "map", theme: "auto",
+  search: "", sort: "place", scale: "map", theme: "auto", words: "",
 };
 // How the text of an address becomes a value; what cannot be read is left as it was.
 const number = (text) => (/^\d+$/.test(text) ? Number(text) : undefined);

@@ -7,7 +7,11 @@
 // if the key was its own; `picture()`, what is seen as an SVG element; and `table()`, rows of it.
 
 import * as matrix from "./matrix.js";
+import * as tokens from "./tokens.js";
 import * as overview from "./overview.js";
+import * as image from "./image.js";
+import * as alignment from "./alignment.js";
 import * as compare from "./compare.js";
+import * as summary from "./summary.js";
 
-export const VIEWS = { matrix, overview, compare };
+export const VIEWS = { matrix, tokens, overview, image, alignment, compare, summary };

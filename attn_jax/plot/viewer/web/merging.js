@@ -1,0 +1,60 @@
+// Words in place of the pieces that a tokenizer cut them into.
+
+import { largest } from "./ranking.js";
+
+// How tokenizers say that a piece goes on with a word, or that it begins one.
+const GOES_ON = /^##./u;
+const BEGINS = /^[ \u2581\u0120\u010a]/u;
+const LISTED = 4;
+
+/** The place of the first piece of each word. */
+export function wordStarts(tokens) {
+  const marked = tokens.some((token) => BEGINS.test(token));
+  const begins = (token) => (marked ? BEGINS.test(token) : !GOES_ON.test(token));
+  return [...tokens.keys()].filter((i) => i === 0 || begins(tokens[i]));
+}
+
+export function wordTexts(tokens, starts) {
+  const join = (pieces) =>
+    pieces.map((piece, i) => (i ? piece.replace(/^##/u, "") : piece)).join("");
+  return starts.map((start, i) => join(tokens.slice(start, starts[i + 1])));
+}
+
+/** A map between words. Mass is conserved: a word gets what its pieces get, and looks as they do. */
+export class WordMap {
+  constructor(map, starts) {
+    this.shape = [starts.query.length, starts.key.length];
+    this.rows = starts.query.map((first, i) =>
+      merge(map, first, starts.query[i + 1] ?? map.shape[0], starts.key));
+    this.max = Math.max(...this.rows.map((row) => row[largest(row, 1)[0] ?? 0]));
+  }
+
+  row(query) {
+    return this.rows[query];
+  }
+
+  column(key) {
+    return Float32Array.from(this.rows, (row) => row[key]);
+  }
+
+  isExact() {
+    return false;
+  }
+
+  top(query) {
+    const row = this.rows[query];
+    return largest(row, LISTED).map((key) => ({ key, weight: row[key] }));
+  }
+}
+
+function merge(map, first, end, starts) {
+  const merged = new Float32Array(starts.length);
+  for (let query = first; query < end; query++) {
+    const row = map.row(query);
+    starts.forEach((start, word) => {
+      const stop = starts[word + 1] ?? row.length;
+      for (let key = start; key < stop; key++) merged[word] += row[key] / (end - first);
+    });
+  }
+  return merged;
+}

@@ -1,0 +1,42 @@
+// Maps in tiles: of `tiles` over `tokens`, tile i spans the tokens from i * tokens / tiles, rounded
+// down, up to where the next begins.
+
+export const tileStart = (tile, tokens, tiles) => Math.floor((tile * tokens) / tiles);
+
+export const tileOf = (token, tokens, tiles) => Math.floor(((token + 1) * tiles - 1) / tokens);
+
+/** A token in the middle of a tile. */
+export function tileMiddle(tile, tokens, tiles) {
+  return (tileStart(tile, tokens, tiles) + tileStart(tile + 1, tokens, tiles) - 1) >> 1;
+}
+
+/** The names of the tiles: the tokens that they span. */
+export function tileNames(tokens, tiles) {
+  return Array.from({ length: tiles }, (_, tile) => {
+    const [first, end] = [tile, tile + 1].map((each) => tileStart(each, tokens, tiles));
+    return end - first > 1 ? `${first}–${end - 1}` : String(first);
+  });
+}
+
+/** The mean weight of each tile, as a map that can be drawn. */
+export class TileMap {
+  constructor(values, shape) {
+    this.values = values;
+    this.shape = shape;
+    // A few tiles on the diagonal or at a sink would leave the others without a colour.
+    const sorted = values.slice().sort();
+    this.max = sorted[Math.floor(0.999 * (sorted.length - 1))] || sorted.at(-1);
+  }
+
+  row(query) {
+    return this.values.subarray(query * this.shape[1], (query + 1) * this.shape[1]);
+  }
+
+  weight(query, key) {
+    return this.values[query * this.shape[1] + key];
+  }
+
+  top(query) {
+    return [{ weight: this.row(query).reduce((a, b) => Math.max(a, b), 0) }];
+  }
+}

@@ -1,0 +1,82 @@
+// Two columns of tokens and lines between them, as for a translation; links known to be right are
+// outlined.
+
+import { makeSvg } from "../dom.js";
+import { largest } from "../ranking.js";
+import { createPair } from "./pair.js";
+import { textSide } from "./tokens.js";
+
+export const title = "Alignment";
+export const isAvailable = (data) => data.layers.some(
+  ({ labels }) => labels.queries !== null && labels.keys !== null);
+export const uses = ["layer", "head", "search"];
+
+const WIDTH = 240;
+const ROW = 26; // As the style sheet has it.
+const FAINTEST = 0.04;
+const MOST_CHOSEN = 64;
+
+// Keys stand on the right, queries on the left.
+function line([query, key], attributes) {
+  const [from, to] = [ROW * (query + 0.5), ROW * (key + 0.5)];
+  const bend = WIDTH / 2;
+  return makeSvg("path", { fill: "none", "data-query": query, "data-key": key, ...attributes,
+    d: `M0 ${from}C${bend} ${from} ${bend} ${to} ${WIDTH} ${to}` });
+}
+
+function between({ palette }) {
+  const [outlines, all, chosen] = ["outlines", "all", "chosen"].map((name) =>
+    makeSvg("g", { class: name }));
+  const element = makeSvg("svg", { class: "lines", width: WIDTH, "aria-hidden": "true" },
+    outlines, all, chosen);
+
+  const weighed = (query, key, share) => line([query, key], {
+    stroke: palette.css(share), "stroke-width": 1 + 3 * share });
+  const outline = (link, dashes) => [
+    line(link, { class: "gold", stroke: palette.named("truth"), "stroke-width": 7,
+      "stroke-dasharray": dashes }),
+    line(link, { stroke: palette.named("paper"), "stroke-width": 4 })];
+
+  return {
+    element,
+
+    draw(pickers, map, gold) {
+      const [queries, keys] = map.shape;
+      element.setAttribute("height", ROW * Math.max(queries, keys));
+      outlines.replaceChildren(...(gold ? [
+        ...gold.possible.flatMap((link) => outline(link, "6 4")),
+        ...gold.sure.flatMap((link) => outline(link, null))] : []));
+      const lines = Array.from({ length: queries }, (_, query) => map.top(query)
+        .filter(({ weight }) => weight > FAINTEST * map.max)
+        .map(({ key, weight }) => weighed(query, key, weight / map.max)));
+      all.replaceChildren(...lines.flat());
+    },
+
+    // All that is chosen looks at or is looked at by; the others step back.
+    point({ query, key }, map) {
+      all.setAttribute("opacity", query === null && key === null ? 1 : 0.15);
+      const row = query === null ? [] : map.row(query);
+      const column = key === null ? [] : map.column(key);
+      chosen.replaceChildren(
+        ...largest(row, MOST_CHOSEN).map((at) => weighed(query, at, row[at] / map.max)),
+        ...largest(column, MOST_CHOSEN).map((at) => weighed(at, key, column[at] / map.max)));
+    },
+
+    picture({ x, y }) {
+      return [makeSvg("g", { transform: `translate(${x} ${y})` },
+        ...[outlines, all, chosen].map((group) => group.cloneNode(true)))];
+    },
+  };
+}
+
+// How many of the queries with a known link look at one more than at all else.
+function note(map, at, gold) {
+  if (!gold) return "";
+  const known = Map.groupBy([...gold.sure, ...gold.possible], ([query]) => query);
+  const right = [...known].filter(([query, links]) =>
+    links.some(([, key]) => key === map.top(query)[0].key));
+  return `${right.length} of ${known.size} queries with a known link look most at one.`;
+}
+
+export const createView = (context) =>
+  createPair(context, { name: "alignment", side: textSide, between, note });
