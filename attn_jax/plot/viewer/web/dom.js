@@ -36,6 +36,11 @@ export function nameOf(labels, index) {
   return labels ? plain(labels[index]) : String(index);
 }
 
+/** A label and its place, or the place alone where there is no label. */
+export function placed(labels, index) {
+  return labels ? `${nameOf(labels, index)} (${index})` : String(index);
+}
+
 /** A weight as people read it; "≈" where it was rounded to 8 bits. */
 export function formatWeight(weight, exact) {
   const text = weight === 0 ? "0" : weight < 1e-4 ? weight.toExponential(2) : weight.toPrecision(4);

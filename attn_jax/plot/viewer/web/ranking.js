@@ -16,7 +16,7 @@ export function ranking(heading, entries, labels) {
     const bar = make("span", { class: "bar" });
     bar.style.width = `${(100 * weight) / entries[0].weight}%`;
     return make("li", {}, make("span", { class: "name" }, nameOf(labels, index)),
-      make("span", { class: "place" }, String(index)),
+      make("span", { class: "place" }, labels ? String(index) : ""),
       make("span", { class: "value" }, formatWeight(weight, exact)), bar);
   });
   return make("section", {}, make("h3", {}, heading), make("ol", {}, ...items));
@@ -28,7 +28,7 @@ export function rankings(map, { queries, keys }, { query, key }) {
     ({ index, weight: weights[index], exact: isExact(index) }));
   const looks = query === null ? [] : [ranking(`${nameOf(queries, query)} looks at`,
     entries(map.row(query), (index) => map.isExact(query, index)), keys)];
-  const lookers = key === null ? [] : [ranking(`who looks at ${nameOf(keys, key)}`,
+  const lookers = key === null ? [] : [ranking(`Who looks at ${nameOf(keys, key)}`,
     entries(map.column(key), (index) => map.isExact(index, key)), queries)];
   return [...looks, ...lookers];
 }

@@ -36,6 +36,10 @@ export class TileMap {
     return this.values[query * this.shape[1] + key];
   }
 
+  isExact() {
+    return false;
+  }
+
   top(query) {
     return [{ weight: this.row(query).reduce((a, b) => Math.max(a, b), 0) }];
   }

@@ -6,11 +6,11 @@
 // draw(pickers, map, gold), point(at, map), picture}; and `note(map, at, gold, context)`, more words
 // on what is seen.
 
-import { formatWeight, make, nameOf } from "../dom.js";
+import { formatWeight, make, nameOf, placed } from "../dom.js";
 import { wordStarts, wordTexts, WordMap } from "../merging.js";
-import { pictureOf } from "../picture.js";
 import { largest, rankings, tableOf } from "../ranking.js";
 import { matches } from "../search.js";
+import { drawItems } from "./picture.js";
 
 const PLURALS = { query: "queries", key: "keys" };
 const SIDES = Object.keys(PLURALS);
@@ -96,11 +96,11 @@ export function createPair(context, kind) {
     const list = (weights, names, isExact) => largest(weights, TOLD).map((index) =>
       `${nameOf(names, index)} ${formatWeight(weights[index], isExact(index))}`).join(", ") || "nothing";
     if (query !== null) {
-      return `${nameOf(labels.queries, query)} (${query}) looks at ${
+      return `${placed(labels.queries, query)} looks at ${
         list(map.row(query), labels.keys, (i) => map.isExact(query, i))}.`;
     }
     if (key !== null) {
-      return `${nameOf(labels.keys, key)} (${key}) is looked at by ${
+      return `${placed(labels.keys, key)} is looked at by ${
         list(map.column(key), labels.queries, (i) => map.isExact(i, key))}.`;
     }
     return "Point at one, or choose it with the arrow keys.";
@@ -125,7 +125,7 @@ export function createPair(context, kind) {
       draw(false);
     },
 
-    picture: () => pictureOf(sides, palette, SIDES.flatMap((name) => seen.pickers[name].items),
+    picture: () => drawItems(sides, palette, SIDES.flatMap((name) => seen.pickers[name].items),
       kind.below?.(sides, context) ?? (between ? [[between.element, between.picture]] : [])),
 
     table: () => tableOf(seen.map, seen.labels),

@@ -46,3 +46,28 @@ export function sideBySide(palette, pictures, { width, height }) {
   pictures.forEach((picture, i) => picture.setAttribute("x", i * width));
   return makeSheet(palette, { width: pictures.length * width, height }, ...pictures);
 }
+
+/**
+ * Items of the page with their colours and texts, where they are within `root`.
+ *
+ * `below` is a list of [element, (box) => SVG nodes] drawn under them.
+ */
+export function drawItems(root, palette, items, below) {
+  const frame = root.getBoundingClientRect();
+  const boxOf = (element) => {
+    const { left, top, width, height } = element.getBoundingClientRect();
+    return { x: left - frame.left, y: top - frame.top, width, height };
+  };
+  const drawn = items.flatMap((item) => {
+    const box = boxOf(item);
+    const picked = item.getAttribute("aria-selected") === "true";
+    const rect = makeSvg("rect", { ...box, rx: 3, fill: item.style.background || "none",
+      stroke: picked ? palette.named("right") : "none", "stroke-width": 2 });
+    const text = makeSvg("text", { x: box.x + 5, y: box.y + box.height / 2,
+      "dominant-baseline": "central", fill: item.style.color || palette.named("ink") },
+    item.textContent);
+    return item.textContent ? [rect, text] : [rect];
+  });
+  return makeSheet(palette, frame,
+    ...below.flatMap(([element, draw]) => draw(boxOf(element))), ...drawn);
+}

@@ -3,31 +3,28 @@
 
 import { LineChart } from "../chart.js";
 import { MeanMap } from "../decode.js";
-import { formatWeight, make, nameOf } from "../dom.js";
-import { pictureOf } from "../picture.js";
+import { formatWeight, make, nameOf, placed } from "../dom.js";
 import { ranking } from "../ranking.js";
 import { matches } from "../search.js";
-import { colouring } from "../shade.js";
 import { tileMiddle, tileNames, tileOf, TileMap } from "../tiles.js";
-import { MapPanel } from "./panel.js";
+import { AXES, Part } from "./part.js";
+import { drawItems } from "./picture.js";
 
 export const title = "Summary";
 export const isAvailable = (data) => data.summaries.length > 0;
 
-// Name, and whether it has a value for each query or each key.
+// What each line tells, and of which tokens.
 const LINES = {
-  received: ["received mass, by key", "key"],
-  entropy: ["entropy in nats, by query", "query"],
-  distance: ["mean distance, by query", "query"],
-  max_logit: ["largest score, by query", "query"],
+  received: { short: "received mass", text: "received mass, by key", axis: "key" },
+  entropy: { short: "entropy", text: "entropy in nats, by query", axis: "query" },
+  distance: { short: "mean distance", text: "mean distance, by query", axis: "query" },
+  max_logit: { short: "largest score", text: "largest score, by query", axis: "query" },
 };
-const AXES = ["query", "key"];
-const PANEL = { width: 420, height: 390 };
 
 export function createView({ data, store, palette, announce }) {
   const pooled = new Part(palette, store, "Map in tiles: arrow keys move, plus and minus zoom", point);
   const stored = new Part(palette, store, "Stored part of the map: arrow keys move", point);
-  const charts = Object.fromEntries(Object.entries(LINES).map(([name, [text, axis]]) =>
+  const charts = Object.fromEntries(Object.entries(LINES).map(([name, { text, axis }]) =>
     [name, new LineChart(palette, text, {
       pick: (token) => store.set({ [axis]: token }),
       point: (token) => point(token === null ? null : { [axis]: token }),
@@ -50,11 +47,8 @@ export function createView({ data, store, palette, announce }) {
   function point(place) {
     if (!seen) return;
     const at = { query: store.state.query, key: store.state.key, ...place };
-    pooled.cross(at, place);
-    if (seen.tile) stored.cross(at, place);
-    for (const [name, [, axis]] of Object.entries(LINES)) {
-      if (seen.values[name]) charts[name].point(at[axis]);
-    }
+    for (const part of [pooled, stored]) part.cross(at, place);
+    for (const name of Object.keys(seen.values)) charts[name].point(at[LINES[name].axis]);
     readout.textContent = describe(at);
     const { queries, keys } = seen.summary.labels;
     const top = at.query === null || !seen.top ? [] : seen.top(at.query)
@@ -65,23 +59,28 @@ export function createView({ data, store, palette, announce }) {
   }
 
   function describe(at) {
-    const { labels, shape } = seen.summary;
-    if (at.query === null && at.key === null) return "Point at a tile or at a line, or choose a token.";
-    const names = { query: labels.queries, key: labels.keys };
-    const tokens = AXES.filter((axis) => at[axis] !== null).map((axis) => {
-      const numbers = Object.entries(LINES).filter(([name, [, of]]) => of === axis && seen.values[name])
-        .map(([name, [text]]) => `${text.split(/,| in /)[0]} ≈ ${seen.values[name][at[axis]].toPrecision(3)}`);
-      const called = names[axis] ? `${nameOf(names[axis], at[axis])} (${at[axis]})` : at[axis];
-      return `${axis} ${called}: ${numbers.join(", ")}.`;
+    const told = AXES.filter((axis) => at[axis] !== null).map((axis) => describeToken(axis, at[axis]));
+    if (!told.length) return "Point at a tile or at a line, or choose a token.";
+    return [...told, ...(told.length === 2 ? describeCell(at) : [])].join(" ");
+  }
+
+  function describeToken(axis, token) {
+    const { labels } = seen.summary;
+    const numbers = Object.entries(seen.values).filter(([name]) => LINES[name].axis === axis)
+      .map(([name, values]) => `${LINES[name].short} ≈ ${values[token].toPrecision(3)}`);
+    return `${axis} ${placed(axis === "query" ? labels.queries : labels.keys, token)}${
+      numbers.length ? `: ${numbers.join(", ")}` : ""}.`;
+  }
+
+  function describeCell(at) {
+    const { tiles, tile } = seen;
+    const weights = [["Mean weight of the tile", tiles, pooled], ["Weight", tile?.map, stored]];
+    return weights.filter(([, map]) => map).flatMap(([text, map, part]) => {
+      const { query, key } = part.cell(at);
+      const [queries, keys] = map.shape;
+      if (!(query >= 0 && query < queries && key >= 0 && key < keys)) return [];
+      return [`${text}: ${formatWeight(map.weight(query, key), map.isExact(query, key))}.`];
     });
-    if (at.query === null || at.key === null) return tokens.join(" ");
-    const cell = seen.tiles && AXES.map((axis, i) => tileOf(at[axis], shape[i], seen.tiles.shape[i]));
-    const mean = cell ? [`Mean weight of the tile: ${formatWeight(seen.tiles.weight(...cell), false)}.`] : [];
-    const { tile } = seen;
-    const inside = tile && AXES.every((axis, i) => at[axis] >= tile.at[i] && at[axis] < tile.at[i] + tile.shape[i]);
-    const local = inside ? AXES.map((axis, i) => at[axis] - tile.at[i]) : null;
-    const weight = local ? [`Weight: ${formatWeight(tile.map.weight(...local), tile.map.isExact(...local))}.`] : [];
-    return [...tokens, ...mean, ...weight].join(" ");
   }
 
   const view = {
@@ -97,12 +96,10 @@ export function createView({ data, store, palette, announce }) {
         fields[axis].max = summary.shape[i] - 1;
         fields[axis].value = state[axis] ?? "";
       });
-      pooled.show(seen.tiles, state, pooledLabels(summary),
-        { to: (token, i) => tileOf(token, summary.shape[i], seen.tiles.shape[i]),
-          from: (tile, i) => tileMiddle(tile, summary.shape[i], seen.tiles.shape[i]) });
-      showParts(summary, state);
+      showTiles(summary, state, found);
+      showParts(summary, state, found);
       const width = Math.max(320, drawn.clientWidth);
-      for (const [name, [, axis]] of Object.entries(LINES)) {
+      for (const [name, { axis }] of Object.entries(LINES)) {
         charts[name].element.toggleAttribute("hidden", !seen.values[name]);
         if (seen.values[name]) charts[name].show(seen.values[name], width, found[axis]);
       }
@@ -121,7 +118,7 @@ export function createView({ data, store, palette, announce }) {
         node.setAttribute("y", box.y);
         return [node];
       };
-      return pictureOf(drawn, palette, [], [
+      return drawItems(drawn, palette, [], [
         ...shown.map((panel, i) => [panel.element, placed(pictures[i])]),
         ...Object.keys(seen.values).map((name) =>
           [charts[name].element, placed(charts[name].element.cloneNode(true))])]);
@@ -137,75 +134,26 @@ export function createView({ data, store, palette, announce }) {
     destroy() {},
   };
 
-  function showParts(summary, state) {
+  function showTiles({ shape }, { scale }, found) {
+    const { tiles } = seen;
+    const to = (token, i) => tileOf(token, shape[i], tiles.shape[i]);
+    pooled.show({ map: tiles, scale, labels: tiles && tileLabels(shape, tiles.shape),
+      found: mapSets(found, to),
+      places: { to, from: (tile, i) => tileMiddle(tile, shape[i], tiles.shape[i]) } });
+  }
+
+  function showParts({ tiles, labels }, { scale }, found) {
     const { tile } = seen;
-    parts.replaceChildren(...summary.tiles.map(({ at, shape }) => make("button", {
+    const to = (token, i) => token - tile.at[i];
+    parts.replaceChildren(...tiles.map(({ at, shape }) => make("button", {
       "aria-pressed": String(tile?.at === at),
       onclick: () => store.set({ query: at[0], key: at[1] }),
     }, AXES.map((axis, i) => `${axis} ${at[i]}–${at[i] + shape[i] - 1}`).join(", "))));
-    stored.show(tile?.map ?? null, state, tile && tileLabels(summary, tile),
-      { to: (token, i) => token - tile.at[i], from: (cell, i) => cell + tile.at[i] });
+    stored.show({ map: tile?.map, scale, labels: tile && partLabels(labels, tile),
+      found: tile && mapSets(found, to), places: { to, from: (cell, i) => cell + tile.at[i] } });
   }
 
   return view;
-}
-
-/** A map that is a part, or a rough picture, of one too large: its cells are not the tokens. */
-class Part {
-  constructor(palette, store, label, point) {
-    this.palette = palette;
-    this.store = store;
-    this.zoom = null;
-    this.panel = new MapPanel(palette, {
-      hover: (cell) => point(cell && this.tokens(cell)),
-      select: (cell) => store.set(this.tokens(cell)),
-      zoom: (zoom) => {
-        this.zoom = zoom;
-        this.panel.zoom = zoom;
-        this.panel.draw();
-        point(null);
-      },
-    }, label);
-    this.figure = make("figure", {}, make("figcaption", {}, label.split(":")[0]), this.panel.element);
-  }
-
-  show(map, state, labels, places) {
-    this.figure.hidden = !map;
-    if (!map) return;
-    if (this.panel.map !== map) this.zoom = null;
-    this.places = places;
-    const [queries, keys] = map.shape;
-    const cell = Math.min((PANEL.width - 106) / keys, (PANEL.height - 94) / queries);
-    const sizes = { width: Math.ceil(cell * keys) + 106, height: Math.ceil(cell * queries) + 94 };
-    Object.assign(this.panel, { map, labels, zoom: this.zoom, sizes });
-    this.panel.paint(colouring(map, state.scale, this.palette));
-  }
-
-  tokens(cell) {
-    return Object.fromEntries(AXES.filter((axis) => axis in cell).map((axis) =>
-      [axis, this.places.from(cell[axis], AXES.indexOf(axis))]));
-  }
-
-  cell(at) {
-    return Object.fromEntries(AXES.map((axis, i) =>
-      [axis, at[axis] === null ? null : this.places.to(at[axis], i)]));
-  }
-
-  cross(at, pointed) {
-    if (this.figure.hidden) return;
-    this.panel.drawCross(this.cell(this.store.state), pointed && this.cell(at), null);
-  }
-
-  keydown(event) {
-    if (!this.panel.element.contains(event.target)) return false;
-    const part = this;
-    return this.panel.keydown(event, {
-      get state() {
-        return part.cell(part.store.state);
-      },
-      set: (cell) => part.store.set(part.tokens(cell)),
-    });
-  }
 }
 
 const meanOf = (lists) => (lists.length === 1 ? lists[0]
@@ -228,11 +176,16 @@ async function load(summary, { head, query, key }) {
   return { values, tiles, tile, top: head === "mean" || !summary.top ? null : await summary.top[head]() };
 }
 
-function pooledLabels({ shape, pooled }) {
-  return pooled && { queries: tileNames(shape[0], pooled.shape[0]), keys: tileNames(shape[1], pooled.shape[1]) };
+function mapSets(found, to) {
+  return Object.fromEntries(AXES.map((axis, i) =>
+    [axis, new Set([...found[axis]].map((token) => to(token, i)))]));
 }
 
-function tileLabels({ labels }, { at, shape }) {
+function tileLabels(shape, tiles) {
+  return { queries: tileNames(shape[0], tiles[0]), keys: tileNames(shape[1], tiles[1]) };
+}
+
+function partLabels(labels, { at, shape }) {
   const side = (names, first, count) =>
     Array.from({ length: count }, (_, i) => names?.[first + i] ?? String(first + i));
   return { queries: side(labels.queries, at[0], shape[0]), keys: side(labels.keys, at[1], shape[1]) };

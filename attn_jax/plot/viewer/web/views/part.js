@@ -1,0 +1,71 @@
+// A map that is a part, or a rough picture, of one too large: its cells are not the tokens.
+
+import { make } from "../dom.js";
+import { colouring } from "../shade.js";
+import { MapPanel } from "./panel.js";
+
+export const AXES = ["query", "key"];
+
+const SPACE = { width: 420, height: 390 };
+
+/** Shows such a map; `point` is given the tokens of the cell that is pointed at, or null. */
+export class Part {
+  constructor(palette, store, label, point) {
+    this.palette = palette;
+    this.store = store;
+    this.panel = new MapPanel(palette, {
+      hover: (cell) => point(cell && this.tokens(cell)),
+      select: (cell) => store.set(this.tokens(cell)),
+      zoom: (zoom) => {
+        this.look(zoom);
+        this.panel.draw();
+        point(null);
+      },
+    }, label);
+    this.figure = make("figure", {}, make("figcaption", {}, label.split(":")[0]), this.panel.element);
+  }
+
+  show({ map, labels, places, found, scale }) {
+    this.figure.hidden = !map;
+    if (!map) return;
+    const zoom = this.shown?.map === map ? this.zoom : null;
+    this.shown = { map, labels, found, space: SPACE };
+    this.places = places;
+    this.look(zoom);
+    this.panel.paint(colouring(map, scale, this.palette));
+  }
+
+  look(zoom) {
+    this.zoom = zoom;
+    this.panel.set({ ...this.shown, zoom });
+  }
+
+  tokens(cell) {
+    return Object.fromEntries(AXES.filter((axis) => axis in cell).map((axis) =>
+      [axis, this.places.from(cell[axis], AXES.indexOf(axis))]));
+  }
+
+  cell(at) {
+    return Object.fromEntries(AXES.map((axis, i) =>
+      [axis, at[axis] === null ? null : this.places.to(at[axis], i)]));
+  }
+
+  cross(at, pointed) {
+    if (this.figure.hidden) return;
+    this.panel.drawCross(this.cell(this.store.state), pointed && this.cell(at), null);
+  }
+
+  keydown(event) {
+    if (!this.panel.element.contains(event.target)) return false;
+    const part = this;
+    return this.panel.keydown(event, {
+      get state() {
+        return part.cell(part.store.state);
+      },
+      set(cell) {
+        part.look(cell.zoom);
+        part.store.set(part.tokens(cell));
+      },
+    });
+  }
+}
