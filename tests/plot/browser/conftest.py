@@ -99,6 +99,16 @@ def sentence():
     return SimpleNamespace(view=view, tokens=pieces, maps=stack(weights))
 
 
+@pytest.fixture(scope="session")
+def two_runs():
+    """The attention of one encoder to two sentences of seven words."""
+    first, second = (
+        encoder_weights(jax.random.normal(jax.random.key(seed), (1, 7, 24))) for seed in (6, 7)
+    )
+    view = plot.viewer(first, tokens="a tale of two runs told .".split(), compare=second)
+    return SimpleNamespace(view=view)
+
+
 def stack(weights):
     """Captured weights as one array, (layers, heads, queries, keys)."""
     return np.concatenate([np.asarray(layer) for layer in weights.values()])

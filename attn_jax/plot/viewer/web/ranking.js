@@ -19,7 +19,7 @@ export function ranking(heading, entries, labels) {
       make("span", { class: "place" }, labels ? String(index) : ""),
       make("span", { class: "value" }, formatWeight(weight, exact)), bar);
   });
-  return make("section", {}, make("h3", {}, heading), make("ol", {}, ...items));
+  return make("section", {}, make("h2", {}, heading), make("ol", {}, ...items));
 }
 
 /** Where a query looks and who looks at a key, as far as there are such. */

@@ -1,9 +1,9 @@
 // The same head of two runs side by side, and where the second looks more or less.
 
-import { formatWeight, make } from "../dom.js";
+import { formatWeight, make, placed } from "../dom.js";
 import { matches } from "../search.js";
 import { colouring, differing } from "../shade.js";
-import { placed, spaceFor } from "./matrix.js";
+import { spaceFor } from "./matrix.js";
 import { MapPanel } from "./panel.js";
 import { sideBySide } from "./picture.js";
 

@@ -67,7 +67,7 @@ function below(sides, { data }) {
   return [...sides.querySelectorAll("img")].map((img) => [img, (box) => [
     makeSvg("rect", { ...box, fill: "#ffffff" }),
     makeSvg("image", { ...box, href: data.image.url, opacity: CONTRAST,
-      style: "image-rendering:pixelated", preserveAspectRatio: "none" })]]);
+      "image-rendering": "pixelated", preserveAspectRatio: "none" })]]);
 }
 
 export const createView = (context) => createPair(context, { name: "image", named, side, note, below });

@@ -18,7 +18,7 @@ const TOLD = 3;
 
 export function createPair(context, kind) {
   const { data, store, palette, announce } = context;
-  const headings = { query: make("h3"), key: make("h3") };
+  const headings = { query: make("h2"), key: make("h2") };
   const holders = { query: make("section", {}, headings.query), key: make("section", {}, headings.key) };
   const between = kind.between?.(context) ?? null;
   const sides = make("div", { class: "sides" }, holders.query, between && between.element, holders.key);
