@@ -144,7 +144,9 @@ def test_a_thumbnail_opens_its_head(open_page, page, sentence):
     layer, head = np.unravel_index(entropies.argmin(), entropies.shape)
     page.locator("#view button").first.click()
     expect(page.get_by_role("tab", selected=True)).to_have_text("Matrix")
-    expect(page.locator(".field", has_text="Layer").first.locator("select")).to_have_value(str(layer))
+    expect(page.locator(".field", has_text="Layer").first.locator("select")).to_have_value(
+        str(layer)
+    )
     expect(page.locator(".field", has_text="Head").first.locator("select")).to_have_value(str(head))
 
 

@@ -35,7 +35,9 @@ def test_a_token_that_is_asked_for_is_told_of(open_page, long_sequence, head):
         ("received mass", summary.received, 711),
     ):
         values = np.asarray(values[head])
-        assert number(page, name) == pytest.approx(values[at], rel=5e-3, abs=float(np.ptp(values)) / 1e4)
+        assert number(page, name) == pytest.approx(
+            values[at], rel=5e-3, abs=float(np.ptp(values)) / 1e4
+        )
     tile = [at * tiles // TOKENS for at, tiles in zip((1492, 711), TILES, strict=True)]
     mean = float(summary.pooled[head][tuple(tile)])
     assert number(page, "Mean weight of the tile") == pytest.approx(mean, rel=0.06)
