@@ -92,7 +92,7 @@ def encoder_weights(x):
 @pytest.fixture(scope="session")
 def sentence():
     """Self-attention of eleven pieces of nine words."""
-    pieces = "[CLS] the cat sat on an un ##believ ##able mat .".split()
+    pieces = ["[CLS]", "the", "cat", "sat", "on", "an", "un", "##believ", "##able", "mat", "."]
     x = 1.3 * jax.random.normal(jax.random.key(1), (1, len(pieces), 24))
     weights = encoder_weights(x)
     view = plot.viewer(weights, tokens=pieces, title="A sentence")
@@ -105,7 +105,9 @@ def two_runs():
     first, second = (
         encoder_weights(jax.random.normal(jax.random.key(seed), (1, 7, 24))) for seed in (6, 7)
     )
-    view = plot.viewer(first, tokens="a tale of two runs told .".split(), compare=second)
+    view = plot.viewer(
+        first, tokens=["a", "tale", "of", "two", "runs", "told", "."], compare=second
+    )
     return SimpleNamespace(view=view)
 
 

@@ -28,13 +28,13 @@ def test_a_patch_that_is_pointed_at_lights_up_those_it_looks_at(open_page, digit
     np.testing.assert_allclose(seen, expected, atol=0.02)
 
 
-def test_what_goes_to_tokens_before_the_patches_is_told(open_page, digit):
+def test_what_prefix_tokens_get_is_told(open_page, digit):
     page = open_page(digit.view, view="image", layer=0, head=1, query=5)
     text = page.locator(".readout").inner_text()
-    before = float(text.split("Before the patches: ≈ ")[1].split(" ")[0])
+    before = float(text.split("Prefix tokens get ≈ ")[1].rstrip("."))
     assert before == pytest.approx(digit.maps[0, 1][5, 0], rel=0.03, abs=0.002)
-    page.get_by_role("listbox", name="Queries").get_by_text("before 0").click()
-    expect(page.locator(".readout")).to_contain_text("before 0 (0) looks at")
+    page.get_by_role("listbox", name="Queries").get_by_text("prefix 0").click()
+    expect(page.locator(".readout")).to_contain_text("prefix 0 (0) looks at")
 
 
 def test_arrow_keys_move_over_the_grid(open_page, digit):

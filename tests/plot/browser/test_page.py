@@ -67,7 +67,7 @@ def test_a_page_of_hostile_tokens_shows_them_and_runs_none(open_page, page):
         page.get_by_role("tab", name=name).click()
     page.get_by_label("Search").fill(tokens[0])
     shown = page.get_by_role("listbox", name="Keys").get_by_role("option")
-    assert [text for text in shown.all_text_contents()] == list(HOSTILE.values())
+    assert shown.all_text_contents() == list(HOSTILE.values())
     for token in shown.all():
         token.hover()
     assert page.locator("html").get_attribute("data-run") is None

@@ -10,19 +10,20 @@ LAYERS, HEADS, TOKENS = 12, 12, 512
 # Asked for: 2 seconds and 50 milliseconds, on a machine that does nothing else.
 OPEN_WITHIN, ANSWER_WITHIN = 10.0, 250.0
 
-# Points at one place after another, at cells of a canvas or items of a list, and takes the median of
+# Points at one place after another, cells of a canvas or items of a list, and takes the median of
 # the milliseconds from the event until the answer has been painted.
 ANSWERS = """async (selector) => {
   const element = document.querySelector(selector);
-  const box = element.getBoundingClientRect();
+  const {x, y, width, height} = element.getBoundingClientRect();
   const painted = () => new Promise((done) => requestAnimationFrame(() => setTimeout(done)));
   const times = [];
   for (let i = 0; i < 31; i++) {
-    const at = {clientX: box.x + box.width * (0.3 + i / 50), clientY: box.y + box.height * (0.3 + i / 50)};
+    const [clientX, clientY] = [x + width * (0.3 + i / 50), y + height * (0.3 + i / 50)];
+    const target = element.children[16 * i] ?? element;
     await painted();
     const start = performance.now();
     for (const type of ["pointermove", "pointerover"])
-      (element.children[16 * i] ?? element).dispatchEvent(new PointerEvent(type, {...at, bubbles: true}));
+      target.dispatchEvent(new PointerEvent(type, {clientX, clientY, bubbles: true}));
     await painted();
     times.push(performance.now() - start);
   }

@@ -42,7 +42,7 @@ def test_a_token_that_is_asked_for_is_told_of(open_page, long_sequence, head):
     mean = float(summary.pooled[head][tuple(tile)])
     assert number(page, "Mean weight of the tile") == pytest.approx(mean, rel=0.06)
     shown = [float(text) for text in page.locator(".looks li .value").all_inner_texts()]
-    np.testing.assert_allclose(shown, summary.top_weights[head, 1492, :4], rtol=1e-4)
+    np.testing.assert_allclose(shown, summary.top_weights[head, 1492, :4], rtol=5e-4)
 
 
 def test_a_stored_part_opens_with_the_weights_themselves(open_page, long_sequence):

@@ -88,7 +88,7 @@ export function createControls({ data, store, palette, views, available, current
 
   function countFound() {
     const { query, key } = hits();
-    return `${query.size} queries, ${key.size} keys`;
+    return `found: queries ${query.size}, keys ${key.size}`;
   }
 
   // Enter goes to the next query or key found; Escape leaves.

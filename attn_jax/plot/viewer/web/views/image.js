@@ -14,16 +14,16 @@ const CONTRAST = 0.5;
 
 const cellsOf = ({ grid, prefixTokens }) => prefixTokens + grid[0] * grid[1];
 
-// A patch is called by its place, a token before them by its number, where they have no labels.
+// A patch is called by its place, a prefix token by its number, where they have no labels.
 function named(labels, count, { data: { image } }) {
   if (count !== cellsOf(image)) return labels;
   const columns = image.grid[1];
   const place = (cell) => `row ${Math.floor(cell / columns)}, column ${cell % columns}`;
   return Array.from({ length: count }, (_, i) => labels?.[i]
-    ?? (i < image.prefixTokens ? `before ${i}` : place(i - image.prefixTokens)));
+    ?? (i < image.prefixTokens ? `prefix ${i}` : place(i - image.prefixTokens)));
 }
 
-// The patches of the image, after the tokens that come before them; a text where they are none.
+// The patches of the image, after the prefix tokens; a text where they are none.
 function side(name, names, act, context) {
   const { image } = context.data;
   if (names.length !== cellsOf(image)) return textSide(name, names, act, context);
@@ -45,7 +45,7 @@ function side(name, names, act, context) {
       patches.style.gridTemplateRows = `repeat(${rows}, 1fr)`;
       patches.style.aspectRatio = `${width} / ${height}`;
       return prefix ? [make("div", { class: "prefix", role: "group",
-        "aria-label": "tokens before the patches" }, ...items.slice(0, prefix)), patches] : [patches];
+        "aria-label": "prefix tokens" }, ...items.slice(0, prefix)), patches] : [patches];
     },
   });
 }
@@ -60,7 +60,7 @@ function note(map, { query }, gold, { data }) {
   const { image } = data;
   if (query === null || !image.prefixTokens || map.shape[1] !== cellsOf(image)) return "";
   const before = map.row(query).subarray(0, image.prefixTokens).reduce((a, b) => a + b, 0);
-  return `Before the patches: ${formatWeight(before, false)} of its weight.`;
+  return `Prefix tokens get ${formatWeight(before, false)}.`;
 }
 
 function below(sides, { data }) {

@@ -6,8 +6,6 @@ import { MapPanel } from "./panel.js";
 
 export const AXES = ["query", "key"];
 
-const SPACE = { width: 420, height: 390 };
-
 /** Shows such a map; `point` is given the tokens of the cell that is pointed at, or null. */
 export class Part {
   constructor(palette, store, label, point) {
@@ -25,11 +23,11 @@ export class Part {
     this.figure = make("figure", {}, make("figcaption", {}, label.split(":")[0]), this.panel.element);
   }
 
-  show({ map, labels, places, found, scale }) {
+  show({ map, labels, places, found, scale, space }) {
     this.figure.hidden = !map;
     if (!map) return;
     const zoom = this.shown?.map === map ? this.zoom : null;
-    this.shown = { map, labels, found, space: SPACE };
+    this.shown = { map, labels, found, space };
     this.places = places;
     this.look(zoom);
     this.panel.paint(colouring(map, scale, this.palette));

@@ -21,6 +21,8 @@ const LINES = {
   max_logit: { short: "largest score", text: "largest score, by query", axis: "query" },
 };
 
+const LARGEST = { width: 420, height: 390 };
+
 export function createView({ data, store, palette, announce }) {
   const pooled = new Part(palette, store, "Map in tiles: arrow keys move, plus and minus zoom", point);
   const stored = new Part(palette, store, "Stored part of the map: arrow keys move", point);
@@ -134,10 +136,15 @@ export function createView({ data, store, palette, announce }) {
     destroy() {},
   };
 
+  // Both maps side by side, where there is room for them.
+  function spaceForPart() {
+    return { width: Math.max(280, Math.min(LARGEST.width, drawn.clientWidth / 2 - 10)), height: LARGEST.height };
+  }
+
   function showTiles({ shape }, { scale }, found) {
     const { tiles } = seen;
     const to = (token, i) => tileOf(token, shape[i], tiles.shape[i]);
-    pooled.show({ map: tiles, scale, labels: tiles && tileLabels(shape, tiles.shape),
+    pooled.show({ map: tiles, scale, space: spaceForPart(), labels: tiles && tileLabels(shape, tiles.shape),
       found: mapSets(found, to),
       places: { to, from: (tile, i) => tileMiddle(tile, shape[i], tiles.shape[i]) } });
   }
@@ -149,7 +156,7 @@ export function createView({ data, store, palette, announce }) {
       "aria-pressed": String(tile?.at === at),
       onclick: () => store.set({ query: at[0], key: at[1] }),
     }, AXES.map((axis, i) => `${axis} ${at[i]}–${at[i] + shape[i] - 1}`).join(", "))));
-    stored.show({ map: tile?.map, scale, labels: tile && partLabels(labels, tile),
+    stored.show({ map: tile?.map, scale, space: spaceForPart(), labels: tile && partLabels(labels, tile),
       found: tile && mapSets(found, to), places: { to, from: (cell, i) => cell + tile.at[i] } });
   }
 
