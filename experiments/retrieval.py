@@ -104,6 +104,11 @@ class RetrievalExperiment(Experiment):
         )
         whole = plot.summary(types.SimpleNamespace(**found[-1]))
         save_sheet(run, Sheet("summary", "The whole map, never stored", caption, whole))
+        known = dict.fromkeys(ops.AttentionSummary._fields) | found[-1]
+        title = "The attention of all tokens"
+        around = plot.viewer(types.SimpleNamespace(**known), title=title)
+        caption = "The same, to look around in."
+        save_sheet(run, Sheet("viewer", "Look around", caption, around))
 
 
 def _kept(run: Path) -> list[dict[str, np.ndarray]]:

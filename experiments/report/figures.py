@@ -27,13 +27,13 @@ class Sheet(NamedTuple):
         name: Of its files, without suffix.
         title: Of one line.
         caption: What is seen, in a sentence or two.
-        figure: The drawing.
+        figure: The drawing, or a page to look around in.
     """
 
     name: str
     title: str
     caption: str
-    figure: Figure
+    figure: Figure | plot.Viewer
 
 
 class Readings(NamedTuple):
@@ -158,6 +158,13 @@ def _sheets(readings: Readings) -> Iterator[Sheet]:
             "Each head alone. The other figures show the mean over the heads.",
             _heads(readings.at(right[:_COLUMNS])),
         )
+    if correct.size:
+        yield Sheet(
+            "viewer",
+            "Look around",
+            "The first of the images: choose a head, point at a patch.",
+            _viewer(readings),
+        )
     if correct.size >= _ENOUGH:
         yield Sheet(
             "classes",
@@ -191,6 +198,19 @@ def _heads(chosen: Readings) -> Figure:
     return plot.image_heads(chosen.images, chosen.weights, chosen.grid, negative=chosen.negative)
 
 
+def _viewer(readings: Readings) -> plot.Viewer:
+    image, white = readings.images[0], _white(readings.images)
+    label, prediction = int(readings.labels[0]), int(readings.predictions[0])
+    name = str(label if readings.names is None else readings.names[label])
+    return plot.viewer(
+        readings.weights[0][:, None],
+        queries=[f"read as {prediction if readings.names is None else readings.names[prediction]}"],
+        images=(white - image if readings.negative else image).astype(image.dtype),
+        grid=readings.grid,
+        title=f"A test image of {name}",
+    )
+
+
 def _classes(readings: Readings) -> Figure:
     classes = np.unique(readings.labels)
     of = [readings.at(np.flatnonzero(readings.labels == label)) for label in classes]
@@ -221,9 +241,12 @@ def save_sheet(run: Path, sheet: Sheet) -> list[Path]:
     """
     folder = run / "figures"
     folder.mkdir(parents=True, exist_ok=True)
-    files = [folder / f"{sheet.name}.{suffix}" for suffix in ("svg", "png")]
-    sheet.figure.savefig(files[0], metadata={"Date": None})
-    sheet.figure.savefig(files[1], dpi=150)
+    if isinstance(sheet.figure, Figure):
+        files = [folder / f"{sheet.name}.{suffix}" for suffix in ("svg", "png")]
+        sheet.figure.savefig(files[0], metadata={"Date": None})
+        sheet.figure.savefig(files[1], dpi=150)
+    else:
+        files = [sheet.figure.save(folder / f"{sheet.name}.html")]
     index = folder / "index.json"
     entries = json.loads(index.read_text(encoding="utf-8")) if index.is_file() else []
     entry = {"name": sheet.name, "title": sheet.title, "caption": sheet.caption}

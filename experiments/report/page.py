@@ -3,6 +3,7 @@
 import base64
 import hashlib
 import json
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -41,11 +42,13 @@ class Picture(NamedTuple):
         title: Its heading.
         caption: What is seen; also what a screen reader says.
         source: A ``data:`` URI.
+        page: Or the HTML of a viewer, which stands in a frame.
     """
 
     title: str
     caption: str
-    source: str
+    source: str = ""
+    page: str = ""
 
 
 def write_report(run: Path) -> Path:
@@ -77,20 +80,33 @@ def _render(run: Path, rows: Sequence[Row], command: Mapping[str, Any]) -> str:
     )
     css = (_HERE / "report.css").read_text(encoding="utf-8")
     ends = epoch_rows(rows)
+    pictures = list(_pictures(run / "figures"))
     return environment.get_template("report.html.jinja").render(
         css=Markup(css),
-        css_hash=base64.b64encode(hashlib.sha256(css.encode()).digest()).decode(),
+        policy=_policy(css, pictures),
         name=command.get("experiment", run.name),
         description=catalogue.experiments().get(command.get("experiment", ""), ""),
         run=run.name,
         headline=list(_headline(rows)),
-        pictures=list(_pictures(run / "figures")),
+        pictures=pictures,
         table=_table(ends),
         rows_within=len(rows) > len(ends),
         commands=commands(command),
         facts=_facts(command),
         settings=list(_flat({k: v for k, v in command.items() if k not in _SHOWN_APART})),
     )
+
+
+def _policy(css: str, pictures: Sequence[Picture]) -> str:
+    """Returns what the page may do: apply its style and, in frames, what viewers are made of."""
+    style = base64.b64encode(hashlib.sha256(css.encode()).digest()).decode()
+    allowed = {"img-src": ["data:"], "script-src": [], "style-src": [f"'sha256-{style}'"]}
+    for page in filter(None, (picture.page for picture in pictures)):
+        allowed["img-src"].append("blob:")
+        for kind in ("script-src", "style-src"):
+            allowed[kind] += re.findall(rf"{kind} ('sha256-[^']+')", page)
+    sources = [f"{kind} {' '.join(dict.fromkeys(of))}" for kind, of in allowed.items() if of]
+    return "; ".join(("default-src 'none'", *sources, "base-uri 'none'", "form-action 'none'"))
 
 
 def _headline(rows: Sequence[Row]) -> Iterator[tuple[str, str]]:
@@ -138,13 +154,17 @@ def _pictures(folder: Path) -> Iterator[Picture]:
     index = folder / "index.json"
     entries = json.loads(index.read_text(encoding="utf-8")) if index.is_file() else []
     named = {entry["name"] for entry in entries}
-    found = {path.stem: path for suffix in ("png", "svg") for path in folder.glob(f"*.{suffix}")}
+    kinds = ("png", "svg", "html")
+    found = {path.stem: path for suffix in kinds for path in folder.glob(f"*.{suffix}")}
     others = [{"name": n, "title": n, "caption": ""} for n in sorted(found) if n not in named]
-    order = ["digits", "summaries", "summary", "curves", "heads", "classes", "mistakes"]
+    order = ["digits", "summaries", "summary", "viewer", "curves", "heads", "classes", "mistakes"]
     entries.sort(key=lambda e: order.index(e["name"]) if e["name"] in order else len(order))
     for entry in [*entries, *others]:
-        if entry["name"] in found:
-            yield Picture(entry["title"], entry["caption"], _data_uri(found[entry["name"]]))
+        path = found.get(entry["name"])
+        if path is not None and path.suffix == ".html":
+            yield Picture(entry["title"], entry["caption"], page=path.read_text(encoding="utf-8"))
+        elif path is not None:
+            yield Picture(entry["title"], entry["caption"], _data_uri(path))
 
 
 def _data_uri(path: Path) -> str:

@@ -16,7 +16,7 @@ from experiments.report.record import commands, epoch_rows, fine_rows
 
 TAGS = {"html", "head", "meta", "title", "style", "body", "header", "main", "section", "h1", "h2"}
 TAGS |= {"p", "dl", "div", "dt", "dd", "figure", "figcaption", "img", "pre", "details", "summary"}
-TAGS |= {"table", "thead", "tbody", "tr", "th", "td"}
+TAGS |= {"table", "thead", "tbody", "tr", "th", "td", "iframe"}
 HOSTILE = "</script><img src=x onerror=alert(1)><!-- ]]> \u2028 $x_1$ {{ 7*7 }} '\"&<svg/onload=1>"
 ROWS = [
     {"step": 5, "epoch": 1, "train/loss": 0.9, "train/accuracy": 0.6, "time/elapsed": 4.0},
@@ -112,8 +112,10 @@ def test_the_figures_are_in_the_page_and_nothing_is_loaded(tmp_path, heads):
     assert all(path.stat().st_size > 1000 for path in files)
     page = report(run)
     names = {path.stem for path in files}
-    assert names == {"curves", "digits", "mistakes", "classes"} | ({"heads"} if heads else set())
-    assert page.tags.count("img") == len(names)
+    drawn = {"curves", "digits", "mistakes", "classes"} | ({"heads"} if heads else set())
+    assert names == drawn | {"viewer"}
+    assert page.tags.count("img") == len(drawn)
+    assert page.tags.count("iframe") == 1
     assert "Of 230 images 4 were misread" in page.text
     for _, name, value in page.attributes:
         assert name not in ("href", "action", "srcset", "style")
@@ -174,7 +176,8 @@ def test_rows_as_tokens_and_one_sided_results(tmp_path, all_right):
     predictions = labels if all_right else labels + 1
     images = np.zeros((5, 28, 28), np.uint8)
     files = draw_figures(run, images, labels, predictions, np.full((5, 28), 1 / 28), (28, 1))
-    assert {path.stem for path in files} == {"curves", "digits" if all_right else "mistakes"}
+    drawn = {"curves", "digits" if all_right else "mistakes"}
+    assert {path.stem for path in files} == drawn | {"viewer"}
 
 
 def test_any_figure_of_the_folder_is_shown(tmp_path):

@@ -68,7 +68,7 @@ def test_what_is_kept_of_an_epoch_agrees_with_the_weights(run):
 
 def test_the_report_shows_the_summaries(run):
     index = json.loads((run / "figures" / "index.json").read_text())
-    assert {entry["name"] for entry in index} == {"summaries", "summary", "curves"}
+    assert {entry["name"] for entry in index} == {"summaries", "summary", "viewer", "curves"}
     captions = {entry["name"]: entry["caption"] for entry in index}
     assert f"{read_metrics(run)[-1]['uniform/accuracy']:.2%}" in captions["summaries"]
     page = (run / "report.html").read_text()
