@@ -30,7 +30,7 @@ def test_pointing_at_a_token_shows_where_it_looks_and_who_looks_at_it(
     largest = weights[token].argmax()
     readout = page.locator(".readout")
     told = f"{sentence.tokens[token]} ({token}) looks at {sentence.tokens[largest]} "
-    expect(readout).to_contain_text(f"{told}{weights[token, largest]:.4g}")
+    expect(readout).to_contain_text(f"{told}{np.float32(weights[token, largest])!s}")
     for name, shown in (("Keys", weights[token]), ("Queries", weights[:, token])):
         strengths = [strength(item) for item in side(page, name).all()]
         assert strengths[shown.argmax()] == 765 - (58 + 10 + 66)

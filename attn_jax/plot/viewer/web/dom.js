@@ -41,8 +41,10 @@ export function placed(labels, index) {
   return labels ? `${nameOf(labels, index)} (${index})` : String(index);
 }
 
-/** A weight as people read it; "≈" where it was rounded to 8 bits. */
+/** A weight as text: in as few digits as tell the number kept; "≈" where that was rounded. */
 export function formatWeight(weight, exact) {
-  const text = weight === 0 ? "0" : weight < 1e-4 ? weight.toExponential(2) : weight.toPrecision(4);
-  return exact ? text : `≈ ${Number(weight.toPrecision(2))}`;
+  if (!exact) return `≈ ${Number(weight.toPrecision(2))}`;
+  let digits = 1;
+  while (digits < 9 && Math.fround(Number(weight.toPrecision(digits))) !== weight) digits++;
+  return String(Number(weight.toPrecision(digits)));
 }

@@ -1,6 +1,6 @@
 // How weights become colours.
 
-import { formatWeight, make } from "./dom.js";
+import { make } from "./dom.js";
 
 /** What the colour of a cell may mean. */
 export const SCALES = { map: "weight", row: "share of the row's largest", root: "square root of weight" };
@@ -38,7 +38,7 @@ export function makeLegend(palette) {
     render(scale, largest) {
       const steps = Array.from({ length: 9 }, (_, i) => palette.css(i / 8));
       strip.style.background = `linear-gradient(to right, ${steps.join(", ")})`;
-      const end = scale === "row" ? "the row's largest" : formatWeight(largest, true);
+      const end = scale === "row" ? "the row's largest" : String(Number(largest.toPrecision(3)));
       most.textContent = scale === "root" ? `${end}, by square root` : end;
     },
   };
