@@ -1,9 +1,12 @@
 """The view of a long sequence: what a summary says, and the parts of the map that were stored."""
 
 import re
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
+
+from attn_jax import plot
 
 expect = pytest.importorskip("playwright.sync_api").expect
 TOKENS, TILES = 2003, (53, 47)
@@ -67,6 +70,7 @@ def test_arrow_keys_move_from_tile_to_tile(open_page, long_sequence):
     query, key = (int(field(page, name).input_value()) for name in ("query", "key"))
     assert edges[0][2] <= query < edges[0][3]
     assert edges[1][1] <= key < edges[1][2]
+    expect(page.get_by_role("status")).to_contain_text(f"key w{key} ({key})")
 
 
 def test_pointing_at_a_line_tells_of_the_token_there(open_page, long_sequence):
@@ -89,3 +93,23 @@ def test_lines_are_as_high_as_their_largest_value(open_page, long_sequence):
     assert float(re.search(r"to ([\d.]+) over 2003", label)[1]) == pytest.approx(
         received.max(), rel=5e-3
     )
+
+
+def test_a_stored_part_is_averaged_over_the_heads(open_page, long_sequence):
+    page = open_page(long_sequence.view, head="mean", query=1231, key=1209)
+    mean = long_sequence.tile.mean(0)[1231 - 1201, 1209 - 1151]
+    assert number(page, "Weight") == pytest.approx(mean, rel=0.06, abs=1e-4)
+    page.get_by_role("application", name="Stored part").focus()
+    page.keyboard.press("+")
+    page.keyboard.press("ArrowLeft")
+    expect(field(page, "key")).to_have_value("1208")
+
+
+def test_a_summary_may_lack_tiles_and_labels_and_have_queries_that_see_nothing(open_page):
+    entropy, largest = np.array([[0.0, 0.5, 1.5]]), np.array([[-np.inf, 2.0, 3.0]])
+    lacking = dict.fromkeys(["pooled", "received", "distance", "top_weights", "top_indices"])
+    fields = {"log_normalizer": largest, "entropy": entropy, "max_logit": largest, **lacking}
+    page = open_page(plot.viewer(SimpleNamespace(**fields)), query=0, search="2")
+    expect(page.locator(".readout")).to_have_text("query 0: entropy ≈ 0.00, largest score none.")
+    expect(page.locator("figure:visible")).to_have_count(0)
+    expect(page.locator(".chart:visible")).to_have_count(2)

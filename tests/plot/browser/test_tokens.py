@@ -79,4 +79,5 @@ def test_the_keyboard_alone_chooses_a_token(open_page, sentence):
     expect(queries.nth(2)).to_be_focused()
     expect(queries.nth(2)).to_have_attribute("aria-selected", "true")
     expect(side(page, "Keys").nth(2)).to_have_attribute("aria-selected", "true")
-    expect(page.locator(".readout")).to_contain_text("cat (2) looks at")
+    for told in (page.locator(".readout"), page.get_by_role("status")):
+        expect(told).to_contain_text("cat (2) looks at")

@@ -29,7 +29,7 @@ export function createPair(context, kind) {
   const looks = make("div", { class: "looks" });
   const element = make("div", { class: `matrix ${kind.name}` }, sides,
     make("div", { class: "side" }, wordsField, readout, looks));
-  // What is on the page: { built, loaded, map, labels, starts, pickers, together }.
+  // What is on the page: { state, built, loaded, map, average, labels, merged, starts, pickers }.
   let seen = null;
   let hovered = {};
 
@@ -48,7 +48,7 @@ export function createPair(context, kind) {
     const together = given.queries === given.keys && shape[0] === shape[1];
     const pickers = Object.fromEntries(SIDES.map((name) => [name, makeSide(name, shown, starts, together)]));
     for (const name of SIDES) holders[name].replaceChildren(headings[name], pickers[name].element);
-    return { merged, starts, labels: shown, pickers, together };
+    return { merged, starts, labels: shown, pickers };
   }
 
   function makeSide(name, labels, starts, together) {
@@ -122,7 +122,8 @@ export function createPair(context, kind) {
       const found = matches(seen.labels, seen.map.shape, state.search);
       for (const name of SIDES) seen.pickers[name].find(found[name]);
       between?.draw(seen.pickers, seen.map, seen.merged ? null : data.goldOf(state.layer));
-      draw(false);
+      draw(seen.state && SIDES.some((name) => seen.state[name] !== state[name]));
+      seen.state = state;
     },
 
     picture: () => drawItems(sides, palette, SIDES.flatMap((name) => seen.pickers[name].items),

@@ -2,8 +2,8 @@
 // and the parts of the map that were stored.
 
 import { LineChart } from "../chart.js";
-import { MeanMap } from "../decode.js";
 import { formatWeight, make, nameOf, placed } from "../dom.js";
+import { MeanMap } from "../maps.js";
 import { ranking } from "../ranking.js";
 import { matches } from "../search.js";
 import { tileMiddle, tileNames, tileOf, TileMap } from "../tiles.js";
@@ -43,7 +43,7 @@ export function createView({ data, store, palette, announce }) {
   const element = make("div", { class: "matrix summary" }, drawn, make("div", { class: "side" },
     ...AXES.map((axis) => make("label", { class: "field" }, make("span", {}, axis), fields[axis])),
     parts, readout, looks));
-  // What is on the page: { summary, values by name, tiles: TileMap, top, tile }.
+  // What is on the page: { state, summary, values by name, tiles: TileMap, top, tile }.
   let seen = null;
 
   function point(place) {
@@ -69,7 +69,8 @@ export function createView({ data, store, palette, announce }) {
   function describeToken(axis, token) {
     const { labels } = seen.summary;
     const numbers = Object.entries(seen.values).filter(([name]) => LINES[name].axis === axis)
-      .map(([name, values]) => `${LINES[name].short} ≈ ${values[token].toPrecision(3)}`);
+      .map(([name, values]) => `${LINES[name].short} ${
+        Number.isFinite(values[token]) ? `≈ ${values[token].toPrecision(3)}` : "none"}`);
     return `${axis} ${placed(axis === "query" ? labels.queries : labels.keys, token)}${
       numbers.length ? `: ${numbers.join(", ")}` : ""}.`;
   }
@@ -92,7 +93,8 @@ export function createView({ data, store, palette, announce }) {
       const summary = data.summaries[state.layer];
       const loaded = await load(summary, state);
       if (state !== store.state) return;
-      seen = { summary, ...loaded };
+      const moved = seen && AXES.some((axis) => seen.state[axis] !== state[axis]);
+      seen = { state, summary, ...loaded };
       const found = matches(summary.labels, summary.shape, state.search);
       AXES.forEach((axis, i) => {
         fields[axis].max = summary.shape[i] - 1;
@@ -106,6 +108,7 @@ export function createView({ data, store, palette, announce }) {
         if (seen.values[name]) charts[name].show(seen.values[name], width, found[axis]);
       }
       point(null);
+      if (moved) announce(readout.textContent);
     },
 
     keydown(event) {
@@ -115,15 +118,15 @@ export function createView({ data, store, palette, announce }) {
     async picture() {
       const shown = [pooled, stored].filter((part) => !part.figure.hidden).map(({ panel }) => panel);
       const pictures = await Promise.all(shown.map((panel) => panel.picture()));
-      const placed = (node) => (box) => {
+      const moved = (node) => (box) => {
         node.setAttribute("x", box.x);
         node.setAttribute("y", box.y);
         return [node];
       };
       return drawItems(drawn, palette, [], [
-        ...shown.map((panel, i) => [panel.element, placed(pictures[i])]),
+        ...shown.map((panel, i) => [panel.element, moved(pictures[i])]),
         ...Object.keys(seen.values).map((name) =>
-          [charts[name].element, placed(charts[name].element.cloneNode(true))])]);
+          [charts[name].element, moved(charts[name].element.cloneNode(true))])]);
     },
 
     table() {
@@ -138,14 +141,15 @@ export function createView({ data, store, palette, announce }) {
 
   // Both maps side by side, where there is room for them.
   function spaceForPart() {
-    return { width: Math.max(280, Math.min(LARGEST.width, drawn.clientWidth / 2 - 10)), height: LARGEST.height };
+    const width = Math.max(280, Math.min(LARGEST.width, drawn.clientWidth / 2 - 10));
+    return { ...LARGEST, width };
   }
 
   function showTiles({ shape }, { scale }, found) {
     const { tiles } = seen;
     const to = (token, i) => tileOf(token, shape[i], tiles.shape[i]);
     pooled.show({ map: tiles, scale, space: spaceForPart(), labels: tiles && tileLabels(shape, tiles.shape),
-      found: mapSets(found, to),
+      found: tiles && mapSets(found, to),
       places: { to, from: (tile, i) => tileMiddle(tile, shape[i], tiles.shape[i]) } });
   }
 
