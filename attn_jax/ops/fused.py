@@ -20,7 +20,8 @@ from attn_jax.ops.attention_operands import (
 from attn_jax.ops.attention_site import AttentionSite
 from attn_jax.ops.devices import compute_capability
 from attn_jax.ops.masks import combine_masks
-from attn_jax.ops.streaming import kernel_for, stream, without_unseen_keys
+from attn_jax.ops.streaming import stream, without_unseen_keys
+from attn_jax.ops.streaming_plan import kernel_for
 from attn_jax.ops.summarized_site import SummarizedSite
 from attn_jax.ops.summary import Summary
 

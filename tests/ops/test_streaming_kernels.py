@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from attn_jax.ops import Summary, attention, devices, fused, streaming, streaming_attention
+from attn_jax.ops import Summary, attention, devices, fused, streaming_attention, streaming_plan
 from attn_jax.ops.streaming_heads import Plan
 
 B, H, KEY_HEADS, D, E = 2, 6, 3, 7, 5
@@ -99,8 +99,8 @@ def on_device(monkeypatch):
         def plan(*args):
             return dataclasses.replace(Plan(*args), kernel=kernel, interpret=True)
 
-        monkeypatch.setattr(streaming, "Plan", plan)
-        monkeypatch.setattr(streaming, "_on_cpu", lambda: False)
+        monkeypatch.setattr(streaming_plan, "Plan", plan)
+        monkeypatch.setattr(streaming_plan, "_on_cpu", lambda: False)
 
     return choose
 
@@ -204,8 +204,8 @@ def test_under_vmap(on_device, kernel):
     [("triton", "cuda", "__gpu$xla.gpu.triton"), ("mosaic", "tpu", "tpu_custom_call")],
 )
 def test_lowers_without_a_device(monkeypatch, kernel, platform, call, name, dtype):
-    monkeypatch.setattr(streaming, "kernel_for", lambda operands: kernel)
-    monkeypatch.setattr(streaming, "_on_cpu", lambda: False)
+    monkeypatch.setattr(streaming_plan, "kernel_for", lambda operands: kernel)
+    monkeypatch.setattr(streaming_plan, "_on_cpu", lambda: False)
     arrays = [x.astype(dtype) for x in operands(kernel)]
 
     def run(*arrays):
@@ -232,15 +232,15 @@ def test_which_devices_have_kernels(monkeypatch, kind, capability, expected):
 
 
 def test_which_calls_have_kernels(monkeypatch):
-    monkeypatch.setattr(streaming, "kernel_compiler", lambda: "triton")
+    monkeypatch.setattr(streaming_plan, "kernel_compiler", lambda: "triton")
     query, key, value = operands("triton")
     known = {"query": query, "key": key, "value": value}
     mask = jnp.ones((1, 1, 131, 197), bool)
-    assert streaming.kernel_for(known) == "triton"
-    assert streaming.kernel_for(known | {"mask": mask[:, :, :1]}) == "triton"
-    assert streaming.kernel_for(known | {"mask": mask}) is None
-    assert streaming.kernel_for(known | {"value": jnp.ones((B, 197, KEY_HEADS, 129))}) is None
-    assert streaming.kernel_for(known | {"query": query[:, :0]}) is None
+    assert streaming_plan.kernel_for(known) == "triton"
+    assert streaming_plan.kernel_for(known | {"mask": mask[:, :, :1]}) == "triton"
+    assert streaming_plan.kernel_for(known | {"mask": mask}) is None
+    assert streaming_plan.kernel_for(known | {"value": jnp.ones((B, 197, KEY_HEADS, 129))}) is None
+    assert streaming_plan.kernel_for(known | {"query": query[:, :0]}) is None
 
 
 def test_long_calls_that_cudnn_does_not_take_are_streamed(monkeypatch):

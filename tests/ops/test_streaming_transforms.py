@@ -10,7 +10,7 @@ from jax.sharding import AxisType, PartitionSpec
 from jax.test_util import check_grads
 from reference_attention import Reference, check_summary, close
 
-from attn_jax.ops import Summary, attention, streaming, streaming_attention, streaming_heads
+from attn_jax.ops import Summary, attention, streaming_attention, streaming_heads, streaming_plan
 from attn_jax.ops.attention_operands import aligned_operands, attention_site
 
 Q, K, H, D = 19, 31, 2, 5
@@ -196,8 +196,8 @@ def test_heads_in_turn_and_heads_at_once_are_the_same(options):
     site = attention_site(None, None, options.get("causal", False), None)
     operands = {"query": query, "key": key, "value": key}
     operands |= aligned_operands(site, query, 13, 0, bias=None, **arrays)
-    plan = streaming._plan(site, operands, (4, 3), Summary.all_of(11, 13))
-    given = streaming._arrays(site, operands, plan)
+    plan = streaming_plan.plan_of(site, operands, (4, 3), Summary.all_of(11, 13))
+    given = streaming_plan.arrays_of(site, operands, plan)
 
     def everything(in_turn):
         here = dataclasses.replace(plan, in_turn=in_turn)
