@@ -5,7 +5,8 @@ files of the run: ``command.json``, ``metrics.jsonl`` and ``figures/``. Experime
 draw what they have by :func:`save_sheet`.
 """
 
+from experiments.report.card import save_card
 from experiments.report.figures import Sheet, draw_curves, draw_figures, save_sheet
 from experiments.report.page import write_report
 
-__all__ = ["Sheet", "draw_curves", "draw_figures", "save_sheet", "write_report"]
+__all__ = ["Sheet", "draw_curves", "draw_figures", "save_card", "save_sheet", "write_report"]

@@ -13,6 +13,7 @@ from markupsafe import Markup
 
 from attn_jax.train import read_command, read_metrics
 from experiments import catalogue
+from experiments.report.card import read_card
 from experiments.report.figures import draw_curves
 from experiments.report.record import (
     Row,
@@ -78,6 +79,7 @@ def _render(run: Path, rows: Sequence[Row], command: Mapping[str, Any]) -> str:
     environment = jinja2.Environment(
         loader=loader, autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True
     )
+    environment.filters["number"] = _number
     css = (_HERE / "report.css").read_text(encoding="utf-8")
     ends = epoch_rows(rows)
     pictures = list(_pictures(run / "figures"))
@@ -89,6 +91,7 @@ def _render(run: Path, rows: Sequence[Row], command: Mapping[str, Any]) -> str:
         run=run.name,
         headline=list(_headline(rows)),
         pictures=pictures,
+        card=read_card(run),
         table=_table(ends),
         rows_within=len(rows) > len(ends),
         commands=commands(command),
@@ -135,6 +138,10 @@ def _table(ends: Sequence[Row]) -> dict[str, list]:
 
 def _epoch(row: Row) -> str:
     return f"{row['epoch']:g}" if isinstance(row["epoch"], int | float) else str(row["epoch"])
+
+
+def _number(value: float | None) -> str:
+    return "–" if value is None else f"{value:.3f}"
 
 
 def _cell(row: Row, column: str) -> str:

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from attn_jax.train import RunFolderError
-from experiments.report import draw_figures, write_report
+from experiments.report import draw_figures, save_card, write_report
 from experiments.report.record import commands, epoch_rows, fine_rows
 
 TAGS = {"html", "head", "meta", "title", "style", "body", "header", "main", "section", "h1", "h2"}
@@ -221,3 +221,16 @@ def test_resuming_is_told_where_the_runs_are():
 def test_rows_within_an_epoch_lie_at_their_fraction_of_it():
     assert [row["epoch"] for row in fine_rows(ROWS)] == pytest.approx([5 / 11, 1, 2])
     assert [row["step"] for row in epoch_rows(ROWS)] == [11, 22]
+
+
+def test_the_report_holds_the_card(tmp_path):
+    line = {"title": HOSTILE, "value": 0.25, "low": 0.125, "high": 0.5, "random": None}
+    line |= {"uniform": 0.75, "reads": "against", "verdict": "moves nothing"}
+    run = make_run(tmp_path / "run")
+    save_card(run, {"verdict": "Do not read it.", "lines": [line]})
+    page = Page(write_report(run).read_text("utf-8"))
+    assert set(page.tags) <= TAGS | {"span", "strong"}
+    assert HOSTILE in page.text
+    for text in ("Do not read it.", "0.250", "(0.125 to 0.500)", "–", "0.750", "moves nothing"):
+        assert text in page.text
+    assert ("tr", "class", "against") in page.attributes

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from attn_jax.plot.card import card_content
 from attn_jax.plot.viewer import checks
 from attn_jax.plot.viewer.content import Content, Links
 from attn_jax.plot.viewer.maps import Labels, Layer, is_summary, layers, one_of
@@ -27,6 +28,7 @@ def viewer(
     gold: ArrayLike | None = None,
     possible: ArrayLike | None = None,
     measures: Mapping[str, ArrayLike] | None = None,
+    card: Any = None,
     compare: Any = None,
     tiles: Mapping[Any, Any] | None = None,
     title: str = "Attention",
@@ -53,6 +55,7 @@ def viewer(
         gold: Sure links of an alignment, booleans ``(queries, keys)``.
         possible: Possible links, likewise.
         measures: Numbers to sort the heads by, one for each map, by name.
+        card: How far the maps can be believed, as ``attn_jax.measure.report_card`` says it.
         compare: Weights of another run, of the same form as ``weights``.
         tiles: Parts of a summary's maps, ``(heads, rows, columns)``, by first query and first key;
             where summaries have names, by name.
@@ -95,6 +98,7 @@ def viewer(
         prefix_tokens=prefix_tokens,
         gold=_links(gold, possible, [*maps, *summaries]),
         measures={n: checks.check_measure(n, v, count) for n, v in (measures or {}).items()},
+        card=None if card is None else card_content(card),
         top_k=top_k,
     )
     return Viewer(content, {})

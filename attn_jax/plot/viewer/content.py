@@ -34,6 +34,7 @@ class Content:
         prefix_tokens: How many tokens come before the patches.
         gold: Sure and possible links, ``(queries, keys)``.
         measures: One number for each map, by name.
+        card: The report card's verdict and lines.
         top_k: How many of a query's weights are kept exactly.
     """
 
@@ -47,6 +48,7 @@ class Content:
     prefix_tokens: int
     gold: Links | None
     measures: Mapping[str, list[float]]
+    card: Mapping[str, Any] | None
     top_k: int
 
     @functools.cached_property
@@ -63,6 +65,7 @@ class Content:
             "image": None if self.image is None else self._image(self.image),
             "gold": self.gold and self._links(*self.gold),
             "measures": self.measures,
+            "card": self.card,
         }
         return {**payload, "labels": labels.lists}, blobs
 

@@ -1,5 +1,6 @@
 // Starts the page: opens the data, restores the state, shows the view that it names.
 
+import { createCard } from "./card.js";
 import { createControls } from "./controls.js";
 import { openData } from "./decode.js";
 import { make } from "./dom.js";
@@ -41,7 +42,7 @@ function start() {
   }
 
   document.getElementById("app").append(
-    controls.header, make("main", {}, heading, controls.toolbar, panel), controls.footer, live);
+    controls.header, make("main", {}, heading, controls.toolbar, panel, createCard(payload.card)), controls.footer, live);
   store.subscribe(show);
   const again = () => show(store.state);
   palette.media.addEventListener("change", again);

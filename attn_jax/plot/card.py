@@ -1,0 +1,54 @@
+"""A report card as the pictures show it: its numbers and verdicts, whoever worked them out."""
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+_TEXTS = ("title", "verdict", "reads")
+_NUMBERS = ("value", "low", "high", "random", "uniform")
+_READS = ("supports", "against", "unclear")
+
+
+def card_content(card: Any) -> dict[str, Any]:
+    """Reads a report card into plain values.
+
+    Args:
+        card: What ``attn_jax.measure.report_card`` gives, or its ``to_dict()``: a ``verdict`` and
+            ``lines``, each with a ``title``, ``value``, ``low``, ``high``, ``random``, ``uniform``,
+            ``reads`` (``"supports"``, ``"against"`` or ``"unclear"``) and ``verdict``. A number
+            that is None or not finite is shown as missing.
+
+    Returns:
+        ``{"verdict": ..., "lines": [...]}`` of text and numbers alone, as JSON can hold it.
+
+    Raises:
+        ValueError: If it has no lines, or a line lacks one of these.
+
+    Example:
+        >>> from attn_jax.plot.card import card_content
+        >>> line = dict(title="Deletion", value=0.5, low=0.4, high=0.6, random=0.1, uniform=0.1,
+        ...             reads="supports", verdict="moves it")
+        >>> card_content({"verdict": "It can be read.", "lines": [line]})["lines"][0]["value"]
+        0.5
+    """
+    given = card if isinstance(card, Mapping) else card.to_dict()
+    lines = [_line(number, line) for number, line in enumerate(given.get("lines", ()))]
+    if not lines:
+        raise ValueError("the card has no lines; measure.report_card(...) makes one that has.")
+    return {"verdict": str(given.get("verdict", "")), "lines": lines}
+
+
+def _line(number: int, line: Mapping[str, Any]) -> dict[str, Any]:
+    lacking = [name for name in (*_TEXTS, *_NUMBERS) if name not in line]
+    if lacking:
+        raise ValueError(f"line {number} of the card lacks {', '.join(lacking)}; it has {[*line]}.")
+    if line["reads"] not in _READS:
+        raise ValueError(
+            f"line {number} of the card reads {line['reads']!r}; it must be one of {[*_READS]}."
+        )
+    numbers = {name: _finite(line[name]) for name in _NUMBERS}
+    return {name: str(line[name]) for name in _TEXTS} | numbers
+
+
+def _finite(value: Any) -> float | None:
+    return float(value) if value is not None and math.isfinite(value) else None
