@@ -1,0 +1,239 @@
+"""The card on models of which it is known, by construction, whether their maps can be believed."""
+
+import json
+import re
+from html.parser import HTMLParser
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from flax import linen
+
+from attn_jax import hooks, measure, nn
+
+N, K, C = 61, 11, 3
+
+
+def draw(seed):
+    """Keys of which one decides: it alone says the class; the scores know which it is."""
+    kinds, noise, places = jax.random.split(jax.random.key(seed), 3)
+    decides = jax.random.randint(places, (N,), 0, K)
+    label = jax.random.randint(kinds, (N,), 0, C)
+    is_it = jax.nn.one_hot(decides, K)
+    others = jax.random.randint(noise, (N, K), 0, C)
+    says = jnp.where(is_it == 1, label[:, None], others)
+    return {"says": says, "decides": is_it}, label
+
+
+def attends(inputs):
+    weights = hooks.tap("look.weights", jax.nn.softmax(4 * inputs["decides"]))
+    return 6 * jnp.einsum("nk,nkc->nc", weights, jax.nn.one_hot(inputs["says"], C))
+
+
+def ignores(inputs):
+    """Knows the class by another way than its attention, which points where it should."""
+    weights = hooks.tap("look.weights", jax.nn.softmax(4 * inputs["decides"]))
+    known = jnp.einsum("nk,nkc->nc", inputs["decides"], jax.nn.one_hot(inputs["says"], C))
+    return 6 * known + 1e-3 * weights.sum(-1, keepdims=True)
+
+
+def elsewhere(inputs):
+    """Attends to a key that says nothing, and lets a little of the deciding one through."""
+    other = jnp.roll(inputs["decides"], 1, axis=1)
+    weights = hooks.tap("look.weights", jax.nn.softmax(6 * other + 2 * inputs["decides"]))
+    said = jax.nn.one_hot(inputs["says"], C) * inputs["decides"][..., None]
+    return 60 * jnp.einsum("nk,nkc->nc", weights, said)
+
+
+@pytest.mark.parametrize("seed", [0, 1, 2])
+def test_it_believes_a_model_that_attends_to_what_decides(seed):
+    inputs, _ = draw(seed)
+    card = measure.report_card(
+        attends, inputs, objects=inputs["decides"] == 1, rng=jax.random.key(seed)
+    )
+    assert card.reads == "supports"
+    for name in ("comprehensiveness", "sufficiency", "deletion", "insertion", "permuted"):
+        assert card[name].reads == "supports", card[name]
+    assert card["pointing_game"].value == 1.0
+    assert card["pointing_game"].uniform == pytest.approx(1 / K, abs=1e-6)
+    expected = np.exp(4) / (np.exp(4) + K - 1)
+    assert card["mass_on_object"].value == pytest.approx(expected, abs=1e-5)
+
+
+@pytest.mark.parametrize("seed", [0, 1, 2])
+@pytest.mark.parametrize("model", [ignores, elsewhere])
+def test_it_disbelieves_a_model_that_does_not(model, seed):
+    inputs, _ = draw(seed)
+    card = measure.report_card(model, inputs, rng=jax.random.key(seed))
+    assert card.reads == "against"
+    assert card.verdict.startswith("Do not read this map as an explanation")
+    if model is ignores:
+        assert card["permuted"].value < 1e-3
+        assert card["adversarial"].value > 0.5
+    else:
+        assert card["comprehensiveness"].reads == "against"
+
+
+def test_everything_that_runs_the_model_is_compiled_once():
+    compiled, traced = [], []
+    inputs, _ = draw(0)
+
+    def fn(inputs):
+        traced.append(1)
+        return attends(inputs)
+
+    # The measures around the program compile small pieces of their own; they are compiled here.
+    measure.report_card(attends, inputs)
+
+    def listen(event, duration, **_):
+        if event == "/jax/core/compile/backend_compile_duration":
+            compiled.append(event)
+
+    jax.monitoring.register_event_duration_secs_listener(listen)
+    try:
+        first = measure.report_card(fn, inputs)
+        assert len(compiled) == 1
+        seen = len(traced)
+        second = measure.report_card(fn, inputs)
+        assert len(compiled) == 1
+        # Asking which hook points there are traces, and runs nothing.
+        assert len(traced) - seen == 2
+    finally:
+        jax.monitoring.unregister_event_duration_listener(listen)
+    assert first == second
+
+
+class Layers(linen.Module):
+    """Two layers of self-attention, in a scan or one after the other, and a class token."""
+
+    scanned: bool
+
+    @linen.compact
+    def __call__(self, x):
+        class Layer(linen.Module):
+            @linen.compact
+            def __call__(self, x, _):
+                return x + nn.MultiHeadAttention(num_heads=2, name="attention")(x), None
+
+        split = {"variable_axes": {"params": 0}, "split_rngs": {"params": True}}
+        if self.scanned:
+            x, _ = linen.scan(Layer, length=2, **split)(name="layers")(x, None)
+        else:
+            for i in range(2):
+                x, _ = Layer(name=f"layers_{i}")(x, None)
+        return linen.Dense(3)(x.mean(1))
+
+
+def test_heads_layers_and_scanned_stacks_are_one_map():
+    x = jax.random.normal(jax.random.key(0), (7, 5, 8))
+    scanned = Layers(scanned=True)
+    variables = scanned.init(jax.random.key(1), x)
+    stacked = variables["params"].pop("layers")
+    unrolled = {f"layers_{i}": jax.tree.map(lambda p, i=i: p[i], stacked) for i in range(2)}
+    params = {"params": {**variables["params"], **unrolled}}
+    whole = {"params": {**variables["params"], "layers": stacked}}
+    one = measure.report_card(lambda x: scanned.apply(whole, x), x)
+    other = measure.report_card(lambda x: Layers(scanned=False).apply(params, x), x)
+    assert one.attention == ("layers.*.attention.weights",)
+    assert other.attention == ("layers.0.attention.weights", "layers.1.attention.weights")
+    for a, b in zip(one.lines, other.lines, strict=True):
+        # One pair of keys that rounding puts in another order moves a tau by 0.03 of a seventh.
+        assert a.value == pytest.approx(b.value, abs=0.01), a.name
+
+
+def test_padding_changes_nothing_that_is_not_drawn():
+    inputs, _ = draw(0)
+    wide = {name: jnp.pad(x, ((0, 0), (0, 3))) for name, x in inputs.items()}
+    mask = np.arange(K + 3) < np.full((N, 1), K)
+
+    def padded(inputs):
+        scores = jnp.where(jnp.array(mask), 4 * inputs["decides"], -jnp.inf)
+        weights = hooks.tap("look.weights", jax.nn.softmax(scores))
+        return 6 * jnp.einsum("nk,nkc->nc", weights, jax.nn.one_hot(inputs["says"], C))
+
+    one, other = measure.report_card(attends, inputs), measure.report_card(padded, wide, mask=mask)
+    # Ties between the keys that do not decide are broken at random, but the first is none of them.
+    for name in ("gradient", "integrated_gradients", "leave_one_out"):
+        assert one[name].value == pytest.approx(other[name].value, abs=1e-5)
+    assert one["comprehensiveness"].value == pytest.approx(
+        other["comprehensiveness"].value, abs=0.03
+    )
+    assert one["permuted"].value == pytest.approx(other["permuted"].value, abs=0.05)
+
+
+INPUTS, _ = draw(0)
+
+
+def unnormalized(inputs):
+    weights = hooks.tap("look.weights", jax.nn.sigmoid(inputs["decides"]))
+    return jnp.einsum("nk,nkc->nc", weights, jax.nn.one_hot(inputs["says"], C))
+
+
+def random_inside(inputs):
+    return attends(inputs) + np.random.default_rng().normal()
+
+
+def random_callback(inputs):
+    shape = jax.ShapeDtypeStruct((N, C), jnp.float32)
+    noise = jax.pure_callback(
+        lambda: np.float32(np.random.default_rng().normal(size=(N, C))), shape
+    )
+    return attends(inputs) + noise
+
+
+@pytest.mark.parametrize(
+    ("fn", "options", "message"),
+    [
+        (unnormalized, {}, "the weights are no distributions: the sum of a row is"),
+        (random_inside, {}, "fn is not deterministic: asked twice, its logits differ by up to"),
+        (random_callback, {}, "fn is not deterministic"),
+        (
+            attends,
+            {"mask": np.zeros((N, K), bool)},
+            f"mask leaves example 0 no key, and {N} of {N}",
+        ),
+        (attends, {"mask": np.ones((N, 5), bool)}, f"mask has shape ({N}, 5), but the weights {N}"),
+        (attends, {"objects": np.ones((N, 5), bool)}, f"objects has shape ({N}, 5), but the map"),
+        (attends, {"target": np.full(N, C)}, f"values up to {C}; one class from 0 to {C - 1}"),
+        (attends, {"target": np.zeros(5, int)}, "target has shape (5,)"),
+        (lambda x: attends(x)[0], {}, f"fn returns logits of shape ({C},) for {N} inputs"),
+        (lambda x: attends(x) * jnp.nan, {}, "logits that are not finite, first for example 0"),
+        (attends, {"attention": "*.wieghts"}, "no hook point matches '*.wieghts'"),
+    ],
+)
+def test_what_cannot_be_judged_is_refused(fn, options, message):
+    with pytest.raises((ValueError, hooks.HookError), match=re.escape(message)):
+        measure.report_card(fn, INPUTS, **options)
+
+
+def test_weights_that_are_no_distributions_can_be_judged_as_such():
+    card = measure.report_card(unnormalized, INPUTS, normalized=False)
+    assert all(np.isfinite(line.value) for line in card.lines)
+
+
+def test_maps_of_several_sizes_are_refused():
+    def two(inputs):
+        hooks.tap("short.weights", jnp.full((N, 5), 0.2))
+        return attends(inputs)
+
+    with pytest.raises(
+        ValueError, match=re.escape("different numbers of keys, {'short.weights': 5")
+    ):
+        measure.report_card(two, INPUTS)
+
+
+def test_a_card_prints_shows_and_saves_itself():
+    card = measure.report_card(attends, INPUTS)
+    lines = str(card).splitlines()
+    assert lines[0] == card.verdict
+    assert len(lines) == len(card.lines) + 3
+    saved = json.loads(json.dumps(card.to_dict(), allow_nan=False))
+    assert saved["lines"][0]["name"] == "comprehensiveness"
+    cells = []
+    reader = HTMLParser()
+    reader.handle_starttag = lambda tag, _: cells.append(tag)
+    reader.feed(card._repr_html_())
+    assert cells.count("tr") == len(card.lines) + 1
+    with pytest.raises(KeyError, match="no line 'delusion'; it has comprehensiveness"):
+        card["delusion"]
