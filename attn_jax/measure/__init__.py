@@ -1,5 +1,15 @@
-"""Numbers about attention: what it looks like, and how far it can be believed."""
+"""Numbers about attention: what it looks like, and how far it can be believed.
 
+Arrays in, arrays out, under `jit` and `vmap` unless a docstring says otherwise. What needs a
+model takes a function whose attention has hook points.
+"""
+
+from attn_jax.hooks import (
+    entropy,
+    mean_heads,
+    row_blocked,
+    top_k,
+)
 from attn_jax.measure.agreement import (
     bootstrap,
     jensen_shannon,
@@ -8,12 +18,23 @@ from attn_jax.measure.agreement import (
     pointing_game,
     total_variation,
 )
+from attn_jax.measure.alignment import (
+    AlignmentCounts,
+    alignment_counts,
+    argmax_links,
+    diagonal_links,
+    random_links,
+    threshold_links,
+)
 from attn_jax.measure.attribution import (
     gradient_attribution,
     integrated_gradients,
     leave_one_out,
 )
-from attn_jax.measure.card import CardLine, ReportCard
+from attn_jax.measure.card import (
+    CardLine,
+    ReportCard,
+)
 from attn_jax.measure.counterfactual import (
     Adversary,
     adversarial_shares,
@@ -29,7 +50,41 @@ from attn_jax.measure.erasure import (
     rank_keys,
     sufficiency,
 )
-from attn_jax.measure.report import report_card
+from attn_jax.measure.heads import (
+    Drift,
+    cluster_heads,
+    drift,
+    head_similarity,
+)
+from attn_jax.measure.importance import (
+    PruningCurve,
+    head_ablation,
+    head_importance,
+    pruning_curve,
+)
+from attn_jax.measure.norms import (
+    BlockNorms,
+    block_norms,
+    value_norms,
+)
+from attn_jax.measure.patterns import (
+    attention_distance,
+    effective_keys,
+    mean_over_queries,
+    offset_score,
+    positional_score,
+    sink_mass,
+    vertical_score,
+)
+from attn_jax.measure.relevance import (
+    attention_gradients,
+    cross_relevance,
+    gradient_attention,
+    self_relevance,
+)
+from attn_jax.measure.report import (
+    report_card,
+)
 from attn_jax.measure.reweigh import (
     equal_shares,
     keep_keys,
@@ -38,19 +93,43 @@ from attn_jax.measure.reweigh import (
     run_reweighed,
     share_out,
 )
+from attn_jax.measure.rollout import (
+    flow,
+    rollout,
+)
 
 __all__ = [
     "Adversary",
+    "AlignmentCounts",
+    "BlockNorms",
     "CardLine",
+    "Drift",
     "Erasure",
+    "PruningCurve",
     "ReportCard",
     "adversarial_shares",
+    "alignment_counts",
+    "argmax_links",
+    "attention_distance",
+    "attention_gradients",
+    "block_norms",
     "bootstrap",
+    "cluster_heads",
     "comprehensiveness",
+    "cross_relevance",
     "deletion_auc",
+    "diagonal_links",
+    "drift",
+    "effective_keys",
+    "entropy",
     "equal_shares",
     "erase",
+    "flow",
+    "gradient_attention",
     "gradient_attribution",
+    "head_ablation",
+    "head_importance",
+    "head_similarity",
     "insertion_auc",
     "integrated_gradients",
     "jensen_shannon",
@@ -58,15 +137,29 @@ __all__ = [
     "kendall_tau",
     "leave_one_out",
     "mass_on_object",
+    "mean_heads",
+    "mean_over_queries",
+    "offset_score",
     "permute_keys",
     "pointing_game",
+    "positional_score",
+    "pruning_curve",
+    "random_links",
     "rank_keys",
     "received",
     "report_card",
+    "rollout",
+    "row_blocked",
     "run_reweighed",
+    "self_relevance",
     "share_out",
+    "sink_mass",
     "sufficiency",
     "swap_permuted",
     "swap_shares",
+    "threshold_links",
+    "top_k",
     "total_variation",
+    "value_norms",
+    "vertical_score",
 ]

@@ -1,0 +1,187 @@
+"""Alignments and how many of their links are right: error rate, precision, recall and F.
+
+Links are booleans `(t, s)`: whether a target token goes with a source token. Gold links are *sure*
+or only *possible*; every sure link is possible too.
+"""
+
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
+
+
+class AlignmentCounts(NamedTuple):
+    """Links counted; those of sentences add up to those of a corpus.
+
+    Attributes:
+        guessed: |A|.
+        sure: |S|.
+        guessed_sure: |A ∩ S|.
+        guessed_possible: |A ∩ P|.
+    """
+
+    guessed: Int[Array, "*b"]
+    sure: Int[Array, "*b"]
+    guessed_sure: Int[Array, "*b"]
+    guessed_possible: Int[Array, "*b"]
+
+    def total(self) -> "AlignmentCounts":
+        """The counts of all sentences together."""
+        return AlignmentCounts(*(count.sum() for count in self))
+
+    @property
+    def precision(self) -> Float[Array, "*b"]:
+        """|A ∩ P| / |A|; 1 where nothing was guessed."""
+        return _ratio(self.guessed_possible, self.guessed)
+
+    @property
+    def recall(self) -> Float[Array, "*b"]:
+        """|A ∩ S| / |S|; 1 where nothing is sure."""
+        return _ratio(self.guessed_sure, self.sure)
+
+    @property
+    def error_rate(self) -> Float[Array, "*b"]:
+        """The alignment error rate, 1 - (|A ∩ S| + |A ∩ P|) / (|A| + |S|); 0 without links."""
+        return 1 - _ratio(self.guessed_sure + self.guessed_possible, self.guessed + self.sure)
+
+    @property
+    def f_measure(self) -> Float[Array, "*b"]:
+        """The harmonic mean of precision and recall."""
+        both = self.precision + self.recall
+        return jnp.where(both == 0, 0, 2 * self.precision * self.recall / jnp.maximum(both, 1e-30))
+
+
+def _ratio(part: Array, whole: Array) -> Array:
+    return jnp.where(whole == 0, 1.0, part / jnp.maximum(whole, 1))
+
+
+def alignment_counts(
+    guess: Bool[Array, "*b t s"],
+    sure: Bool[Array, "*b t s"],
+    possible: Bool[Array, "*b t s"] | None = None,
+    mask: Bool[Array, "*b t"] | None = None,
+) -> AlignmentCounts:
+    """Counts guessed links, and those of them that are right.
+
+    Args:
+        guess: The links of an alignment.
+        sure: Gold links that must be there.
+        possible: Gold links that may be there; the sure ones by default.
+        mask: Which target tokens count; padding, and tokens without any gold, can be left out.
+
+    Returns:
+        The counts of each sentence; `.total()` is the corpus's.
+
+    Raises:
+        ValueError: If shapes differ.
+
+    Example:
+        >>> guess = jnp.array([[True, False], [False, True]])
+        >>> sure = jnp.array([[True, False], [False, False]])
+        >>> counts = alignment_counts(guess, sure, possible=jnp.ones((2, 2), bool))
+        >>> float(counts.error_rate), float(counts.precision), float(counts.recall)
+        (0.0, 1.0, 1.0)
+
+    References:
+        Och and Ney, "A Systematic Comparison of Various Statistical Alignment Models", 2003,
+        section 5, https://aclanthology.org/J03-1002.
+    """
+    possible = sure if possible is None else possible | sure
+    shapes = {"guess": guess.shape, "sure": sure.shape, "possible": possible.shape}
+    if len(set(shapes.values())) > 1:
+        raise ValueError(f"links have shapes {shapes}; all must be the same (*b, t, s).")
+    if mask is not None:
+        guess, sure, possible = (x & mask[..., None] for x in (guess, sure, possible))
+    counted = (guess, sure, guess & sure, guess & possible)
+    return AlignmentCounts(*(x.sum((-2, -1)) for x in counted))
+
+
+def argmax_links(weights: Float[Array, "*b t s"]) -> Bool[Array, "*b t s"]:
+    """Links each target token to the source token that it attends to most.
+
+    Args:
+        weights: Of cross-attention. A row of zeros is linked to nothing.
+
+    Returns:
+        At most one link in each row; the first of equals.
+
+    Example:
+        >>> argmax_links(jnp.array([[0.2, 0.8], [0.0, 0.0]]))
+        Array([[False,  True],
+               [False, False]], dtype=bool)
+    """
+    first = jax.nn.one_hot(weights.argmax(-1), weights.shape[-1], dtype=bool)
+    return first & (weights > 0)
+
+
+def threshold_links(weights: Float[Array, "*b t s"], threshold: float) -> Bool[Array, "*b t s"]:
+    """Links each target token to the source tokens with at least so much of its attention.
+
+    Args:
+        weights: Of cross-attention.
+        threshold: From 0, exclusive, to 1.
+
+    Returns:
+        Any number of links in each row.
+
+    Raises:
+        ValueError: If the threshold is out of its range.
+
+    Example:
+        >>> threshold_links(jnp.array([[0.4, 0.6], [0.1, 0.9]]), 0.4)
+        Array([[ True,  True],
+               [False,  True]], dtype=bool)
+    """
+    if not 0 < threshold <= 1:
+        raise ValueError(f"threshold={threshold} must be above 0 and at most 1.")
+    return weights >= threshold
+
+
+def diagonal_links(
+    targets: Int[Array, "*b"], sources: Int[Array, "*b"], shape: tuple[int, int]
+) -> Bool[Array, "*b t s"]:
+    """Links each target token to the source token at the same share of the way.
+
+    Args:
+        targets: The number of target tokens of each sentence.
+        sources: That of its source tokens.
+        shape: (t, s), padded.
+
+    Returns:
+        One link in each row that is no padding.
+
+    Example:
+        >>> diagonal_links(jnp.array(2), jnp.array(4), (3, 4))
+        Array([[False,  True, False, False],
+               [False, False, False,  True],
+               [False, False, False, False]], dtype=bool)
+    """
+    rows, columns = jnp.arange(shape[0]), jnp.arange(shape[1])
+    rows = rows.reshape((1,) * targets.ndim + (-1,))
+    at = (2 * rows + 1) * sources[..., None] // jnp.maximum(2 * targets[..., None], 1)
+    links = at[..., None] == columns.reshape((1,) * (targets.ndim + 1) + (-1,))
+    return links & (rows < targets[..., None])[..., None]
+
+
+def random_links(
+    rng: PRNGKeyArray, sources: Int[Array, "*b"], shape: tuple[int, int]
+) -> Bool[Array, "*b t s"]:
+    """Links each target token to a source token at random.
+
+    Args:
+        rng: For the draws.
+        sources: The number of source tokens of each sentence.
+        shape: (t, s), padded.
+
+    Returns:
+        One link in each row, also of padding.
+
+    Example:
+        >>> links = random_links(jax.random.key(0), jnp.array([3, 2]), (5, 4))
+        >>> links.shape, bool(links[..., 3].any()), links.sum(-1).tolist()
+        ((2, 5, 4), False, [[1, 1, 1, 1, 1], [1, 1, 1, 1, 1]])
+    """
+    drawn = jax.random.uniform(rng, (*sources.shape, shape[0]))
+    at = jnp.floor(drawn * sources[..., None]).astype(jnp.int32)
+    return jax.nn.one_hot(at, shape[1], dtype=bool)

@@ -1,0 +1,120 @@
+"""Heads beside each other: how alike they are, and how a head changed in training."""
+
+from typing import NamedTuple
+
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Bool, Float
+from numpy.typing import ArrayLike, NDArray
+from scipy.cluster import hierarchy
+from scipy.spatial import distance
+
+from attn_jax.hooks import entropy
+from attn_jax.measure.agreement import jensen_shannon
+from attn_jax.measure.patterns import mean_over_queries
+
+
+def head_similarity(
+    weights: Float[Array, "*b h q k"], query_mask: Bool[Array, "... q"] | None = None
+) -> Float[Array, "*b h h"]:
+    """One less the Jensen-Shannon divergence of each pair of heads, averaged over the queries.
+
+    Args:
+        weights: Distributions over the keys.
+        query_mask: Which queries are no padding, broadcastable to `(*b, q)`.
+
+    Returns:
+        1 for heads that are alike, 0 for heads that never look at the same keys.
+
+    Example:
+        >>> weights = jnp.array([[[1.0, 0.0]], [[0.0, 1.0]], [[1.0, 0.0]]])
+        >>> head_similarity(weights)[0]
+        Array([1., 0., 1.], dtype=float32)
+
+    References:
+        Clark et al., "What Does BERT Look At?", 2019, section 6,
+        https://arxiv.org/abs/1906.04341.
+    """
+    pair = (*weights.shape[:-3], weights.shape[-3], *weights.shape[-3:])
+    one = jnp.broadcast_to(weights[..., :, None, :, :], pair)
+    other = jnp.broadcast_to(weights[..., None, :, :, :], pair)
+    mask = None if query_mask is None else query_mask[..., None, None, :]
+    return 1 - mean_over_queries(jensen_shannon(one, other), mask)
+
+
+def cluster_heads(similarity: ArrayLike, clusters: int) -> NDArray[np.int_]:
+    """Groups heads that are alike, by average linkage.
+
+    Args:
+        similarity: (h, h), as :func:`head_similarity` gives it, averaged over examples.
+        clusters: How many groups, at most.
+
+    Returns:
+        (h,), the number of each head's group, from 0, in the order of their first heads.
+
+    Raises:
+        ValueError: If the similarity is no square, or there are fewer heads than groups.
+
+    Example:
+        >>> cluster_heads([[1.0, 0.1, 0.9], [0.1, 1.0, 0.2], [0.9, 0.2, 1.0]], 2)
+        array([0, 1, 0])
+    """
+    similarity = np.asarray(similarity, float)
+    if similarity.ndim != 2 or similarity.shape[0] != similarity.shape[1]:
+        raise ValueError(
+            f"similarity has shape {similarity.shape}, but one number for each pair of heads, "
+            "(h, h), is needed; average over the examples first."
+        )
+    if not 1 <= clusters <= len(similarity):
+        raise ValueError(f"clusters={clusters} must be from 1 to the {len(similarity)} heads.")
+    if len(similarity) == 1:
+        return np.zeros(1, int)
+    apart = 1 - (similarity + similarity.T) / 2
+    np.fill_diagonal(apart, 0)
+    linkage = hierarchy.linkage(distance.squareform(apart, checks=False), "average")
+    labels = hierarchy.fcluster(linkage, clusters, "maxclust")
+    _, first, inverse = np.unique(labels, return_index=True, return_inverse=True)
+    return np.argsort(np.argsort(first))[inverse]
+
+
+class Drift(NamedTuple):
+    """How the same maps differ between two models.
+
+    Attributes:
+        divergence: Jensen-Shannon, in bits, averaged over the queries.
+        entropy: The mean entropy after less that before, in nats.
+    """
+
+    divergence: Float[Array, "*b"]
+    entropy: Float[Array, "*b"]
+
+
+def drift(
+    before: Float[Array, "*b q k"],
+    after: Float[Array, "*b q k"],
+    query_mask: Bool[Array, "... q"] | None = None,
+) -> Drift:
+    """How far the attention of one checkpoint is from another's, on the same inputs.
+
+    Args:
+        before: The weights of one.
+        after: Those of the other.
+        query_mask: Which queries are no padding, broadcastable to `(*b, q)`.
+
+    Returns:
+        Two numbers for each map.
+
+    Raises:
+        ValueError: If the shapes differ.
+
+    Example:
+        >>> drift(jnp.array([[1.0, 0.0]]), jnp.array([[0.0, 1.0]]))
+        Drift(divergence=Array(1., dtype=float32), entropy=Array(0., dtype=float32))
+    """
+    if before.shape != after.shape:
+        raise ValueError(
+            f"before has shape {before.shape} and after {after.shape}; capture both on the same "
+            "inputs."
+        )
+    apart = mean_over_queries(jensen_shannon(before, after), query_mask)
+    return Drift(apart, mean_over_queries(entropy(after) - entropy(before), query_mask))

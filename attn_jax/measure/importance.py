@@ -1,0 +1,202 @@
+"""Which heads matter: by gradient, by taking each away, and by taking away more and more."""
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float, Int, PRNGKeyArray
+
+from attn_jax.hooks import Site, activation_grads, capture, intervene
+from attn_jax.measure.reweigh import Model, Pattern
+
+Heads = Mapping[str, Array]
+"""A number for each head by hook point, (h,) or (layers, h) of a scanned stack."""
+
+
+class PruningCurve(NamedTuple):
+    """How right a model is as heads are taken from it.
+
+    Attributes:
+        share: (r,), the share of heads taken away.
+        accuracy: (r,), in the order given, the least important first.
+        random: (r,), in random orders, on average.
+    """
+
+    share: Float[Array, " r"]
+    accuracy: Float[Array, " r"]
+    random: Float[Array, " r"]
+
+
+def head_importance(
+    fn: Model, inputs: Any, target: Int[Array, " n"], *, attention: Pattern = "*.weights"
+) -> dict[str, Array]:
+    r"""How much the loss feels each head: :math:`E_x |\partial L / \partial \xi_h|` at 1.
+
+    :math:`\xi_h` scales the head; the gradient by it is that by the head's weights, times them,
+    summed. One forward and one backward pass.
+
+    Args:
+        fn: The model.
+        inputs: A batch of its inputs.
+        target: The right class of each.
+        attention: Which hook points hold the weights, `(n, h, q, k)`.
+
+    Returns:
+        For each hook point `(h,)`, or `(layers, h)` of a scanned stack.
+
+    Raises:
+        ValueError: If the weights have no heads.
+
+    Example:
+        >>> from attn_jax import hooks
+        >>> def fn(x):  # the first of two heads alone is heard
+        ...     weights = hooks.tap("a.weights", jnp.full((len(x), 2, 1, 3), 1 / 3))
+        ...     return (weights[:, 0, 0] * x) @ jnp.array([[1.0, 0.0], [0.0, 1.0], [0.0, 0.0]])
+        >>> found = head_importance(fn, jnp.ones((5, 3)).at[:, 0].set(4.0), jnp.ones(5, int))
+        >>> bool(found["a.weights"][0] > 0), float(found["a.weights"][1])
+        (True, 0.0)
+
+    References:
+        Michel, Levy and Neubig, "Are Sixteen Heads Really Better than One?", 2019, section 4.1,
+        https://arxiv.org/abs/1905.10650.
+    """
+    _, weights = capture(fn, attention)(inputs)
+    _check_heads({name: each.shape for name, each in weights.items()}, len(target))
+    gradients = activation_grads(lambda x: _loss(fn(x), target).sum(), attention)(inputs)
+    felt = {name: (weights[name] * gradients[name]).sum((-2, -1)) for name in weights}
+    return {name: jnp.abs(each).mean(-2) for name, each in felt.items()}
+
+
+def head_ablation(
+    fn: Model, inputs: Any, target: Int[Array, " n"], *, attention: Pattern = "*.weights"
+) -> dict[str, Array]:
+    """How much the loss rises if a head's weights are made zero, for each head.
+
+    Args:
+        fn: The model.
+        inputs: A batch of its inputs.
+        target: The right class of each.
+        attention: Which hook points hold the weights, `(n, h, q, k)`.
+
+    Returns:
+        The rise of the mean loss, for each hook point `(h,)`, or `(layers, h)`.
+
+    Raises:
+        ValueError: If the weights have no heads.
+
+    Example:
+        >>> from attn_jax import hooks
+        >>> def fn(x):  # the first of two heads alone is heard
+        ...     weights = hooks.tap("a.weights", jnp.full((len(x), 2, 1, 3), 1 / 3))
+        ...     return (weights[:, 0, 0] * x) @ jnp.array([[1.0, 0.0], [0.0, 1.0], [0.0, 0.0]])
+        >>> found = head_ablation(fn, jnp.ones((5, 3)).at[:, 0].set(4.0), jnp.zeros(5, int))
+        >>> bool(found["a.weights"][0] > 0), float(found["a.weights"][1])
+        (True, 0.0)
+
+    References:
+        Michel, Levy and Neubig, 2019, section 3.2, https://arxiv.org/abs/1905.10650.
+    """
+    shapes = _head_shapes(fn, inputs, attention, len(target))
+    total = sum(map(np.prod, shapes.values()))
+
+    def rise(gates: Array) -> Array:
+        return _loss(_gated(fn, attention, _split(gates, shapes))(inputs), target).mean()
+
+    whole = rise(jnp.ones(total))
+    lost = jax.lax.map(rise, 1 - jnp.eye(total)) - whole
+    return _split(lost, shapes)
+
+
+def pruning_curve(
+    fn: Model,
+    inputs: Any,
+    target: Int[Array, " n"],
+    importance: Heads,
+    *,
+    attention: Pattern = "*.weights",
+    rng: PRNGKeyArray,
+    draws: int = 8,
+) -> PruningCurve:
+    """Takes heads away one after the other, the least important first, and in random orders.
+
+    Args:
+        fn: The model.
+        inputs: A batch of its inputs.
+        target: The right class of each.
+        importance: From :func:`head_importance` or :func:`head_ablation`.
+        attention: Which hook points hold the weights.
+        rng: For the random orders.
+        draws: How many of them.
+
+    Returns:
+        The accuracies.
+
+    Raises:
+        ValueError: If the importance is of other heads.
+
+    References:
+        Michel, Levy and Neubig, 2019, section 4, https://arxiv.org/abs/1905.10650.
+    """
+    shapes = _head_shapes(fn, inputs, attention, len(target))
+    given = {name: each.shape for name, each in importance.items()}
+    if given != shapes:
+        raise ValueError(f"importance has heads {given}, but the model {shapes}.")
+    flat = jnp.concatenate([importance[name].ravel() for name in shapes])
+    total = len(flat)
+    orders = [jnp.argsort(flat)]
+    orders += [jax.random.permutation(key, total) for key in jax.random.split(rng, draws)]
+    # Of each order, the gates with its first 0, 1, ... heads shut.
+    places = jnp.argsort(jnp.stack(orders), axis=-1)
+    gates = places[:, None] >= jnp.arange(total + 1)[None, :, None]
+
+    def accuracy(gate: Array) -> Array:
+        logits = _gated(fn, attention, _split(gate.astype(jnp.float32), shapes))(inputs)
+        return (logits.argmax(-1) == target).mean()
+
+    found = jax.lax.map(accuracy, gates.reshape(-1, total)).reshape(len(orders), total + 1)
+    return PruningCurve(jnp.arange(total + 1) / total, found[0], found[1:].mean(0))
+
+
+def _gated(fn: Model, attention: Pattern, gates: Heads) -> Model:
+    """The model with each head's weights scaled by its gate."""
+
+    def edit(weights: Array, site: Site) -> Array:
+        gate = gates[site.name]
+        for step in site.index[: gate.ndim - 1]:
+            gate = jax.lax.dynamic_index_in_dim(gate, step, keepdims=False)
+        return weights * gate.reshape(1, -1, 1, 1).astype(weights.dtype)
+
+    patterns = [attention] if isinstance(attention, str) else attention
+    return intervene(fn, dict.fromkeys(patterns, edit))
+
+
+def _loss(logits: Array, target: Array) -> Array:
+    logs = jax.nn.log_softmax(logits.astype(jnp.float32))
+    return -jnp.take_along_axis(logs, target[:, None], -1)[:, 0]
+
+
+def _head_shapes(
+    fn: Model, inputs: Any, attention: Pattern, examples: int
+) -> dict[str, tuple[int, ...]]:
+    spec = [attention] if isinstance(attention, str) else list(attention)
+    _, weights = jax.eval_shape(capture(fn, spec), inputs)
+    shapes = {name: each.shape for name, each in weights.items()}
+    _check_heads(shapes, examples)
+    return {name: (*shape[:-4], shape[-3]) for name, shape in shapes.items()}
+
+
+def _check_heads(shapes: Mapping[str, tuple[int, ...]], examples: int) -> None:
+    for name, shape in shapes.items():
+        if len(shape) < 4 or shape[-4] != examples:
+            raise ValueError(
+                f"{name} has weights of shape {shape}; (..., n, h, q, k) with n={examples} "
+                "are needed to tell heads apart."
+            )
+
+
+def _split(flat: Array, shapes: Mapping[str, tuple[int, ...]]) -> dict[str, Array]:
+    ends = np.cumsum([int(np.prod(shape)) for shape in shapes.values()])
+    parts = jnp.split(flat, ends[:-1])
+    return {n: part.reshape(s) for (n, s), part in zip(shapes.items(), parts, strict=True)}

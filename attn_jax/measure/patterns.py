@@ -1,0 +1,187 @@
+"""What single maps look like: how wide, how far, on which tokens."""
+
+import jax.numpy as jnp
+from jaxtyping import Array, Bool, Float, Int
+
+from attn_jax.hooks import entropy
+
+
+def effective_keys(weights: Float[Array, "*b q k"]) -> Float[Array, "*b q"]:
+    """The number of keys that equal weights of the same entropy would lie on.
+
+    Args:
+        weights: Distributions over the keys.
+
+    Returns:
+        The exponential of the entropy: from 1 to k.
+
+    Example:
+        >>> effective_keys(jnp.array([[0.5, 0.5, 0.0], [0.0, 1.0, 0.0]])).round(4)
+        Array([2., 1.], dtype=float32)
+    """
+    return jnp.exp(entropy(weights))
+
+
+def attention_distance(
+    weights: Float[Array, "*b q k"], *, query_offset: int = 0
+) -> Float[Array, "*b q"]:
+    """How far from its own position a query looks, on average, in tokens.
+
+    Args:
+        weights: Distributions over the keys.
+        query_offset: The position of the first query among the keys.
+
+    Returns:
+        The mean of |query - key|.
+
+    Example:
+        >>> attention_distance(jnp.array([[0.5, 0.0, 0.5], [0.0, 1.0, 0.0]]))
+        Array([1., 0.], dtype=float32)
+    """
+    offset = _offsets(weights.shape, query_offset)
+    return (weights * jnp.abs(offset).reshape((1,) * (weights.ndim - 2) + offset.shape)).sum(-1)
+
+
+def sink_mass(weights: Float[Array, "*b q k"], sinks: int = 1) -> Float[Array, "*b q"]:
+    """The share of each query's attention that falls on the first keys.
+
+    Args:
+        weights: Distributions over the keys.
+        sinks: How many keys count as sinks.
+
+    Returns:
+        From 0 to 1.
+
+    Raises:
+        ValueError: If there are not so many keys.
+
+    Example:
+        >>> sink_mass(jnp.array([[0.5, 0.25, 0.25]]), 2)
+        Array([0.75], dtype=float32)
+
+    References:
+        Xiao et al., "Efficient Streaming Language Models with Attention Sinks", 2023, section 3.1,
+        https://arxiv.org/abs/2309.17453.
+    """
+    if not 1 <= sinks <= weights.shape[-1]:
+        raise ValueError(
+            f"sinks={sinks} must be from 1 to the number of keys, {weights.shape[-1]}."
+        )
+    return weights[..., :sinks].sum(-1)
+
+
+def mean_over_queries(
+    values: Float[Array, "*b q"], query_mask: Bool[Array, "... q"] | None = None
+) -> Float[Array, "*b"]:
+    """The mean over the queries that there are.
+
+    Args:
+        values: A number for each query.
+        query_mask: Which are no padding, broadcastable to the values; all by default.
+
+    Returns:
+        One number for each map; 0 where there is no query.
+
+    Example:
+        >>> mean_over_queries(jnp.array([1.0, 3.0, 9.0]), jnp.array([True, True, False]))
+        Array(2., dtype=float32)
+    """
+    if query_mask is None:
+        return values.mean(-1)
+    mask = query_mask.reshape((1,) * (values.ndim - query_mask.ndim) + query_mask.shape)
+    mask = jnp.broadcast_to(mask, values.shape)
+    return jnp.where(mask, values, 0).sum(-1) / jnp.maximum(mask.sum(-1), 1)
+
+
+def offset_score(
+    weights: Float[Array, "*b q k"],
+    offset: int,
+    query_mask: Bool[Array, "... q"] | None = None,
+) -> Float[Array, "*b"]:
+    """The mean weight on the key that lies so many tokens from the query.
+
+    Offset 0 is the diagonal, -1 the previous token, 1 the next one.
+
+    Args:
+        weights: Distributions over the keys.
+        offset: The key's position less the query's.
+        query_mask: Which queries are no padding, broadcastable to `(*b, q)`.
+
+    Returns:
+        From 0 to 1; queries without such a key are left out.
+
+    Example:
+        >>> weights = jnp.array([[1.0, 0.0], [0.75, 0.25]])
+        >>> offset_score(weights, -1), offset_score(weights, 0)
+        (Array(0.75, dtype=float32), Array(0.625, dtype=float32))
+
+    References:
+        Previous-token heads: Clark et al., "What Does BERT Look At?", 2019, section 3.1,
+        https://arxiv.org/abs/1906.04341.
+    """
+    queries, keys = weights.shape[-2:]
+    places = jnp.arange(queries) + offset
+    inside = (places >= 0) & (places < keys)
+    index = jnp.clip(places, 0, keys - 1).reshape((1,) * (weights.ndim - 2) + (queries, 1))
+    index = jnp.broadcast_to(index, (*weights.shape[:-1], 1))
+    found = jnp.take_along_axis(weights, index, -1)[..., 0]
+    if query_mask is not None:
+        inside = inside.reshape((1,) * (query_mask.ndim - 1) + (-1,)) & query_mask
+    return mean_over_queries(found, inside)
+
+
+def vertical_score(
+    weights: Float[Array, "*b q k"], query_mask: Bool[Array, "... q"] | None = None
+) -> Float[Array, "*b"]:
+    """The mean weight on the one key that gets most: 1 if all queries look at the same key.
+
+    Args:
+        weights: Distributions over the keys.
+        query_mask: Which queries are no padding, broadcastable to `(*b, q)`.
+
+    Returns:
+        From 0 to 1.
+
+    Example:
+        >>> vertical_score(jnp.array([[0.5, 0.5], [0.0, 1.0]]))
+        Array(0.75, dtype=float32)
+    """
+    mask = None if query_mask is None else query_mask[..., None, :]
+    return mean_over_queries(jnp.swapaxes(weights, -1, -2), mask).max(-1)
+
+
+def positional_score(
+    weights: Float[Array, "*b q k"], query_mask: Bool[Array, "... q"] | None = None
+) -> tuple[Float[Array, "*b"], Int[Array, "*b"]]:
+    """The share of queries whose highest weight lies at the one offset where most have it.
+
+    A head of which that is 90 % or more is positional in Voita's sense.
+
+    Args:
+        weights: Distributions over the keys.
+        query_mask: Which queries are no padding, broadcastable to `(*b, q)`.
+
+    Returns:
+        The share, and that offset: the key's position less the query's.
+
+    Example:
+        >>> score, offset = positional_score(jnp.eye(5)[:, ::-1][::-1] * 0.5)
+        >>> float(score), int(offset)
+        (1.0, 0)
+
+    References:
+        Voita et al., "Analyzing Multi-Head Self-Attention", 2019, section 5.1,
+        https://arxiv.org/abs/1905.09418.
+    """
+    queries, keys = weights.shape[-2:]
+    offset = weights.argmax(-1) - jnp.arange(queries).reshape((1,) * (weights.ndim - 2) + (-1,))
+    bins = jnp.arange(1 - queries, keys)
+    at = offset[..., None, :] == bins.reshape((1,) * (weights.ndim - 2) + (-1, 1))
+    mask = None if query_mask is None else query_mask[..., None, :]
+    shares = mean_over_queries(at.astype(jnp.float32), mask)
+    return shares.max(-1), bins[shares.argmax(-1)]
+
+
+def _offsets(shape: tuple[int, ...], query_offset: int) -> Array:
+    """Each key's position less each query's."""
+    return jnp.arange(shape[-1])[None] - (jnp.arange(shape[-2]) + query_offset)[:, None]

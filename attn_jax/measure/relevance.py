@@ -1,0 +1,172 @@
+"""Relevance by gradients through layers: attention where it served what the model said."""
+
+import functools
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from attn_jax.hooks import activation_grads, capture
+
+
+def attention_gradients(
+    fn: Callable[..., Array], spec: str | Sequence[str] = "*.weights"
+) -> Callable[..., tuple[dict[str, Array], dict[str, Array]]]:
+    """Returns a function to attention weights and a scalar's gradients by them.
+
+    Args:
+        fn: A function to a scalar: a logit, say, summed over a batch.
+        spec: Which hook points.
+
+    Returns:
+        A function of the arguments of `fn` to the weights and the gradients, both by name.
+
+    Example:
+        >>> from attn_jax import hooks
+        >>> def fn(x):
+        ...     return (hooks.tap("look.weights", x) * jnp.array([2.0, 3.0])).sum()
+        >>> attention_gradients(fn)(jnp.array([0.25, 0.75]))[1]
+        {'look.weights': Array([2., 3.], dtype=float32)}
+    """
+
+    @functools.wraps(fn)
+    def both(*args: Any, **kwargs: Any) -> tuple[dict[str, Array], dict[str, Array]]:
+        _, weights = capture(fn, spec)(*args, **kwargs)
+        return weights, activation_grads(fn, spec)(*args, **kwargs)
+
+    return both
+
+
+def gradient_attention(
+    weights: Float[Array, "*b h q k"], gradients: Float[Array, "*b h q k"]
+) -> Float[Array, "*b q k"]:
+    r"""What of an attention served the output: :math:`E_h[(\nabla A \odot A)^+]`.
+
+    Args:
+        weights: Of one layer.
+        gradients: Of what is explained, by these weights.
+
+    Returns:
+        The mean over the heads of the positive parts of gradient times weight.
+
+    Example:
+        >>> gradient_attention(jnp.array([[[0.5, 0.5]]]), jnp.array([[[4.0, -4.0]]]))
+        Array([[2., 0.]], dtype=float32)
+
+    References:
+        Chefer, Gur and Wolf, "Generic Attention-model Explainability", 2021, equation 5,
+        https://arxiv.org/abs/2103.15679.
+    """
+    return jnp.maximum(weights * gradients, 0).mean(-3)
+
+
+def self_relevance(
+    weights: Sequence[Float[Array, "*b h t t"]] | Float[Array, "layers *b h t t"],
+    gradients: Sequence[Float[Array, "*b h t t"]] | Float[Array, "layers *b h t t"],
+) -> Float[Array, "*b t t"]:
+    r"""Relevance of each token to each through layers of self-attention.
+
+    .. math:: R \leftarrow R + \bar A_l R, \qquad R_0 = I
+
+    Args:
+        weights: Of each layer, the first layer first.
+        gradients: Of what is explained, by them.
+
+    Returns:
+        The row of the token that the output is read from (a class token, say) explains it.
+
+    Raises:
+        ValueError: If there are not as many gradients as weights, or shapes differ.
+
+    Example:
+        >>> weights = jnp.array([[[[0.5, 0.5], [1.0, 0.0]]]])
+        >>> self_relevance(weights, jnp.ones((1, 1, 2, 2)))
+        Array([[1.5, 0.5],
+               [1. , 1. ]], dtype=float32)
+
+    References:
+        Chefer, Gur and Wolf, 2021, equations 5 and 6, https://arxiv.org/abs/2103.15679.
+    """
+    steps = _paired(weights, gradients)
+    relevance = _identity(steps[0])
+    for step in steps:
+        relevance = relevance + _matmul(step, relevance)
+    return relevance
+
+
+def cross_relevance(
+    self_weights: Sequence[Float[Array, "*b h t t"]] | Float[Array, "layers *b h t t"],
+    self_gradients: Sequence[Float[Array, "*b h t t"]] | Float[Array, "layers *b h t t"],
+    cross_weights: Sequence[Float[Array, "*b h t s"]] | Float[Array, "layers *b h t s"],
+    cross_gradients: Sequence[Float[Array, "*b h t s"]] | Float[Array, "layers *b h t s"],
+    source: Float[Array, "*b s s"],
+) -> tuple[Float[Array, "*b t t"], Float[Array, "*b t s"]]:
+    r"""Relevance through the layers of a decoder, each self-attention and then cross-attention.
+
+    .. math:: R^{tt} \leftarrow R^{tt} + \bar A R^{tt}, \quad R^{ts} \leftarrow R^{ts} + \bar A
+        R^{ts}
+
+    at a self-attention, and at a cross-attention
+
+    .. math:: R^{ts} \leftarrow R^{ts} + (\bar R^{tt})^\top \bar A \bar R^{ss}
+
+    where a bar over R scales what is beyond the identity to rows that sum to one.
+
+    Args:
+        self_weights: Of each layer's self-attention, the first layer first.
+        self_gradients: Of what is explained, by them.
+        cross_weights: Of each layer's cross-attention.
+        cross_gradients: Of what is explained, by them.
+        source: Relevance within the encoder, from :func:`self_relevance`.
+
+    Returns:
+        Relevance of each target token to each, and of each source token to each target token.
+
+    Raises:
+        ValueError: If there are not as many of the one as of the others.
+
+    References:
+        Chefer, Gur and Wolf, 2021, equations 5 to 10, https://arxiv.org/abs/2103.15679.
+    """
+    selfs, crosses = (
+        _paired(self_weights, self_gradients),
+        _paired(cross_weights, cross_gradients),
+    )
+    if len(selfs) != len(crosses):
+        raise ValueError(
+            f"there are {len(selfs)} layers of self-attention and {len(crosses)} of "
+            "cross-attention; one of each is needed in each layer."
+        )
+    own, other = _identity(selfs[0]), jnp.zeros(crosses[0].shape)
+    for inner, cross in zip(selfs, crosses, strict=True):
+        own, other = own + _matmul(inner, own), other + _matmul(inner, other)
+        mixed = _matmul(cross, _scaled(source))
+        other = other + _matmul(jnp.swapaxes(_scaled(own), -1, -2), mixed)
+    return own, other
+
+
+def _scaled(relevance: Array) -> Array:
+    """Scales what is beyond the identity to rows that sum to one."""
+    identity = _identity(relevance)
+    beyond = relevance - identity
+    total = beyond.sum(-1, keepdims=True)
+    return beyond / jnp.where(total == 0, 1, total) + identity
+
+
+def _identity(like: Array) -> Array:
+    return jnp.broadcast_to(jnp.eye(like.shape[-2]), (*like.shape[:-1], like.shape[-2]))
+
+
+def _matmul(one: Array, other: Array) -> Array:
+    return jnp.matmul(one, other, precision="highest")
+
+
+def _paired(weights: Sequence[Array] | Array, gradients: Sequence[Array] | Array) -> list[Array]:
+    shapes = [[x.shape for x in side] for side in (weights, gradients)]
+    if shapes[0] != shapes[1] or not shapes[0]:
+        raise ValueError(
+            f"weights have shapes {shapes[0]} and gradients {shapes[1]}; one gradient for each "
+            "layer's weights is needed, as attention_gradients gives them."
+        )
+    return [gradient_attention(w, g) for w, g in zip(weights, gradients, strict=True)]

@@ -1,0 +1,90 @@
+"""Alignment scores: by hand, and beside sets of links counted one by one."""
+
+import re
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from attn_jax import measure
+
+
+def links(text):
+    return jnp.array([[c == "x" for c in row] for row in text.split()])
+
+
+def test_the_example_of_sure_and_possible_links_by_hand():
+    # Two sure links and two possible ones; guessed are one sure, one possible and a wrong one.
+    sure, possible = links("x... .x.. ...."), links("x... .x.x ..x.")
+    counts = measure.alignment_counts(links("x... ...x x..."), sure, possible)
+    assert [int(c) for c in counts] == [3, 2, 1, 2]
+    np.testing.assert_allclose(counts.precision, 2 / 3)
+    np.testing.assert_allclose(counts.recall, 1 / 2)
+    np.testing.assert_allclose(counts.error_rate, 1 - 3 / 5)
+    np.testing.assert_allclose(counts.f_measure, 2 * (2 / 3) * (1 / 2) / (2 / 3 + 1 / 2))
+
+
+tables = st.lists(st.lists(st.booleans(), min_size=15, max_size=15), min_size=3, max_size=3)
+
+
+@given(tables, st.lists(st.booleans(), min_size=3, max_size=3))
+def test_counts_are_those_of_sets(cells, mask):
+    guess, sure, possible = (np.array(c).reshape(3, 5) for c in cells)
+    a, s, p = (
+        {(int(i), int(j)) for i, j in np.argwhere(x) if mask[i]} for x in (guess, sure, possible)
+    )
+    p |= s
+    counts = measure.alignment_counts(
+        jnp.array(guess), jnp.array(sure), jnp.array(possible), jnp.array(mask)
+    )
+    assert [int(c) for c in counts] == [len(a), len(s), len(a & s), len(a & p)]
+    expected = 1 - (len(a & s) + len(a & p)) / (len(a) + len(s)) if a or s else 0
+    np.testing.assert_allclose(counts.error_rate, expected, atol=1e-6)
+    assert 0 <= counts.f_measure <= 1
+
+
+def test_a_corpus_is_counted_not_averaged():
+    sure = jnp.stack([links("x.. .x. ..x"), links("x.. ... ...")])
+    guess = jnp.stack([links("x.. .x. ..x"), links(".x. ... ...")])
+    counts = jax.jit(measure.alignment_counts)(guess, sure)
+    np.testing.assert_allclose(counts.error_rate, [0, 1])
+    np.testing.assert_allclose(counts.total().error_rate, 1 - (3 + 3) / (4 + 4))
+
+
+def test_links_from_weights():
+    weights = jnp.array([[0.5, 0.5, 0.0], [0.1, 0.2, 0.7], [0.0, 0.0, 0.0]])
+    assert (measure.argmax_links(weights) == links("x.. ..x ...")).all()
+    assert (measure.threshold_links(weights, 0.2) == links("xx. .xx ...")).all()
+
+
+def test_the_diagonal_of_unequal_lengths():
+    found = measure.diagonal_links(jnp.array([5, 2]), jnp.array([3, 4]), (5, 4))
+    middles = [int((i + 0.5) / 5 * 3) for i in range(5)]
+    assert found[0].argmax(-1).tolist() == middles
+    assert found[1, :2].argmax(-1).tolist() == [1, 3]
+    assert not found[1, 2:].any()
+
+
+def test_random_links_stay_within_the_source_and_reach_all_of_it():
+    found = measure.random_links(jax.random.key(0), jnp.full(400, 3), (2, 5))
+    assert (found.sum(-1) == 1).all()
+    assert (found.mean((0, 1))[:3] > 0.25).all()
+    assert not found[..., 3:].any()
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda: measure.threshold_links(jnp.ones((2, 2)), 0.0), "threshold=0.0 must be above 0"),
+        (
+            lambda: measure.alignment_counts(links("xx x."), links("xxx x..")),
+            "links have shapes {'guess': (2, 2), 'sure': (2, 3)",
+        ),
+    ],
+)
+def test_what_does_not_fit_is_refused(call, message, unchecked):
+    with pytest.raises(ValueError, match=re.escape(message)):
+        call()
