@@ -8,6 +8,7 @@ from typing import Any
 import jax
 import numpy as np
 
+from attn_jax.measure import report_card
 from attn_jax.nn import apply_with_weights
 from attn_jax.train import TrainConfig, classification_loss
 from experiments.experiment import Experiment
@@ -23,6 +24,7 @@ RECIPE = TrainConfig(
 """How the `mnist_*` models are trained; found by trials on the validation split."""
 
 _IMAGES_PER_CALL = 1000
+_IMAGES_JUDGED = 256
 
 
 @dataclasses.dataclass(frozen=True)
@@ -50,7 +52,7 @@ class ImageExperiment(Experiment):
         return classification_loss(outputs, batch, label_smoothing=self.train.label_smoothing)
 
     def draw(self, params: Any, run: Path) -> None:
-        """Draw test digits with the attention over them: the first, and the first mistakes."""
+        """Draw test digits with the attention over them, and judge how far it can be believed."""
         from experiments.report import draw_figures
 
         test = self.task.load()["test"][0]
@@ -65,4 +67,6 @@ class ImageExperiment(Experiment):
         (name,) = looked[0][1]
         weights = np.concatenate([captured[name] for _, captured in looked])[..., 0, :]
         grid = model.grid(images.shape[1:])
-        draw_figures(run, images, labels, logits.argmax(-1), weights, grid)
+        judged = self.task.prepare({"image": images[:_IMAGES_JUDGED]})["image"]
+        card = report_card(lambda x: model.apply({"params": params}, x), judged, attention=name)
+        draw_figures(run, images, labels, logits.argmax(-1), weights, grid, card=card)

@@ -3,7 +3,7 @@
 import json
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from matplotlib.figure import Figure
@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from attn_jax import plot
 from attn_jax.train import read_metrics
+from experiments.report.card import save_card
 from experiments.report.record import fine_rows
 
 _COLUMNS = 10
@@ -77,6 +78,7 @@ def draw_figures(
     *,
     names: Sequence[str] | None = None,
     negative: bool = True,
+    card: Any = None,
 ) -> list[Path]:
     """Draws where a trained classifier looked, and its learning curves.
 
@@ -92,6 +94,7 @@ def draw_figures(
         grid: Rows and columns of tokens: ``(7, 7)`` patches, ``(28, 1)`` for rows of pixels.
         names: The classes' names, by index.
         negative: Whether to show white strokes on black as dark strokes on paper.
+        card: How far the weights can be believed, as `measure.report_card` says it.
 
     Returns:
         The files written, without ``index.json``.
@@ -109,8 +112,10 @@ def draw_figures(
         names,
         negative,
     )
+    if card is not None:
+        save_card(run, card)
     return draw_curves(run) + [
-        path for sheet in _sheets(readings) for path in save_sheet(run, sheet)
+        path for sheet in _sheets(readings, card) for path in save_sheet(run, sheet)
     ]
 
 
@@ -133,7 +138,7 @@ def draw_curves(run: Path) -> list[Path]:
     return save_sheet(run, Sheet("curves", "Learning curves", caption, plot.curves(rows, metrics)))
 
 
-def _sheets(readings: Readings) -> Iterator[Sheet]:
+def _sheets(readings: Readings, card: Any) -> Iterator[Sheet]:
     correct = readings.labels == readings.predictions
     right, wrong = _some_of_each_class(readings.labels, correct), np.flatnonzero(~correct)
     if right.size:
@@ -163,7 +168,7 @@ def _sheets(readings: Readings) -> Iterator[Sheet]:
             "viewer",
             "Look around",
             "The first of the images: choose a head, point at a patch.",
-            _viewer(readings),
+            _viewer(readings, card),
         )
     if correct.size >= _ENOUGH:
         yield Sheet(
@@ -198,7 +203,7 @@ def _heads(chosen: Readings) -> Figure:
     return plot.image_heads(chosen.images, chosen.weights, chosen.grid, negative=chosen.negative)
 
 
-def _viewer(readings: Readings) -> plot.Viewer:
+def _viewer(readings: Readings, card: Any) -> plot.Viewer:
     image, white = readings.images[0], _white(readings.images)
     label, prediction = int(readings.labels[0]), int(readings.predictions[0])
     name = str(label if readings.names is None else readings.names[label])
@@ -207,6 +212,7 @@ def _viewer(readings: Readings) -> plot.Viewer:
         queries=[f"read as {prediction if readings.names is None else readings.names[prediction]}"],
         images=(white - image if readings.negative else image).astype(image.dtype),
         grid=readings.grid,
+        card=card,
         title=f"A test image of {name}",
     )
 
