@@ -31,6 +31,9 @@ from attn_jax.measure.attribution import (
     integrated_gradients,
     leave_one_out,
 )
+from attn_jax.measure.auc import (
+    roc_auc,
+)
 from attn_jax.measure.card import (
     CardLine,
     ReportCard,
@@ -148,6 +151,7 @@ __all__ = [
     "rank_keys",
     "received",
     "report_card",
+    "roc_auc",
     "rollout",
     "row_blocked",
     "run_reweighed",

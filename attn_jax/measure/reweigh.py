@@ -13,7 +13,7 @@ from jaxtyping import Array, Bool, Float, Int, Shaped
 
 from attn_jax.hooks import Site, capture, intervene
 
-Model = Callable[[Any], Array]
+Model = Callable[[Any], Any]
 """From a batch of inputs, any pytree, to logits `(n, classes)`."""
 
 Pattern = str | Sequence[str]

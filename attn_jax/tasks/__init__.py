@@ -5,7 +5,8 @@ A task is a frozen dataclass with ``load()``, which gives numpy arrays by split 
 runs on the device.
 """
 
+from attn_jax.tasks.bags import MnistBags
 from attn_jax.tasks.mnist import Mnist
 from attn_jax.tasks.needle import Needle
 
-__all__ = ["Mnist", "Needle"]
+__all__ = ["Mnist", "MnistBags", "Needle"]

@@ -164,7 +164,17 @@ def _pictures(folder: Path) -> Iterator[Picture]:
     kinds = ("png", "svg", "html")
     found = {path.stem: path for suffix in kinds for path in folder.glob(f"*.{suffix}")}
     others = [{"name": n, "title": n, "caption": ""} for n in sorted(found) if n not in named]
-    order = ["digits", "summaries", "summary", "viewer", "curves", "heads", "classes", "mistakes"]
+    order = [
+        "digits",
+        "bags",
+        "summaries",
+        "summary",
+        "viewer",
+        "curves",
+        "heads",
+        "classes",
+        "mistakes",
+    ]
     entries.sort(key=lambda e: order.index(e["name"]) if e["name"] in order else len(order))
     for entry in [*entries, *others]:
         path = found.get(entry["name"])
