@@ -1,4 +1,4 @@
-"""Bags of MNIST digits, positive if they hold a nine (Ilse 2018): is it the nine that is found?"""
+"""Bags of MNIST digits that are positive if they hold a nine (Ilse 2018)."""
 
 from attn_jax.models import BagClassifier
 from attn_jax.tasks import MnistBags

@@ -44,6 +44,9 @@ from attn_jax.measure.counterfactual import (
     swap_permuted,
     swap_shares,
 )
+from attn_jax.measure.deception import (
+    deception_penalty,
+)
 from attn_jax.measure.erasure import (
     Erasure,
     comprehensiveness,
@@ -120,6 +123,7 @@ __all__ = [
     "cluster_heads",
     "comprehensiveness",
     "cross_relevance",
+    "deception_penalty",
     "deletion_auc",
     "diagonal_links",
     "drift",
