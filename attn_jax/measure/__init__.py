@@ -38,6 +38,11 @@ from attn_jax.measure.card import (
     CardLine,
     ReportCard,
 )
+from attn_jax.measure.co_relevance import (
+    CoLayer,
+    CoRelevance,
+    co_relevance,
+)
 from attn_jax.measure.counterfactual import (
     Adversary,
     adversarial_shares,
@@ -76,11 +81,13 @@ from attn_jax.measure.norms import (
 from attn_jax.measure.patterns import (
     attention_distance,
     effective_keys,
-    mean_over_queries,
     offset_score,
     positional_score,
     sink_mass,
     vertical_score,
+)
+from attn_jax.measure.queries import (
+    mean_over_queries,
 )
 from attn_jax.measure.relevance import (
     attention_gradients,
@@ -109,6 +116,8 @@ __all__ = [
     "AlignmentCounts",
     "BlockNorms",
     "CardLine",
+    "CoLayer",
+    "CoRelevance",
     "Drift",
     "Erasure",
     "PruningCurve",
@@ -121,6 +130,7 @@ __all__ = [
     "block_norms",
     "bootstrap",
     "cluster_heads",
+    "co_relevance",
     "comprehensiveness",
     "cross_relevance",
     "deception_penalty",

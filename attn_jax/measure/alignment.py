@@ -48,8 +48,12 @@ class AlignmentCounts(NamedTuple):
     @property
     def f_measure(self) -> Float[Array, "*b"]:
         """The harmonic mean of precision and recall."""
-        both = self.precision + self.recall
-        return jnp.where(both == 0, 0, 2 * self.precision * self.recall / jnp.maximum(both, 1e-30))
+        return self.weighted_f(0.5)
+
+    def weighted_f(self, alpha: float) -> Float[Array, "*b"]:
+        """1 / (α / precision + (1 - α) / recall), as Fraser and Marcu (2007) weigh them."""
+        mixed = alpha * self.recall + (1 - alpha) * self.precision
+        return jnp.where(mixed == 0, 0, self.precision * self.recall / jnp.maximum(mixed, 1e-30))
 
 
 def _ratio(part: Array, whole: Array) -> Array:
@@ -74,7 +78,7 @@ def alignment_counts(
         The counts of each sentence; `.total()` is the corpus's.
 
     Raises:
-        ValueError: If shapes differ.
+        ValueError: If shapes differ, or the mask's is another.
 
     Example:
         >>> guess = jnp.array([[True, False], [False, True]])
@@ -85,13 +89,20 @@ def alignment_counts(
 
     References:
         Och and Ney, "A Systematic Comparison of Various Statistical Alignment Models", 2003,
-        section 5, https://aclanthology.org/J03-1002.
+        section 5, https://aclanthology.org/J03-1002; Fraser and Marcu, "Measuring Word Alignment
+        Quality for Statistical Machine Translation", 2007, section 3,
+        https://aclanthology.org/J07-3002.
     """
     possible = sure if possible is None else possible | sure
     shapes = {"guess": guess.shape, "sure": sure.shape, "possible": possible.shape}
     if len(set(shapes.values())) > 1:
         raise ValueError(f"links have shapes {shapes}; all must be the same (*b, t, s).")
     if mask is not None:
+        if mask.shape != guess.shape[:-1]:
+            raise ValueError(
+                f"mask has shape {mask.shape}, but {guess.shape[:-1]} is needed: one boolean for "
+                "each target token."
+            )
         guess, sure, possible = (x & mask[..., None] for x in (guess, sure, possible))
     counted = (guess, sure, guess & sure, guess & possible)
     return AlignmentCounts(*(x.sum((-2, -1)) for x in counted))

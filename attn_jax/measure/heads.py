@@ -11,7 +11,8 @@ from scipy.spatial import distance
 
 from attn_jax.hooks import entropy
 from attn_jax.measure.agreement import jensen_shannon
-from attn_jax.measure.patterns import mean_over_queries
+from attn_jax.measure.distributions import check_distributions
+from attn_jax.measure.queries import mean_over_queries
 
 
 def head_similarity(
@@ -26,6 +27,9 @@ def head_similarity(
     Returns:
         1 for heads that are alike, 0 for heads that never look at the same keys.
 
+    Raises:
+        ValueError: If rows are no distributions, or the mask leaves a map no query.
+
     Example:
         >>> weights = jnp.array([[[1.0, 0.0]], [[0.0, 1.0]], [[1.0, 0.0]]])
         >>> head_similarity(weights)[0]
@@ -35,6 +39,7 @@ def head_similarity(
         Clark et al., "What Does BERT Look At?", 2019, section 6,
         https://arxiv.org/abs/1906.04341.
     """
+    check_distributions(weights)
     pair = (*weights.shape[:-3], weights.shape[-3], *weights.shape[-3:])
     one = jnp.broadcast_to(weights[..., :, None, :, :], pair)
     other = jnp.broadcast_to(weights[..., None, :, :, :], pair)
@@ -105,7 +110,8 @@ def drift(
         Two numbers for each map.
 
     Raises:
-        ValueError: If the shapes differ.
+        ValueError: If the shapes differ, rows are no distributions, or the mask leaves a map no
+            query.
 
     Example:
         >>> drift(jnp.array([[1.0, 0.0]]), jnp.array([[0.0, 1.0]]))
@@ -116,5 +122,7 @@ def drift(
             f"before has shape {before.shape} and after {after.shape}; capture both on the same "
             "inputs."
         )
+    check_distributions(before, "before")
+    check_distributions(after, "after")
     apart = mean_over_queries(jensen_shannon(before, after), query_mask)
     return Drift(apart, mean_over_queries(entropy(after) - entropy(before), query_mask))

@@ -4,6 +4,8 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
 from attn_jax.hooks import entropy
+from attn_jax.measure.distributions import check_distributions
+from attn_jax.measure.queries import check_query_mask, masked_mean, mean_over_queries
 
 
 def effective_keys(weights: Float[Array, "*b q k"]) -> Float[Array, "*b q"]:
@@ -15,10 +17,14 @@ def effective_keys(weights: Float[Array, "*b q k"]) -> Float[Array, "*b q"]:
     Returns:
         The exponential of the entropy: from 1 to k.
 
+    Raises:
+        ValueError: If rows are no distributions.
+
     Example:
         >>> effective_keys(jnp.array([[0.5, 0.5, 0.0], [0.0, 1.0, 0.0]])).round(4)
         Array([2., 1.], dtype=float32)
     """
+    check_distributions(weights)
     return jnp.exp(entropy(weights))
 
 
@@ -34,11 +40,16 @@ def attention_distance(
     Returns:
         The mean of |query - key|.
 
+    Raises:
+        ValueError: If rows are no distributions.
+
     Example:
         >>> attention_distance(jnp.array([[0.5, 0.0, 0.5], [0.0, 1.0, 0.0]]))
         Array([1., 0.], dtype=float32)
     """
-    offset = _offsets(weights.shape, query_offset)
+    check_distributions(weights)
+    queries, keys = weights.shape[-2:]
+    offset = jnp.arange(keys)[None] - (jnp.arange(queries) + query_offset)[:, None]
     return (weights * jnp.abs(offset).reshape((1,) * (weights.ndim - 2) + offset.shape)).sum(-1)
 
 
@@ -70,29 +81,6 @@ def sink_mass(weights: Float[Array, "*b q k"], sinks: int = 1) -> Float[Array, "
     return weights[..., :sinks].sum(-1)
 
 
-def mean_over_queries(
-    values: Float[Array, "*b q"], query_mask: Bool[Array, "... q"] | None = None
-) -> Float[Array, "*b"]:
-    """The mean over the queries that there are.
-
-    Args:
-        values: A number for each query.
-        query_mask: Which are no padding, broadcastable to the values; all by default.
-
-    Returns:
-        One number for each map; 0 where there is no query.
-
-    Example:
-        >>> mean_over_queries(jnp.array([1.0, 3.0, 9.0]), jnp.array([True, True, False]))
-        Array(2., dtype=float32)
-    """
-    if query_mask is None:
-        return values.mean(-1)
-    mask = query_mask.reshape((1,) * (values.ndim - query_mask.ndim) + query_mask.shape)
-    mask = jnp.broadcast_to(mask, values.shape)
-    return jnp.where(mask, values, 0).sum(-1) / jnp.maximum(mask.sum(-1), 1)
-
-
 def offset_score(
     weights: Float[Array, "*b q k"],
     offset: int,
@@ -108,7 +96,10 @@ def offset_score(
         query_mask: Which queries are no padding, broadcastable to `(*b, q)`.
 
     Returns:
-        From 0 to 1; queries without such a key are left out.
+        From 0 to 1; queries without such a key are left out, and 0 is for a map of such alone.
+
+    Raises:
+        ValueError: If the mask leaves a map no query.
 
     Example:
         >>> weights = jnp.array([[1.0, 0.0], [0.75, 0.25]])
@@ -126,8 +117,9 @@ def offset_score(
     index = jnp.broadcast_to(index, (*weights.shape[:-1], 1))
     found = jnp.take_along_axis(weights, index, -1)[..., 0]
     if query_mask is not None:
+        check_query_mask(query_mask)
         inside = inside.reshape((1,) * (query_mask.ndim - 1) + (-1,)) & query_mask
-    return mean_over_queries(found, inside)
+    return masked_mean(found, inside)
 
 
 def vertical_score(
@@ -141,6 +133,9 @@ def vertical_score(
 
     Returns:
         From 0 to 1.
+
+    Raises:
+        ValueError: If the mask leaves a map no query.
 
     Example:
         >>> vertical_score(jnp.array([[0.5, 0.5], [0.0, 1.0]]))
@@ -164,6 +159,9 @@ def positional_score(
     Returns:
         The share, and that offset: the key's position less the query's.
 
+    Raises:
+        ValueError: If the mask leaves a map no query.
+
     Example:
         >>> score, offset = positional_score(jnp.eye(5)[:, ::-1][::-1] * 0.5)
         >>> float(score), int(offset)
@@ -180,8 +178,3 @@ def positional_score(
     mask = None if query_mask is None else query_mask[..., None, :]
     shares = mean_over_queries(at.astype(jnp.float32), mask)
     return shares.max(-1), bins[shares.argmax(-1)]
-
-
-def _offsets(shape: tuple[int, ...], query_offset: int) -> Array:
-    """Each key's position less each query's."""
-    return jnp.arange(shape[-1])[None] - (jnp.arange(shape[-2]) + query_offset)[:, None]

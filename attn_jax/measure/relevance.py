@@ -9,6 +9,8 @@ from jaxtyping import Array, Float
 
 from attn_jax.hooks import activation_grads, capture
 
+matmul = functools.partial(jnp.matmul, precision="highest")
+
 
 def attention_gradients(
     fn: Callable[..., Array], spec: str | Sequence[str] = "*.weights"
@@ -91,7 +93,7 @@ def self_relevance(
     steps = _paired(weights, gradients)
     relevance = _identity(steps[0])
     for step in steps:
-        relevance = relevance + _matmul(step, relevance)
+        relevance = relevance + matmul(step, relevance)
     return relevance
 
 
@@ -140,13 +142,13 @@ def cross_relevance(
         )
     own, other = _identity(selfs[0]), jnp.zeros(crosses[0].shape)
     for inner, cross in zip(selfs, crosses, strict=True):
-        own, other = own + _matmul(inner, own), other + _matmul(inner, other)
-        mixed = _matmul(cross, _scaled(source))
-        other = other + _matmul(jnp.swapaxes(_scaled(own), -1, -2), mixed)
+        own, other = own + matmul(inner, own), other + matmul(inner, other)
+        mixed = matmul(cross, scaled_rows(source))
+        other = other + matmul(jnp.swapaxes(scaled_rows(own), -1, -2), mixed)
     return own, other
 
 
-def _scaled(relevance: Array) -> Array:
+def scaled_rows(relevance: Array) -> Array:
     """Scales what is beyond the identity to rows that sum to one."""
     identity = _identity(relevance)
     beyond = relevance - identity
@@ -156,10 +158,6 @@ def _scaled(relevance: Array) -> Array:
 
 def _identity(like: Array) -> Array:
     return jnp.broadcast_to(jnp.eye(like.shape[-2]), (*like.shape[:-1], like.shape[-2]))
-
-
-def _matmul(one: Array, other: Array) -> Array:
-    return jnp.matmul(one, other, precision="highest")
 
 
 def _paired(weights: Sequence[Array] | Array, gradients: Sequence[Array] | Array) -> list[Array]:

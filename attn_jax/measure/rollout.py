@@ -10,6 +10,8 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import maximum_flow
 
+from attn_jax.measure.distributions import check_distributions
+
 # Capacities are integers to scipy: at this scale 1,024 of them still add up within 32 bits.
 _SCALE = 2**21
 
@@ -35,7 +37,8 @@ def rollout(
         How much each token of the last layer comes from each of the input.
 
     Raises:
-        ValueError: If a layer is no self-attention, or the share is none.
+        ValueError: If a layer is no self-attention, its rows are no distributions, or the share
+            is none.
 
     Example:
         >>> first = jnp.array([[[0.5, 0.5], [0.0, 1.0]]])
@@ -48,9 +51,7 @@ def rollout(
         Abnar and Zuidema, "Quantifying Attention Flow in Transformers", 2020, section 3,
         https://arxiv.org/abs/2005.00928.
     """
-    layers = _check_layers(weights)
-    if not 0 <= residual < 1:
-        raise ValueError(f"residual={residual} must be a share, at least 0 and below 1.")
+    layers = _check_layers(weights, residual)
     rolled = jnp.broadcast_to(jnp.eye(layers[0].shape[-1]), _one_head(layers[0]).shape)
     for layer in layers:
         rolled = jnp.matmul(_with_residual(layer, residual), rolled, precision="highest")
@@ -78,7 +79,8 @@ def flow(
         (queries, t), each from 0 to 1.
 
     Raises:
-        ValueError: If a layer is no self-attention of one example, or a query is none.
+        ValueError: If a layer is no self-attention of one example, its rows are no distributions,
+            the share is none, or a query is none.
 
     Example:
         >>> first = [[[0.5, 0.5], [0.0, 1.0]]]
@@ -91,7 +93,7 @@ def flow(
         Abnar and Zuidema, "Quantifying Attention Flow in Transformers", 2020, section 3,
         https://arxiv.org/abs/2005.00928.
     """
-    layers = _check_layers([jnp.asarray(layer, jnp.float32) for layer in weights])
+    layers = _check_layers([jnp.asarray(layer, jnp.float32) for layer in weights], residual)
     if layers[0].ndim != 3:
         raise ValueError(
             f"a layer has shape {layers[0].shape}; flow takes (h, t, t) of one example at a time."
@@ -138,7 +140,9 @@ def _one_head(layer: Array) -> Array:
     return layer.astype(jnp.float32).mean(-3)
 
 
-def _check_layers(weights: jax.Array | Sequence[jax.Array]) -> list[jax.Array]:
+def _check_layers(weights: jax.Array | Sequence[jax.Array], residual: float) -> list[jax.Array]:
+    if not 0 <= residual < 1:
+        raise ValueError(f"residual={residual} must be a share, at least 0 and below 1.")
     layers = list(weights)
     shapes = [layer.shape for layer in layers]
     if not layers or len(set(shapes)) > 1 or len(shapes[0]) < 3 or shapes[0][-1] != shapes[0][-2]:
@@ -146,4 +150,6 @@ def _check_layers(weights: jax.Array | Sequence[jax.Array]) -> list[jax.Array]:
             f"layers have shapes {shapes}; one or more layers of self-attention, (..., h, t, t) of "
             "the same tokens, are needed."
         )
+    for number, layer in enumerate(layers):
+        check_distributions(layer, f"layer {number}")
     return layers

@@ -25,6 +25,7 @@ def test_the_example_of_sure_and_possible_links_by_hand():
     np.testing.assert_allclose(counts.recall, 1 / 2)
     np.testing.assert_allclose(counts.error_rate, 1 - 3 / 5)
     np.testing.assert_allclose(counts.f_measure, 2 * (2 / 3) * (1 / 2) / (2 / 3 + 1 / 2))
+    np.testing.assert_allclose(counts.weighted_f(0.25), 1 / (0.25 / (2 / 3) + 0.75 / (1 / 2)))
 
 
 tables = st.lists(st.lists(st.booleans(), min_size=15, max_size=15), min_size=3, max_size=3)
@@ -78,6 +79,10 @@ def test_random_links_stay_within_the_source_and_reach_all_of_it():
 @pytest.mark.parametrize(
     ("call", "message"),
     [
+        (
+            lambda: measure.alignment_counts(links("xx x."), links("xx x."), mask=jnp.ones(1)),
+            "mask has shape (1,), but (2,) is needed",
+        ),
         (lambda: measure.threshold_links(jnp.ones((2, 2)), 0.0), "threshold=0.0 must be above 0"),
         (
             lambda: measure.alignment_counts(links("xx x."), links("xxx x..")),

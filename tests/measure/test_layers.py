@@ -109,6 +109,26 @@ def test_relevance_follows_the_papers_rules():
         np.testing.assert_allclose(other[n], ts, rtol=1e-5, atol=1e-6)
 
 
+def test_relevance_of_two_inputs_follows_the_papers_rules():
+    steps = [RNG.dirichlet(np.ones(n[-1]), (L, B, n[0])) for n in [(T, S), (S, T), (T, T), (S, S)]]
+    start = np.eye(T) + RNG.random((B, T, T)), np.eye(S) + RNG.random((B, S, S))
+    layers = [
+        measure.CoLayer(*(jnp.array(step[layer], jnp.float32) for step in steps))
+        for layer in range(L)
+    ]
+    found = jax.jit(measure.co_relevance)(layers, *(jnp.array(x, jnp.float32) for x in start))
+    for n in range(B):
+        tt, ss, ts, st = start[0][n], start[1][n], np.zeros((T, S)), np.zeros((S, T))
+        for layer in range(L):
+            a_ts, a_st, a_tt, a_ss = (step[layer, n] for step in steps)
+            new_ts, new_tt = scaled(tt).T @ a_ts @ scaled(ss), a_ts @ st
+            new_st, new_ss = scaled(ss).T @ a_st @ scaled(tt), a_st @ ts
+            tt, ss, ts, st = tt + new_tt, ss + new_ss, ts + new_ts, st + new_st
+            tt, ts, ss, st = tt + a_tt @ tt, ts + a_tt @ ts, ss + a_ss @ ss, st + a_ss @ st
+        for name, expected in zip(found._fields, (tt, ss, ts, st), strict=True):
+            np.testing.assert_allclose(getattr(found, name)[n], expected, rtol=1e-4)
+
+
 def test_weights_and_their_gradients_come_together():
     value = jnp.array(RNG.normal(size=(T, 3)), jnp.float32)
 
@@ -173,6 +193,18 @@ def test_a_token_that_attends_to_itself_alone_mixes_nothing():
     [
         (lambda: measure.rollout(jnp.array(CROSS)), "layers of self-attention, (..., h, t, t)"),
         (lambda: measure.rollout(jnp.array(SELF), residual=1.0), "residual=1.0 must be a share"),
+        (
+            lambda: measure.rollout(2 * jnp.array(SELF)),
+            "row (0, 0, 0) of layer 0 has the sum 2 and the lowest weight",
+        ),
+        (lambda: measure.flow(-SELF[:, 0]), "row (0, 0) of layer 0 has the sum -1"),
+        (lambda: measure.flow(SELF[:, 0], residual=-0.5), "residual=-0.5 must be a share"),
+        (
+            lambda: measure.co_relevance(
+                [measure.CoLayer(other_one=jnp.ones((T, S)))], jnp.eye(T), jnp.eye(S)
+            ),
+            "other_one of layer 0 has shape (5, 7), but (7, 5) is needed",
+        ),
         (lambda: measure.flow(SELF), "flow takes (h, t, t) of one example at a time"),
         (
             lambda: measure.flow(SELF[:, 0], queries=[5]),

@@ -108,6 +108,27 @@ def test_drift_is_zero_for_the_same_and_one_bit_for_what_shares_nothing():
     ("call", "message"),
     [
         (lambda: measure.sink_mass(W, 9), "sinks=9 must be from 1 to the number of keys, 7"),
+        (
+            lambda: measure.effective_keys(W.at[1, 2, 3].multiply(2)),
+            "row (1, 2, 3) of weights has the sum 2",
+        ),
+        (
+            lambda: measure.attention_distance(W.at[0, 1, 4, 0].set(jnp.nan)),
+            "row (0, 1, 4) of weights has the sum nan",
+        ),
+        (
+            lambda: measure.head_similarity(W - 0.5),
+            "and 30 of 30 rows are no distributions",
+        ),
+        (lambda: measure.drift(W, W / 2), "row (0, 0, 0) of after has the sum 0.5"),
+        (
+            lambda: measure.offset_score(W, 0, M.at[1].set(False)),
+            "query_mask leaves (1, 0) no query, and 1 of 2 in all",
+        ),
+        (
+            lambda: measure.vertical_score(W[0, 0], jnp.zeros(Q, bool)),
+            "query_mask leaves",
+        ),
         (lambda: measure.drift(W, W[..., :3, :]), "before has shape (2, 3, 5, 7)"),
         (lambda: measure.cluster_heads(np.ones((2, 3)), 1), "similarity has shape (2, 3)"),
         (lambda: measure.cluster_heads(np.ones((3, 3)), 5), "clusters=5 must be from 1 to the 3"),
@@ -116,6 +137,16 @@ def test_drift_is_zero_for_the_same_and_one_bit_for_what_shares_nothing():
 def test_what_does_not_fit_is_refused(call, message, unchecked):
     with pytest.raises(ValueError, match=re.escape(message)):
         call()
+
+
+def test_padded_rows_and_low_precision_are_distributions_too():
+    padded = (W * M[..., None]).astype(jnp.bfloat16)
+    assert (measure.effective_keys(padded)[1, :, 3:] == 1).all()
+
+
+def test_a_map_without_a_key_at_the_offset_scores_zero():
+    alone = jnp.array([1, 0, 0, 0, 0], bool)
+    np.testing.assert_array_equal(measure.offset_score(W, -1, alone), 0)
 
 
 @pytest.mark.parametrize(
