@@ -7,5 +7,6 @@ runs on the device.
 
 from attn_jax.tasks.mnist import Mnist
 from attn_jax.tasks.needle import Needle
+from attn_jax.tasks.translation import Translation
 
-__all__ = ["Mnist", "Needle"]
+__all__ = ["Mnist", "Needle", "Translation"]
