@@ -33,7 +33,7 @@ def bucket_edges(lengths: Sequence[int]) -> list[int]:
     """
     groups = max(1, min(_MOST, len(lengths) // _LEAST_EXAMPLES))
     quantiles = np.arange(1, groups + 1) / groups
-    return np.unique(np.quantile(lengths, quantiles, method="higher")).astype(int).tolist()
+    return np.unique(np.quantile(lengths, quantiles, method="inverted_cdf")).astype(int).tolist()
 
 
 def make_buckets(

@@ -4,6 +4,7 @@ import dataclasses
 import functools
 import io
 from collections.abc import Iterable
+from typing import SupportsInt
 
 import sentencepiece
 
@@ -48,7 +49,7 @@ class SubwordTokenizer:
         """The number of each piece, without special ones but `UNKNOWN`."""
         return self._processor.encode(text, out_type=int)
 
-    def decode(self, ids: Iterable[int]) -> str:
+    def decode(self, ids: Iterable[SupportsInt]) -> str:
         """The text of numbers up to the first `END`, leaving `PAD` and `BEGIN` out."""
         vocabulary = self.vocabulary
         text = "".join(vocabulary[number] for number in until_end(ids))

@@ -56,16 +56,16 @@ class Translation:
         ValueError: An option is out of its range, is missing, or belongs to another task.
 
     Example:
-        >>> task = Translation(name="reverse", train=5, validation=2, test=2)
+        >>> task = Translation(name="reverse", train=500, validation=2, test=2)
         >>> task.sizes["source_vocabulary"] <= 4 + 26
         True
         >>> pair = task.examples("test")[0]
         >>> pair.source_text[::-1] == pair.target_text
         True
         >>> bucket = task.load()["test"][0]
-        >>> task.source_tokenizer.decode(bucket["source"][0]) == task.examples("test")[
-        ...     bucket["example"][0]
-        ... ].source_text
+        >>> task.target_tokenizer.decode(bucket["target"][0]) in {
+        ...     pair.target_text for pair in task.examples("test")
+        ... }
         True
     """
 
@@ -94,7 +94,7 @@ class Translation:
     """The name that TFDS gives the set, as ted_hrlr_translate/pt_to_en."""
 
     languages: tuple[str, str] | None = None
-    """The languages of the set, from and to; None for the order the set has them in."""
+    """The languages of the set, from and to; None for what the set itself says."""
 
     folder: Path | None = None
     """Where TFDS keeps prepared sets; None for its own choice."""

@@ -31,7 +31,7 @@ def read_tfds_pairs(
 
     Args:
         name: As ``ted_hrlr_translate/pt_to_en``.
-        languages: From and to; None for the first two that the set names.
+        languages: From and to; None for what the set is made to learn.
         folder: Where TFDS keeps prepared sets; None for its own choice.
         validation: How many pairs to select by, where the set does not say.
         test: How many to be judged by, where the set does not say.
@@ -45,7 +45,7 @@ def read_tfds_pairs(
         ValueError: Its examples are no translations, or not between these languages.
     """
     builder = open_builder(name, folder)
-    source, target = _languages(builder.info.features or {}, languages, name)
+    source, target = _languages(builder.info, languages, name)
     prepare_builder(builder, name, "write its pairs to a file and choose the task tsv")
     skipped: Counter[str] = Counter()
     own = {
@@ -65,22 +65,21 @@ def read_tfds_pairs(
     return Corpus(_disjoint(own, skipped), skipped)
 
 
-def _languages(features: Any, languages: tuple[str, str] | None, name: str) -> tuple[str, str]:
+def _languages(info: Any, languages: tuple[str, str] | None, name: str) -> tuple[str, str]:
     import tensorflow_datasets as tfds
 
-    if not isinstance(features, tfds.features.Translation):
+    if not isinstance(info.features, tfds.features.Translation):
         raise ValueError(
-            f"TFDS {name} has the features {features}; a set of pairs has a Translation, as "
+            f"TFDS {name} has the features {info.features}; a set of pairs has a Translation, as "
             "ted_hrlr_translate/pt_to_en has."
         )
-    known = tuple(features)
-    if languages is None and len(known) == 2:
-        return known[0], known[1]
-    if languages is None or len(set(languages)) < 2 or not set(languages) <= set(known):
+    known = tuple(info.features)
+    chosen = tuple(languages or info.supervised_keys or ())
+    if len(set(chosen)) != 2 or not set(chosen) <= set(known):
         raise ValueError(
             f"languages={languages} must be two of those that TFDS {name} has: {', '.join(known)}."
         )
-    return languages
+    return chosen
 
 
 def _pair(source: Any, target: Any) -> Example:

@@ -7,7 +7,7 @@ import sys
 import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from typing import Literal, Protocol
+from typing import Literal, Protocol, SupportsInt, runtime_checkable
 
 __all__ = [
     "BEGIN",
@@ -36,6 +36,7 @@ _CLOSING = frozenset(".,…)]}»%。，、")
 _OPENING = frozenset("([{«")
 
 
+@runtime_checkable
 class Tokenizer(Protocol):
     """What the rest of the library needs of one."""
 
@@ -57,7 +58,7 @@ class Tokenizer(Protocol):
         """The number of each token, without special ones but `UNKNOWN`."""
         ...
 
-    def decode(self, ids: Iterable[int]) -> str:
+    def decode(self, ids: Iterable[SupportsInt]) -> str:
         """The text of numbers up to the first `END`, leaving `PAD` and `BEGIN` out."""
         ...
 
@@ -185,13 +186,13 @@ class VocabularyTokenizer:
         """The number of each token, without special ones but `UNKNOWN`."""
         return self.numbers(self.tokens(text))
 
-    def decode(self, ids: Iterable[int]) -> str:
+    def decode(self, ids: Iterable[SupportsInt]) -> str:
         """The text of numbers up to the first `END`, leaving `PAD` and `BEGIN` out."""
         vocabulary = self.vocabulary
         return join_tokens([vocabulary[number] for number in until_end(ids)], self.level)
 
 
-def until_end(ids: Iterable[int]) -> list[int]:
+def until_end(ids: Iterable[SupportsInt]) -> list[int]:
     """The numbers before the first `END` that stand for text.
 
     Args:
