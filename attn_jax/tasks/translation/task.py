@@ -24,13 +24,24 @@ from attn_jax.tasks.translation.tsv import read_tsv
 
 __all__ = ["Translation"]
 
+
+def _grammar_examples(
+    *, train: int, validation: int, test: int, seed: int
+) -> dict[str, list[Example]]:
+    # Its lexicon takes a while to read, so it is imported where it is used.
+    from attn_jax.tasks.translation.grammar import grammar_examples
+
+    return grammar_examples(train=train, validation=validation, test=test, seed=seed)
+
+
 _GENERATED: dict[str, tuple[Callable[..., dict[str, list[Example]]], Level]] = {
     "dates": (dates_examples, "characters"),
     "reverse": (reverse_examples, "characters"),
+    "grammar": (_grammar_examples, "words"),
 }
 _REAL = ("bitext", "tsv", "tfds")
 _TAKEN_BY = {
-    "train": ("dates", "reverse", "grammar"),
+    "train": tuple(_GENERATED),
     "corpus": ("bitext",),
     "language": ("bitext",),
     "path": ("tsv",),

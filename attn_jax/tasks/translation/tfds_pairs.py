@@ -79,7 +79,7 @@ def _languages(info: Any, languages: tuple[str, str] | None, name: str) -> tuple
         raise ValueError(
             f"languages={languages} must be two of those that TFDS {name} has: {', '.join(known)}."
         )
-    return chosen
+    return chosen[0], chosen[1]
 
 
 def _pair(source: Any, target: Any) -> Example:
