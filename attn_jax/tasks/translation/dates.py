@@ -35,6 +35,10 @@ FORMATS = ("full", "long", "medium")
 """CLDR's lengths of a date; its ``short`` is left out, for it does not tell days from months."""
 
 _FIRST, _LAST = datetime.date(1000, 1, 1), datetime.date(2999, 12, 31)
+# Names are looked up once, for a day that stands for all of its weekday or month.
+_NAMES = dict.fromkeys(
+    ("EEEE", "cccc", "EEE"), lambda day: datetime.date(2001, 1, 1 + day.weekday())
+) | dict.fromkeys(("MMMM", "MMM", "LLLL"), lambda day: datetime.date(2001, day.month, 1))
 # Where the digits of each field stand in YYYY-MM-DD.
 _TARGET = {"y": (0, 1, 2, 3), "M": (5, 6), "L": (5, 6), "d": (8, 9)}
 
@@ -124,19 +128,32 @@ def _pieces(day: datetime.date, locale: str, length: str) -> Iterator[tuple[str,
     """The letter of each field of the pattern (none for what is between them), and its text."""
     known, pattern = _pattern(locale, length)
     write = DateTimeFormat(day, known)
-    for field, value in pattern:
-        text = value if isinstance(value, str) else write[field * value[1]]
-        # White space one to one, and each piece by itself, so that the spans stay exact.
-        yield field, re.sub(r"\s", " ", unicodedata.normalize("NFC", text))
+    for field, text in pattern:
+        if field in _NAMES:
+            yield field[0], _name(locale, field, _NAMES[field](day))
+        else:
+            yield field[:1], _one_to_one(write[field]) if field else text
 
 
 @functools.cache
-def _pattern(locale: str, length: str) -> tuple[Locale, tuple[tuple[str, str | tuple], ...]]:
+def _pattern(locale: str, length: str) -> tuple[Locale, tuple[tuple[str, str], ...]]:
+    """A language's fields in their order, and the text of what is between them."""
     known = Locale.parse(locale)
-    pattern = tokenize_pattern(known.date_formats[length].pattern)
+    pieces = tokenize_pattern(known.date_formats[length].pattern)
     return known, tuple(
-        ("", value) if kind == "chars" else (value[0], value) for kind, value in pattern
+        ("", _one_to_one(piece)) if isinstance(piece, str) else (str(piece[0]) * int(piece[1]), "")
+        for _, piece in pieces
     )
+
+
+@functools.cache
+def _name(locale: str, field: str, day: datetime.date) -> str:
+    return _one_to_one(DateTimeFormat(day, Locale.parse(locale))[field])
+
+
+def _one_to_one(text: str) -> str:
+    # White space one to one, and each piece by itself, so that the spans stay exact.
+    return re.sub(r"\s", " ", unicodedata.normalize("NFC", text))
 
 
 def _copied(piece: str, digits: str) -> tuple[tuple[int, int], ...]:

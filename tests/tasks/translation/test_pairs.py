@@ -16,6 +16,9 @@ from attn_jax.tasks.translation.pairs import sentence_key, split_pairs
 NOUNS = ["lamp", "door", "fan", "lock", "valve", "siren", "light"]
 
 
+LEFT_OUT = {"not of 3 to 12 words": 1, "with placeholders": 1, "not translated": 1}
+
+
 def component(name, english, other, language="fr"):
     folder = f"homeassistant/components/{name}/translations"
     return {
@@ -28,8 +31,10 @@ def component(name, english, other, language="fr"):
 def home_assistant(registry, monkeypatch):
     english = {"title": {n: f"Turn the {n} off." for n in NOUNS}, "only": "Nobody says this."}
     english |= {"short": "Two words", "hole": "The {name} is here", "twin": "turn the LAMP off"}
+    english |= {"same": "Home Assistant Cloud"}
     french = {"title": {n: f"Éteindre « {n} »." for n in NOUNS}, "extra": "Rien de plus ici."}
     french |= {"short": "Deux mots", "hole": "{name} est ici", "twin": "éteindre lamp"}
+    french |= {"same": "Home  Assistant Cloud"}
     files = component("a", english, french)
     files |= component("b", {"x": "Open the door now"}, {"x": "Ouvrir la porte"})
     files["homeassistant/components/c/__init__.py"] = b"raise RuntimeError('never run')"
@@ -45,14 +50,14 @@ def test_reads_home_assistants_pairs_and_counts_the_others(home_assistant):
         ("turn the LAMP off", "éteindre lamp"),
         ("Open the door now", "Ouvrir la porte"),
     ]
-    assert skipped == {"not of 3 to 12 words": 1, "with placeholders": 1}
+    assert skipped == LEFT_OUT
 
 
 @pytest.mark.usefixtures("home_assistant")
 def test_a_bitext_is_a_task():
     task = Translation(name="bitext", level="words")
     splits = task.load()
-    assert task.skipped == {"not of 3 to 12 words": 1, "with placeholders": 1, "duplicates": 1}
+    assert task.skipped == LEFT_OUT | {"duplicates": 1}
     assert {split: sum(len(b["example"]) for b in bs) for split, bs in splits.items()} == {
         "train": 6,
         "validation": 1,
