@@ -4,7 +4,7 @@ import pytest
 from attn_jax.tasks import Mnist
 from attn_jax.tasks.cache import read_arrays, write_arrays
 from attn_jax.tasks.mnist_sources import mnist_cache, read_mnist
-from attn_jax.tasks.tfds_images import tfds_folder
+from attn_jax.tasks.tfds_sets import tfds_folder
 
 
 def build(**options):

@@ -1,0 +1,141 @@
+"""Real pairs: bitexts out of wheels built here, duplicates, and splits that share nothing."""
+
+import json
+import unicodedata
+
+import numpy as np
+import pytest
+
+from attn_jax.tasks import Translation
+from attn_jax.tasks.cache import cache_folder
+from attn_jax.tasks.fetch import FetchError
+from attn_jax.tasks.translation import bitext
+from attn_jax.tasks.translation.example import Example
+from attn_jax.tasks.translation.pairs import sentence_key, split_pairs
+
+NOUNS = ["lamp", "door", "fan", "lock", "valve", "siren", "light"]
+
+
+LEFT_OUT = {"not of 3 to 12 words": 1, "with placeholders": 1, "not translated": 1}
+
+
+def component(name, english, other, language="fr"):
+    folder = f"homeassistant/components/{name}/translations"
+    return {
+        f"{folder}/en.json": json.dumps(english).encode(),
+        f"{folder}/{language}.json": json.dumps(other).encode(),
+    }
+
+
+@pytest.fixture
+def home_assistant(registry, monkeypatch):
+    english = {"title": {n: f"Turn the {n} off." for n in NOUNS}, "only": "Nobody says this."}
+    english |= {"short": "Two words", "hole": "The {name} is here", "twin": "turn the LAMP off"}
+    english |= {"same": "Home Assistant Cloud"}
+    french = {"title": {n: f"Éteindre « {n} »." for n in NOUNS}, "extra": "Rien de plus ici."}
+    french |= {"short": "Deux mots", "hole": "{name} est ici", "twin": "éteindre lamp"}
+    french |= {"same": "Home  Assistant Cloud"}
+    files = component("a", english, french)
+    files |= component("b", {"x": "Open the door now"}, {"x": "Ouvrir la porte"})
+    files["homeassistant/components/c/__init__.py"] = b"raise RuntimeError('never run')"
+    wheel = registry.add(files)
+    monkeypatch.setattr(bitext, "HOME_ASSISTANT", wheel)
+    return registry
+
+
+def test_reads_home_assistants_pairs_and_counts_the_others(home_assistant):
+    examples, skipped = bitext.read_bitext("homeassistant", "fr")
+    assert [(pair.source_text, pair.target_text) for pair in examples] == [
+        *((f"Turn the {noun} off.", f"Éteindre « {noun} ».") for noun in NOUNS),
+        ("turn the LAMP off", "éteindre lamp"),
+        ("Open the door now", "Ouvrir la porte"),
+    ]
+    assert skipped == LEFT_OUT
+
+
+@pytest.mark.usefixtures("home_assistant")
+def test_a_bitext_is_a_task():
+    task = Translation(name="bitext", level="words")
+    splits = task.load()
+    assert task.skipped == LEFT_OUT | {"duplicates": 1}
+    assert {split: sum(len(b["example"]) for b in bs) for split, bs in splits.items()} == {
+        "train": 6,
+        "validation": 1,
+        "test": 1,
+    }
+    assert not task.has_gold
+
+
+def test_the_second_time_needs_no_registry(home_assistant):
+    first = bitext.read_bitext("homeassistant", "fr")
+    home_assistant.path.unlink()
+    assert bitext.read_bitext("homeassistant", "fr") == first
+    with pytest.raises(FetchError, match=r"cannot download tiny-data==1\.0"):
+        bitext.read_bitext("homeassistant", "de")
+
+
+def test_a_damaged_cache_is_set_aside(home_assistant):
+    first = bitext.read_bitext("homeassistant", "fr")
+    (path,) = cache_folder().glob("*.npz")
+    path.write_bytes(b"PK no zip")
+    with pytest.warns(UserWarning, match=r"is damaged.*set aside.*fetched again"):
+        assert bitext.read_bitext("homeassistant", "fr") == first
+    assert home_assistant.path.exists()
+
+
+@pytest.mark.usefixtures("home_assistant")
+def test_a_language_that_is_none_is_refused():
+    with pytest.raises(ValueError, match=r"language='tlh' is none that homeassistant .* as fr, de"):
+        bitext.read_bitext("homeassistant", "tlh")
+    with pytest.raises(ValueError, match=r"language='ja' .* jupyterlab is pinned in: fr, de, es"):
+        bitext.read_bitext("jupyterlab", "ja")
+
+
+def test_reads_jupyterlabs_catalogues(registry, monkeypatch):
+    catalogue = {
+        "": {"domain": "notebook"},
+        "schema\x04Close this tab": ["Fermer cet onglet"],
+        "Save all files": ["", "x"],
+        "Open the file": ["Ouvrir le fichier"],
+    }
+    name = "pack_fr_FR/locale/fr_FR/LC_MESSAGES/notebook.json"
+    wheel = registry.add({name: json.dumps(catalogue).encode(), f"{name[:-4]}mo": b"binary"})
+    monkeypatch.setitem(bitext.JUPYTERLAB, "fr", wheel)
+    examples, _ = bitext.read_bitext("jupyterlab", "fr")
+    assert [(pair.source_text, pair.target_text) for pair in examples] == [
+        ("Close this tab", "Fermer cet onglet"),
+        ("Open the file", "Ouvrir le fichier"),
+    ]
+
+
+def plain(text):
+    """Another route to what makes sentences the same: letters and digits alone, in lower case."""
+    return [c for c in unicodedata.normalize("NFD", text.lower()) if c.isalnum()]
+
+
+def test_splits_share_no_source_whatever_its_case_and_punctuation():
+    rng = np.random.default_rng(5)
+    words = ["Le Chat", "le chat", "Le, chat!", "chien", "CHIEN", "l' âne", "L’âne", "rat", "loup"]
+    endings = ["", ".", " !", "…"]
+    texts = [f"{rng.choice(words)} {n}{rng.choice(endings)}" for n in rng.integers(31, size=401)]
+    pairs = [Example((), (), source_text=t, target_text=str(i)) for i, t in enumerate(texts)]
+    splits = split_pairs(pairs, validation=17, test=900, seed=0, origin="here")
+    assert sorted(p.target_text for s in splits.values() for p in s) == sorted(map(str, range(401)))
+    assert 17 <= len(splits["validation"]) < 40 <= len(splits["test"]) < 90
+    met = [{"".join(plain(p.source_text)) for p in split} for split in splits.values()]
+    assert sum(map(len, met)) == len(set.union(*met))
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "same"),
+    [
+        ("Straße", "STRASSE!", True),
+        ("cafe\u0301", "CAFÉ", True),
+        ("it's  on", "It’s on.", True),
+        ("की", "का", False),
+        ("5 €", "5 $", False),
+        ("a-b", "ab", True),
+    ],
+)
+def test_which_sentences_count_as_the_same(one, other, same):
+    assert (sentence_key(one) == sentence_key(other)) is same

@@ -1,0 +1,100 @@
+import string
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from attn_jax.tasks.translation.subwords import train_subwords
+from attn_jax.tasks.translation.tokens import (
+    BEGIN,
+    END,
+    PAD,
+    UNKNOWN,
+    join_tokens,
+    normalize,
+    split_tokens,
+    train_vocabulary,
+)
+
+TEXTS = st.text() | st.text("ab'’-.,«(»)é漢字のहिन्दी 5% qulLdD_", max_size=20)
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("Qu'est-ce que c'est ?", ["Qu'", "est-ce", "que", "c'", "est", "?"]),
+        ("I don't, he's 3.", ["I", "don't", ",", "he's", "3", "."]),
+        ("jusqu’à aujourd’hui", ["jusqu’", "à", "aujourd’hui"]),
+        ("我有3只cats。", ["我", "有", "3", "只", "cats", "。"]),
+        ("हिन्दी में", ["हिन्दी", "में"]),
+    ],
+)
+def test_words_by_hand(text, words):
+    assert split_tokens(text, "words") == words
+    assert split_tokens(join_tokens(words, "words"), "words") == words
+
+
+def test_joining_follows_the_usual_spacing():
+    text = "L'ami (d'ici) dit « oui », là."
+    assert join_tokens(split_tokens(text, "words"), "words") == "L'ami (d'ici) dit «oui», là."
+
+
+@given(TEXTS)
+def test_words_survive_a_round_trip(text):
+    text = normalize(text)
+    tokenizer = train_vocabulary([split_tokens(text, "words")], "words")
+    numbers = tokenizer.encode(text)
+    assert tokenizer.tokens(tokenizer.decode(numbers)) == tokenizer.tokens(text)
+    assert "".join(tokenizer.tokens(text)) == text.replace(" ", "")
+    assert all(number > UNKNOWN for number in numbers)
+
+
+@pytest.mark.parametrize("level", ["characters", "blanks"])
+@given(text=TEXTS)
+def test_characters_and_blanks_give_the_text_back(level, text):
+    text = normalize(text)
+    tokenizer = train_vocabulary([split_tokens(text, level)], level)
+    assert tokenizer.decode([BEGIN, *tokenizer.encode(text), END, 4, PAD]) == text
+
+
+@given(TEXTS)
+def test_normalising_twice_is_normalising_once(text):
+    assert normalize(normalize(text)) == normalize(text)
+
+
+def test_what_training_never_met_is_unknown():
+    tokenizer = train_vocabulary(["abba", "b"], "characters")
+    assert tokenizer.size == len(tokenizer.vocabulary) == 6
+    assert tokenizer.encode("bxa") == [5, UNKNOWN, 4]
+    assert tokenizer.decode([5, UNKNOWN, 4]) == "b⁇a"
+
+
+@pytest.fixture(scope="module")
+def subwords():
+    words = [f"{a}{b}ing {b}est" for a in string.ascii_lowercase for b in ("lo", "hi", "re")]
+    return train_subwords(words, 60)
+
+
+@given(text=st.text(string.ascii_lowercase + " ", max_size=30).map(normalize))
+def test_subwords_give_the_text_back(subwords, text):
+    numbers = subwords.encode(text)
+    assert all(UNKNOWN < number < subwords.size for number in numbers)
+    assert [subwords.vocabulary[number] for number in numbers] == subwords.tokens(text)
+    assert subwords.decode([*numbers, END, 7]) == text
+
+
+def test_subwords_know_the_special_ones(subwords):
+    assert UNKNOWN in subwords.encode("loЖ")
+    assert "⁇" in subwords.decode(subwords.encode("loЖ"))
+    assert subwords.size == len(subwords.vocabulary) <= 60
+    assert any(len(piece) > 2 for piece in subwords.vocabulary[4:])
+
+
+def test_subword_training_repeats_itself():
+    sentences = ["the same words", "in the same order"] * 5
+    assert train_subwords(sentences, 30).model == train_subwords(sentences, 30).model
+
+
+def test_a_vocabulary_too_small_for_the_letters_is_refused():
+    with pytest.raises(ValueError, match=r"vocabulary_size=6 is too small .* level 'words'"):
+        train_subwords(["a great many letters"] * 3, 6)
