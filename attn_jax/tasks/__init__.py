@@ -8,5 +8,6 @@ runs on the device.
 from attn_jax.tasks.bags import MnistBags
 from attn_jax.tasks.mnist import Mnist
 from attn_jax.tasks.needle import Needle
+from attn_jax.tasks.translation import Translation
 
-__all__ = ["Mnist", "MnistBags", "Needle"]
+__all__ = ["Mnist", "MnistBags", "Needle", "Translation"]

@@ -14,7 +14,8 @@ from attn_jax.tasks.cache import cache_folder, read_arrays, set_aside, write_arr
 from attn_jax.tasks.fetch import FetchError
 from attn_jax.tasks.mnist_digests import check_mnist, check_shuffled_mnist, is_mnist
 from attn_jax.tasks.mnist_wheel import MNIST_WHEEL, read_wheel
-from attn_jax.tasks.tfds_images import prepared_folder, read_tfds, tfds_folder
+from attn_jax.tasks.tfds_images import read_tfds
+from attn_jax.tasks.tfds_sets import prepared_folder, tfds_folder
 
 __all__ = ["mnist_cache", "read_mnist"]
 

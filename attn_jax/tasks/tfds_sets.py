@@ -1,0 +1,146 @@
+"""Sets of TensorFlow Datasets (TFDS), found, prepared and read without TensorFlow.
+
+A set that was prepared in a format of random access (``array_record`` or ``parquet``) is read as it
+is. One that was not is downloaded and prepared first, which its builder can only do where
+TensorFlow is installed. TFDS takes seconds to import, so it is imported where it is used.
+"""
+
+import difflib
+import importlib.util
+import os
+from pathlib import Path
+from typing import Any
+
+__all__ = ["open_builder", "prepare_builder", "prepared_folder", "read_examples", "tfds_folder"]
+
+_BATCH = 4096
+
+
+def tfds_folder() -> Path:
+    """The folder in which TFDS keeps prepared sets.
+
+    Returns:
+        ``$TFDS_DATA_DIR`` where that is set, else ``~/tensorflow_datasets``.
+    """
+    return Path(os.environ.get("TFDS_DATA_DIR") or "~/tensorflow_datasets").expanduser()
+
+
+def prepared_folder(name: str, root: Path | None = None) -> Path | None:
+    """Finds a prepared set without importing TFDS.
+
+    Args:
+        name: The set's name in TFDS, as ``mnist``, ``emnist/letters`` or ``kmnist:3.0.1``.
+        root: The folder of prepared sets; None for `tfds_folder`.
+
+    Returns:
+        The folder of the version named, else of the latest; None if there is none.
+    """
+    name, _, version = name.partition(":")
+    found = [
+        info.parent for info in ((root or tfds_folder()) / name).glob("*.*.*/dataset_info.json")
+    ]
+    numbered = [
+        (tuple(map(int, folder.name.split("."))), folder)
+        for folder in found
+        if folder.name.replace(".", "").isdigit() and version in ("", folder.name)
+    ]
+    return max(numbered)[1] if numbered else None
+
+
+def open_builder(name: str, root: Path | None = None) -> Any:
+    """Finds the builder of a set, prepared or not.
+
+    Args:
+        name: As ``fashion_mnist``, ``emnist/letters`` or ``kmnist:3.0.1``.
+        root: The folder of prepared sets; None for `tfds_folder`.
+
+    Returns:
+        TFDS's builder.
+
+    Raises:
+        FileNotFoundError: TFDS knows no such set.
+    """
+    import tensorflow_datasets as tfds
+
+    folder = prepared_folder(name, root)
+    if folder is not None:
+        return tfds.builder_from_directory(folder)
+    known = tfds.list_builders(with_community_datasets=False)
+    base = name.partition(":")[0].partition("/")[0]
+    if base not in known:
+        near = difflib.get_close_matches(base, known, n=3)
+        hint = f"did you mean {' or '.join(near)}?" if near else "tfds.list_builders() lists them."
+        raise FileNotFoundError(
+            f"TFDS knows no set {name!r}, and none is prepared in {root or tfds_folder()}; {hint}"
+        )
+    try:
+        return tfds.builder(name, data_dir=root or tfds_folder())
+    except (AssertionError, ValueError) as error:
+        forms = ", ".join(tfds.builder_cls(base).builder_configs) or "none"
+        raise FileNotFoundError(
+            f"TFDS has no set {name!r}: {error} The forms of {base} are: {forms}."
+        ) from error
+
+
+def prepare_builder(builder: Any, name: str, otherwise: str) -> None:
+    """Downloads and prepares a set, unless that is done.
+
+    Args:
+        builder: TFDS's builder.
+        name: What an error calls the set.
+        otherwise: What one can do without TFDS, the end of a sentence.
+
+    Raises:
+        FileNotFoundError: It cannot be prepared here.
+    """
+    if builder.is_prepared():
+        return
+    remedy = (
+        "Prepare it where TensorFlow is, with tfds.builder("
+        f"{name!r}).download_and_prepare(file_format='array_record'), and copy its folder to "
+        f"{tfds_folder()}; or {otherwise}."
+    )
+    # Without TensorFlow it would fail only after the download, or offline after minutes of retries.
+    stock = type(builder).__module__.startswith("tensorflow_datasets.")
+    if stock and importlib.util.find_spec("tensorflow") is None:
+        raise FileNotFoundError(
+            f"TFDS {name} is not prepared in {tfds_folder()}, and its builder needs TensorFlow to "
+            f"prepare it, which is not installed. {remedy}"
+        )
+    try:
+        builder.download_and_prepare(file_format="array_record")
+    except Exception as error:  # A builder may raise whatever its own code and downloads raise.
+        raise FileNotFoundError(f"TFDS {name} cannot be prepared: {error}. {remedy}") from error
+
+
+def read_examples(builder: Any, split: str, name: str) -> list[dict[str, Any]]:
+    """Reads a split of a prepared set, in the order that TFDS stored it in.
+
+    Args:
+        builder: TFDS's builder.
+        split: As ``train``.
+        name: What an error calls the set.
+
+    Returns:
+        The examples as TFDS decodes them.
+
+    Raises:
+        ValueError: There is no such split, its files are damaged, or need TensorFlow.
+    """
+    if split not in builder.info.splits:
+        raise ValueError(f"TFDS {name} has no split {split!r}, only {sorted(builder.info.splits)}.")
+    try:
+        source = builder.as_data_source(split)
+        return [example for batch in _batches(source) for example in batch]
+    except NotImplementedError as error:
+        raise ValueError(
+            f"TFDS {name} was prepared as {builder.info.file_format.value}, which cannot be read "
+            "without TensorFlow; prepare it with file_format='array_record'."
+        ) from error
+    except Exception as error:  # Its readers raise errors of several libraries for damaged files.
+        raise ValueError(f"TFDS {name} in {builder.data_dir} is damaged: {error}") from error
+
+
+def _batches(source: Any) -> Any:
+    for start in range(0, len(source), _BATCH):
+        yield source.__getitems__(range(start, min(start + _BATCH, len(source))))

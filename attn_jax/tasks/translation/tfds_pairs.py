@@ -1,0 +1,101 @@
+"""Pairs out of any set of TensorFlow Datasets (TFDS) whose examples are a `Translation`."""
+
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+from attn_jax.tasks.tfds_sets import open_builder, prepare_builder, read_examples
+from attn_jax.tasks.translation.example import Example
+from attn_jax.tasks.translation.pairs import Corpus, drop_duplicates, sentence_key, split_pairs
+from attn_jax.tasks.translation.tokens import normalize
+
+__all__ = ["read_tfds_pairs"]
+
+_SPLITS = ("test", "validation", "train")
+
+
+def read_tfds_pairs(
+    name: str,
+    languages: tuple[str, str] | None,
+    folder: Path | None,
+    *,
+    validation: int,
+    test: int,
+    seed: int,
+) -> Corpus:
+    """Reads a set by the name that TFDS knows it by.
+
+    Its own splits are kept where it has all three; what stands in its test split is left out of the
+    others, and what stands in its validation split out of training. Another set's splits are put
+    together and shared out anew.
+
+    Args:
+        name: As ``ted_hrlr_translate/pt_to_en``.
+        languages: From and to; None for the first two that the set names.
+        folder: Where TFDS keeps prepared sets; None for its own choice.
+        validation: How many pairs to select by, where the set does not say.
+        test: How many to be judged by, where the set does not say.
+        seed: Of how they are shared out.
+
+    Returns:
+        The pairs without tokens.
+
+    Raises:
+        FileNotFoundError: TFDS knows no such set, or it is not prepared and cannot be.
+        ValueError: Its examples are no translations, or not between these languages.
+    """
+    builder = open_builder(name, folder)
+    source, target = _languages(builder.info.features or {}, languages, name)
+    prepare_builder(builder, name, "write its pairs to a file and choose the task tsv")
+    skipped: Counter[str] = Counter()
+    own = {
+        split: drop_duplicates(
+            (
+                _pair(example[source], example[target])
+                for example in read_examples(builder, split, name)
+            ),
+            skipped,
+        )
+        for split in builder.info.splits
+    }
+    if not set(_SPLITS) <= set(own):
+        pairs = drop_duplicates((pair for split in own.values() for pair in split), skipped)
+        counts = {"validation": validation, "test": test, "seed": seed}
+        return Corpus(split_pairs(pairs, origin=f"TFDS {name}", **counts), skipped)
+    return Corpus(_disjoint(own, skipped), skipped)
+
+
+def _languages(features: Any, languages: tuple[str, str] | None, name: str) -> tuple[str, str]:
+    import tensorflow_datasets as tfds
+
+    if not isinstance(features, tfds.features.Translation):
+        raise ValueError(
+            f"TFDS {name} has the features {features}; a set of pairs has a Translation, as "
+            "ted_hrlr_translate/pt_to_en has."
+        )
+    known = tuple(features)
+    if languages is None and len(known) == 2:
+        return known[0], known[1]
+    if languages is None or len(set(languages)) < 2 or not set(languages) <= set(known):
+        raise ValueError(
+            f"languages={languages} must be two of those that TFDS {name} has: {', '.join(known)}."
+        )
+    return languages
+
+
+def _pair(source: Any, target: Any) -> Example:
+    texts = (text.decode() if isinstance(text, bytes) else str(text) for text in (source, target))
+    source_text, target_text = map(normalize, texts)
+    return Example((), (), source_text=source_text, target_text=target_text)
+
+
+def _disjoint(own: dict[str, list[Example]], skipped: Counter[str]) -> dict[str, list[Example]]:
+    met: set[str] = set()
+    splits = {}
+    for split in _SPLITS:
+        keys = [sentence_key(pair.source_text) for pair in own[split]]
+        splits[split] = [p for p, key in zip(own[split], keys, strict=True) if key not in met]
+        if len(splits[split]) < len(keys):
+            skipped[f"of {split}, in a later split as well"] += len(keys) - len(splits[split])
+        met |= set(keys)
+    return {split: splits[split] for split in reversed(_SPLITS)}
