@@ -12,7 +12,7 @@ import numpy as np
 from flax import linen as nn
 
 from attn_jax.models import translation_weights
-from attn_jax.train import sequence_loss
+from attn_jax.train import TrainConfig, sequence_loss
 from experiments import vocabulary
 from experiments.alignments import Score, score_alignments
 from experiments.experiment import Experiment
@@ -23,6 +23,16 @@ from experiments.translation_scores import (
     score_tokens,
     targets,
 )
+
+RECIPE = TrainConfig(
+    epochs=8,
+    batch_size=128,
+    learning_rate=3e-3,
+    weight_decay=0.0,
+    steps_per_call=20,
+    best="validation/exact",
+)
+"""How the recurrent translators are trained; found by trials on the validation split."""
 
 SCORES = "scores.json"
 EPOCHS = "alignments"
