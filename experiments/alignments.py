@@ -101,6 +101,8 @@ def _scores(name: str, counts: measure.AlignmentCounts) -> Iterator[Score]:
     if not aer.ndim:
         yield Score(name, "", "", "", float(aer), *map(float, others))
     for way, row, head in np.ndindex(aer.shape) if aer.ndim else ():
+        if aer.shape[-1] == 2 and not head:
+            continue  # a single head is the mean
         called = "mean" if head == aer.shape[-1] - 1 else str(head)
         values = (float(rate[way, row, head]) for rate in (aer, *others))
         yield Score(name, called, ROWS[row], LINKS[way], *values)

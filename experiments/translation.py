@@ -25,7 +25,7 @@ from experiments.translation_scores import (
 )
 
 RECIPE = TrainConfig(
-    epochs=8,
+    epochs=6,
     batch_size=128,
     learning_rate=3e-3,
     weight_decay=0.0,

@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from attn_jax import plot
 from attn_jax.plot.fonts import legible
 from attn_jax.train import read_metrics
-from experiments.alignments import gold_links
+from experiments.alignments import Score, gold_links
 from experiments.report import Sheet, Table, save_sheet
 from experiments.translation import EPOCHS, SCORES, TranslationExperiment
 from experiments.translation_scores import decode_split, longest_target, targets
@@ -20,6 +20,10 @@ from experiments.translation_scores import decode_split, longest_target, targets
 _SHOWN = 6
 _COLUMNS = 3
 _LONGEST = 40
+_STEPS = {
+    "before": "the step that writes a token",
+    "after": "the step after a token is written",
+}
 END_LABEL = "⏎"
 
 
@@ -184,6 +188,8 @@ def _maps(readings: Sequence[Reading]) -> Figure:
         ax.set_axis_off()
     for ax, reading in zip(axes.flat, readings, strict=False):
         draw_reading(reading, ax)
+    for ax in axes.flat[1 : len(readings)]:
+        ax.get_legend().remove()
     return figure
 
 
@@ -230,15 +236,16 @@ def _heads(experiment: TranslationExperiment, run: Path) -> Iterator[Sheet]:
     kept = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
     if not kept.get("alignment"):
         return
+    named = experiment.named([Score(**score) for score in kept["alignment"]])
     rows = [
         [s["layer"], s["head"], s["row"], s["links"]]
         + [f"{s[name]:.4f}" for name in ("aer", "precision", "recall", "f")]
         for s in kept["alignment"]
     ]
     caption = (
-        "Of the test split, by teacher forcing. Named in advance: the mean over the heads of layer "
-        f"{experiment.alignment_layer}, the step {experiment.alignment_row}, by "
-        f"{experiment.alignment_links}. The threshold is {experiment.alignment_threshold}. "
+        "Of the test split, by teacher forcing. Named in advance: the mean over the heads of "
+        f"{named.layer}, {_STEPS[named.row]}, by {named.links}. The threshold is "
+        f"{experiment.alignment_threshold}. Below, a diagonal and a random alignment. "
         f"BLEU: {kept['signatures']['bleu']}; chrF: {kept['signatures']['chrf']}."
     )
     header = ["attention", "head", "step", "links", "AER", "precision", "recall", "F"]
