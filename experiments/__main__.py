@@ -9,6 +9,7 @@ usage: python -m experiments NAME [options]   train, draw, report (make train EX
        python -m experiments NAME --help      the options of one experiment
        python -m experiments list             the experiments (make list)
        python -m experiments report [RUN]     draw a run's figures and report again (make report)
+       python -m experiments.translate RUN [TEXT ...]   translate with a trained run
 
 The experiments:
 """

@@ -114,9 +114,11 @@ def new_run(folder: Path) -> Path:
 def summary(rows: list[dict[str, Any]]) -> str:
     """The final numbers, of the last epoch."""
     last = rows[-1]
-    names = ("validation/accuracy", "test/accuracy")
-    accuracies = [f"{n.replace('/', ' ')} {last[n]:.2%}" for n in names if n in last]
-    return f"After epoch {last['epoch']:g}: " + ", ".join(accuracies)
+    shares = ("validation/accuracy", "test/accuracy", "greedy/exact")
+    numbers = [f"{n.replace('/', ' ')} {last[n]:.2%}" for n in shares if n in last]
+    others = ("greedy/bleu", "greedy/chrf", "test/aer")
+    numbers += [f"{n.replace('/', ' ')} {last[n]:.4g}" for n in others if n in last]
+    return f"After epoch {last['epoch']:g}: " + ", ".join(numbers)
 
 
 def last_run(folder: Path) -> Path:
@@ -142,7 +144,7 @@ def report(arguments: Sequence[str]) -> int:
         )
         return 1
     for run in runs:
-        experiment, params = _reopen(run, "last")
+        experiment, params = reopen_experiment(run, "last")
         experiment.draw(params, run)
         print(f"Report: {_write_report(run)}")
     return 0
@@ -150,12 +152,12 @@ def report(arguments: Sequence[str]) -> int:
 
 def reopen(run: Path, checkpoint: str | int) -> tuple[Any, dict[str, Any], Any]:
     """See :func:`experiments.load`."""
-    experiment, params = _reopen(run, checkpoint)
+    experiment, params = reopen_experiment(run, checkpoint)
     return experiment.sized_model(), {"params": params}, experiment.task
 
 
-def _reopen(run: Path, checkpoint: str | int) -> tuple[Experiment, Any]:
-    """The experiment of a run, as it was set, and its trained parameters."""
+def reopen_experiment(run: Path, checkpoint: str | int) -> tuple[Experiment, Any]:
+    """The experiment of a run, as it was set, and its trained parameters; see `experiments.load`."""
     if not (run / "command.json").exists():
         run = last_run(run)
     asked = training.read_command(run)
@@ -168,6 +170,7 @@ def _reopen(run: Path, checkpoint: str | int) -> tuple[Experiment, Any]:
                 f"{asked[part]} and is {now}. Restore experiments/{asked['experiment']}.py, or "
                 "train again."
             )
+    experiment.check(run)
     checkpoints = training.Checkpoints(run / "checkpoints", best=experiment.train.best)
     steps = {"last": max(checkpoints.steps(), default=None), "best": checkpoints.best_step()}
     step = steps.get(str(checkpoint), checkpoint)

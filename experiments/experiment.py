@@ -58,6 +58,10 @@ class Experiment(abc.ABC):
         """
         return {}
 
+    def check(self, run: Path) -> None:
+        """Refuse, by a ValueError, to reopen a run whose data was not what the task has now."""
+        return
+
     @abc.abstractmethod
     def draw(self, params: Any, run: Path) -> None:
         """Draw the figures of a trained model into the run's folder."""

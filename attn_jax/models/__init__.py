@@ -1,7 +1,24 @@
 """Whole networks made of `attn_jax.nn` modules."""
 
 from attn_jax.models.bags import BagClassifier
+from attn_jax.models.decoding import Decoded, greedy_decode, translation_weights
 from attn_jax.models.image import ConvStem, ImageClassifier, PatchStem, RowStem
+from attn_jax.models.recurrent_decoders import BahdanauDecoder, BidirectionalEncoder, LuongDecoder
+from attn_jax.models.recurrent_translator import RecurrentTranslator
 from attn_jax.models.retrieval import Retriever
 
-__all__ = ["BagClassifier", "ConvStem", "ImageClassifier", "PatchStem", "Retriever", "RowStem"]
+__all__ = [
+    "BagClassifier",
+    "BahdanauDecoder",
+    "BidirectionalEncoder",
+    "ConvStem",
+    "Decoded",
+    "ImageClassifier",
+    "LuongDecoder",
+    "PatchStem",
+    "RecurrentTranslator",
+    "Retriever",
+    "RowStem",
+    "greedy_decode",
+    "translation_weights",
+]

@@ -3,6 +3,7 @@
 from flax import linen as nn
 from jaxtyping import Array, Float, Int
 
+from attn_jax.models.sizes import filled
 from attn_jax.nn import MultiHeadAttention
 
 
@@ -46,19 +47,10 @@ class Retriever(nn.Module):
         Raises:
             ValueError: If a size was not filled in.
         """
-        num_values = self._filled("num_values")
-        of_name = nn.Embed(self._filled("num_names"), self.features, name="name")(name)
+        num_values = filled(self, "num_values")
+        of_name = nn.Embed(filled(self, "num_names"), self.features, name="name")(name)
         of_value = nn.Embed(num_values + 1, self.features, name="value")(value)
         tokens = of_name + of_value
         tokens = tokens + self.attention(nn.LayerNorm()(tokens))
-        asked = tokens[..., -self._filled("num_questions") :, :]
+        asked = tokens[..., -filled(self, "num_questions") :, :]
         return nn.Dense(num_values, name="head")(nn.LayerNorm()(asked))
-
-    def _filled(self, size: str) -> int:
-        value = getattr(self, size)
-        if value is None:
-            raise ValueError(
-                f"{size}=None must be a number before the model is used; fill it from the task "
-                "by model.clone(**task.sizes)."
-            )
-        return value

@@ -33,6 +33,29 @@ def drawable(text: str, usual: FontProperties) -> bool:
     return text.isascii() or set(map(ord, text)) <= _characters(findfont(usual))
 
 
+def legible(text: str) -> bool:
+    """Tells whether some installed font has each character of a text, so that none is a box.
+
+    Args:
+        text: What shall be drawn.
+
+    Returns:
+        True if every character can be read.
+
+    Example:
+        >>> from attn_jax.plot.fonts import legible
+        >>> legible("été"), legible("\U000e0fff")
+        (True, False)
+    """
+    return set(map(ord, text)) <= _legible()
+
+
+@functools.cache
+def _legible() -> frozenset[int]:
+    families = [FontProperties(), *(FontProperties(family=f) for f in fallbacks()[:-1])]
+    return frozenset().union(*(_characters(findfont(family)) for family in families))
+
+
 @functools.cache
 def _characters(path: str) -> frozenset[int]:
     return frozenset(get_font(path).get_charmap())

@@ -9,7 +9,7 @@ from attn_jax.train.devices import data_mesh
 from attn_jax.train.evaluate import make_evaluate
 from attn_jax.train.interrupt import TrainingInterrupted
 from attn_jax.train.loop import NonFiniteError
-from attn_jax.train.losses import classification_loss
+from attn_jax.train.losses import classification_loss, sequence_loss
 from attn_jax.train.manifest import DamagedError
 from attn_jax.train.optimizer import make_optimizer, make_schedule
 from attn_jax.train.protocols import Apply, Batch, Init, Loss, Metrics, Params, Task
@@ -45,4 +45,5 @@ __all__ = [
     "make_train_step",
     "read_command",
     "read_metrics",
+    "sequence_loss",
 ]

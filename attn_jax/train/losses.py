@@ -3,7 +3,7 @@
 import jax
 import jax.numpy as jnp
 import optax
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, Int
 
 from attn_jax.train.protocols import WEIGHT, Batch, Metrics
 
@@ -42,9 +42,60 @@ def classification_loss(
             f"outputs {outputs.shape} need labels {outputs.shape[:-1]}, but batch['label'] is "
             f"{labels.shape}; the model must return one row of logits for each example."
         )
-    logits = outputs.astype(jnp.float32)
     weight = batch.get(WEIGHT, jnp.ones(labels.shape, jnp.float32))
-    total = weight.sum()
+    return _cross_entropy(outputs, labels, weight, label_smoothing)
+
+
+def sequence_loss(
+    outputs: Float[Array, "n t classes"],
+    batch: Batch,
+    *,
+    pad: int = 0,
+    label_smoothing: float = 0.0,
+) -> tuple[Float[Array, ""], Metrics]:
+    r"""Softmax cross-entropy of each token of a sequence, padding left out.
+
+    The mean is over the tokens of the batch, so that long sequences weigh more.
+
+    Args:
+        outputs: Logits of each token.
+        batch: Holds `target` (n, t) integers, and may hold `weight` (n,), which is ones otherwise.
+        pad: The target that is no token.
+        label_smoothing: The share of the target spread evenly over all the classes.
+
+    Returns:
+        The scalar to minimise, and as (sum, weight) the `loss` and `accuracy` of tokens and the
+        share of `exact` sequences, of which every token is right.
+
+    Raises:
+        ValueError: If there is not one target for each row of logits.
+
+    Example:
+        >>> logits = jax.nn.one_hot(jnp.array([[2, 1, 0], [2, 2, 2]]), 3)
+        >>> _, metrics = sequence_loss(logits, {"target": jnp.array([[2, 1, 0], [2, 1, 2]])})
+        >>> {name: (int(metrics[name][0]), int(metrics[name][1])) for name in ("accuracy", "exact")}
+        {'accuracy': (4, 5), 'exact': (1, 2)}
+    """
+    target = batch["target"]
+    if target.shape != outputs.shape[:-1]:
+        raise ValueError(
+            f"outputs {outputs.shape} need targets {outputs.shape[:-1]}, but batch['target'] is "
+            f"{target.shape}; the model must return one row of logits for each target token."
+        )
+    weight = batch.get(WEIGHT, jnp.ones(len(target), jnp.float32))
+    token = target != pad
+    objective, metrics = _cross_entropy(outputs, target, weight[:, None] * token, label_smoothing)
+    exact = ((outputs.argmax(-1) == target) | ~token).all(-1)
+    return objective, {**metrics, "exact": ((weight * exact).sum(), weight.sum())}
+
+
+def _cross_entropy(
+    outputs: Float[Array, "*b classes"],
+    labels: Int[Array, "*b"],
+    weight: Float[Array, "*b"],
+    label_smoothing: float,
+) -> tuple[Float[Array, ""], Metrics]:
+    logits, total = outputs.astype(jnp.float32), weight.sum()
     loss = (weight * optax.softmax_cross_entropy_with_integer_labels(logits, labels)).sum()
     correct = (weight * (logits.argmax(-1) == labels)).sum()
     objective = loss

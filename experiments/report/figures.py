@@ -1,5 +1,6 @@
 """Draws a run's figures into ``figures/``, each as SVG and PNG, listed in ``index.json``."""
 
+import csv
 import json
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -19,6 +20,19 @@ _PER_CLASS = 2
 _MOST_MISTAKES = 30
 # A mean over fewer images than this is too grainy to show.
 _ENOUGH = 200
+_CURVES = ("loss", "accuracy")
+
+
+class Table(NamedTuple):
+    """Numbers that a page shows as rows.
+
+    Attributes:
+        header: The name of each column.
+        rows: The cells, as written.
+    """
+
+    header: Sequence[str]
+    rows: Sequence[Sequence[str]]
 
 
 class Sheet(NamedTuple):
@@ -28,13 +42,13 @@ class Sheet(NamedTuple):
         name: Of its files, without suffix.
         title: Of one line.
         caption: What is seen, in a sentence or two.
-        figure: The drawing, or a page to look around in.
+        figure: The drawing, a page to look around in, or a table.
     """
 
     name: str
     title: str
     caption: str
-    figure: Figure | plot.Viewer
+    figure: Figure | plot.Viewer | Table
 
 
 class Readings(NamedTuple):
@@ -129,9 +143,7 @@ def draw_curves(run: Path) -> list[Path]:
         The files written.
     """
     rows = fine_rows(read_metrics(run))
-    metrics = [
-        m for m in ("loss", "accuracy") if any(name.endswith(f"/{m}") for r in rows for name in r)
-    ]
+    metrics = [m for m in _CURVES if any(name.endswith(f"/{m}") for r in rows for name in r)]
     if not metrics:
         return []
     caption = "Spaced by logarithms: the loss by its own, accuracy by that of the error."
@@ -251,6 +263,10 @@ def save_sheet(run: Path, sheet: Sheet) -> list[Path]:
         files = [folder / f"{sheet.name}.{suffix}" for suffix in ("svg", "png")]
         sheet.figure.savefig(files[0], metadata={"Date": None})
         sheet.figure.savefig(files[1], dpi=150)
+    elif isinstance(sheet.figure, Table):
+        files = [folder / f"{sheet.name}.csv"]
+        with files[0].open("w", encoding="utf-8", newline="") as file:
+            csv.writer(file).writerows([sheet.figure.header, *sheet.figure.rows])
     else:
         files = [sheet.figure.save(folder / f"{sheet.name}.html")]
     index = folder / "index.json"

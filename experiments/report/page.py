@@ -1,6 +1,7 @@
 """Writes ``report.html``: one file that asks the network for nothing."""
 
 import base64
+import csv
 import hashlib
 import json
 import re
@@ -31,8 +32,17 @@ _COLUMNS = (
     "train/accuracy",
     "validation/loss",
     "validation/accuracy",
+    "validation/exact",
+    "validation/aer",
     "test/loss",
     "test/accuracy",
+    "test/exact",
+)
+_TRANSLATION = (
+    ("greedy/exact", "exact match"),
+    ("greedy/bleu", "BLEU"),
+    ("greedy/chrf", "chrF"),
+    ("test/aer", "alignment error rate"),
 )
 
 
@@ -44,12 +54,14 @@ class Picture(NamedTuple):
         caption: What is seen; also what a screen reader says.
         source: A ``data:`` URI.
         page: Or the HTML of a viewer, which stands in a frame.
+        table: Or the rows of a table, its header first.
     """
 
     title: str
     caption: str
     source: str = ""
     page: str = ""
+    table: Sequence[Sequence[str]] = ()
 
 
 def write_report(run: Path) -> Path:
@@ -113,7 +125,12 @@ def _policy(css: str, pictures: Sequence[Picture]) -> str:
 
 
 def _headline(rows: Sequence[Row]) -> Iterator[tuple[str, str]]:
-    """Yields the numbers of the last epoch, the test accuracy first."""
+    """Yields the numbers of the last epoch, what was judged on the test split first."""
+    for name, title in _TRANSLATION:
+        value = final(rows, name)
+        if value is not None:
+            shown = percent(value) if name.endswith("exact") else f"{value:.4g}"
+            yield title, shown
     for name in ("test/accuracy", "validation/accuracy", "train/accuracy"):
         value = final(rows, name)
         if value is not None:
@@ -148,7 +165,7 @@ def _cell(row: Row, column: str) -> str:
     value = row.get(column)
     if not isinstance(value, int | float):
         return "–" if value is None else str(value)
-    return percent(value) if column.endswith("accuracy") else f"{value:.4f}"
+    return percent(value) if column.endswith(("accuracy", "exact")) else f"{value:.4f}"
 
 
 def percent(share: float) -> str:
@@ -161,12 +178,17 @@ def _pictures(folder: Path) -> Iterator[Picture]:
     index = folder / "index.json"
     entries = json.loads(index.read_text(encoding="utf-8")) if index.is_file() else []
     named = {entry["name"] for entry in entries}
-    kinds = ("png", "svg", "html")
+    kinds = ("png", "svg", "html", "csv")
     found = {path.stem: path for suffix in kinds for path in folder.glob(f"*.{suffix}")}
     others = [{"name": n, "title": n, "caption": ""} for n in sorted(found) if n not in named]
     order = [
         "digits",
         "bags",
+        "alignments",
+        "learning-1",
+        "learning-2",
+        "error-rate",
+        "scores",
         "summaries",
         "summary",
         "viewer",
@@ -178,7 +200,10 @@ def _pictures(folder: Path) -> Iterator[Picture]:
     entries.sort(key=lambda e: order.index(e["name"]) if e["name"] in order else len(order))
     for entry in [*entries, *others]:
         path = found.get(entry["name"])
-        if path is not None and path.suffix == ".html":
+        if path is not None and path.suffix == ".csv":
+            with path.open(encoding="utf-8", newline="") as file:
+                yield Picture(entry["title"], entry["caption"], table=list(csv.reader(file)))
+        elif path is not None and path.suffix == ".html":
             yield Picture(entry["title"], entry["caption"], page=path.read_text(encoding="utf-8"))
         elif path is not None:
             yield Picture(entry["title"], entry["caption"], _data_uri(path))

@@ -3,7 +3,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from attn_jax.train import classification_loss
+from attn_jax.train import classification_loss, sequence_loss
 
 RNG = np.random.default_rng(0)
 LOGITS = RNG.normal(size=(7, 3)).astype(np.float32)
@@ -55,3 +55,50 @@ def test_nothing_but_padding_is_zero_and_not_nan():
 def test_labels_that_do_not_fit_the_logits_are_refused():
     with pytest.raises(ValueError, match=r"outputs \(7, 3\) need labels \(7,\), .* is \(5,\)"):
         classification_loss(jnp.asarray(LOGITS), {"label": jnp.asarray(LABELS[:5])})
+
+
+TOKENS = RNG.normal(size=(3, 5, 7)).astype(np.float32)
+# The second sentence is what the logits say; the last has one token.
+TARGET = RNG.integers(1, 7, (3, 5)).astype(np.int32)
+TARGET[1] = 1 + TOKENS[1, :, 1:].argmax(-1)
+TOKENS[1, :, 0] = -9.0
+TARGET[0, 3:] = TARGET[1, 4:] = TARGET[2, 1:] = 0
+
+
+def loop_over_tokens(weights, smoothing):
+    objective = loss = correct = tokens = exact = 0.0
+    for sentence, target, weight in zip(TOKENS.astype(float), TARGET, weights, strict=True):
+        wrong = 0
+        for logits, label in zip(sentence, target, strict=True):
+            if label == 0:
+                continue
+            log_probs = logits - np.log(sum(np.exp(x) for x in logits))
+            loss -= weight * log_probs[label]
+            for c in range(7):
+                share = smoothing / 7 + (1 - smoothing) * (c == label)
+                objective -= weight * share * log_probs[c]
+            wrong += int(np.argmax(logits)) != label
+            correct += weight * (int(np.argmax(logits)) == label)
+            tokens += weight
+        exact += weight * (wrong == 0)
+    return objective / tokens, (loss, tokens), (correct, tokens), (exact, sum(weights))
+
+
+@pytest.mark.parametrize("smoothing", [0.0, 0.1])
+@pytest.mark.parametrize("weights", [None, np.array([0, 1, 1], np.float32)])
+def test_sequences_by_loops_over_their_tokens(weights, smoothing):
+    batch = {"target": jnp.asarray(TARGET)}
+    if weights is not None:
+        batch["weight"] = jnp.asarray(weights)
+    objective, metrics = sequence_loss(jnp.asarray(TOKENS), batch, label_smoothing=smoothing)
+    expected, *sums = loop_over_tokens(np.ones(3) if weights is None else weights, smoothing)
+    np.testing.assert_allclose(objective, expected, rtol=1e-6)
+    for name, pair in zip(("loss", "accuracy", "exact"), sums, strict=True):
+        np.testing.assert_allclose(metrics[name], pair, rtol=1e-6)
+    assert metrics["exact"][0] >= 1
+
+
+def test_targets_that_do_not_fit_the_logits_are_refused():
+    batch = {"target": jnp.zeros((3, 4), jnp.int32)}
+    with pytest.raises(ValueError, match=r"outputs \(3, 5, 7\) need targets \(3, 5\), .*\(3, 4\)"):
+        sequence_loss(jnp.asarray(TOKENS), batch)

@@ -83,7 +83,7 @@ class Translation:
     name: Literal["dates", "reverse", "grammar", "bitext", "tsv", "tfds"] = "dates"
     """Which pairs."""
 
-    train: int = 60_000
+    train: int = 20_000
     """How many to learn from, where they are generated; real ones are all taken."""
 
     validation: int = 1000

@@ -1,0 +1,267 @@
+"""The recurrent halves of a translator: an encoder, and decoders that attend at each step.
+
+A decoder is asked in two ways that agree: called with all embedded tokens, it goes through them
+by itself (teacher forcing); `step` takes one token, and is what decoding calls. What a step needs
+of the source is the `memory`, what it needs of the step before is the `state`; every array of both
+begins with the axis of sentences.
+"""
+
+from typing import Any, Literal
+
+import jax
+import jax.numpy as jnp
+from flax import linen as nn
+from jaxtyping import Array, Bool, Float, Int
+
+from attn_jax.nn import AdditiveAttention
+
+Memory = dict[str, jax.Array]
+State = Any
+CellName = Literal["gru", "lstm"]
+
+_CELLS = {"gru": nn.GRUCell, "lstm": nn.OptimizedLSTMCell}
+
+
+class BidirectionalEncoder(nn.Module):
+    """Read a sentence in both directions.
+
+    Attributes:
+        features: Of the state in each direction.
+        cell: Which recurrent cell.
+
+    Example:
+        >>> model, x = BidirectionalEncoder(features=3), jnp.ones((2, 5, 7))
+        >>> lengths = jnp.array([5, 4])
+        >>> model.apply(model.init(jax.random.key(0), x, lengths), x, lengths).shape
+        (2, 5, 6)
+
+    References:
+        Schuster and Paliwal, "Bidirectional Recurrent Neural Networks", 1997, section II.
+        https://doi.org/10.1109/78.650093
+    """
+
+    features: int = 128
+    cell: CellName = "gru"
+
+    @nn.compact
+    def __call__(
+        self, embedded: Float[Array, "n s e"], lengths: Int[Array, " n"]
+    ) -> Float[Array, "n s d"]:
+        """Read: `(n, s, e)` to `(n, s, 2 * features)`, forward states before backward ones.
+
+        Args:
+            embedded: The tokens, padded at the end.
+            lengths: How many tokens of each sentence are real.
+        """
+        ahead, back = (nn.RNN(_CELLS[self.cell](self.features)) for _ in range(2))
+        return nn.Bidirectional(ahead, back)(embedded, seq_lengths=lengths)
+
+
+class RecurrentDecoder(nn.Module):
+    """What the decoders share: the first state, the keys, the way through the tokens.
+
+    Attributes:
+        attention: A single-head attention of `attn_jax.nn`. Its keys are the encoder's states,
+            projected once a sentence to the features of the query; its values are these states.
+        features: Of the state.
+        cell: Which recurrent cell.
+    """
+
+    attention: nn.Module = AdditiveAttention()
+    features: int = 128
+    cell: CellName = "gru"
+
+    def setup(self) -> None:
+        """Name the parts."""
+        self.recurrence = _CELLS[self.cell](self.features)
+        self.key = nn.Dense(self.features, use_bias=False)
+        self.initial = nn.Dense(self.features)
+
+    def start(
+        self, encoded: Float[Array, "n s d"], mask: Bool[Array, "n 1 s"]
+    ) -> tuple[Memory, State]:
+        r"""What every step needs of the source, and the first state.
+
+        The state is :math:`\tanh(W_s \overleftarrow{h}_1)`: what the encoder knows when it has
+        read the sentence backward.
+
+        Args:
+            encoded: Both states of the encoder at each token; zeros at the padding.
+            mask: True where there is a token.
+        """
+        _, backward = jnp.split(encoded[:, 0], 2, axis=-1)
+        hidden = jnp.tanh(self.initial(backward))
+        carry = hidden if self.cell == "gru" else (jnp.zeros_like(hidden), hidden)
+        memory = {"key": self.key(encoded), "value": encoded, "mask": mask}
+        return memory, self.first_state(carry)
+
+    def first_state(self, carry: Any) -> State:
+        """The state before the first step, of the first carry of the cell."""
+        return carry
+
+    def advance(
+        self, memory: Memory, state: State, embedded: jax.Array, deterministic: bool
+    ) -> tuple[State, jax.Array]:
+        """Go one step: the new state, and what `read_out` takes."""
+        raise NotImplementedError(f"{type(self).__name__} does not define advance.")
+
+    def read_out(self, features: jax.Array) -> jax.Array:
+        """From what a step gave to what the next token is to be told from."""
+        return features
+
+    def step(
+        self, memory: Memory, state: State, embedded: Float[Array, "n e"]
+    ) -> tuple[State, Float[Array, "n r"]]:
+        """Go one step, without dropout.
+
+        Args:
+            memory: As from `start`.
+            state: Of the step before.
+            embedded: The token before.
+
+        Returns:
+            The new state, and what the next token is to be told from.
+        """
+        state, features = self.advance(memory, state, embedded, deterministic=True)
+        return state, self.read_out(features)
+
+    def __call__(
+        self,
+        memory: Memory,
+        state: State,
+        embedded: Float[Array, "n t e"],
+        *,
+        deterministic: bool = True,
+    ) -> Float[Array, "n t r"]:
+        """Go through all steps, given the tokens.
+
+        Args:
+            memory: As from `start`.
+            state: Before the first step.
+            embedded: At each step, the token before.
+            deterministic: Turns dropout off.
+
+        Returns:
+            At each step, what the next token is to be told from.
+        """
+        return self.read_out(self.through(memory, state, embedded, deterministic))
+
+    def through(
+        self, memory: Memory, state: State, embedded: jax.Array, deterministic: bool
+    ) -> jax.Array:
+        """Go through all steps, one after the other."""
+
+        def step(
+            decoder: "RecurrentDecoder", state: State, embedded: jax.Array
+        ) -> tuple[State, jax.Array]:
+            return decoder.advance(memory, state, embedded, deterministic)
+
+        scan = nn.scan(
+            step,
+            variable_broadcast="params",
+            split_rngs={"params": False, "dropout": True},
+            in_axes=1,
+            out_axes=1,
+        )
+        return scan(self, state, embedded)[1]
+
+    def look(
+        self, memory: Memory, query: Float[Array, "n q d"], *, deterministic: bool
+    ) -> Float[Array, "n q d_v"]:
+        """Attend to the source."""
+        key, value, mask = (memory[name] for name in ("key", "value", "mask"))
+        return self.attention(query, key, value, mask=mask, deterministic=deterministic)
+
+
+class BahdanauDecoder(RecurrentDecoder):
+    r"""Look, then step: the state before the step asks, and the context enters the cell.
+
+    .. math:: c_i = \operatorname{attend}(s_{i-1}), \qquad s_i = f(s_{i-1}, [y_{i-1}; c_i]),
+              \qquad t_i = \operatorname{maxout}(U_o s_i + V_o y_{i-1} + C_o c_i)
+
+    :math:`y_{i-1}` is the token before, embedded, and :math:`t_i` what the next one is told from.
+
+    References:
+        Bahdanau, Cho and Bengio, "Neural Machine Translation by Jointly Learning to Align and
+        Translate", 2015, section 3 and appendix A.2. https://arxiv.org/abs/1409.0473
+    """
+
+    def setup(self) -> None:
+        """Name the parts."""
+        super().setup()
+        self.readout = nn.Dense(2 * self.features)
+
+    def advance(
+        self, memory: Memory, state: State, embedded: jax.Array, deterministic: bool
+    ) -> tuple[State, jax.Array]:
+        """Go one step."""
+        query = _hidden(state)[:, None]
+        context = self.look(memory, query, deterministic=deterministic)[:, 0]
+        state, hidden = self.recurrence(state, jnp.concatenate([embedded, context], axis=-1))
+        return state, jnp.concatenate([hidden, embedded, context], axis=-1)
+
+    def read_out(self, features: jax.Array) -> jax.Array:
+        """Read the state, the token before and the context, by maxout."""
+        pairs = self.readout(features)
+        return pairs.reshape(*pairs.shape[:-1], -1, 2).max(axis=-1)
+
+
+class LuongDecoder(RecurrentDecoder):
+    r"""Step, then look: the state after the step asks, and its answer is joined to it.
+
+    .. math:: h_t = f(h_{t-1}, y_{t-1}), \qquad c_t = \operatorname{attend}(h_t), \qquad
+              \tilde h_t = \tanh(W_c [c_t; h_t])
+
+    The next token is told from the attentional vector :math:`\tilde h_t`.
+
+    Attributes:
+        input_feeding: Whether :math:`\tilde h_{t-1}` enters the cell too, beside the token, so
+            that a step knows where the last one looked. Without it nothing that was looked up goes
+            into the state, and all steps look at once.
+
+    References:
+        Luong, Pham and Manning, "Effective Approaches to Attention-based Neural Machine
+        Translation", 2015, section 3. https://arxiv.org/abs/1508.04025
+    """
+
+    input_feeding: bool = True
+
+    def setup(self) -> None:
+        """Name the parts."""
+        super().setup()
+        self.run = nn.RNN(self.recurrence)
+        self.join = nn.Dense(self.features, use_bias=False)
+
+    def first_state(self, carry: Any) -> State:
+        """The first carry, and zeros for an attentional vector."""
+        return (carry, jnp.zeros_like(_hidden(carry))) if self.input_feeding else carry
+
+    def advance(
+        self, memory: Memory, state: State, embedded: jax.Array, deterministic: bool
+    ) -> tuple[State, jax.Array]:
+        """Go one step."""
+        if not self.input_feeding:
+            carry, hidden = self.recurrence(state, embedded)
+            return carry, self._attentional(memory, hidden[:, None], deterministic)[:, 0]
+        carry, fed = state
+        carry, hidden = self.recurrence(carry, jnp.concatenate([embedded, fed], axis=-1))
+        attentional = self._attentional(memory, hidden[:, None], deterministic)[:, 0]
+        return (carry, attentional), attentional
+
+    def through(
+        self, memory: Memory, state: State, embedded: jax.Array, deterministic: bool
+    ) -> jax.Array:
+        """Go through all steps; without input feeding, look at once."""
+        if self.input_feeding:
+            return super().through(memory, state, embedded, deterministic)
+        hidden = self.run(embedded, initial_carry=state)
+        return self._attentional(memory, hidden, deterministic)
+
+    def _attentional(self, memory: Memory, hidden: jax.Array, deterministic: bool) -> jax.Array:
+        context = self.look(memory, hidden, deterministic=deterministic)
+        return jnp.tanh(self.join(jnp.concatenate([context, hidden], axis=-1)))
+
+
+def _hidden(carry: Any) -> jax.Array:
+    """What a cell shows of its carry: all of it, or beside an LSTM's memory, its second half."""
+    return carry[1] if isinstance(carry, tuple) else carry

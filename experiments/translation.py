@@ -1,0 +1,176 @@
+"""Experiments that translate: how good the translations are, and how right their alignment."""
+
+import dataclasses
+import functools
+import json
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+import jax
+import numpy as np
+from flax import linen as nn
+
+from attn_jax.models import translation_weights
+from attn_jax.train import TrainConfig, sequence_loss
+from experiments import vocabulary
+from experiments.alignments import Score, score_alignments
+from experiments.experiment import Experiment
+from experiments.translation_scores import (
+    decode_split,
+    longest_target,
+    score_texts,
+    score_tokens,
+    targets,
+)
+
+RECIPE = TrainConfig(
+    epochs=6,
+    batch_size=128,
+    learning_rate=3e-3,
+    weight_decay=0.0,
+    steps_per_call=20,
+    best="validation/exact",
+)
+"""How the recurrent translators are trained; found by trials on the validation split."""
+
+SCORES = "scores.json"
+EPOCHS = "alignments"
+_JUDGED = 500
+_FILMED = 2
+
+
+@dataclasses.dataclass(frozen=True)
+class TranslationExperiment(Experiment):
+    """Translate, and compare what the attention looks at with the links that are known.
+
+    After each epoch the alignment of a part of the validation split is scored, `validation/aer` in
+    the row, and the weights over two of its sentences go to `alignments/` in the run's folder. The
+    last row has the scores of the test split's greedy translations and of its alignment;
+    `scores.json` has those of every head. What `alignment_layer`, `alignment_row` and
+    `alignment_links` name in advance is what the report calls the alignment.
+    """
+
+    alignment_layer: int = -1
+    """Which of the decoder's attentions is the alignment; the last by default."""
+    alignment_row: Literal["before", "after"] = "before"
+    """A token is aligned by the attention of the step that writes it, or of the step after."""
+    alignment_links: Literal["argmax", "threshold"] = "argmax"
+    """A token is linked to what it attends to most, or to all with weights above the threshold."""
+    alignment_threshold: float = 0.3
+    """The least weight that links by threshold."""
+
+    @functools.cached_property
+    def splits(self) -> Mapping[str, Sequence[Mapping[str, np.ndarray]]]:
+        """The task's buckets, made once."""
+        return self.task.load()
+
+    def init(self, rng: jax.Array, batch: Mapping[str, jax.Array]) -> Any:
+        """Make fresh parameters."""
+        return self.sized_model().init(rng, batch["source"], batch["target"])["params"]
+
+    def apply(
+        self,
+        params: Any,
+        batch: Mapping[str, jax.Array],
+        *,
+        rng: jax.Array | None = None,
+        train: bool = False,
+    ) -> Any:
+        """Run the model on what should be written: logits of each token."""
+        rngs = {} if rng is None else {"dropout": rng}
+        sentences = batch["source"], batch["target"]
+        return self.sized_model().apply({"params": params}, *sentences, train=train, rngs=rngs)
+
+    def loss(self, outputs: jax.Array, batch: Mapping[str, jax.Array]) -> Any:
+        """Cross-entropy and accuracy of tokens, and the share of exact sentences."""
+        return sequence_loss(outputs, batch, label_smoothing=self.train.label_smoothing)
+
+    def check(self, run: Path) -> None:
+        """Refuse a run that was trained with other vocabularies."""
+        vocabulary.check(run, self.task)
+
+    def on_epoch(self, params: Any, epoch: int, run: Path) -> Mapping[str, float]:
+        """Score the alignment and keep that of some sentences; in the end score the test split."""
+        vocabulary.keep(run, self.task)
+        row = {}
+        if self.task.has_gold:
+            scores = self._align(params, "validation", _JUDGED)
+            row["validation/aer"] = self.named(scores).aer
+        self._film(params, run / EPOCHS / f"{epoch:04}.npz")
+        return row | self._test(params, run) if epoch == self.train.epochs else row
+
+    def draw(self, params: Any, run: Path) -> None:
+        """Draw alignments, how they came to be, and what there is to know of every head."""
+        from experiments.translation_figures import draw_figures
+
+        draw_figures(self, params, run)
+
+    def named(self, scores: Sequence[Score]) -> Score:
+        """The score of the alignment named in advance, all heads of its layer together."""
+        wanted = ("mean", self.alignment_row, self.alignment_links)
+        of_layers = [s for s in scores if (s.head, s.row, s.links) == wanted]
+        return of_layers[self.alignment_layer]
+
+    def weigh(self, params: Any, source: np.ndarray, target: np.ndarray) -> dict[str, np.ndarray]:
+        """The weights of every layer for these rows of numbers, (n, h, t, s)."""
+        return jax.device_get(_look(self.sized_model())(params, source, target))
+
+    def alignment(self, weights: Mapping[str, np.ndarray]) -> np.ndarray:
+        """The weights of the alignment named in advance, (n, t, s)."""
+        mean = list(weights.values())[self.alignment_layer].mean(1)
+        if self.alignment_row == "before":
+            return mean
+        # After its end there is no step: what is written last keeps its own.
+        return np.concatenate([mean[:, 1:], mean[:, -1:]], axis=1)
+
+    def _align(self, params: Any, split: str, most: int | None = None) -> list[Score]:
+        buckets = [first(bucket, most) for bucket in self.splits[split]]
+        examples, model = self.task.examples(split), self.sized_model()
+        return score_alignments(model, params, buckets, examples, self.alignment_threshold)
+
+    def _film(self, params: Any, path: Path) -> None:
+        bucket = first(self.splits["validation"][0], _FILMED)
+        weights = self.alignment(self.weigh(params, bucket["source"], bucket["target"]))
+        path.parent.mkdir(exist_ok=True)
+        np.savez(path, weights=weights, example=bucket["example"])
+
+    def _test(self, params: Any, run: Path) -> dict[str, float]:
+        """Translate the test split and score all there is."""
+        buckets, longest = self.splits["test"], longest_target(self.splits)
+        written = decode_split(self.sized_model(), params, buckets, longest)
+        wanted, examples = targets(buckets, longest), self.task.examples("test")
+        texts = [self.task.target_tokenizer.decode(written[i].tolist()) for i in written]
+        scores, signatures = score_texts(texts, [examples[i].target_text for i in written])
+        scores |= score_tokens(*(np.stack([x[i] for i in written]) for x in (written, wanted)))
+        row = {f"greedy/{name}": value for name, value in scores.items()}
+        aligned = self._align(params, "test") if self.task.has_gold else []
+        kept = {"signatures": signatures, "alignment": [score._asdict() for score in aligned]}
+        (run / SCORES).write_text(json.dumps(kept, indent=1), encoding="utf-8")
+        return row | (self._alignment_row(aligned) if aligned else {})
+
+    def _alignment_row(self, scores: Sequence[Score]) -> dict[str, float]:
+        """The named score in full, and the error rates of all others."""
+        named = self.named(scores)
+        row = {
+            "test/aer": named.aer,
+            "test/alignment_precision": named.precision,
+            "test/alignment_recall": named.recall,
+            "test/alignment_f": named.f,
+        }
+        others = {"/".join(filter(None, s[:4])): s.aer for s in scores}
+        return row | {f"aer/{name}": aer for name, aer in others.items()}
+
+
+def first(bucket: Mapping[str, np.ndarray], most: int | None) -> dict[str, np.ndarray]:
+    """The first rows of a bucket."""
+    return {name: array[:most] for name, array in bucket.items()}
+
+
+@functools.cache
+def _look(model: nn.Module) -> Callable[..., dict[str, jax.Array]]:
+    @jax.jit
+    def look(params: Any, source: jax.Array, target: jax.Array) -> dict[str, jax.Array]:
+        return translation_weights(model, {"params": params}, source, target)
+
+    return look

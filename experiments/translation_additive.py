@@ -1,0 +1,12 @@
+"""Dates of many languages into one form, or other pairs, by additive attention (Bahdanau 2015)."""
+
+from attn_jax.models import BahdanauDecoder, RecurrentTranslator
+from attn_jax.nn import AdditiveAttention
+from attn_jax.tasks import Translation
+from experiments.translation import RECIPE, TranslationExperiment
+
+experiment = TranslationExperiment(
+    model=RecurrentTranslator(decoder=BahdanauDecoder(attention=AdditiveAttention())),
+    task=Translation(),
+    train=RECIPE,
+)

@@ -1,0 +1,12 @@
+"""Dates of many languages into one form, or other pairs, by attention scored by a feed-forward network."""
+
+from attn_jax.models import BahdanauDecoder, RecurrentTranslator
+from attn_jax.nn import FeedForwardAttention
+from attn_jax.tasks import Translation
+from experiments.translation import RECIPE, TranslationExperiment
+
+experiment = TranslationExperiment(
+    model=RecurrentTranslator(decoder=BahdanauDecoder(attention=FeedForwardAttention())),
+    task=Translation(),
+    train=RECIPE,
+)

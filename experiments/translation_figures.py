@@ -1,0 +1,263 @@
+"""Pictures of a translator: alignments right and wrong, how they came to be, and every head."""
+
+import json
+import unicodedata
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from attn_jax import plot
+from attn_jax.plot.fonts import legible
+from attn_jax.train import read_metrics
+from experiments.alignments import Score, gold_links
+from experiments.report import Sheet, Table, save_sheet
+from experiments.translation import EPOCHS, SCORES, TranslationExperiment
+from experiments.translation_scores import decode_split, longest_target, targets
+
+_SHOWN = 6
+_COLUMNS = 3
+_LONGEST = 40
+_STEPS = {
+    "before": "the step that writes a token",
+    "after": "the step after a token is written",
+}
+END_LABEL = "⏎"
+
+
+class Reading(NamedTuple):
+    """A test sentence, what was written for it, and what was looked at meanwhile.
+
+    Attributes:
+        example: The sentence, its translation and the known links.
+        target: The tokens written, the end included.
+        weights: Of every layer, ``(h, t, s)``.
+        alignment: The weights of the alignment, ``(t, s)``.
+        right: Whether it is the translation.
+    """
+
+    example: Any
+    target: list[str]
+    weights: dict[str, np.ndarray]
+    alignment: np.ndarray
+    right: bool
+
+    @property
+    def gold(self) -> dict[str, np.ndarray]:
+        """The known links, if what was written has as many tokens as the translation."""
+        if not self.example.possible or len(self.target) != len(self.example.target) + 1:
+            return {}
+        sure, possible = gold_links(self.example, self.alignment.shape)
+        return {"sure": sure, "possible": possible}
+
+    @property
+    def misaligned(self) -> bool:
+        """Whether the strongest weight of any token with known links is at none of them."""
+        possible = self.gold.get("possible", np.zeros(self.alignment.shape, bool))
+        strongest = possible[np.arange(len(possible)), self.alignment.argmax(-1)]
+        return bool((possible.any(-1) & ~strongest).any())
+
+
+def draw_figures(experiment: TranslationExperiment, params: Any, run: Path) -> None:
+    """Draw all into the run's folder."""
+    for sheet in _sheets(experiment, params, run):
+        save_sheet(run, sheet)
+
+
+def _sheets(experiment: TranslationExperiment, params: Any, run: Path) -> Iterator[Sheet]:
+    readings = list(read_sentences(experiment, params))
+    right = various([r for r in readings if r.right and not r.misaligned])
+    if right:
+        caption = f"{_KEY} These test sentences are translated rightly.{_unseen(experiment)}"
+        yield Sheet("alignments", "What it looks at as it writes", caption, _maps(right))
+    wrong = [r for r in readings if not r.right][:_SHOWN]
+    if wrong:
+        caption = f"{_KEY} The first test sentences that are translated wrongly: " + "; ".join(
+            f"{r.example.target_text!r} as {''.join(r.target[:-1])!r}" for r in wrong
+        )
+        yield Sheet("mistakes", "Where it looked when it was wrong", caption, _maps(wrong))
+    astray = [r for r in readings if r.right and r.misaligned][:_SHOWN]
+    if astray:
+        caption = (
+            f"{_KEY} The translations are right, but a token has its strongest weight elsewhere "
+            "than at any known link."
+        )
+        yield Sheet("misaligned", "Right, but not by what it looked at", caption, _maps(astray))
+    yield from _learning(experiment, run)
+    yield from _heads(experiment, run)
+    shown = (right or wrong or astray or readings)[0]
+    yield Sheet("viewer", "Look around", "Every layer and head over a sentence.", _viewer(shown))
+
+
+_KEY = (
+    "Source from left to right, translation from top to bottom; the darker a cell, the larger its "
+    "weight. Outlined are the links that are known."
+)
+
+
+def read_sentences(experiment: TranslationExperiment, params: Any) -> Iterator[Reading]:
+    """Read every test sentence that is short enough to draw and in a script that a font has."""
+    task, model = experiment.task, experiment.sized_model()
+    buckets, longest = experiment.splits["test"], longest_target(experiment.splits)
+    written = decode_split(model, params, buckets, longest)
+    wanted, examples = targets(buckets, longest), task.examples("test")
+    for bucket in buckets:
+        shown = [
+            at
+            for at, i in enumerate(bucket["example"].tolist())
+            if len(examples[i].source) <= _LONGEST and legible(examples[i].source_text)
+        ][:_READ]
+        if not shown:
+            continue
+        numbers = bucket["example"][shown].tolist()
+        rows = np.stack([written[i] for i in numbers])
+        weights = experiment.weigh(params, bucket["source"][shown], rows)
+        alignment = experiment.alignment(weights)
+        for at, i in enumerate(numbers):
+            yield _reading(
+                examples[i],
+                label_target(task, rows[at]),
+                {name: layer[at] for name, layer in weights.items()},
+                alignment[at],
+                right=bool((rows[at] == wanted[i]).all()),
+            )
+
+
+_READ = 300
+
+
+def _reading(
+    example: Any,
+    target: list[str],
+    weights: dict[str, np.ndarray],
+    alignment: np.ndarray,
+    *,
+    right: bool,
+) -> Reading:
+    rows, columns = len(target), len(example.source)
+    cut = {name: layer[:, :rows, :columns] for name, layer in weights.items()}
+    return Reading(example, target, cut, alignment[:rows, :columns], right)
+
+
+def label_target(task: Any, numbers: np.ndarray) -> list[str]:
+    """The written tokens as shown to people, up to the end and with it."""
+    vocabulary, tokens = task.target_tokenizer.vocabulary, []
+    for number in numbers.tolist():
+        if number == 2:
+            return [*tokens, END_LABEL]
+        tokens.append(vocabulary[number])
+    return tokens
+
+
+def various(readings: Sequence[Reading], count: int = _SHOWN) -> list[Reading]:
+    """Choose the first reading of each script, then of each length, then the first others."""
+    chosen: dict[int, Reading] = {}
+    for kind in (lambda r: script(r.example.source_text), lambda r: r.alignment.shape, id):
+        seen = {kind(r) for r in chosen.values()}
+        for at, reading in enumerate(readings):
+            if len(chosen) < count and kind(reading) not in seen:
+                seen.add(kind(reading))
+                chosen[at] = reading
+    return list(chosen.values())
+
+
+def script(text: str) -> str:
+    """The script of most of a text's letters, as Unicode names it."""
+    names = [unicodedata.name(c, "").split(" ")[0] for c in text if c.isalpha()]
+    return max(sorted(set(names)), key=names.count, default="")
+
+
+def _unseen(experiment: TranslationExperiment) -> str:
+    texts = [example.source_text for example in experiment.task.examples("test")]
+    count = sum(not legible(text) for text in texts)
+    more = f" {count:,} of {len(texts):,} are in scripts that no font here has, and are not shown."
+    return more if count else ""
+
+
+def _maps(readings: Sequence[Reading]) -> Figure:
+    columns = min(_COLUMNS, len(readings))
+    rows = -(-len(readings) // columns)
+    widest = max(r.alignment.shape[1] for r in readings)
+    tallest = max(r.alignment.shape[0] for r in readings)
+    size = (columns * (0.9 + 0.15 * max(widest, 12)), rows * (1.1 + 0.17 * max(tallest, 6)))
+    figure = plot.figure.Figure(size)
+    axes = figure.subplots(rows, columns, squeeze=False)
+    for ax in axes.flat[len(readings) :]:
+        ax.set_axis_off()
+    for ax, reading in zip(axes.flat, readings, strict=False):
+        draw_reading(reading, ax)
+    for ax in axes.flat[1 : len(readings)]:
+        ax.get_legend().remove()
+    return figure
+
+
+def draw_reading(reading: Reading, ax: Any = None) -> Figure:
+    """Draw one alignment."""
+    return plot.alignment(
+        reading.alignment,
+        source=reading.example.source,
+        target=reading.target,
+        normalized=False,
+        ax=ax,
+        **reading.gold,
+    )
+
+
+def _learning(experiment: TranslationExperiment, run: Path) -> Iterator[Sheet]:
+    """A strip over the epochs for each sentence kept, and the curve of the error rate."""
+    maps, examples = [], experiment.task.examples("validation")
+    paths = sorted((run / EPOCHS).glob("*.npz"))
+    for path in paths:
+        with np.load(path) as kept:
+            maps.append(kept["weights"])
+            numbers = kept["example"].tolist()
+    epochs = [int(path.stem) for path in paths]
+    for at, number in enumerate(numbers if maps else ()):
+        example = examples[number]
+        shape = (len(example.target), len(example.source))
+        weights = np.stack([each[at, : shape[0], : shape[1]] for each in maps])
+        sure, possible = gold_links(example, shape)
+        strip = plot.film(
+            weights, steps=epochs, unit="epoch", sure=sure, possible=possible, normalized=False
+        )
+        caption = f"{example.source_text!r}, translated {example.target_text!r}. {_KEY}"
+        yield Sheet(f"learning-{at + 1}", "How its alignment came to be", caption, strip)
+    rows = [row for row in read_metrics(run) if "validation/aer" in row]
+    if rows:
+        caption = "Of the alignment named in advance, on a part of the validation split."
+        drawn = plot.curves(rows, ["aer"])
+        yield Sheet("error-rate", "Alignment error rate over training", caption, drawn)
+
+
+def _heads(experiment: TranslationExperiment, run: Path) -> Iterator[Sheet]:
+    path = run / SCORES
+    kept = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+    if not kept.get("alignment"):
+        return
+    named = experiment.named([Score(**score) for score in kept["alignment"]])
+    rows = [
+        [s["layer"], s["head"], s["row"], s["links"]]
+        + [f"{s[name]:.4f}" for name in ("aer", "precision", "recall", "f")]
+        for s in kept["alignment"]
+    ]
+    caption = (
+        "Of the test split, by teacher forcing. Named in advance: the mean over the heads of "
+        f"{named.layer}, {_STEPS[named.row]}, by {named.links}. The threshold is "
+        f"{experiment.alignment_threshold}. Below, a diagonal and a random alignment. "
+        f"BLEU: {kept['signatures']['bleu']}; chrF: {kept['signatures']['chrf']}."
+    )
+    header = ["attention", "head", "step", "links", "AER", "precision", "recall", "F"]
+    yield Sheet("scores", "The alignment of every head", caption, Table(header, rows))
+
+
+def _viewer(reading: Reading) -> plot.Viewer:
+    return plot.viewer(
+        reading.weights,
+        queries=reading.target,
+        keys=list(reading.example.source),
+        title=reading.example.source_text,
+        normalized=False,
+        **{{"sure": "gold"}.get(name, name): links for name, links in reading.gold.items()},
+    )

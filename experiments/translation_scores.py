@@ -1,0 +1,120 @@
+"""How good translations are: exact match, right tokens, BLEU and chrF."""
+
+import functools
+import re
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import jax
+import numpy as np
+from flax import linen as nn
+
+from attn_jax.models import greedy_decode
+from experiments.alignments import batches
+
+# Han, kana: text that is scored by its characters, as it has no blanks between words.
+_UNSPACED = re.compile("[\u3040-\u30ff\u3400-\u9fff]")
+
+
+@functools.cache
+def decoder(
+    model: nn.Module, max_length: int, beam_size: int = 0, length_penalty: float = 0.0
+) -> Callable[[Any, Any], jax.Array]:
+    """A jitted function from parameters and sources to what is written, (n, max_length).
+
+    With a beam it is the best of its translations.
+    """
+
+    @jax.jit
+    def decode(params: Any, source: jax.Array) -> jax.Array:
+        variables = {"params": params}
+        if not beam_size:
+            return greedy_decode(model, variables, source, max_length=max_length).tokens
+        found = beam_decode(
+            model,
+            variables,
+            source,
+            max_length=max_length,
+            beam_size=beam_size,
+            length_penalty=length_penalty,
+        )
+        return found.tokens[:, 0]
+
+    return decode
+
+
+def longest_target(splits: Mapping[str, Sequence[Mapping[str, np.ndarray]]]) -> int:
+    """The most tokens that any target has, the end included."""
+    return max(bucket["target"].shape[1] for split in splits.values() for bucket in split)
+
+
+def decode_split(
+    model: nn.Module, params: Any, buckets: Sequence[Mapping[str, np.ndarray]], max_length: int
+) -> dict[int, np.ndarray]:
+    """What the model writes for each example of a split, by its number."""
+    decode, found = decoder(model, max_length), {}
+    for bucket in buckets:
+        for batch, own in batches(bucket):
+            tokens = np.asarray(decode(params, batch["source"]))[:own]
+            found |= dict(zip(batch["example"][:own].tolist(), tokens, strict=True))
+    return found
+
+
+def targets(buckets: Sequence[Mapping[str, np.ndarray]], max_length: int) -> dict[int, np.ndarray]:
+    """What should be written, padded as :func:`decode_split` pads."""
+    found = {}
+    for bucket in buckets:
+        target = bucket["target"]
+        padded = np.pad(target, ((0, 0), (0, max_length - target.shape[1])))
+        found |= dict(zip(bucket["example"].tolist(), padded, strict=True))
+    return found
+
+
+def score_texts(written: Sequence[str], wanted: Sequence[str]) -> tuple[dict[str, float], dict]:
+    """BLEU and chrF of a corpus, in percent, and sacrebleu's signature of each.
+
+    Args:
+        written: The translations.
+        wanted: A reference for each.
+
+    Returns:
+        The scores, and the signatures.
+
+    References:
+        M. Post, "A Call for Clarity in Reporting BLEU Scores", WMT 2018.
+
+    Example:
+        >>> scores, signatures = score_texts(["the sea is calm today"], ["the sea is calm today"])
+        >>> round(scores["bleu"]), "tok:13a" in signatures["bleu"]
+        (100, True)
+    """
+    import sacrebleu
+
+    unspaced = any(map(_UNSPACED.search, wanted))
+    metrics = {
+        "bleu": sacrebleu.BLEU(tokenize="zh" if unspaced else "13a"),
+        "chrf": sacrebleu.CHRF(),
+    }
+    scores = {name: m.corpus_score(written, [wanted]).score for name, m in metrics.items()}
+    return scores, {name: str(metric.get_signature()) for name, metric in metrics.items()}
+
+
+def score_tokens(written: np.ndarray, wanted: np.ndarray) -> dict[str, float]:
+    """The share of sentences that are right as a whole, and of tokens in their right places.
+
+    Args:
+        written: (n, length), ended and padded.
+        wanted: The same of the references.
+
+    Returns:
+        `exact` and `token_accuracy`; the end is a token.
+
+    Example:
+        >>> score_tokens(np.array([[5, 2, 0], [5, 6, 2]]), np.array([[5, 2, 0], [5, 7, 2]]))
+        {'exact': 0.5, 'token_accuracy': 0.8}
+    """
+    right, token = written == wanted, wanted > 0
+    return {
+        "exact": float(right.all(-1).mean()),
+        "token_accuracy": float(right[token].mean()),
+    }

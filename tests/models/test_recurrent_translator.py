@@ -1,0 +1,133 @@
+"""Recurrent translators: two papers' decoders, any attention, padding that cannot matter."""
+
+from functools import partial
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+
+from attn_jax import models, nn, ops
+from attn_jax.models import BahdanauDecoder, LuongDecoder
+
+SIZES = {"source_vocabulary": 11, "target_vocabulary": 13}
+SOURCE = jnp.array([[4, 5, 6, 7, 8, 9, 10], [9, 4, 8, 0, 0, 0, 0], [6, 0, 0, 0, 0, 0, 0]])
+TARGET = jnp.array([[7, 12, 4, 9, 2], [5, 2, 0, 0, 0], [9, 9, 2, 0, 0]])
+
+DECODERS = {
+    "bahdanau gru": BahdanauDecoder(features=5),
+    "bahdanau lstm": BahdanauDecoder(features=5, cell="lstm"),
+    "luong": LuongDecoder(attention=nn.DotProductAttention(), features=5),
+    "luong lstm": LuongDecoder(features=5, cell="lstm"),
+    "luong without feeding": LuongDecoder(features=5, input_feeding=False),
+    "luong lstm without feeding": LuongDecoder(features=5, cell="lstm", input_feeding=False),
+}
+
+
+def translator(decoder, **fields):
+    encoder = models.BidirectionalEncoder(features=3, cell=decoder.cell)
+    return models.RecurrentTranslator(
+        encoder=encoder, decoder=decoder, embedding_dim=7, **SIZES, **fields
+    )
+
+
+@pytest.fixture(scope="module", params=DECODERS)
+def trained(request):
+    """A model with parameters that are not small."""
+    model = translator(DECODERS[request.param])
+    variables = model.init(jax.random.key(0), SOURCE, TARGET)
+    return model, jax.tree.map(lambda x: 2 * x, variables)
+
+
+def test_a_step_at_a_time_is_the_whole_at_once(trained):
+    model, variables = trained
+    at_once = model.apply(variables, SOURCE, TARGET)
+    step = jax.jit(partial(model.apply, variables, method="step"))
+    memory, state = model.apply(variables, SOURCE, 5, method="start")
+    before = jnp.array([1, 1, 1])
+    for at in range(5):
+        state, logits = step(memory, state, before, at)
+        np.testing.assert_allclose(logits, at_once[:, at], atol=1e-5)
+        before = TARGET[:, at]
+
+
+def test_padding_changes_nothing_and_gets_no_weight(trained):
+    model, variables = trained
+    logits = model.apply(variables, SOURCE, TARGET)
+    (weights,) = models.translation_weights(model, variables, SOURCE, TARGET).values()
+    assert weights.shape == (3, 1, 5, 7)
+    assert np.all(np.asarray(weights)[1, ..., 3:] == 0)
+    np.testing.assert_allclose(weights.sum(-1), 1, atol=1e-6)
+    wider = jnp.pad(SOURCE, ((0, 0), (0, 4)))
+    longer = jnp.pad(TARGET, ((0, 0), (0, 3)))
+    np.testing.assert_allclose(model.apply(variables, wider, longer)[:, :5], logits, atol=1e-5)
+    (padded,) = models.translation_weights(model, variables, wider, longer).values()
+    np.testing.assert_allclose(padded[..., :5, :7], weights, atol=1e-6)
+    alone = model.apply(variables, SOURCE[2:, :1], TARGET[2:])
+    np.testing.assert_allclose(alone[0], logits[2], atol=1e-5)
+
+
+def test_no_token_is_told_from_itself_or_from_later_ones(trained):
+    model, variables = trained
+    logits = model.apply(variables, SOURCE, TARGET)
+    changed = model.apply(variables, SOURCE, TARGET.at[:, 2].set(11))
+    np.testing.assert_array_equal(changed[:, :3], logits[:, :3])
+    assert np.abs(changed[0, 3] - logits[0, 3]).max() > 1e-3
+
+
+@pytest.mark.parametrize("decoder", ["bahdanau gru", "luong"])
+def test_it_learns_one_batch_by_heart(decoder):
+    model = translator(DECODERS[decoder])
+    optimizer = optax.adam(2e-2)
+
+    def loss(variables):
+        each = optax.softmax_cross_entropy_with_integer_labels(
+            model.apply(variables, SOURCE, TARGET), TARGET
+        )
+        return (each * (TARGET != 0)).sum()
+
+    @jax.jit
+    def fit(variables):
+        def step(_, carry):
+            variables, state = carry
+            updates, state = optimizer.update(jax.grad(loss)(variables), state)
+            return optax.apply_updates(variables, updates), state
+
+        return jax.lax.fori_loop(0, 150, step, (variables, optimizer.init(variables)))[0]
+
+    variables = fit(model.init(jax.random.key(0), SOURCE, TARGET))
+    decoded = models.greedy_decode(model, variables, SOURCE, max_length=5)
+    np.testing.assert_array_equal(decoded.tokens, TARGET)
+
+
+ATTENTIONS = {
+    "additive": nn.AdditiveAttention(),
+    "sparsemax": nn.AdditiveAttention(normalizer=ops.sparsemax),
+    "dot": nn.DotProductAttention(),
+    "scaled dot": nn.ScaledDotProductAttention(),
+    "feed-forward": nn.FeedForwardAttention(),
+    "bilinear": nn.BilinearAttention(),
+    "concat": nn.ConcatAttention(),
+    "location": nn.LocationAttention(max_keys=17),
+    "cosine": nn.CosineAttention(),
+    "learned entmax": nn.DotProductAttention(normalizer=nn.Entmax()),
+}
+
+
+@pytest.mark.parametrize("attention", ATTENTIONS)
+def test_any_attention_will_do(attention):
+    model = translator(BahdanauDecoder(attention=ATTENTIONS[attention], features=5))
+    variables = model.init(jax.random.key(0), SOURCE, TARGET)
+    weights = models.translation_weights(model, variables, SOURCE, TARGET)
+    rows = weights["decoder.attention.weights"].sum(-1)
+    np.testing.assert_allclose(rows, 1, atol=1e-5)
+    grads = jax.grad(lambda v: model.apply(v, SOURCE, TARGET).std())(variables)
+    assert all(np.isfinite(x).all() for x in jax.tree.leaves(grads))
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_vocabularies_must_be_filled_in(size):
+    model = translator(BahdanauDecoder()).clone(**{size: None})
+    with pytest.raises(ValueError, match=rf"{size}=None .* model\.clone\(\*\*task\.sizes\)"):
+        model.init(jax.random.key(0), SOURCE, TARGET)
