@@ -44,7 +44,9 @@ def print_alignment(
         console.print(Text(" " * (margin + 3) + head), no_wrap=True, crop=False)
     for row, line in zip(rows, lines, strict=True):
         padding = " " * (margin - cell_len(row))
-        console.print(Text(f"{padding}{row}{_LEFT_TO_RIGHT * _leftward(row)} │ {line}"), no_wrap=fits)
+        console.print(
+            Text(f"{padding}{row}{_LEFT_TO_RIGHT * _leftward(row)} │ {line}"), no_wrap=fits
+        )
 
 
 def shade_lines(weights: np.ndarray, columns: Sequence[str]) -> list[str]:

@@ -51,7 +51,9 @@ def _difference(kept: Sequence[str], now: Sequence[str]) -> str:
         if tokens:
             more = f" and {len(tokens) - _SHOWN} more" if len(tokens) > _SHOWN else ""
             told.append(f"{what} are {', '.join(map(repr, tokens[:_SHOWN]))}{more}")
-    at = next((i for i, pair in enumerate(zip(kept, now, strict=False)) if pair[0] != pair[1]), None)
+    at = next(
+        (i for i, pair in enumerate(zip(kept, now, strict=False)) if pair[0] != pair[1]), None
+    )
     if at is not None:
         told.append(f"number {at} was {kept[at]!r} and is {now[at]!r}")
     return "; ".join(told)

@@ -9,4 +9,12 @@ from experiments.report.card import save_card
 from experiments.report.figures import Sheet, Table, draw_curves, draw_figures, save_sheet
 from experiments.report.page import write_report
 
-__all__ = ["Sheet", "Table", "draw_curves", "draw_figures", "save_card", "save_sheet", "write_report"]
+__all__ = [
+    "Sheet",
+    "Table",
+    "draw_curves",
+    "draw_figures",
+    "save_card",
+    "save_sheet",
+    "write_report",
+]

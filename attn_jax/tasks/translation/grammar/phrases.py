@@ -1,0 +1,104 @@
+"""Noun phrases: articles, agreement, and adjectives before the noun or after it."""
+
+import dataclasses
+import random
+
+from attn_jax.tasks.translation.grammar.draft import Draft, Word
+from attn_jax.tasks.translation.grammar.lexicon import (
+    ADJECTIVES,
+    NOUNS,
+    NUMBERS,
+    Adjective,
+    Noun,
+    starts_with_vowel,
+)
+
+__all__ = ["NounPhrase", "noun_phrase"]
+
+# English, then French by gender and number: masculine, feminine, plural.
+_ONE = {
+    "the": ("le", "la"),
+    "a": ("un", "une"),
+    "this": ("ce", "cette"),
+    "my": ("mon", "ma"),
+    "his": ("son", "sa"),
+    "our": ("notre", "notre"),
+    "their": ("leur", "leur"),
+    "every": ("chaque", "chaque"),
+}
+_MANY = {
+    "the": "les",
+    "some": "des",
+    "these": "ces",
+    "my": "mes",
+    "his": "ses",
+    "our": "nos",
+    "their": "leurs",
+    "several": "plusieurs",
+    **NUMBERS,
+}
+_BEFORE_VOWEL = {"ce": "cet", "ma": "mon", "sa": "son"}
+
+
+@dataclasses.dataclass(frozen=True)
+class NounPhrase:
+    """A noun phrase, and what others must know of it to agree."""
+
+    words: tuple[Word, ...]
+    noun: Noun
+    is_plural: bool
+    head: int
+    """The place of the English noun."""
+
+    determiner: str
+    """The English one."""
+
+
+def noun_phrase(draft: Draft, rng: random.Random, *, is_person: bool = False) -> NounPhrase:
+    """Says a noun phrase in English, and gives it in French.
+
+    A French article takes its gender and number from the noun, so that its link to the English
+    noun is possible, as is that of an adjective; each one's own counterpart is sure.
+    """
+    noun = rng.choice([n for n in NOUNS if n.is_person] if is_person else NOUNS)
+    is_plural = rng.random() < 0.4
+    determiner = rng.choice(list(_MANY if is_plural else _ONE))
+    adjective = rng.choice(ADJECTIVES) if rng.random() < 0.45 else None
+    english = noun.english[is_plural]
+    following = adjective.english if adjective else english
+    said = draft.say(_article(determiner, following))
+    described = draft.say(adjective.english) if adjective else -1
+    head = draft.say(english)
+    if adjective:
+        draft.combinations.append(("adjective", adjective.english, noun.english[0]))
+    words = [Word(noun.french[is_plural], (head,))]
+    if adjective:
+        own = Word(_agreeing(adjective, noun, is_plural), (described,), (head,))
+        words.insert(0 if adjective.before else 1, own)
+    article = _determiner(determiner, noun, is_plural, words[0].text)
+    if determiner == "some" and adjective and adjective.before:
+        article = "de"
+    words.insert(0, Word(article, (said,), (head,)))
+    return NounPhrase(tuple(words), noun, is_plural, head, determiner)
+
+
+def _article(determiner: str, following: str) -> str:
+    """The English determiner; `a` becomes `an` before a vowel that is heard."""
+    is_vowel = (following[0] in "aeiou" and following != "useful") or following == "honest"
+    return "an" if determiner == "a" and is_vowel else determiner
+
+
+def _determiner(determiner: str, noun: Noun, is_plural: bool, following: str) -> str:
+    if is_plural:
+        return _MANY[determiner]
+    found = _ONE[determiner][noun.gender == "f"]
+    return _BEFORE_VOWEL.get(found, found) if starts_with_vowel(following) else found
+
+
+def _agreeing(adjective: Adjective, noun: Noun, is_plural: bool) -> str:
+    """The adjective's form, as it is before this noun."""
+    if noun.gender == "f":
+        return adjective.feminine[is_plural]
+    if adjective.before and not is_plural and starts_with_vowel(noun.french[0]):
+        return adjective.liaison
+    return adjective.masculine[is_plural]
