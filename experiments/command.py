@@ -157,9 +157,23 @@ def reopen(run: Path, checkpoint: str | int) -> tuple[Any, dict[str, Any], Any]:
 
 
 def reopen_experiment(run: Path, checkpoint: str | int) -> tuple[Experiment, Any]:
-    """The experiment of a run, as it was set, and its trained parameters; see `experiments.load`."""
-    if not (run / "command.json").exists():
-        run = last_run(run)
+    """The experiment of a run, as it was set, and its trained parameters."""
+    run = run if (run / "command.json").exists() else last_run(run)
+    experiment = _experiment_of(run)
+    checkpoints = training.Checkpoints(run / "checkpoints", best=experiment.train.best)
+    steps = {"last": max(checkpoints.steps(), default=None), "best": checkpoints.best_step()}
+    step = steps.get(str(checkpoint), checkpoint)
+    if step not in checkpoints.steps():
+        raise FileNotFoundError(
+            f"{run} has no checkpoint {checkpoint!r}; it has {checkpoints.steps()}, 'last' and "
+            "'best'."
+        )
+    arrays, _ = checkpoints.restore(int(step))
+    return experiment, arrays["state"]["params"]
+
+
+def _experiment_of(run: Path) -> Experiment:
+    """The experiment of a run, as it was set, if it is still that."""
     asked = training.read_command(run)
     experiment = parse(asked["experiment"], asked["arguments"]).experiment
     for part in ("model", "task"):
@@ -171,16 +185,7 @@ def reopen_experiment(run: Path, checkpoint: str | int) -> tuple[Experiment, Any
                 "train again."
             )
     experiment.check(run)
-    checkpoints = training.Checkpoints(run / "checkpoints", best=experiment.train.best)
-    steps = {"last": max(checkpoints.steps(), default=None), "best": checkpoints.best_step()}
-    step = steps.get(str(checkpoint), checkpoint)
-    if step not in checkpoints.steps():
-        raise FileNotFoundError(
-            f"{run} has no checkpoint {checkpoint!r}; it has {checkpoints.steps()}, 'last' and "
-            "'best'."
-        )
-    arrays, _ = checkpoints.restore(int(step))
-    return experiment, arrays["state"]["params"]
+    return experiment
 
 
 def _begun(run: Path) -> float:

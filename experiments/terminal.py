@@ -93,10 +93,10 @@ def name_lines(weights: np.ndarray, columns: Sequence[str]) -> list[str]:
 
 
 def show_token(token: str) -> str:
-    """A token as it can stand alone: blanks and control characters visible, marks on a circle.
+    r"""A token as it can stand alone: blanks and control characters visible, marks on a circle.
 
     Example:
-        >>> show_token(" "), show_token("\\u0301"), show_token("a b")
+        >>> show_token(" "), show_token("\u0301"), show_token("a b")
         ('␣', '◌́', 'a␣b')
     """
     shown = "".join(c if c.isprintable() else f"\\u{ord(c):04x}" for c in token.replace(" ", "␣"))

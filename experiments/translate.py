@@ -26,7 +26,7 @@ class Command:
     """
 
     run: Annotated[Path, tyro.conf.Positional]
-    """The run's folder, runs/translation_additive/..., or runs/translation_additive for its last."""
+    """The run's folder, or runs/translation_additive for its last."""
     texts: Annotated[tuple[str, ...], tyro.conf.Positional] = ()
     """What to translate; lines of standard input if there is none."""
     file: Path | None = None

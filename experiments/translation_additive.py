@@ -1,4 +1,4 @@
-"""Dates of many languages into one form, or other pairs, by additive attention (Bahdanau 2015)."""
+"""Dates, or other pairs, translated by additive attention (Bahdanau 2015)."""
 
 from attn_jax.models import BahdanauDecoder, RecurrentTranslator
 from attn_jax.nn import AdditiveAttention

@@ -1,4 +1,4 @@
-"""Dates of many languages into one form, or other pairs, by dot-product attention (Luong 2015) and input feeding."""
+"""Dates, or other pairs, translated by dot products and input feeding (Luong 2015)."""
 
 from attn_jax.models import LuongDecoder, RecurrentTranslator
 from attn_jax.nn import DotProductAttention

@@ -1,4 +1,4 @@
-"""Dates of many languages into one form, or other pairs, by attention scored by a feed-forward network."""
+"""Dates, or other pairs, translated by attention scored by a feed-forward network."""
 
 from attn_jax.models import BahdanauDecoder, RecurrentTranslator
 from attn_jax.nn import FeedForwardAttention

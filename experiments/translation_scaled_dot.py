@@ -1,4 +1,4 @@
-"""Dates of many languages into one form, or other pairs, by scaled dot-product attention before each step."""
+"""Dates, or other pairs, translated by scaled dot products before each step."""
 
 from attn_jax.models import BahdanauDecoder, RecurrentTranslator
 from attn_jax.nn import ScaledDotProductAttention

@@ -9,7 +9,7 @@ import jax
 import numpy as np
 from flax import linen as nn
 
-from attn_jax.models import greedy_decode
+from attn_jax.models import beam_decode, greedy_decode
 from experiments.alignments import batches
 
 # Han, kana: text that is scored by its characters, as it has no blanks between words.

@@ -94,7 +94,7 @@ def translation_weights(
         >>> {name: array.shape for name, array in weights.items()}
         {'decoder.attention.weights': (1, 1, 3, 4)}
     """
-    look = capture(model.apply, "decoder.*attention.weights")
+    look = capture(model.apply, model.looks_by)
     _, captured = look(variables, source, target)
     named = model.name_weights(captured)
     return {name: weights.astype(jnp.float32) for name, weights in named.items()}

@@ -1,6 +1,6 @@
 """A recurrent translator: its attention is where it looks before it writes a word."""
 
-from typing import Any
+from typing import Any, ClassVar
 
 import jax
 import jax.numpy as jnp
@@ -45,6 +45,7 @@ class RecurrentTranslator(nn.Module):
     pad: int = 0
     begin: int = 1
     end: int = 2
+    looks_by: ClassVar[str] = "decoder*attention.weights"
 
     def setup(self) -> None:
         """Name the parts."""

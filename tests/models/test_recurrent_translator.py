@@ -9,6 +9,7 @@ import optax
 import pytest
 
 from attn_jax import models, nn, ops
+from attn_jax.hooks import capture
 from attn_jax.models import BahdanauDecoder, LuongDecoder
 
 SIZES = {"source_vocabulary": 11, "target_vocabulary": 13}
@@ -34,44 +35,49 @@ def translator(decoder, **fields):
 
 @pytest.fixture(scope="module", params=DECODERS)
 def trained(request):
-    """A model with parameters that are not small."""
+    """A model with parameters that are not small, and jitted: its logits and its weights."""
     model = translator(DECODERS[request.param])
-    variables = model.init(jax.random.key(0), SOURCE, TARGET)
-    return model, jax.tree.map(lambda x: 2 * x, variables)
+    variables = jax.jit(model.init)(jax.random.key(0), SOURCE, TARGET)
+    variables = jax.tree.map(lambda x: 2 * x, variables)
+    look = jax.jit(partial(capture(model.apply, "*weights"), variables))
+    return model, variables, look
 
 
 def test_a_step_at_a_time_is_the_whole_at_once(trained):
-    model, variables = trained
-    at_once = model.apply(variables, SOURCE, TARGET)
-    step = jax.jit(partial(model.apply, variables, method="step"))
-    memory, state = model.apply(variables, SOURCE, 5, method="start")
-    before = jnp.array([1, 1, 1])
-    for at in range(5):
-        state, logits = step(memory, state, before, at)
-        np.testing.assert_allclose(logits, at_once[:, at], atol=1e-5)
-        before = TARGET[:, at]
+    model, variables, look = trained
+    at_once, _ = look(SOURCE, TARGET)
+
+    @jax.jit
+    def step_by_step(source, target):
+        memory, state = model.apply(variables, source, 5, method="start")
+        before, found = jnp.array([1, 1, 1]), []
+        for at in range(5):
+            state, logits = model.apply(variables, memory, state, before, at, method="step")
+            found.append(logits)
+            before = target[:, at]
+        return jnp.stack(found, axis=1)
+
+    np.testing.assert_allclose(step_by_step(SOURCE, TARGET), at_once, atol=1e-5)
 
 
 def test_padding_changes_nothing_and_gets_no_weight(trained):
-    model, variables = trained
-    logits = model.apply(variables, SOURCE, TARGET)
-    (weights,) = models.translation_weights(model, variables, SOURCE, TARGET).values()
+    model, _, look = trained
+    logits, weights = look(SOURCE, TARGET)
+    (weights,) = model.name_weights(weights).values()
     assert weights.shape == (3, 1, 5, 7)
     assert np.all(np.asarray(weights)[1, ..., 3:] == 0)
     np.testing.assert_allclose(weights.sum(-1), 1, atol=1e-6)
-    wider = jnp.pad(SOURCE, ((0, 0), (0, 4)))
-    longer = jnp.pad(TARGET, ((0, 0), (0, 3)))
-    np.testing.assert_allclose(model.apply(variables, wider, longer)[:, :5], logits, atol=1e-5)
-    (padded,) = models.translation_weights(model, variables, wider, longer).values()
-    np.testing.assert_allclose(padded[..., :5, :7], weights, atol=1e-6)
-    alone = model.apply(variables, SOURCE[2:, :1], TARGET[2:])
-    np.testing.assert_allclose(alone[0], logits[2], atol=1e-5)
+    wider, longer = jnp.pad(SOURCE, ((0, 0), (0, 4))), jnp.pad(TARGET, ((0, 0), (0, 3)))
+    padded, looked = look(wider, longer)
+    np.testing.assert_allclose(padded[:, :5], logits, atol=1e-5)
+    (looked,) = model.name_weights(looked).values()
+    np.testing.assert_allclose(looked[..., :5, :7], weights, atol=1e-6)
 
 
 def test_no_token_is_told_from_itself_or_from_later_ones(trained):
-    model, variables = trained
-    logits = model.apply(variables, SOURCE, TARGET)
-    changed = model.apply(variables, SOURCE, TARGET.at[:, 2].set(11))
+    _, _, look = trained
+    logits, _ = look(SOURCE, TARGET)
+    changed, _ = look(SOURCE, TARGET.at[:, 2].set(11))
     np.testing.assert_array_equal(changed[:, :3], logits[:, :3])
     assert np.abs(changed[0, 3] - logits[0, 3]).max() > 1e-3
 
@@ -96,9 +102,9 @@ def test_it_learns_one_batch_by_heart(decoder):
 
         return jax.lax.fori_loop(0, 150, step, (variables, optimizer.init(variables)))[0]
 
-    variables = fit(model.init(jax.random.key(0), SOURCE, TARGET))
-    decoded = models.greedy_decode(model, variables, SOURCE, max_length=5)
-    np.testing.assert_array_equal(decoded.tokens, TARGET)
+    variables = fit(jax.jit(model.init)(jax.random.key(0), SOURCE, TARGET))
+    decode = jax.jit(partial(models.greedy_decode, model, max_length=5))
+    np.testing.assert_array_equal(decode(variables, SOURCE).tokens, TARGET)
 
 
 ATTENTIONS = {
@@ -118,11 +124,16 @@ ATTENTIONS = {
 @pytest.mark.parametrize("attention", ATTENTIONS)
 def test_any_attention_will_do(attention):
     model = translator(BahdanauDecoder(attention=ATTENTIONS[attention], features=5))
-    variables = model.init(jax.random.key(0), SOURCE, TARGET)
-    weights = models.translation_weights(model, variables, SOURCE, TARGET)
+
+    @jax.jit
+    def run(rng):
+        variables = model.init(rng, SOURCE, TARGET)
+        weights = models.translation_weights(model, variables, SOURCE, TARGET)
+        return weights, jax.grad(lambda v: model.apply(v, SOURCE, TARGET).std())(variables)
+
+    weights, grads = run(jax.random.key(0))
     rows = weights["decoder.attention.weights"].sum(-1)
     np.testing.assert_allclose(rows, 1, atol=1e-5)
-    grads = jax.grad(lambda v: model.apply(v, SOURCE, TARGET).std())(variables)
     assert all(np.isfinite(x).all() for x in jax.tree.leaves(grads))
 
 

@@ -1,0 +1,277 @@
+"""Translation: training beside the same model in PyTorch, decoding beside a loop in Python."""
+
+import contextlib
+import dataclasses
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from experiments.benchmarks.peers import Peer, peers_python
+from experiments.benchmarks.record import Result, limit_cores, machine, spread_text, write
+
+PART = "translation"
+THREADS = 2
+EPOCHS = 10
+DECODED = 128
+DECODING_ROUNDS = 7
+_TORCH = Path(__file__).with_name("translation_torch.py")
+_TOLERANCE = 1e-3
+
+
+def bitext(epochs: int) -> Any:
+    """The experiment that is measured: real sentence pairs, Bahdanau's model."""
+    from experiments.translation_additive import experiment
+
+    return dataclasses.replace(
+        experiment,
+        task=dataclasses.replace(experiment.task, name="bitext"),
+        train=dataclasses.replace(experiment.train, epochs=epochs, log_every=0),
+    )
+
+
+def train_both(epochs: int) -> dict[str, Any]:
+    """Trains both for some epochs, in turn, from the same parameters, and judges what they write.
+
+    The first epoch of both, in which they compile and warm up, does not count for speed.
+
+    Args:
+        epochs: How many.
+
+    Returns:
+        Examples a second by epoch, and BLEU and chrF of the test split, of both.
+    """
+    from attn_jax import train as training
+    from experiments.translation_scores import decode_split, longest_target, score_texts
+
+    experiment, theirs = bitext(epochs), []
+    examples = experiment.task.examples("test")
+    longest = longest_target(experiment.splits)
+
+    def texts(numbers: Mapping[int, Sequence[int]]) -> dict[str, float]:
+        tokenizer = experiment.task.target_tokenizer
+        written = [tokenizer.decode(list(map(int, numbers[i]))) for i in numbers]
+        return score_texts(written, [examples[i].target_text for i in numbers])[0]
+
+    def their_turn(state: Any, row: Mapping[str, Any]) -> None:
+        theirs.append(peer.ask("epoch"))
+        speed = theirs[-1]["examples"] / theirs[-1]["seconds"]
+        print(f"epoch {row['epoch']}, PyTorch: {speed:,.0f} examples/s", flush=True)
+
+    with tempfile.TemporaryDirectory() as folder, peer_of(experiment, Path(folder)) as peer:
+        result = training.fit(
+            experiment.init,
+            experiment.apply,
+            experiment.loss,
+            experiment.task,
+            experiment.train,
+            Path(folder) / "run",
+            on_epoch=their_turn,
+        )
+        about, buckets = peer.about, experiment.splits["test"]
+        numbers = [number for bucket in buckets for number in bucket["example"].tolist()]
+        written = [tokens for bucket in peer.ask("written")["written"] for tokens in bucket]
+    ours = decode_split(experiment.sized_model(), result.state.params, buckets, longest)
+    return {
+        "ours": [row["time/examples_per_second"] for row in result.rows[1:]],
+        "torch": [epoch["examples"] / epoch["seconds"] for epoch in theirs[1:]],
+        "scores": {
+            "ours": texts({i: tokens.tolist() for i, tokens in ours.items()}),
+            "torch": texts(dict(zip(numbers, written, strict=True))),
+        },
+        "loss": [result.rows[-1]["train/loss"], theirs[-1]["loss"]],
+        "train": sum(len(bucket["source"]) for bucket in experiment.splits["train"]),
+        "test": len(numbers),
+        "about": about,
+    }
+
+
+class SameModel(Peer):
+    """PyTorch on the same model.
+
+    Args:
+        asked: The settings.
+        arrays: The parameters, the sentences, and the logits to reproduce.
+        folder: Where to put the arrays for it.
+    """
+
+    def __init__(self, asked: Mapping[str, Any], arrays: Mapping[str, np.ndarray], folder: Path):
+        path = folder / "arrays.npz"
+        np.savez(path, **dict[str, Any](arrays))
+        super().__init__([peers_python(), _TORCH])
+        self.about = self.ask({**asked, "arrays": str(path)})
+        difference = self.about["difference"]
+        if not difference < _TOLERANCE:
+            raise RuntimeError(
+                f"PyTorch's logits differ from ours by {difference:.2g}, more than {_TOLERANCE}: "
+                f"the two are not the same model, so {_TORCH.name} needs the change that "
+                "attn_jax/models has had."
+            )
+
+
+@contextlib.contextmanager
+def peer_of(experiment: Any, folder: Path) -> Iterator[SameModel]:
+    """Starts PyTorch on the same model, from the same parameters, with the same sentences."""
+    import jax
+
+    from attn_jax.train import make_schedule
+    from attn_jax.train.step import stream
+    from experiments.translation_scores import longest_target
+
+    splits, config = experiment.splits, experiment.train
+    checked = {side: splits["test"][-1][side][:16] for side in ("source", "target")}
+    # The parameters that training begins with, which follow from its seed.
+    params = experiment.init(stream(jax.random.key(config.seed), "init"), checked)
+    arrays = {
+        "/".join(entry.key for entry in path): np.asarray(leaf)
+        for path, leaf in jax.tree.leaves_with_path(params)
+    }
+    arrays |= {
+        f"{split}/{i}/{side}": bucket[side]
+        for split in ("train", "test")
+        for i, bucket in enumerate(splits[split])
+        for side in ("source", "target")
+    }
+    steps = config.epochs * sum(len(b["source"]) // config.batch_size for b in splits["train"])
+    schedule = make_schedule(config, steps)
+    arrays |= {f"checked/{side}": array for side, array in checked.items()}
+    arrays |= {
+        "logits": np.asarray(experiment.apply(params, checked)),
+        "schedule": np.array([schedule(step) for step in range(steps)]),
+    }
+    asked = {name: getattr(config, name) for name in ("batch_size", "weight_decay", "clip_norm")}
+    peer = SameModel(
+        {**asked, "threads": THREADS, "longest": longest_target(splits)}, arrays, folder
+    )
+    try:
+        yield peer
+    finally:
+        peer.close()
+
+
+def decode_both(rounds: int) -> dict[str, Any]:
+    """Decodes the same sentences greedily, by one program and by a loop that calls the step.
+
+    Args:
+        rounds: How often, in turn.
+
+    Returns:
+        Tokens a second of both; every sentence is decoded to the longest length.
+    """
+    import jax
+    import jax.numpy as jnp
+
+    from experiments.translation_scores import decoder, longest_target
+
+    experiment = bitext(1)
+    model, longest = experiment.sized_model(), longest_target(experiment.splits)
+    bucket = max(experiment.splits["train"], key=lambda b: len(b["source"]))
+    source = jnp.asarray(bucket["source"][:DECODED])
+    batch = {side: bucket[side][:2] for side in ("source", "target")}
+    params = experiment.init(jax.random.key(0), batch)
+    whole = decoder(model, longest)
+
+    def in_one() -> np.ndarray:
+        return np.asarray(whole(params, source))
+
+    start = jax.jit(lambda p, s: model.apply({"params": p}, s, longest, method="start"))
+    step = jax.jit(lambda p, *given: model.apply({"params": p}, *given, method="step"))
+
+    def in_a_loop(sentences: jax.Array) -> np.ndarray:
+        memory, state = start(params, sentences)
+        token = np.full(len(sentences), model.begin, np.int32)
+        written = []
+        for at in range(longest):
+            state, logits = step(params, memory, state, token, at)
+            token = np.asarray(logits).argmax(-1).astype(np.int32)
+            written.append(token)
+        return np.stack(written, axis=1)
+
+    def one_by_one() -> np.ndarray:
+        return np.concatenate([in_a_loop(source[i : i + 1]) for i in range(len(source))])
+
+    ways = {"in one": in_one, "batch loop": lambda: in_a_loop(source), "loop": one_by_one}
+    speeds = {name: [] for name in ways}
+    for turn in range(rounds + 1):
+        for name, way in ways.items():
+            seconds = _seconds(way)
+            if turn:  # the first compiles
+                speeds[name].append(source.shape[0] * longest / seconds)
+    return {**speeds, "sentences": len(source), "length": longest}
+
+
+def _seconds(run: Callable[[], Any]) -> float:
+    began = time.perf_counter()
+    run()
+    return time.perf_counter() - began
+
+
+def report(trained: Mapping[str, Any], decoded: Mapping[str, Any]) -> Result:
+    """Makes the page of what was measured."""
+    ratio = [a / b for a, b in zip(trained["ours"], trained["torch"], strict=True)]
+    scores = trained["scores"]
+    batched, looped = (
+        [one / other for one, other in zip(decoded["in one"], decoded[way], strict=True)]
+        for way in ("batch loop", "loop")
+    )
+    quality = [f"{scores[side]['bleu']:.1f}, {scores[side]['chrf']:.1f}" for side in scores]
+    return Result(
+        part=PART,
+        title="Translation, beside PyTorch and beside a loop",
+        what=(
+            "Training Bahdanau's translator (bidirectional GRU, additive attention) on real "
+            "English-French pairs, ours through `attn_jax.train.fit`, PyTorch's in a plain loop "
+            "over tensors in memory with its packed GRU and fused AdamW: the same model from the "
+            "same parameters (their logits are compared first), the same buckets, batch and "
+            f"learning rates, in float32 on {THREADS} cores, one epoch of each in turn. Then both "
+            "translate the test split greedily, judged by sacrebleu. Decoding is compared with "
+            "loops in Python that call the same jitted step for each token: for the whole batch at "
+            "once, and sentence by sentence. Shown are medians and quartiles."
+        ),
+        header=("what", "ours", "beside", "ratio"),
+        rows=[
+            (
+                "training, examples/s, beside PyTorch",
+                spread_text(trained["ours"], ",.0f"),
+                spread_text(trained["torch"], ",.0f"),
+                spread_text(ratio, ".2f"),
+            ),
+            ("BLEU, chrF of the test split, beside PyTorch", *quality, ""),
+            (
+                "greedy decoding, tokens/s, beside a loop over sentences and tokens",
+                spread_text(decoded["in one"], ",.0f"),
+                spread_text(decoded["loop"], ",.0f"),
+                spread_text(looped, ".1f"),
+            ),
+            (
+                "greedy decoding, tokens/s, beside a loop over tokens of the same batch",
+                spread_text(decoded["in one"], ",.0f"),
+                spread_text(decoded["batch loop"], ",.0f"),
+                spread_text(batched, ".1f"),
+            ),
+        ],
+        notes=[
+            f"{trained['train']:,} pairs to learn from, {trained['test']:,} to be judged by; "
+            f"{len(ratio)} epochs count; loss in the last {trained['loss'][0]:.3f} ours, "
+            f"{trained['loss'][1]:.3f} PyTorch's; its threads: {trained['about']['threads']}.",
+            f"Decoded are {decoded['sentences']} sentences to {decoded['length']} tokens each.",
+        ],
+        data={"training": dict(trained), "decoding": dict(decoded)},
+        versions={"torch": trained["about"]["version"]},
+    )
+
+
+def main() -> None:
+    """Measures both and writes the page."""
+    limit_cores(THREADS)
+    where = machine()
+    decoded = decode_both(DECODING_ROUNDS)
+    trained = train_both(EPOCHS)
+    write(dataclasses.replace(report(trained, decoded), where=where))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,241 @@
+"""The PyTorch side of the benchmark `translation`, run by the peers' Python, asked over a pipe.
+
+The model is written as one writes it in PyTorch: a packed `nn.GRU` reads, a loop over a `GRUCell`
+writes, keys are projected once. It takes the parameters of the JAX model and shows by equal logits
+that it is the same.
+"""
+
+import json
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import torch  # pyright: ignore[reportMissingImports]
+from torch import nn  # pyright: ignore[reportMissingImports]
+from torch.nn import functional  # pyright: ignore[reportMissingImports]
+from torch.nn.utils import rnn  # pyright: ignore[reportMissingImports]
+
+Arrays = Mapping[str, np.ndarray]
+BEGIN, END = 1, 2
+
+
+class Translator(nn.Module):
+    """Bahdanau's: a bidirectional GRU reads, additive attention looks before each step."""
+
+    def __init__(self, arrays: Arrays):
+        super().__init__()
+        self.source = embedding(arrays["source_embedding/embedding"])
+        self.target = embedding(arrays["target_embedding/embedding"])
+        sizes = arrays["encoder/GRUCell_0/in/kernel"].shape
+        self.encoder = nn.GRU(*sizes, bidirectional=True, batch_first=True)
+        for suffix, number in (("", 0), ("_reverse", 1)):
+            for name, tensor in gru(arrays, f"encoder/GRUCell_{number}").items():
+                getattr(self.encoder, f"{name}_l0{suffix}").data.copy_(tensor)
+        inputs, features = arrays["decoder/recurrence/in/kernel"].shape
+        self.cell = nn.GRUCell(inputs, features)
+        for name, tensor in gru(arrays, "decoder/recurrence").items():
+            getattr(self.cell, name).data.copy_(tensor)
+        self.key = linear(arrays, "decoder/key")
+        self.initial = linear(arrays, "decoder/initial")
+        self.readout = linear(arrays, "decoder/readout")
+        self.head = linear(arrays, "head")
+        self.w_query = parameter(arrays["decoder/attention/w_query"])
+        self.w_key = parameter(arrays["decoder/attention/w_key"])
+        self.v = parameter(arrays["decoder/attention/v"])
+
+    def read(self, source: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        """From tokens to the states, what keys add to a score, the mask and the first state."""
+        mask = source > 0
+        packed = rnn.pack_padded_sequence(
+            self.source(source), mask.sum(-1), batch_first=True, enforce_sorted=False
+        )
+        states, _ = self.encoder(packed)
+        states, _ = rnn.pad_packed_sequence(states, batch_first=True, total_length=source.shape[1])
+        backward = states[:, 0, states.shape[-1] // 2 :]
+        first = torch.tanh(self.initial(backward))
+        return states, self.key(states) @ self.w_key, mask, first
+
+    def step(
+        self, memory: Sequence[torch.Tensor], state: torch.Tensor, embedded: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """One step: the new state, and what the next token is told from."""
+        states, keys, mask = memory
+        scores = torch.tanh((state @ self.w_query)[:, None] + keys) @ self.v
+        weights = torch.softmax(scores.masked_fill(~mask, -torch.inf), dim=-1)
+        context = torch.bmm(weights[:, None], states)[:, 0]
+        state = self.cell(torch.cat([embedded, context], dim=-1), state)
+        return state, torch.cat([state, embedded, context], dim=-1)
+
+    def told(self, features: torch.Tensor) -> torch.Tensor:
+        """Logits, by maxout."""
+        pairs = self.readout(features)
+        return self.head(pairs.view(*pairs.shape[:-1], -1, 2).amax(-1))
+
+    def forward(self, source: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
+        """From source and target tokens to logits `(n, t, v)`."""
+        *memory, state = self.read(source)
+        embedded = self.target(functional.pad(target[:, :-1], (1, 0), value=BEGIN))
+        features = []
+        for token in embedded.unbind(1):
+            state, feature = self.step(memory, state, token)
+            features.append(feature)
+        return self.told(torch.stack(features, dim=1))
+
+    @torch.no_grad()
+    def greedy(self, source: torch.Tensor, longest: int) -> torch.Tensor:
+        """Writes the likeliest token, then the next, until all sentences have ended."""
+        *memory, state = self.read(source)
+        token = torch.full((len(source),), BEGIN)
+        ended, written = torch.zeros(len(source), dtype=torch.bool), []
+        for _ in range(longest):
+            state, feature = self.step(memory, state, self.target(token))
+            token = self.told(feature).argmax(-1).masked_fill(ended, 0)
+            written.append(token)
+            ended |= token == END
+            if ended.all():
+                break
+        tokens = torch.stack(written, dim=1)
+        return functional.pad(tokens, (0, longest - tokens.shape[1]))
+
+
+def parameter(array: np.ndarray) -> nn.Parameter:
+    """A parameter that begins as this array."""
+    return nn.Parameter(torch.from_numpy(array.copy()))
+
+
+def embedding(array: np.ndarray) -> nn.Embedding:
+    """A table that begins as this array."""
+    return nn.Embedding.from_pretrained(torch.from_numpy(array.copy()), freeze=False)
+
+
+def linear(arrays: Arrays, name: str) -> nn.Linear:
+    """A layer that begins as this kernel `(d_in, d_out)` and, if there is one, bias."""
+    kernel, bias = arrays[f"{name}/kernel"], arrays.get(f"{name}/bias")
+    layer = nn.Linear(*kernel.shape, bias=bias is not None)
+    layer.weight = parameter(np.ascontiguousarray(kernel.T))
+    if bias is not None:
+        layer.bias = parameter(bias)
+    return layer
+
+
+def gru(arrays: Arrays, name: str) -> dict[str, torch.Tensor]:
+    """Flax's three gates as PyTorch's two matrices; PyTorch has two biases more, zero at first."""
+
+    def joined(leaf: str, *gates: str) -> np.ndarray:
+        return np.concatenate([arrays[f"{name}/{gate}/{leaf}"].T for gate in gates])
+
+    inner = arrays[f"{name}/hn/bias"]
+    found = {
+        "weight_ih": joined("kernel", "ir", "iz", "in"),
+        "weight_hh": joined("kernel", "hr", "hz", "hn"),
+        "bias_ih": joined("bias", "ir", "iz", "in"),
+        "bias_hh": np.concatenate([np.zeros_like(inner), np.zeros_like(inner), inner]),
+    }
+    return {key: torch.from_numpy(np.ascontiguousarray(value)) for key, value in found.items()}
+
+
+def buckets_of(arrays: Arrays, split: str) -> list[tuple[torch.Tensor, torch.Tensor]]:
+    """The sources and targets of a split's buckets."""
+    count = sum(name.startswith(f"{split}/") for name in arrays) // 2
+    return [
+        tuple(
+            torch.from_numpy(arrays[f"{split}/{i}/{side}"]).long() for side in ("source", "target")
+        )
+        for i in range(count)
+    ]
+
+
+class Trainer:
+    """Trains the model epoch by epoch.
+
+    Args:
+        asked: `batch_size`, `weight_decay`, `clip_norm`.
+        arrays: The parameters, the buckets of the training split, and `schedule`, the learning rate
+            by step.
+    """
+
+    def __init__(self, asked: Mapping[str, Any], arrays: Arrays):
+        self.model = Translator(arrays)
+        self.asked, self.schedule = asked, arrays["schedule"]
+        self.buckets = buckets_of(arrays, "train")
+        self.optimizer = torch.optim.AdamW(
+            self.model.parameters(), weight_decay=asked["weight_decay"], fused=True
+        )
+        self.done = 0
+
+    def epoch(self, most: int | None = None) -> dict[str, float]:
+        """Takes each example once, what fills no batch left out."""
+        began, loss = time.perf_counter(), torch.zeros(())
+        size = self.asked["batch_size"]
+        batches = [
+            (bucket, rows)
+            for bucket, (source, _) in enumerate(self.buckets)
+            for rows in torch.randperm(len(source)).split(size)
+            if len(rows) == size
+        ]
+        batches = [batches[i] for i in torch.randperm(len(batches))][:most]
+        for bucket, rows in batches:
+            loss += self._step(*(side[rows] for side in self.buckets[bucket]))
+        seconds = time.perf_counter() - began
+        return {
+            "seconds": seconds,
+            "examples": len(batches) * size,
+            "loss": (loss / len(batches)).item(),
+        }
+
+    def _step(self, source: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
+        rate = float(self.schedule[min(self.done, len(self.schedule) - 1)])
+        self.optimizer.param_groups[0]["lr"] = rate
+        self.done += 1
+        logits = self.model(source, target)
+        loss = functional.cross_entropy(logits.flatten(0, 1), target.flatten(), ignore_index=0)
+        self.optimizer.zero_grad()
+        loss.backward()
+        if self.asked["clip_norm"]:
+            nn.utils.clip_grad_norm_(self.model.parameters(), self.asked["clip_norm"])
+        self.optimizer.step()
+        return loss.detach()
+
+
+def fastest_threads(asked: Mapping[str, Any], arrays: Arrays) -> int:
+    """Finds how many threads PyTorch is fastest with, on a few steps."""
+    seconds = {}
+    for threads in range(1, asked["threads"] + 1):
+        torch.set_num_threads(threads)
+        trainer = Trainer(asked, arrays)
+        trainer.epoch(2)
+        seconds[threads] = trainer.epoch(8)["seconds"]
+    return min(seconds, key=seconds.__getitem__)
+
+
+def main() -> None:
+    """Answers each line of standard input by one of standard output, both JSON."""
+    asked = json.loads(sys.stdin.readline())
+    arrays = dict(np.load(asked["arrays"]))
+    threads = fastest_threads(asked, arrays)
+    torch.set_num_threads(threads)
+    trainer = Trainer(asked, arrays)
+    with torch.no_grad():
+        source, target = (
+            torch.from_numpy(arrays[f"checked/{side}"]).long() for side in ("source", "target")
+        )
+        difference = np.abs(trainer.model(source, target).numpy() - arrays["logits"]).max()
+    about = {"version": torch.__version__, "threads": threads, "difference": float(difference)}
+    print(json.dumps(about), flush=True)
+    for line in sys.stdin:
+        question = json.loads(line)
+        if question == "epoch":
+            answer = trainer.epoch()
+        else:
+            written = [
+                trainer.model.greedy(source, asked["longest"]).tolist()
+                for source, _ in buckets_of(arrays, "test")
+            ]
+            answer = {"written": written}
+        print(json.dumps(answer), flush=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,192 @@
+"""A small translator, from the command line to its scores, its pictures and new texts."""
+
+import csv
+import io
+import json
+import shutil
+from pathlib import Path
+
+import jax
+import numpy as np
+import pytest
+from rich.console import Console
+
+import experiments
+from attn_jax.models import greedy_decode, translation_weights
+from attn_jax.train import read_metrics
+from experiments.__main__ import main as train
+from experiments.terminal import print_alignment
+from experiments.translate import main as translate
+from experiments.translation_figures import script
+
+SETTINGS = {
+    "--task.name": "reverse",
+    "--task.train": 700,
+    "--task.validation": 31,
+    "--task.test": 43,
+    "--model.embedding-dim": 17,
+    "--model.encoder.features": 13,
+    "--model.decoder.features": 19,
+    "--train.batch-size": 64,
+    "--train.epochs": 2,
+}
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    runs = tmp_path_factory.mktemp("runs")
+    arguments = [str(word) for pair in SETTINGS.items() for word in pair]
+    assert train(["translation_additive", *arguments, "--runs", str(runs)]) == 0
+    (folder,) = Path(runs).glob("translation_additive/*")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def row(run):
+    return read_metrics(run)[-1]
+
+
+@pytest.fixture(scope="module")
+def opened(run):
+    return experiments.load(run)
+
+
+def links_by_hand(weights, example, shift):
+    """|A|, |S|, |A and S|, |A and P| of the strongest weights, by sets."""
+    rows = {t for t, _ in example.possible}
+    guess = {(t, int(np.argmax(weights[t + shift]))) for t in rows}
+    sure, possible = set(example.sure), set(example.possible)
+    return np.array([len(guess), len(sure), len(guess & sure), len(guess & possible)])
+
+
+def test_the_error_rates_are_those_of_sets_of_links(opened, row):
+    model, variables, task = opened
+    totals = {"before": 0, "after": 0}
+    for bucket in task.load()["test"]:
+        found = translation_weights(model, variables, bucket["source"], bucket["target"])
+        for weights, number in zip(*found.values(), bucket["example"], strict=True):
+            example = task.examples("test")[number]
+            for shift, name in enumerate(totals):
+                totals[name] = totals[name] + links_by_hand(weights[0], example, shift)
+    for name, (guess, sure, both, allowed) in totals.items():
+        rate = row[f"aer/decoder.attention.weights/mean/{name}/argmax"]
+        assert rate == pytest.approx(1 - (both + allowed) / (guess + sure), abs=1e-6)
+    guess, sure, both, allowed = totals["before"]
+    assert row["test/aer"] == row["aer/decoder.attention.weights/mean/before/argmax"]
+    assert row["test/alignment_precision"] == pytest.approx(allowed / guess, abs=1e-6)
+    assert row["test/alignment_recall"] == pytest.approx(both / sure, abs=1e-6)
+
+
+def test_translations_are_scored_as_they_are_written(opened, row):
+    model, variables, task = opened
+    exact = right = tokens = 0
+    for bucket in task.load()["test"]:
+        decode = jax.jit(lambda source: greedy_decode(model, variables, source, max_length=17))
+        for written, number in zip(decode(bucket["source"]).tokens, bucket["example"], strict=True):
+            wanted = [*task.target_tokenizer.encode(task.examples("test")[number].target_text), 2]
+            places = [w == int(t) for w, t in zip(wanted, written, strict=False)]
+            exact, right, tokens = exact + all(places), right + sum(places), tokens + len(places)
+    assert row["greedy/exact"] == pytest.approx(exact / 43)
+    assert row["greedy/token_accuracy"] == pytest.approx(right / tokens)
+    # Of a sentence that is told rightly token by token, every prefix is what greedy search writes.
+    assert row["greedy/exact"] == pytest.approx(row["test/exact"])
+    assert 0 <= row["greedy/bleu"] <= 100
+    assert 0 < row["greedy/chrf"] <= 100
+
+
+def test_the_report_has_scores_alignments_and_how_they_came_to_be(run, row):
+    index = json.loads((run / "figures" / "index.json").read_text())
+    names = {entry["name"] for entry in index}
+    assert names >= {"learning-1", "learning-2", "error-rate", "scores", "viewer", "curves"}
+    assert names & {"alignments", "mistakes", "misaligned"}
+    with (run / "figures" / "scores.csv").open(newline="") as file:
+        header, *cells = csv.reader(file)
+    assert header[4] == "AER"
+    assert len(cells) == 6
+    assert cells[0][4] == f"{row['test/aer']:.4f}"
+    page = (run / "report.html").read_text()
+    assert f"<td>{cells[0][4]}</td>" in page
+    assert "<dt>BLEU</dt>" in page
+    assert "version:" in page
+    with np.load(run / "alignments" / "0002.npz") as kept:
+        assert kept["weights"].shape[0] == 2
+        np.testing.assert_allclose(kept["weights"].sum(-1), 1, atol=1e-5)
+
+
+def test_one_text_is_translated_shown_and_drawn(run, opened, tmp_path, capsys):
+    model, variables, task = opened
+    source = np.array([task.source_tokenizer.encode("hello")], np.int32)
+    tokens = greedy_decode(model, variables, source, max_length=17).tokens[0]
+    figure = tmp_path / "alignment.svg"
+    assert translate([str(run), "hello", "--plot", str(figure)]) == 0
+    first, head, *rows = capsys.readouterr().out.splitlines()
+    assert first == task.target_tokenizer.decode(tokens.tolist())
+    assert head.split() == ["hello"]
+    written = [line.split(" │ ")[0] for line in rows if " │ " in line]
+    assert "".join(written).rstrip("⏎") == first
+    assert "<svg" in figure.read_text()
+
+
+def test_many_texts_become_a_line_each_and_nothing_else(run, opened, tmp_path, capsys):
+    model, variables, task = opened
+    path = tmp_path / "lines.txt"
+    path.write_text("attention\n\nabé\njax\n", encoding="utf-8")
+    assert translate([str(run), "--file", str(path)]) == 0
+    printed = capsys.readouterr()
+    lines = printed.out.splitlines()
+    assert len(lines) == 4
+    assert lines[1] == ""
+    for text, line in ((0, "attention"), (3, "jax")):
+        source = np.array([task.source_tokenizer.encode(line)], np.int32)
+        tokens = greedy_decode(model, variables, source, max_length=17).tokens[0]
+        assert lines[text] == task.target_tokenizer.decode(tokens.tolist())
+    assert printed.err.strip() == "line 3: unknown to the model: 'é'"
+
+
+def test_a_line_that_is_no_utf8_is_named(run, tmp_path, capsys):
+    path = tmp_path / "lines.txt"
+    path.write_bytes(b"fine\nb\xffd\n")
+    assert translate([str(run), "--file", str(path)]) == 1
+    assert "lines.txt, line 2: byte 2 is no UTF-8" in capsys.readouterr().err
+
+
+def test_other_vocabularies_are_refused_with_the_difference(run, tmp_path, capsys):
+    copy = tmp_path / run.name
+    shutil.copytree(run, copy)
+    path = copy / "vocabulary.json"
+    kept = json.loads(path.read_text(encoding="utf-8"))
+    kept["source"][4] = "å"
+    path.write_text(json.dumps(kept), encoding="utf-8")
+    assert translate([str(copy), "hello"]) == 1
+    error = capsys.readouterr().err
+    assert "the source vocabulary has changed" in error
+    assert "lacking now are 'å'; new are 'a'; number 4 was 'å' and is 'a'" in error
+
+
+def test_a_plot_of_several_texts_is_refused(run, capsys):
+    assert translate([str(run), "a", "b", "--plot", "x.svg"]) == 1
+    assert "one text" in capsys.readouterr().err
+
+
+def printed_alignment(weights, source, target, width):
+    console = Console(file=io.StringIO(), width=width)
+    print_alignment(np.array(weights), source, target, console=console)
+    return console.file.getvalue().splitlines()
+
+
+def test_shades_stand_under_wide_and_leftward_letters():
+    lines = printed_alignment([[0.0, 1.0, 0.0], [0.3, 0.0, 0.7]], "日月7", "7x", 40)
+    assert lines == ["    日月7", "7 │   ██ ", "x │ ░░  ▓"]
+    (head, _) = printed_alignment([[0.5, 0.5]], "אב", "x", 40)
+    assert head == "    א\u200eב\u200e"
+
+
+def test_what_does_not_fit_is_named():
+    lines = printed_alignment([[0.75, 0.25], [0.0, 1.0]], ["la", "mer"], ["sea", "the"], 9)
+    words = "sea │ la 75 %, mer 25 % the │ mer 100 %"
+    assert " ".join(lines).split() == words.split()
+
+
+def test_scripts_are_told_apart():
+    texts = ("7 февраля 2016", "2016年2月7日", "7 février", "2016-02-07")
+    assert [script(text) for text in texts] == ["CYRILLIC", "CJK", "LATIN", ""]
