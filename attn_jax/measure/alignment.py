@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+from jax.typing import ArrayLike
 from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
 
 
@@ -56,7 +57,8 @@ class AlignmentCounts(NamedTuple):
         return jnp.where(mixed == 0, 0, self.precision * self.recall / jnp.maximum(mixed, 1e-30))
 
 
-def _ratio(part: Array, whole: Array) -> Array:
+def _ratio(part: ArrayLike, whole: ArrayLike) -> Array:
+    part, whole = jnp.asarray(part), jnp.asarray(whole)
     return jnp.where(whole == 0, 1.0, part / jnp.maximum(whole, 1))
 
 

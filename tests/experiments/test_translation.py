@@ -7,6 +7,7 @@ import shutil
 from pathlib import Path
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 from rich.console import Console
@@ -63,7 +64,9 @@ def test_the_error_rates_are_those_of_sets_of_links(opened, row):
     model, variables, task = opened
     totals = {"before": 0, "after": 0}
     for bucket in task.load()["test"]:
-        found = translation_weights(model, variables, bucket["source"], bucket["target"])
+        found = translation_weights(
+            model, variables, *(jnp.asarray(bucket[s]) for s in ("source", "target"))
+        )
         for weights, number in zip(*found.values(), bucket["example"], strict=True):
             example = task.examples("test")[number]
             for shift, name in enumerate(totals):
@@ -115,7 +118,7 @@ def test_the_report_has_scores_alignments_and_how_they_came_to_be(run, row):
 
 def test_one_text_is_translated_shown_and_drawn(run, opened, tmp_path, capsys):
     model, variables, task = opened
-    source = np.array([task.source_tokenizer.encode("hello")], np.int32)
+    source = jnp.array([task.source_tokenizer.encode("hello")])
     tokens = greedy_decode(model, variables, source, max_length=17).tokens[0]
     figure = tmp_path / "alignment.svg"
     assert translate([str(run), "hello", "--plot", str(figure)]) == 0
@@ -137,7 +140,7 @@ def test_many_texts_become_a_line_each_and_nothing_else(run, opened, tmp_path, c
     assert len(lines) == 4
     assert lines[1] == ""
     for text, line in ((0, "attention"), (3, "jax")):
-        source = np.array([task.source_tokenizer.encode(line)], np.int32)
+        source = jnp.array([task.source_tokenizer.encode(line)])
         tokens = greedy_decode(model, variables, source, max_length=17).tokens[0]
         assert lines[text] == task.target_tokenizer.decode(tokens.tolist())
     assert printed.err.strip() == "line 3: unknown to the model: 'é'"
