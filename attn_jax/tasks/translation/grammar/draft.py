@@ -63,8 +63,7 @@ def _contract(words: list[Word]) -> list[Word]:
         after = words[place + 1].text if place + 1 < len(words) else ""
         whole = word.text != "le" or not starts_with_vowel(after)
         joined = _CONTRACTED.get((found[-1].text, word.text)) if found and whole else None
-        # An article that means "some" is no article to contract with.
-        if joined and word.sure:
+        if joined:
             first = found.pop()
             rest = (*first.possible, *word.sure, *word.possible)
             found.append(Word(joined, first.sure, rest))
