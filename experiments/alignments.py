@@ -116,7 +116,7 @@ def _counter(model: nn.Module, threshold: float) -> Callable[..., dict[str, Any]
     def count(params: Any, source: Array, target: Array, sure: Array, possible: Array) -> Any:
         weights = translation_weights(model, {"params": params}, source, target)
         found = {name: _layer(each, sure, possible, threshold) for name, each in weights.items()}
-        shape, mask = possible.shape[1:], possible.any(-1)
+        shape, mask = (possible.shape[1], possible.shape[2]), possible.any(-1)
         written, read = (target > 2).sum(-1), (source > 0).sum(-1)
         guesses = {
             "diagonal": measure.diagonal_links(written, read, shape),

@@ -182,7 +182,7 @@ def _maps(readings: Sequence[Reading]) -> Figure:
     widest = max(r.alignment.shape[1] for r in readings)
     tallest = max(r.alignment.shape[0] for r in readings)
     size = (columns * (0.9 + 0.15 * max(widest, 12)), rows * (1.1 + 0.17 * max(tallest, 6)))
-    figure = plot.figure.Figure(size)
+    figure = Figure(size)
     axes = figure.subplots(rows, columns, squeeze=False)
     for ax in axes.flat[len(readings) :]:
         ax.set_axis_off()
@@ -201,20 +201,21 @@ def draw_reading(reading: Reading, ax: Any = None) -> Figure:
         target=reading.target,
         normalized=False,
         ax=ax,
-        **reading.gold,
+        sure=reading.gold.get("sure"),
+        possible=reading.gold.get("possible"),
     )
 
 
 def _learning(experiment: TranslationExperiment, run: Path) -> Iterator[Sheet]:
     """A strip over the epochs for each sentence kept, and the curve of the error rate."""
-    maps, examples = [], experiment.task.examples("validation")
+    maps, numbers, examples = [], [], experiment.task.examples("validation")
     paths = sorted((run / EPOCHS).glob("*.npz"))
     for path in paths:
         with np.load(path) as kept:
             maps.append(kept["weights"])
             numbers = kept["example"].tolist()
     epochs = [int(path.stem) for path in paths]
-    for at, number in enumerate(numbers if maps else ()):
+    for at, number in enumerate(numbers):
         example = examples[number]
         shape = (len(example.target), len(example.source))
         weights = np.stack([each[at, : shape[0], : shape[1]] for each in maps])
@@ -259,5 +260,6 @@ def _viewer(reading: Reading) -> plot.Viewer:
         keys=list(reading.example.source),
         title=reading.example.source_text,
         normalized=False,
-        **{{"sure": "gold"}.get(name, name): links for name, links in reading.gold.items()},
+        gold=reading.gold.get("sure"),
+        possible=reading.gold.get("possible"),
     )

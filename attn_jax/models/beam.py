@@ -91,7 +91,7 @@ def beam_decode(
         state, logits = model.apply(
             variables, memory, now.state, before.reshape(-1), at, method="step"
         )
-        return at + 1, _choose(model, now._replace(state=state), logits, at)
+        return at + 1, _choose(model, now._replace(state=state), jnp.asarray(logits), at)
 
     _, search = jax.lax.while_loop(unfinished, write, (jnp.int32(0), search))
     lengths = (search.tokens != model.pad).sum(-1)

@@ -56,7 +56,8 @@ def greedy_decode(
 
     def write(carry: tuple) -> tuple:
         at, state, token, ended, tokens, total = carry
-        state, logits = model.apply(variables, memory, state, token, at, method="step")
+        state, told = model.apply(variables, memory, state, token, at, method="step")
+        logits = jnp.asarray(told)
         token = jnp.where(ended, model.pad, logits.argmax(-1).astype(jnp.int32))
         likelihood = jax.nn.log_softmax(logits).max(-1)
         total = total + jnp.where(ended, 0, likelihood)

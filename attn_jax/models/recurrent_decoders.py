@@ -54,7 +54,7 @@ class BidirectionalEncoder(nn.Module):
             lengths: How many tokens of each sentence are real.
         """
         ahead, back = (nn.RNN(_CELLS[self.cell](self.features)) for _ in range(2))
-        return nn.Bidirectional(ahead, back)(embedded, seq_lengths=lengths)
+        return jnp.asarray(nn.Bidirectional(ahead, back)(embedded, seq_lengths=lengths))
 
 
 class RecurrentDecoder(nn.Module):
@@ -254,7 +254,7 @@ class LuongDecoder(RecurrentDecoder):
         """Go through all steps; without input feeding, look at once."""
         if self.input_feeding:
             return super().through(memory, state, embedded, deterministic)
-        hidden = self.run(embedded, initial_carry=state)
+        hidden = jnp.asarray(self.run(embedded, initial_carry=state))
         return self._attentional(memory, hidden, deterministic)
 
     def _attentional(self, memory: Memory, hidden: jax.Array, deterministic: bool) -> jax.Array:

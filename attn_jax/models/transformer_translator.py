@@ -84,7 +84,7 @@ class TransformerEncoder(nn.Module):
             EncoderLayer,
             variable_axes={"params": 0},
             split_rngs={"params": True, "dropout": True},
-            in_axes=nn.broadcast,
+            in_axes=nn.broadcast,  # pyright: ignore[reportArgumentType]
             length=self.num_layers,
         )
         layers = stacked(self.num_heads, self.hidden_dim, self.dropout_rate, name="layers")
