@@ -14,6 +14,9 @@ from attn_jax.measure.verdicts import Found, Interval
 
 _RANDOM_RANKINGS = 3
 
+PREDICTED = -1
+"""In place of a target: the class that the model predicts."""
+
 
 class Checks(NamedTuple):
     """What must be looked at before the numbers mean anything."""
@@ -37,7 +40,7 @@ def program(
         faults = [jnp.stack([fault.max() for fault in pair]) for pair in rows.values()]
         deviation, lowest = jnp.stack(faults).max(0)
         values = jnp.where(mask, values, 0)
-        target = jnp.where(target < 0, logits.argmax(-1), target)
+        target = jnp.where(target == PREDICTED, logits.argmax(-1), target)
         probabilities = jax.nn.softmax(logits.astype(jnp.float32))
         guesses = jax.random.uniform(next(rngs), (_RANDOM_RANKINGS, *values.shape)) * mask[None]
         of = {"attention": attention, "mask": mask}

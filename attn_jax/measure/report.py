@@ -9,7 +9,7 @@ from jaxtyping import Array, Bool, Int, PRNGKeyArray
 from attn_jax.hooks import capture
 from attn_jax.measure import agreement, reweigh, verdicts
 from attn_jax.measure.card import ReportCard
-from attn_jax.measure.program import Checks, program
+from attn_jax.measure.program import PREDICTED, Checks, program
 
 
 def report_card(
@@ -84,8 +84,9 @@ def report_card(
     _check_mask(there, (examples, keys))
     if objects is not None:
         agreement.check_objects(np.shape(objects), (examples, keys))
-    given = np.full(examples, -1) if target is None else np.asarray(target)
-    _check_target(given, examples, classes)
+    given = np.full(examples, PREDICTED) if target is None else np.asarray(target)
+    if target is not None:
+        _check_target(given, examples, classes)
     run = program(fn, patterns, query, normalized)
     about = None if objects is None else np.asarray(objects, bool)
     checks, found = jax.device_get(run(inputs, there, given.astype(np.int32), about, rng))
@@ -118,10 +119,10 @@ def _sizes(
 
 
 def _check_target(target: np.ndarray, examples: int, classes: int) -> None:
-    if target.shape != (examples,) or target.max() >= classes:
+    if target.shape != (examples,) or target.min() < 0 or target.max() >= classes:
         raise ValueError(
-            f"target has shape {target.shape} and values up to {target.max()}; one class from 0 to "
-            f"{classes - 1} is needed for each of {examples} examples."
+            f"target has shape {target.shape} and values from {target.min()} up to {target.max()}; "
+            f"one class from 0 to {classes - 1} is needed for each of {examples} examples."
         )
 
 

@@ -195,7 +195,12 @@ def random_callback(inputs):
         ),
         (attends, {"mask": np.ones((N, 5), bool)}, f"mask has shape ({N}, 5), but the weights {N}"),
         (attends, {"objects": np.ones((N, 5), bool)}, f"objects has shape ({N}, 5), but the map"),
-        (attends, {"target": np.full(N, C)}, f"values up to {C}; one class from 0 to {C - 1}"),
+        (
+            attends,
+            {"target": np.full(N, C)},
+            f"values from {C} up to {C}; one class from 0 to {C - 1}",
+        ),
+        (attends, {"target": np.full(N, -1)}, "values from -1 up to -1; one class"),
         (attends, {"target": np.zeros(5, int)}, "target has shape (5,)"),
         (lambda x: attends(x)[0], {}, f"fn returns logits of shape ({C},) for {N} inputs"),
         (lambda x: attends(x) * jnp.nan, {}, "logits that are not finite, first for example 0"),
