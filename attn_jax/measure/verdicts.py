@@ -52,7 +52,9 @@ def _removal(found: Found) -> Judged:
         return "against", "taking keys away moves nothing, whichever they are"
     if found.ahead.low > 0 and ratio >= TIMES_CHANCE:
         return "supports", moved
-    if found.ahead.low <= 0 or ratio < 1:
+    # Even at the favourable end of the interval it moves less than that: too few examples to tell
+    # are no evidence against a map.
+    if found.ahead.high < (TIMES_CHANCE - 1) * found.random.mean or found.ahead.high <= 0:
         return "against", f"{moved}: do not read this map as an explanation"
     return "unclear", moved
 
