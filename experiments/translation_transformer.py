@@ -9,5 +9,5 @@ from experiments.translation import RECIPE, TranslationExperiment
 experiment = TranslationExperiment(
     model=TransformerTranslator(),
     task=Translation(),
-    train=dataclasses.replace(RECIPE, learning_rate=1e-3, epochs=16, warmup=0.1),
+    train=dataclasses.replace(RECIPE, learning_rate=1e-3, epochs=12, warmup=0.1),
 )

@@ -15,9 +15,9 @@ from experiments.benchmarks.record import Result, limit_cores, machine, spread_t
 
 PART = "translation"
 THREADS = 2
-EPOCHS = 10
+EPOCHS = 5
 DECODED = 128
-DECODING_ROUNDS = 7
+DECODING_ROUNDS = 5
 _TORCH = Path(__file__).with_name("translation_torch.py")
 _TOLERANCE = 1e-3
 
