@@ -16,10 +16,10 @@ class AlignmentCounts(NamedTuple):
     """Links counted; those of sentences add up to those of a corpus.
 
     Attributes:
-        guessed: |A|.
-        sure: |S|.
-        guessed_sure: |A ∩ S|.
-        guessed_possible: |A ∩ P|.
+        guessed: ``|A|``.
+        sure: ``|S|``.
+        guessed_sure: ``|A ∩ S|``.
+        guessed_possible: ``|A ∩ P|``.
     """
 
     guessed: Int[Array, "*b"]
@@ -33,17 +33,17 @@ class AlignmentCounts(NamedTuple):
 
     @property
     def precision(self) -> Float[Array, "*b"]:
-        """|A ∩ P| / |A|; 1 where nothing was guessed."""
+        """``|A ∩ P| / |A|``; 1 where nothing was guessed."""
         return _ratio(self.guessed_possible, self.guessed)
 
     @property
     def recall(self) -> Float[Array, "*b"]:
-        """|A ∩ S| / |S|; 1 where nothing is sure."""
+        """``|A ∩ S| / |S|``; 1 where nothing is sure."""
         return _ratio(self.guessed_sure, self.sure)
 
     @property
     def error_rate(self) -> Float[Array, "*b"]:
-        """The alignment error rate, 1 - (|A ∩ S| + |A ∩ P|) / (|A| + |S|); 0 without links."""
+        """The alignment error rate, ``1 - (|A ∩ S| + |A ∩ P|) / (|A| + |S|)``; 0 without links."""
         return 1 - _ratio(self.guessed_sure + self.guessed_possible, self.guessed + self.sure)
 
     @property

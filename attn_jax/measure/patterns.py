@@ -38,7 +38,7 @@ def attention_distance(
         query_offset: The position of the first query among the keys.
 
     Returns:
-        The mean of |query - key|.
+        The mean of ``|query - key|``.
 
     Raises:
         ValueError: If rows are no distributions.
