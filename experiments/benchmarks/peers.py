@@ -5,12 +5,16 @@ import os
 import subprocess
 import sys
 import venv
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 ROOT = Path(__file__).resolve().parents[2]
 PEERS = ROOT / ".peers"
+# Logits of float32 sums taken in another order.
+_TOLERANCE = 1e-3
 REQUIREMENTS = ("torch==2.13.0", "numpy>=1.26")
 
 
@@ -47,6 +51,39 @@ class Peer:
     def close(self) -> None:
         """Lets the process end."""
         self.process.communicate()
+
+
+class SameModel(Peer):
+    """PyTorch on the same model, which it shows by the same logits.
+
+    Args:
+        script: What the peers' Python runs; its first answer has the `difference` of the logits.
+        asked: The settings.
+        arrays: The parameters, the data, and the logits to reproduce.
+        folder: Where to put the arrays for it.
+
+    Raises:
+        RuntimeError: If the logits differ.
+    """
+
+    def __init__(
+        self,
+        script: Path,
+        asked: Mapping[str, Any],
+        arrays: Mapping[str, np.ndarray],
+        folder: Path,
+    ):
+        path = folder / "arrays.npz"
+        np.savez(path, **dict[str, Any](arrays))
+        super().__init__([peers_python(), script])
+        self.about = self.ask({**asked, "arrays": str(path)})
+        difference = self.about["difference"]
+        if not difference < _TOLERANCE:
+            raise RuntimeError(
+                f"PyTorch's logits differ from ours by {difference:.2g}, more than {_TOLERANCE}: "
+                f"the two are not the same model, so {script.name} needs the change that "
+                "attn_jax/models has had."
+            )
 
 
 def peers_python(folder: Path = PEERS) -> Path:

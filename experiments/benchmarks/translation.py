@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from experiments.benchmarks.peers import Peer, peers_python
+from experiments.benchmarks.peers import SameModel
 from experiments.benchmarks.record import Result, limit_cores, machine, spread_text, write
 
 PART = "translation"
@@ -19,7 +19,6 @@ EPOCHS = 5
 DECODED = 128
 DECODING_ROUNDS = 5
 _TORCH = Path(__file__).with_name("translation_torch.py")
-_TOLERANCE = 1e-3
 
 
 def bitext(epochs: int) -> Any:
@@ -89,29 +88,6 @@ def train_both(epochs: int) -> dict[str, Any]:
     }
 
 
-class SameModel(Peer):
-    """PyTorch on the same model.
-
-    Args:
-        asked: The settings.
-        arrays: The parameters, the sentences, and the logits to reproduce.
-        folder: Where to put the arrays for it.
-    """
-
-    def __init__(self, asked: Mapping[str, Any], arrays: Mapping[str, np.ndarray], folder: Path):
-        path = folder / "arrays.npz"
-        np.savez(path, **dict[str, Any](arrays))
-        super().__init__([peers_python(), _TORCH])
-        self.about = self.ask({**asked, "arrays": str(path)})
-        difference = self.about["difference"]
-        if not difference < _TOLERANCE:
-            raise RuntimeError(
-                f"PyTorch's logits differ from ours by {difference:.2g}, more than {_TOLERANCE}: "
-                f"the two are not the same model, so {_TORCH.name} needs the change that "
-                "attn_jax/models has had."
-            )
-
-
 @contextlib.contextmanager
 def peer_of(experiment: Any, folder: Path) -> Iterator[SameModel]:
     """Starts PyTorch on the same model, from the same parameters, with the same sentences."""
@@ -144,7 +120,7 @@ def peer_of(experiment: Any, folder: Path) -> Iterator[SameModel]:
     }
     asked = {name: getattr(config, name) for name in ("batch_size", "weight_decay", "clip_norm")}
     peer = SameModel(
-        {**asked, "threads": THREADS, "longest": longest_target(splits)}, arrays, folder
+        _TORCH, {**asked, "threads": THREADS, "longest": longest_target(splits)}, arrays, folder
     )
     try:
         yield peer
