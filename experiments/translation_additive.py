@@ -6,7 +6,9 @@ from attn_jax.tasks import Translation
 from experiments.translation import RECIPE, TranslationExperiment
 
 experiment = TranslationExperiment(
-    model=RecurrentTranslator(decoder=BahdanauDecoder(attention=AdditiveAttention())),
+    model=RecurrentTranslator(
+        decoder=BahdanauDecoder(attention=AdditiveAttention(project_key=False))
+    ),
     task=Translation(),
     train=RECIPE,
 )

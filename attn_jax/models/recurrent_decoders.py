@@ -67,7 +67,7 @@ class RecurrentDecoder(nn.Module):
         cell: Which recurrent cell.
     """
 
-    attention: nn.Module = AdditiveAttention()
+    attention: nn.Module = AdditiveAttention(project_key=False)
     features: int = 128
     cell: CellName = "gru"
 
@@ -168,9 +168,10 @@ class RecurrentDecoder(nn.Module):
     def look(
         self, memory: Memory, query: Float[Array, "n q d"], *, deterministic: bool
     ) -> Float[Array, "n q d_v"]:
-        """Attend to the source."""
+        """Attend to the source; what a step computes for it is not kept for the gradients."""
+        attend = nn.remat(_attend, static_argnums=(5,))
         key, value, mask = (memory[name] for name in ("key", "value", "mask"))
-        return self.attention(query, key, value, mask=mask, deterministic=deterministic)
+        return attend(self, query, key, value, mask, deterministic)
 
 
 class BahdanauDecoder(RecurrentDecoder):
@@ -260,6 +261,17 @@ class LuongDecoder(RecurrentDecoder):
     def _attentional(self, memory: Memory, hidden: jax.Array, deterministic: bool) -> jax.Array:
         context = self.look(memory, hidden, deterministic=deterministic)
         return jnp.tanh(self.join(jnp.concatenate([context, hidden], axis=-1)))
+
+
+def _attend(
+    decoder: RecurrentDecoder,
+    query: jax.Array,
+    key: jax.Array,
+    value: jax.Array,
+    mask: jax.Array,
+    deterministic: bool,
+) -> jax.Array:
+    return decoder.attention(query, key, value, mask=mask, deterministic=deterministic)
 
 
 def _hidden(carry: Any) -> jax.Array:

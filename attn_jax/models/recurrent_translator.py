@@ -70,11 +70,23 @@ class RecurrentTranslator(nn.Module):
         Raises:
             ValueError: If a vocabulary was not filled in.
         """
+        return self.head(self.told_from(source, target, train=train))
+
+    def told_from(
+        self, source: Int[Array, "n s"], target: Int[Array, "n t"], *, train: bool = False
+    ) -> Float[Array, "n t r"]:
+        """What the last layer, `head`, tells each token from.
+
+        Args:
+            source: Padded at the end.
+            target: Ended and padded; it is shifted here.
+            train: Turns dropout on.
+        """
         before = jnp.pad(target[:, :-1], ((0, 0), (1, 0)), constant_values=self.begin)
         embedded = self.dropout(self.target_embedding(before), deterministic=not train)
         memory, state = self._read(source, train=train)
         told = self.decoder(memory, state, embedded, deterministic=not train)
-        return self.head(self.dropout(told, deterministic=not train))
+        return self.dropout(told, deterministic=not train)
 
     def start(self, source: Int[Array, "n s"], max_length: int) -> tuple[Memory, Any]:
         """Read sentences that shall be translated.

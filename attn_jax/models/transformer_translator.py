@@ -159,10 +159,22 @@ class TransformerTranslator(nn.Module):
         Raises:
             ValueError: If a vocabulary was not filled in.
         """
+        return self.head(self.told_from(source, target, train=train))
+
+    def told_from(
+        self, source: Int[Array, "n s"], target: Int[Array, "n t"], *, train: bool = False
+    ) -> Float[Array, "n t r"]:
+        """What the last layer, `head`, tells each token from.
+
+        Args:
+            source: Padded at the end.
+            target: Ended and padded; it is shifted here.
+            train: Turns dropout on.
+        """
         before = jnp.pad(target[:, :-1], ((0, 0), (1, 0)), constant_values=self.begin)
         x = self._placed(self.target_embedding(before), jnp.arange(before.shape[1]), train)
         encoded, mask = self._read(source, train)
-        return self.head(self.decoder(x, encoded, mask, not train))
+        return self.decoder(x, encoded, mask, not train)
 
     def start(self, source: Int[Array, "n s"], max_length: int) -> tuple[Cache, Cache]:
         """Read sentences that shall be translated.

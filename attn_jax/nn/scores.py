@@ -57,13 +57,16 @@ class ScaledDotProductAttention(Attention):
 class AdditiveAttention(Attention):
     """Attention by one hidden layer: :func:`attn_jax.ops.additive_attention`.
 
-    Parameters: `w_query (d_q, a)`, `w_key (d_k, a)`, `v (a,)` and, with `use_bias`, `b (a,)`.
+    Parameters: `w_query (d_q, a)`, `v (a,)`, with `project_key` `w_key (d_k, a)` and with `use_bias`
+    `b (a,)`.
 
     Attributes:
         hidden_dim: a, the hidden units; as many as the key has features if None.
         use_bias: Whether the hidden layer has a bias.
         block_size: How many queries to score at once, all if None; with a block, the hidden layer
             of all pairs is never held, forward or backward.
+        project_key: Whether keys are projected here. A decoder that asks the same keys at each step
+            projects them once, before its steps; then the key has the features of the hidden layer.
 
     Example:
         >>> x = jnp.ones((2, 5, 3))
@@ -76,17 +79,20 @@ class AdditiveAttention(Attention):
     hidden_dim: int | None = None
     use_bias: bool = False
     block_size: int | None = None
+    project_key: bool = True
 
     def scores(
         self, query: Float[Array, "*b q d_q"], key: Float[Array, "*b k d_k"]
     ) -> Float[Array, "*b q k"]:
         """Score by one hidden layer."""
         hidden_dim = self.hidden_dim or key.shape[-1]
+        w_query = self.parameter("w_query", (query.shape[-1], hidden_dim), query)
+        own = self.project_key
         return ops.additive_scores(
             query,
             key,
-            w_query=self.parameter("w_query", (query.shape[-1], hidden_dim), query),
-            w_key=self.parameter("w_key", (key.shape[-1], hidden_dim), key),
+            w_query=w_query,
+            w_key=self.parameter("w_key", (key.shape[-1], hidden_dim), key) if own else None,
             v=self.parameter("v", (hidden_dim,), query),
             b=self.parameter("b", (hidden_dim,), query, ZEROS) if self.use_bias else None,
             block_size=self.block_size,

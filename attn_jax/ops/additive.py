@@ -14,7 +14,7 @@ def additive_scores(
     key: Float[Array, "*b k d_k"],
     *,
     w_query: Float[Array, "d_q a"],
-    w_key: Float[Array, "d_k a"],
+    w_key: Float[Array, "d_k a"] | None,
     v: Float[Array, " a"],
     b: Float[Array, " a"] | None = None,
     block_size: int | None = None,
@@ -25,7 +25,8 @@ def additive_scores(
         query: `(*b, q, d_q)`.
         key: `(*b, k, d_k)`.
         w_query: Projects queries to the hidden layer.
-        w_key: Projects keys to the hidden layer.
+        w_key: Projects keys to the hidden layer; None for keys that are projected already, as a
+            decoder has them that asks the same keys at each step.
         v: Weighs the hidden units.
         b: Bias of the hidden layer, if any.
         block_size: How many queries to score at once; all if None. Otherwise the hidden layer is
@@ -45,8 +46,11 @@ def additive_scores(
         0.964
     """
     check_features("query", query.shape[-1], "w_query", w_query.shape[0])
-    check_features("key", key.shape[-1], "w_key", w_key.shape[0])
-    check_features("w_key", w_key.shape[1], "w_query", w_query.shape[1])
+    if w_key is None:
+        check_features("key", key.shape[-1], "w_query", w_query.shape[1])
+    else:
+        check_features("key", key.shape[-1], "w_key", w_key.shape[0])
+        check_features("w_key", w_key.shape[1], "w_query", w_query.shape[1])
     check_features("v", v.shape[0], "w_query", w_query.shape[1])
     if block_size is not None and block_size < 1:
         raise ValueError(f"block_size={block_size} must be at least 1, a number of queries.")
@@ -75,14 +79,19 @@ def _scores_by_block(query: jax.Array, key: jax.Array, v: jax.Array, size: int) 
 
 
 def projected(
-    query: jax.Array, key: jax.Array, w_query: jax.Array, w_key: jax.Array, b: jax.Array | None
+    query: jax.Array,
+    key: jax.Array,
+    w_query: jax.Array,
+    w_key: jax.Array | None,
+    b: jax.Array | None,
 ) -> tuple[jax.Array, jax.Array]:
     """The parts of a first layer on the joined query and key: `(*b, q, a)` and `(*b, k, a)`.
 
     The product of joined vectors and a matrix is the sum of the products of their halves, so each
     query and each key is projected once and not once a pair.
     """
-    key = key @ w_key
+    if w_key is not None:
+        key = key @ w_key
     if b is not None:
         key = key + b.reshape((1,) * (key.ndim - 1) + b.shape)
     return query @ w_query, key
@@ -102,7 +111,7 @@ def additive_attention(
     value: Float[Array, "*b k d_v"],
     *,
     w_query: Float[Array, "d_q a"],
-    w_key: Float[Array, "d_k a"],
+    w_key: Float[Array, "d_k a"] | None,
     v: Float[Array, " a"],
     b: Float[Array, " a"] | None = None,
     block_size: int | None = None,
@@ -123,7 +132,8 @@ def additive_attention(
         key: `(*b, k, d_k)`.
         value: `(*b, k, d_v)`.
         w_query: Projects queries to the hidden layer.
-        w_key: Projects keys to the hidden layer.
+        w_key: Projects keys to the hidden layer; None for keys that are projected already, as a
+            decoder has them that asks the same keys at each step.
         v: Weighs the hidden units.
         b: Bias of the hidden layer, if any.
         block_size: How many queries to score at once, all if None; see :func:`additive_scores`.

@@ -8,6 +8,7 @@ from attn_jax.train.config import TrainConfig
 from attn_jax.train.devices import data_mesh
 from attn_jax.train.evaluate import make_evaluate
 from attn_jax.train.interrupt import TrainingInterrupted
+from attn_jax.train.lazy_logits import LazyLogits
 from attn_jax.train.loop import NonFiniteError
 from attn_jax.train.losses import classification_loss, sequence_loss
 from attn_jax.train.manifest import DamagedError
@@ -26,6 +27,7 @@ __all__ = [
     "DamagedError",
     "FitResult",
     "Init",
+    "LazyLogits",
     "Loss",
     "Metrics",
     "NonFiniteError",

@@ -1,10 +1,13 @@
 """Losses that report their metrics as (sum, weight)."""
 
+import functools
+
 import jax
 import jax.numpy as jnp
 import optax
-from jaxtyping import Array, Float, Int
+from jaxtyping import Array, Bool, Float, Int
 
+from attn_jax.train.lazy_logits import LazyLogits, sum_terms
 from attn_jax.train.protocols import WEIGHT, Batch, Metrics
 
 
@@ -43,11 +46,12 @@ def classification_loss(
             f"{labels.shape}; the model must return one row of logits for each example."
         )
     weight = batch.get(WEIGHT, jnp.ones(labels.shape, jnp.float32))
-    return _cross_entropy(outputs, labels, weight, label_smoothing)
+    objective, told = _cross_entropy(outputs, labels, weight, label_smoothing=label_smoothing)
+    return _mean(objective, *told, weight)
 
 
 def sequence_loss(
-    outputs: Float[Array, "n t classes"],
+    outputs: Float[Array, "n t classes"] | LazyLogits,
     batch: Batch,
     *,
     pad: int = 0,
@@ -58,7 +62,7 @@ def sequence_loss(
     The mean is over the tokens of the batch, so that long sequences weigh more.
 
     Args:
-        outputs: Logits of each token.
+        outputs: Logits of each token; :class:`LazyLogits` are faster for a large vocabulary.
         batch: Holds `target` (n, t) integers, and may hold `weight` (n,), which is ones otherwise.
         pad: The target that is no token.
         label_smoothing: The share of the target spread evenly over all the classes.
@@ -84,8 +88,14 @@ def sequence_loss(
         )
     weight = batch.get(WEIGHT, jnp.ones(len(target), jnp.float32))
     token = target != pad
-    objective, metrics = _cross_entropy(outputs, target, weight[:, None] * token, label_smoothing)
-    exact = ((outputs.argmax(-1) == target) | ~token).all(-1)
+    terms = functools.partial(_cross_entropy, label_smoothing=label_smoothing)
+    given = target, weight[:, None] * token
+    if isinstance(outputs, LazyLogits):
+        objective, (loss, correct) = sum_terms(terms, outputs, *given)
+    else:
+        objective, (loss, correct) = terms(outputs, *given)
+    exact = (correct | ~token).all(-1)
+    objective, metrics = _mean(objective, loss, correct, given[1])
     return objective, {**metrics, "exact": ((weight * exact).sum(), weight.sum())}
 
 
@@ -93,14 +103,33 @@ def _cross_entropy(
     outputs: Float[Array, "*b classes"],
     labels: Int[Array, "*b"],
     weight: Float[Array, "*b"],
+    *,
     label_smoothing: float,
-) -> tuple[Float[Array, ""], Metrics]:
-    logits, total = outputs.astype(jnp.float32), weight.sum()
+) -> tuple[Float[Array, ""], tuple[Float[Array, ""], Bool[Array, "*b"]]]:
+    """The weighted sum to minimise; that without smoothing, and which labels are the likeliest."""
+    logits = outputs.astype(jnp.float32)
     loss = (weight * optax.softmax_cross_entropy_with_integer_labels(logits, labels)).sum()
-    correct = (weight * (logits.argmax(-1) == labels)).sum()
     objective = loss
     if label_smoothing:
         target = optax.smooth_labels(jax.nn.one_hot(labels, logits.shape[-1]), label_smoothing)
         objective = (weight * optax.softmax_cross_entropy(logits, target)).sum()
-    metrics = {"loss": (loss, total), "accuracy": (correct, total)}
+    return objective, (loss, _first_of_the_largest(logits) == labels)
+
+
+def _first_of_the_largest(logits: Float[Array, "*b classes"]) -> Int[Array, "*b"]:
+    """As `argmax`, by two plain reductions, which CPUs do in half the time."""
+    classes = logits.shape[-1]
+    places = jnp.arange(classes).reshape((1,) * (logits.ndim - 1) + (classes,))
+    largest = logits.max(-1, keepdims=True)
+    return jnp.where(logits == largest, places, classes).min(-1)
+
+
+def _mean(
+    objective: Float[Array, ""],
+    loss: Float[Array, ""],
+    correct: Bool[Array, "*b"],
+    weight: Float[Array, "*b"],
+) -> tuple[Float[Array, ""], Metrics]:
+    total = weight.sum()
+    metrics = {"loss": (loss, total), "accuracy": ((weight * correct).sum(), total)}
     return objective / jnp.maximum(total, 1.0), metrics

@@ -115,7 +115,7 @@ def peer_of(experiment: Any, folder: Path) -> Iterator[SameModel]:
     schedule = make_schedule(config, steps)
     arrays |= {f"checked/{side}": array for side, array in checked.items()}
     arrays |= {
-        "logits": np.asarray(experiment.apply(params, checked)),
+        "logits": np.asarray(experiment.apply(params, checked).compute()),
         "schedule": np.array([schedule(step) for step in range(steps)]),
     }
     asked = {name: getattr(config, name) for name in ("batch_size", "weight_decay", "clip_norm")}

@@ -42,7 +42,6 @@ class Translator(nn.Module):
         self.readout = linear(arrays, "decoder/readout")
         self.head = linear(arrays, "head")
         self.w_query = parameter(arrays["decoder/attention/w_query"])
-        self.w_key = parameter(arrays["decoder/attention/w_key"])
         self.v = parameter(arrays["decoder/attention/v"])
 
     def read(self, source: torch.Tensor) -> tuple[torch.Tensor, ...]:
@@ -55,7 +54,7 @@ class Translator(nn.Module):
         states, _ = rnn.pad_packed_sequence(states, batch_first=True, total_length=source.shape[1])
         backward = states[:, 0, states.shape[-1] // 2 :]
         first = torch.tanh(self.initial(backward))
-        return states, self.key(states) @ self.w_key, mask, first
+        return states, self.key(states), mask, first
 
     def step(
         self, memory: Sequence[torch.Tensor], state: torch.Tensor, embedded: torch.Tensor

@@ -36,6 +36,11 @@ MODULES = {
     "concat": (nn.ConcatAttention(hidden_dim=13), ops.concat_attention, False),
     "location": (nn.LocationAttention(max_keys=11), ops.location_attention, False),
     "cosine": (nn.CosineAttention(temperature=0.2), cosine, False),
+    "projected before": (
+        nn.AdditiveAttention(hidden_dim=7, project_key=False),
+        functools.partial(ops.additive_attention, w_key=None),
+        False,
+    ),
     "blocked": (nn.AdditiveAttention(block_size=1), ops.additive_attention, False),
     "local-m": (
         nn.LocalMAttention(half_width=1),

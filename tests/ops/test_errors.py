@@ -34,6 +34,7 @@ CASES = {
         "query has 7 features and w_query ",
     ),
     "w_key": (lambda: additive(w_key=ONE((7, 3))), "w_key has 3 features and w_query expects 4"),
+    "no w_key": (lambda: additive(w_key=None), "key has 7 features and w_query expects 4"),
     "v": (lambda: additive(v=ONE(5)), "v has 5 features and w_query expects 4"),
     "no layers": (lambda: feed_forward([]), "layers is empty"),
     "layers": (

@@ -3,7 +3,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from attn_jax.train import classification_loss, sequence_loss
+from attn_jax.train import LazyLogits, classification_loss, lazy_logits, sequence_loss
 
 RNG = np.random.default_rng(0)
 LOGITS = RNG.normal(size=(7, 3)).astype(np.float32)
@@ -102,3 +102,51 @@ def test_targets_that_do_not_fit_the_logits_are_refused():
     batch = {"target": jnp.zeros((3, 4), jnp.int32)}
     with pytest.raises(ValueError, match=r"outputs \(3, 5, 7\) need targets \(3, 5\), .*\(3, 4\)"):
         sequence_loss(jnp.asarray(TOKENS), batch)
+
+
+@pytest.mark.parametrize("smoothing", [0.0, 0.1])
+@pytest.mark.parametrize("at_once", [1, 3 * 7 * 2, 10**6])
+def test_lazy_logits_give_the_same_a_few_tokens_at_a_time(at_once, smoothing, monkeypatch):
+    monkeypatch.setattr(lazy_logits, "_AT_ONCE", at_once)
+    rng = np.random.default_rng(1)
+    features, kernel, bias = (
+        jnp.asarray(rng.normal(size=shape), jnp.float32) for shape in ((3, 5, 2), (2, 7), (7,))
+    )
+    batch = {"target": jnp.asarray(TARGET), "weight": jnp.array([1.0, 0.0, 1.0])}
+
+    def at_once_and_lazily(compute):
+        def judge(*arrays):
+            logits = LazyLogits(*arrays)
+            given = jnp.einsum("ntd,dv->ntv", *arrays[:2]) + arrays[2] if compute else logits
+            objective, metrics = sequence_loss(given, batch, label_smoothing=smoothing)
+            return 3 * objective, metrics
+
+        run = jax.value_and_grad(judge, argnums=(0, 1, 2), has_aux=True)
+        return jax.jit(run)(features, kernel, bias.reshape(7))
+
+    with jax.numpy_rank_promotion("allow"):
+        expected = at_once_and_lazily(True)
+    found = at_once_and_lazily(False)
+    jax.tree.map(
+        lambda a, b: np.testing.assert_allclose(a, b, rtol=2e-5, atol=1e-6), found, expected
+    )
+
+
+def test_lazy_logits_never_hold_all_logits():
+    logits = LazyLogits(jnp.ones((8, 64, 4)), jnp.ones((4, 10_000)), jnp.zeros(10_000))
+    batch = {"target": jnp.ones((8, 64), jnp.int32)}
+    loss = jax.jit(jax.grad(lambda logits: sequence_loss(logits, batch)[0]))
+    memory = loss.lower(logits).compile().memory_analysis()
+    # In float32 all of them are 20 MB.
+    assert memory.temp_size_in_bytes < 15e6
+
+
+def test_the_first_of_equal_logits_is_the_likeliest():
+    batch = {"target": jnp.array([[0, 1, 2]])}
+    _, metrics = sequence_loss(jnp.zeros((1, 3, 4)), batch, pad=-1)
+    assert tuple(map(int, metrics["accuracy"])) == (1, 3)
+
+
+def test_logits_that_are_no_numbers_are_never_right():
+    _, metrics = sequence_loss(jnp.full((1, 3, 4), jnp.nan), {"target": jnp.array([[1, 2, 3]])})
+    assert tuple(map(int, metrics["accuracy"])) == (0, 3)

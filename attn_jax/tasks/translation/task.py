@@ -229,7 +229,7 @@ class Translation:
         """Reads or makes the pairs, and pads them to a few lengths.
 
         Returns:
-            ``train``, ``validation`` and ``test``, each a list of at most four buckets: ``source``,
+            ``train``, ``validation`` and ``test``, each a list of at most six buckets: ``source``,
             int32 (n, S), ended by zeros; ``target``, int32 (n, T), ended by the end token and
             zeros; ``example``, int32 (n,), the place in :meth:`examples`.
 

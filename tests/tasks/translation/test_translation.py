@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from attn_jax.tasks import Translation
-from attn_jax.tasks.translation.buckets import bucket_edges, make_buckets
+from attn_jax.tasks.translation.buckets import bucket_shapes, make_buckets
 
 SIZES = {"train": 2053, "validation": 101, "test": 103}
 
@@ -53,7 +53,7 @@ def test_few_shapes_and_the_same_in_every_split(reverse):
         split: {(b["source"].shape[1], b["target"].shape[1]) for b in buckets}
         for split, buckets in reverse.load().items()
     }
-    assert 2 <= len(shapes["train"]) <= 4
+    assert 2 <= len(shapes["train"]) <= 6
     assert shapes["validation"] | shapes["test"] <= shapes["train"]
 
 
@@ -66,12 +66,22 @@ def test_what_is_longer_than_training_goes_into_the_last_bucket():
     assert buckets["test"][0]["target"].tolist() == [[6, 6, 6, 2], [5, 2, 0, 0]]
 
 
-@given(st.lists(st.integers(1, 40), min_size=1, max_size=3000))
-def test_edges_grow_and_hold_all(lengths):
-    edges = bucket_edges(lengths)
-    assert edges == sorted(set(edges))
-    assert 1 <= len(edges) <= 4
-    assert edges[-1] == max(lengths)
+@given(
+    st.lists(st.tuples(st.integers(1, 40), st.integers(1, 40)), min_size=1, max_size=40),
+    st.integers(1, 100),
+)
+def test_shapes_grow_and_hold_all(lengths, times):
+    shapes = bucket_shapes(lengths * times)
+    assert shapes == sorted(set(shapes), key=lambda shape: (sum(shape), shape))
+    assert 1 <= len(shapes) <= 6
+    assert all(any(s <= source and t <= target for source, target in shapes) for s, t in lengths)
+
+
+def test_targets_of_other_lengths_are_parted_too():
+    short, long = (([4] * 3, [5] * length) for length in (2, 30))
+    buckets = make_buckets({"train": [short, long] * 600})["train"]
+    assert [bucket["target"].shape for bucket in buckets] == [(600, 3), (600, 31)]
+    assert [set(bucket["example"] % 2) for bucket in buckets] == [{0}, {1}]
 
 
 def test_sizes_are_those_of_the_vocabularies(reverse):
