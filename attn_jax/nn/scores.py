@@ -57,8 +57,8 @@ class ScaledDotProductAttention(Attention):
 class AdditiveAttention(Attention):
     """Attention by one hidden layer: :func:`attn_jax.ops.additive_attention`.
 
-    Parameters: `w_query (d_q, a)`, `v (a,)`, with `project_key` `w_key (d_k, a)` and with `use_bias`
-    `b (a,)`.
+    Parameters: `w_query (d_q, a)` and `v (a,)`; with `project_key` `w_key (d_k, a)`, and with
+    `use_bias` `b (a,)`.
 
     Attributes:
         hidden_dim: a, the hidden units; as many as the key has features if None.
