@@ -123,6 +123,8 @@ class Translation:
     """Of what is generated, and of the order that real pairs are split in."""
 
     def __post_init__(self) -> None:
+        if self.name not in (*_GENERATED, *_REAL):
+            raise ValueError(f"name={self.name!r} is none of {', '.join((*_GENERATED, *_REAL))}.")
         for field in dataclasses.fields(self):
             takers = _TAKEN_BY.get(field.name)
             value = getattr(self, field.name)
@@ -134,6 +136,8 @@ class Translation:
         for name in ("train", "validation", "test", "max_length"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name}={getattr(self, name)} must be at least 1.")
+        if self.seed < 0:
+            raise ValueError(f"seed={self.seed} must be at least 0.")
         if self.vocabulary_size < 5:
             raise ValueError(
                 f"vocabulary_size={self.vocabulary_size} must be at least 5: four special tokens "
@@ -154,7 +158,7 @@ class Translation:
             return read_tfds_pairs(self.dataset, self.languages, self.folder, **counts)
         if self.name == "tsv":
             assert self.path is not None
-            pairs, linked, skipped = read_tsv(self.path)
+            pairs, linked, skipped = read_tsv(Path(self.path))
             if linked and self.level not in (None, "blanks"):
                 raise ValueError(
                     f"level={self.level!r}, but the links of {self.path} count tokens that blanks "

@@ -89,7 +89,8 @@ def _word() -> re.Pattern[str]:
     )
     letters = f"(?:(?![{_UNSPACED}])[\\w{marks}])+"
     return re.compile(
-        rf"{_ELIDED}(?=\w)|[{_UNSPACED}][{marks}]*|{letters}(?:[-'’]{letters})*|\S",
+        rf"{_ELIDED}(?=\w)|[{_UNSPACED}][{marks}]*|{letters}(?:[-'’]{letters}"
+        rf"|(?<=\d)[.,:](?=\d){letters})*|\S",
         re.IGNORECASE,
     )
 

@@ -1,8 +1,9 @@
 """The user's own pairs: a file of lines ``source<TAB>target``, in UTF-8 and without quoting.
 
-Further columns are ignored (Anki and Tatoeba put the attribution there), unless the first line is
-``source<TAB>target<TAB>alignment``: the third column then links tokens, which blanks must part,
-as ``0-0 1-2 1?3``, counted from 0, source first; ``-`` is a sure link and ``?`` a possible one.
+A first line ``source<TAB>target`` is a header. Further columns are ignored (Anki and Tatoeba put the
+attribution there), unless the header is ``source<TAB>target<TAB>alignment``: the third column then
+links tokens, which blanks must part, as ``0-0 1-2 1?3``, counted from 0, source first; ``-`` is a
+sure link and ``?`` a possible one.
 """
 
 import re
@@ -38,10 +39,11 @@ def read_tsv(path: Path) -> tuple[list[Example], bool, Counter[str]]:
     lines = path.read_bytes().removeprefix(b"\xef\xbb\xbf").split(b"\n")
     if lines[-1] == b"":  # The end of the last line begins no further one.
         lines.pop()
-    linked = bool(lines) and lines[0].rstrip(b"\r").split(b"\t") == [n.encode() for n in _HEADER]
+    header = lines[0].rstrip(b"\r").decode(errors="replace").split("\t") if lines else []
+    linked, named = header == _HEADER, header in (_HEADER, _HEADER[:2])
     skipped: Counter[str] = Counter()
     examples = []
-    for number, line in enumerate(lines[linked:], start=1 + linked):
+    for number, line in enumerate(lines[named:], start=1 + named):
         where = f"{path}, line {number}"
         text = _decode(line.rstrip(b"\r"), where)
         if not text.strip():
@@ -66,6 +68,11 @@ def _decode(line: bytes, where: str) -> str:
 
 
 def _read_line(text: str, linked: bool, where: str) -> Example:
+    if "\r" in text:
+        raise ValueError(
+            f"{where}: a carriage return within the line; save the file with the line ends of Unix "
+            "or Windows (LF, CR LF)."
+        )
     columns = text.split("\t")
     needed = 3 if linked else 2
     if len(columns) < needed:

@@ -27,6 +27,7 @@ TEXTS = st.text() | st.text("ab'’-.,«(»)é漢字のहिन्दी 5% qul
         ("jusqu’à aujourd’hui", ["jusqu’", "à", "aujourd’hui"]),
         ("我有3只cats。", ["我", "有", "3", "只", "cats", "。"]),
         ("हिन्दी में", ["हिन्दी", "में"]),
+        ("PM2.5: 3,5 % at 10:30.", ["PM2.5", ":", "3,5", "%", "at", "10:30", "."]),
     ],
 )
 def test_words_by_hand(text, words):

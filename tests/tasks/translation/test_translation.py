@@ -84,6 +84,11 @@ def test_targets_of_other_lengths_are_parted_too():
     assert [set(bucket["example"] % 2) for bucket in buckets] == [{0}, {1}]
 
 
+def test_a_name_of_no_task_is_refused(unchecked):
+    with pytest.raises(ValueError, match="name='nope' is none of dates, reverse, grammar, bitext"):
+        Translation(name="nope")
+
+
 def test_sizes_are_those_of_the_vocabularies(reverse):
     assert reverse.sizes == {"source_vocabulary": 30, "target_vocabulary": 30}
     assert reverse.source_tokenizer.vocabulary[4:] == [chr(97 + i) for i in range(26)]
@@ -115,6 +120,7 @@ def test_text_to_translate_is_brought_to_the_form_of_training(reverse):
         ({"name": "grammar", "level": "words"}, "level='words' is an option of bitext, tsv, tfds"),
         ({"name": "tsv"}, r"'tsv' needs its path: --task\.path"),
         ({"name": "tfds"}, r"'tfds' needs its dataset: --task\.dataset"),
+        ({"seed": -1}, "seed=-1 must be at least 0"),
         ({"test": 0}, "test=0 must be at least 1"),
         ({"name": "bitext", "vocabulary_size": 4}, "vocabulary_size=4 must be at least 5"),
     ],

@@ -29,6 +29,13 @@ def test_reads_pairs_and_ignores_further_columns(write):
     assert skipped == {"empty lines": 1, "lines with an empty side": 1}
 
 
+def test_a_header_is_no_pair(write):
+    lines = "source\ttarget\n" + "".join(f"word{i}\tmot{i}\n" for i in range(5))
+    pairs, linked, _ = read_tsv(write(lines.encode()))
+    assert not linked
+    assert [pair.source_text for pair in pairs] == [f"word{i}" for i in range(5)]
+
+
 def test_reads_links(write):
     path = write(b"source\ttarget\talignment\na red car\tune voiture rouge\t0-0 2-1 1-2 0?1\n")
     (pair,), linked, _ = read_tsv(path)
@@ -54,6 +61,11 @@ HEADER = b"source\ttarget\talignment\n"
             HEADER + b"a\tb\t0-0\na\tb\n",
             "line 3: 2 of the 3 columns source<TAB>target<TAB>alignment; part them by a tab "
             "(blanks do not count), or delete the line.",
+        ),
+        (
+            b"a\tb\rc\td\r",
+            "line 1: a carriage return within the line; save the file with the line ends of Unix or "
+            "Windows (LF, CR LF).",
         ),
         (
             b"a\tb\n\na\tcaf\xe9\n",
