@@ -14,6 +14,7 @@ from flax import linen as nn
 
 from attn_jax.models import translation_weights
 from attn_jax.train import LazyLogits, TrainConfig, sequence_loss
+from attn_jax.train.step import stream
 from experiments import vocabulary
 from experiments.alignments import Score, score_alignments
 from experiments.experiment import Experiment
@@ -45,7 +46,8 @@ class TranslationExperiment(Experiment):
     """Translate, and compare what the attention looks at with the links that are known.
 
     After each epoch the alignment of a part of the validation split is scored, `validation/aer` in
-    the row, and the weights over two of its sentences go to `alignments/` in the run's folder. The
+    the row, and the weights over two of its sentences, those before training too, go to
+    `alignments/` in the run's folder. The
     last row has the scores of the test split's greedy translations and of its alignment;
     `scores.json` has those of every head. What `alignment_layer`, `alignment_row` and
     `alignment_links` name in advance is what the report calls the alignment.
@@ -107,7 +109,9 @@ class TranslationExperiment(Experiment):
         if self.task.has_gold:
             scores = self._align(params, "validation", _JUDGED)
             row["validation/aer"] = self.named(scores).aer
-        self._film(params, run / EPOCHS / f"{epoch:04}.npz")
+        if epoch == 1:
+            self._film(self._fresh(), run, epoch=0)
+        self._film(params, run, epoch)
         return row | self._test(params, run) if epoch == self.train.epochs else row
 
     def draw(self, params: Any, run: Path) -> None:
@@ -139,9 +143,15 @@ class TranslationExperiment(Experiment):
         examples, model = self.task.examples(split), self.sized_model()
         return score_alignments(model, params, buckets, examples, self.alignment_threshold)
 
-    def _film(self, params: Any, path: Path) -> None:
+    def _fresh(self) -> Any:
+        """The parameters that training began with."""
+        batch = self.task.prepare(first(self.splits["validation"][0], 1))
+        return self.init(stream(jax.random.key(self.train.seed), "init"), batch)
+
+    def _film(self, params: Any, run: Path, epoch: int) -> None:
         bucket = first(self.splits["validation"][0], _FILMED)
         weights = self.alignment(self.weigh(params, bucket["source"], bucket["target"]))
+        path = run / EPOCHS / f"{epoch:04}.npz"
         path.parent.mkdir(exist_ok=True)
         np.savez(path, weights=weights, example=bucket["example"])
 

@@ -73,6 +73,8 @@ def targets(buckets: Sequence[Mapping[str, np.ndarray]], max_length: int) -> dic
 def score_texts(written: Sequence[str], wanted: Sequence[str]) -> tuple[dict[str, float], dict]:
     """BLEU and chrF of a corpus, in percent, and sacrebleu's signature of each.
 
+    BLEU counts words; characters where no text has a blank, and in Chinese and Japanese.
+
     Args:
         written: The translations.
         wanted: A reference for each.
@@ -91,8 +93,10 @@ def score_texts(written: Sequence[str], wanted: Sequence[str]) -> tuple[dict[str
     import sacrebleu
 
     unspaced = any(map(_UNSPACED.search, wanted))
+    # Of single words, as dates are, BLEU's four words in a row are letters.
+    spaced = "13a" if any(" " in text for text in wanted) else "char"
     metrics = {
-        "bleu": sacrebleu.BLEU(tokenize="zh" if unspaced else "13a"),
+        "bleu": sacrebleu.BLEU(tokenize="zh" if unspaced else spaced),
         "chrf": sacrebleu.CHRF(),
     }
     scores = {name: m.corpus_score(written, [wanted]).score for name, m in metrics.items()}

@@ -19,6 +19,7 @@ from experiments.__main__ import main as train
 from experiments.terminal import print_alignment
 from experiments.translate import main as translate
 from experiments.translation_figures import script
+from experiments.translation_scores import score_texts
 
 SETTINGS = {
     "--task.name": "reverse",
@@ -97,6 +98,15 @@ def test_translations_are_scored_as_they_are_written(opened, row):
     assert 0 < row["greedy/chrf"] <= 100
 
 
+def test_bleu_of_texts_without_blanks_counts_characters():
+    scores, signatures = score_texts(["2016-02-07"], ["2016-02-08"])
+    # 9 of 10 characters, 8 of 9 pairs, 7 of 8 threes and 6 of 7 fours.
+    assert scores["bleu"] == pytest.approx(100 * (9 / 10 * 8 / 9 * 7 / 8 * 6 / 7) ** 0.25)
+    assert "tok:char" in signatures["bleu"]
+    assert "tok:13a" in score_texts(["a b"], ["a b"])[1]["bleu"]
+    assert "tok:zh" in score_texts(["打开"], ["关闭"])[1]["bleu"]
+
+
 def test_the_report_has_scores_alignments_and_how_they_came_to_be(run, row):
     index = json.loads((run / "figures" / "index.json").read_text())
     names = {entry["name"] for entry in index}
@@ -111,9 +121,15 @@ def test_the_report_has_scores_alignments_and_how_they_came_to_be(run, row):
     assert f"<td>{cells[0][4]}</td>" in page
     assert "<dt>BLEU</dt>" in page
     assert "version:" in page
-    with np.load(run / "alignments" / "0002.npz") as kept:
-        assert kept["weights"].shape[0] == 2
-        np.testing.assert_allclose(kept["weights"].sum(-1), 1, atol=1e-5)
+    frames = sorted((run / "alignments").iterdir())
+    assert [frame.stem for frame in frames] == ["0000", "0001", "0002"]
+    maps = []
+    for frame in frames:
+        with np.load(frame) as kept:
+            maps.append(kept["weights"])
+            np.testing.assert_allclose(kept["weights"].sum(-1), 1, atol=1e-5)
+    # Before training it looks anywhere.
+    assert maps[0].max() < maps[-1].max()
 
 
 def test_one_text_is_translated_shown_and_drawn(run, opened, tmp_path, capsys):

@@ -1,9 +1,9 @@
 """The user's own pairs: a file of lines ``source<TAB>target``, in UTF-8 and without quoting.
 
-A first line ``source<TAB>target`` is a header. Further columns are ignored (Anki and Tatoeba put the
-attribution there), unless the header is ``source<TAB>target<TAB>alignment``: the third column then
-links tokens, which blanks must part, as ``0-0 1-2 1?3``, counted from 0, source first; ``-`` is a
-sure link and ``?`` a possible one.
+A first line ``source<TAB>target`` is a header. Further columns are ignored (Anki and Tatoeba put
+the attribution there), unless the header is ``source<TAB>target<TAB>alignment``: the third column
+then links tokens, which blanks must part, as ``0-0 1-2 1?3``, counted from 0, source first; ``-``
+is a sure link and ``?`` a possible one.
 """
 
 import re

@@ -64,8 +64,8 @@ HEADER = b"source\ttarget\talignment\n"
         ),
         (
             b"a\tb\rc\td\r",
-            "line 1: a carriage return within the line; save the file with the line ends of Unix or "
-            "Windows (LF, CR LF).",
+            "line 1: a carriage return within the line; save the file with the line ends of Unix "
+            "or Windows (LF, CR LF).",
         ),
         (
             b"a\tb\n\na\tcaf\xe9\n",
