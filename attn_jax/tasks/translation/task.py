@@ -34,10 +34,10 @@ def _grammar_examples(
     return grammar_examples(train=train, validation=validation, test=test, seed=seed)
 
 
-_GENERATED: dict[str, tuple[Callable[..., dict[str, list[Example]]], Level]] = {
-    "dates": (dates_examples, "characters"),
-    "reverse": (reverse_examples, "characters"),
-    "grammar": (_grammar_examples, "words"),
+_GENERATED: dict[str, tuple[Callable[..., dict[str, list[Example]]], Level, int]] = {
+    "dates": (dates_examples, "characters", 20_000),
+    "reverse": (reverse_examples, "characters", 20_000),
+    "grammar": (_grammar_examples, "words", 50_000),
 }
 _REAL = ("bitext", "tsv", "tfds")
 _TAKEN_BY = {
@@ -83,8 +83,9 @@ class Translation:
     name: Literal["dates", "reverse", "grammar", "bitext", "tsv", "tfds"] = "dates"
     """Which pairs."""
 
-    train: int = 20_000
-    """How many to learn from, where they are generated; real ones are all taken."""
+    train: int | None = None
+    """How many to learn from, where they are generated; None for 20,000, and 50,000 of grammar,
+    whose words would else be too rare. Real ones are all taken."""
 
     validation: int = 1000
     """How many to select by; of real ones at most a tenth."""
@@ -134,8 +135,9 @@ class Translation:
                     f"{self.name!r}; leave it out, or choose another name."
                 )
         for name in ("train", "validation", "test", "max_length"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name}={getattr(self, name)} must be at least 1.")
+            value = getattr(self, name)
+            if value is not None and value < 1:
+                raise ValueError(f"{name}={value} must be at least 1.")
         if self.seed < 0:
             raise ValueError(f"seed={self.seed} must be at least 0.")
         if self.vocabulary_size < 5:
@@ -152,7 +154,9 @@ class Translation:
         """The examples, those of real pairs without tokens unless links came with them."""
         counts = {"validation": self.validation, "test": self.test, "seed": self.seed}
         if self.name in _GENERATED:
-            return Corpus(_GENERATED[self.name][0](train=self.train, **counts))
+            generate, _, usual = _GENERATED[self.name]
+            train = usual if self.train is None else self.train
+            return Corpus(generate(train=train, **counts))
         if self.name == "tfds":
             assert self.dataset is not None
             return read_tfds_pairs(self.dataset, self.languages, self.folder, **counts)
