@@ -32,13 +32,15 @@ class Reading(NamedTuple):
 
     Attributes:
         example: The sentence, its translation and the known links.
-        target: The tokens written, the end included.
+        text: What was written.
+        target: Its tokens, the end included.
         weights: Of every layer, ``(h, t, s)``.
         alignment: The weights of the alignment, ``(t, s)``.
         right: Whether it is the translation.
     """
 
     example: Any
+    text: str
     target: list[str]
     weights: dict[str, np.ndarray]
     alignment: np.ndarray
@@ -75,7 +77,7 @@ def _sheets(experiment: TranslationExperiment, params: Any, run: Path) -> Iterat
     wrong = [r for r in readings if not r.right][:_SHOWN]
     if wrong:
         caption = f"{_KEY} The first test sentences that are translated wrongly: " + "; ".join(
-            f"{r.example.target_text!r} as {''.join(r.target[:-1])!r}" for r in wrong
+            f"{r.example.target_text!r} as {r.text!r}" for r in wrong
         )
         yield Sheet("mistakes", "Where it looked when it was wrong", caption, _maps(wrong))
     astray = [r for r in readings if r.right and r.misaligned][:_SHOWN]
@@ -118,6 +120,7 @@ def read_sentences(experiment: TranslationExperiment, params: Any) -> Iterator[R
         for at, i in enumerate(numbers):
             yield _reading(
                 examples[i],
+                task.target_tokenizer.decode(rows[at].tolist()),
                 label_target(task, rows[at]),
                 {name: layer[at] for name, layer in weights.items()},
                 alignment[at],
@@ -130,6 +133,7 @@ _READ = 300
 
 def _reading(
     example: Any,
+    text: str,
     target: list[str],
     weights: dict[str, np.ndarray],
     alignment: np.ndarray,
@@ -138,7 +142,7 @@ def _reading(
 ) -> Reading:
     rows, columns = len(target), len(example.source)
     cut = {name: layer[:, :rows, :columns] for name, layer in weights.items()}
-    return Reading(example, target, cut, alignment[:rows, :columns], right)
+    return Reading(example, text, target, cut, alignment[:rows, :columns], right)
 
 
 def label_target(task: Any, numbers: np.ndarray) -> list[str]:
@@ -182,14 +186,19 @@ def _maps(readings: Sequence[Reading]) -> Figure:
     widest = max(r.alignment.shape[1] for r in readings)
     tallest = max(r.alignment.shape[0] for r in readings)
     size = (columns * (0.9 + 0.15 * max(widest, 12)), rows * (1.1 + 0.17 * max(tallest, 6)))
-    figure = Figure(size)
+    figure = Figure(size, layout="constrained")
     axes = figure.subplots(rows, columns, squeeze=False)
     for ax in axes.flat[len(readings) :]:
         ax.set_axis_off()
     for ax, reading in zip(axes.flat, readings, strict=False):
         draw_reading(reading, ax)
-    for ax in axes.flat[1 : len(readings)]:
-        ax.get_legend().remove()
+    legends = [ax.get_legend() for ax in axes.flat[: len(readings)]]
+    fullest = max(legends, key=lambda legend: len(legend.legend_handles))
+    meanings = [text.get_text() for text in fullest.get_texts()]
+    look = {"ncols": 3, "fontsize": 7, "frameon": False}
+    figure.legend(fullest.legend_handles, meanings, loc="outside lower left", **look)
+    for legend in legends:
+        legend.remove()
     return figure
 
 
