@@ -41,7 +41,6 @@ _GENERATED: dict[str, tuple[Callable[..., dict[str, list[Example]]], Level, int]
 }
 _REAL = ("bitext", "tsv", "tfds")
 _TAKEN_BY = {
-    "train": tuple(_GENERATED),
     "corpus": ("bitext",),
     "language": ("bitext",),
     "path": ("tsv",),
@@ -84,8 +83,8 @@ class Translation:
     """Which pairs."""
 
     train: int | None = None
-    """How many to learn from, where they are generated; None for 20,000, and 50,000 of grammar,
-    whose words would else be too rare. Real ones are all taken."""
+    """How many to learn from. None for all real ones, for 20,000 generated ones and for 50,000 of
+    grammar, whose words would else be too rare."""
 
     validation: int = 1000
     """How many to select by; of real ones at most a tenth."""
@@ -152,6 +151,13 @@ class Translation:
     @functools.cached_property
     def _corpus(self) -> Corpus:
         """The examples, those of real pairs without tokens unless links came with them."""
+        corpus = self._all_pairs()
+        first = corpus.splits["train"][: self.train]
+        if beyond := len(corpus.splits["train"]) - len(first):
+            corpus.skipped[f"beyond train={self.train}"] += beyond
+        return Corpus(corpus.splits | {"train": first}, corpus.skipped)
+
+    def _all_pairs(self) -> Corpus:
         counts = {"validation": self.validation, "test": self.test, "seed": self.seed}
         if self.name in _GENERATED:
             generate, _, usual = _GENERATED[self.name]

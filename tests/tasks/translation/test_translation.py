@@ -116,7 +116,6 @@ def test_text_to_translate_is_brought_to_the_form_of_training(reverse):
     [
         ({"path": Path("a.tsv")}, r"path=.*a\.tsv.* an option of tsv, not of the task 'dates'"),
         ({"name": "reverse", "language": "de"}, "language='de' is an option of bitext, not of"),
-        ({"name": "bitext", "train": 7}, "train=7 is an option of dates, reverse, grammar, not"),
         ({"name": "grammar", "level": "words"}, "level='words' is an option of bitext, tsv, tfds"),
         ({"name": "tsv"}, r"'tsv' needs its path: --task\.path"),
         ({"name": "tfds"}, r"'tfds' needs its dataset: --task\.dataset"),

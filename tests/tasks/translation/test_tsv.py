@@ -122,6 +122,17 @@ def test_what_is_left_out_is_counted_and_said(write):
     assert sum(len(task.examples(split)) for split in ("train", "validation", "test")) == 20
 
 
+def test_fewer_may_be_learnt_from_than_there_are(write):
+    lines = "".join(f"word{i} runs\tmot{i} court\n" for i in range(50))
+    path = write(lines.encode())
+    task = Translation(name="tsv", path=path, level="words", train=7)
+    with pytest.warns(UserWarning, match="left out 33 beyond train=7"):
+        assert len(task.examples("train")) == 7
+    whole = Translation(name="tsv", path=path, level="words").examples("train")
+    assert task.examples("train") == whole[:7]
+    assert len(task.examples("test")) == 5
+
+
 def test_links_need_tokens_parted_by_blanks(write):
     path = write(HEADER + b"".join(b"l'%d ami\tthe friend\t1-1\n" % i for i in range(7)))
     with pytest.raises(ValueError, match=r"level='words', but the links of .* count tokens that"):
