@@ -166,7 +166,7 @@ class Trainer:
 
     def epoch(self, most: int | None = None) -> dict[str, float]:
         """Takes each example once, what fills no batch left out."""
-        began, loss = time.perf_counter(), torch.zeros(())
+        began, loss, tokens = time.perf_counter(), torch.zeros(()), 0
         size = self.asked["batch_size"]
         batches = [
             (bucket, rows)
@@ -176,12 +176,15 @@ class Trainer:
         ]
         batches = [batches[i] for i in torch.randperm(len(batches))][:most]
         for bucket, rows in batches:
-            loss += self._step(*(side[rows] for side in self.buckets[bucket]))
+            source, target = (side[rows] for side in self.buckets[bucket])
+            count = int((target > 0).sum())
+            loss += count * self._step(source, target)
+            tokens += count
         seconds = time.perf_counter() - began
         return {
             "seconds": seconds,
             "examples": len(batches) * size,
-            "loss": (loss / len(batches)).item(),
+            "loss": (loss / tokens).item(),
         }
 
     def _step(self, source: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
