@@ -15,6 +15,7 @@ experiment = RetrievalExperiment(
         learning_rate=1e-2,
         weight_decay=0.0,
         steps_per_call=8,
+        bucket_run=8,
         eval_batch_size=4,
     ),
 )

@@ -41,7 +41,7 @@ class TrainConfig:
     """The metric that the best checkpoint is chosen by; a loss is best where it is least."""
     bucket_run: int = 1
     """Consecutive batches of one shape, where the task has several. More are a little faster, as
-    one call of the device may take them, and a model learns less well from them."""
+    one call of the device may take them; translators learn less well from them."""
 
     def __post_init__(self) -> None:
         """Refuses values that no run can have."""
