@@ -84,7 +84,7 @@ class TranslationExperiment(Experiment):
         They are many where a vocabulary is large, and half of the work.
         """
         rngs = {} if rng is None else {"dropout": rng}
-        told_from = self.sized_model().apply(
+        told = self.sized_model().apply(
             {"params": params},
             batch["source"],
             batch["target"],
@@ -92,7 +92,7 @@ class TranslationExperiment(Experiment):
             rngs=rngs,
             method="told_from",
         )
-        return LazyLogits(jnp.asarray(told_from), **params["head"])
+        return LazyLogits(jnp.asarray(told), **params["head"])
 
     def loss(self, outputs: LazyLogits, batch: Mapping[str, jax.Array]) -> Any:
         """Cross-entropy and accuracy of tokens, and the share of exact sentences."""
