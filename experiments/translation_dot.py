@@ -1,5 +1,7 @@
 """Dates, or other pairs, translated by dot products and input feeding (Luong 2015)."""
 
+import dataclasses
+
 from attn_jax.models import LuongDecoder, RecurrentTranslator
 from attn_jax.nn import DotProductAttention
 from attn_jax.tasks import Translation
@@ -8,5 +10,6 @@ from experiments.translation import RECIPE, TranslationExperiment
 experiment = TranslationExperiment(
     model=RecurrentTranslator(decoder=LuongDecoder(attention=DotProductAttention())),
     task=Translation(),
-    train=RECIPE,
+    # At the others' rate, fewer sentences were exact; tried on three more seeds.
+    train=dataclasses.replace(RECIPE, learning_rate=2e-3),
 )

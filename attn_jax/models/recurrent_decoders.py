@@ -204,7 +204,7 @@ class BahdanauDecoder(RecurrentDecoder):
     def read_out(self, features: jax.Array) -> jax.Array:
         """Read the state, the token before and the context, by maxout."""
         pairs = self.readout(features)
-        return pairs.reshape(*pairs.shape[:-1], -1, 2).max(axis=-1)
+        return jnp.maximum(pairs[..., ::2], pairs[..., 1::2])
 
 
 class LuongDecoder(RecurrentDecoder):

@@ -1,5 +1,6 @@
 """Logits over a large vocabulary, which a loss takes a few tokens at a time."""
 
+import math
 from collections.abc import Callable
 from functools import partial
 from typing import Any, NamedTuple
@@ -49,37 +50,50 @@ def sum_terms(
 ) -> tuple[Float[Array, ""], Any]:
     """Sum over tokens, a few at a time, so that all logits are never held, forward or backward.
 
-    The gradients are computed with the value, in one pass. There are none with respect to `weight`
-    and to what is reported.
+    Those without weight, the padding, are put last, and parts of them alone are left out. The
+    gradients are computed with the value, in one pass. There are none with respect to `weight` and
+    to what is reported.
 
     Args:
         terms: Gives the terms of some tokens from their logits.
         logits: Of which a part is computed at a time.
         target: Passed to `terms`.
-        weight: Passed to `terms`; zero at the tokens that are added to fill the last part.
+        weight: Passed to `terms`; a token without it adds nothing to the sums.
 
     Returns:
-        The sum, and what `terms` reports.
+        The sum, and what `terms` reports, in whose arrays tokens without weight may be zeros.
     """
     n, t, v = logits.shape
-    size = min(t, max(1, _AT_ONCE // (n * v)))
-    count = -(-t // size)
+    # Each device sorts its own.
+    groups = math.gcd(n, jax.device_count())
+    rows = n // groups * t
+    size = min(rows, max(1, _AT_ONCE // (groups * v)))
+    count = -(-rows // size)
+    order = jnp.argsort(weight.reshape(groups, rows) == 0, axis=-1, stable=True)
 
     def cut(array: jax.Array) -> jax.Array:
-        rest = ((0, 0), (0, count * size - t)) + ((0, 0),) * (array.ndim - 2)
-        parts = jnp.pad(array, rest).reshape(n, count, size, *array.shape[2:])
-        return jnp.moveaxis(parts, 1, 0).reshape(count, n * size, *array.shape[2:])
+        rest = array.shape[2:]
+        array = _take(array.reshape(groups, rows, *rest), order)
+        array = jnp.pad(array, ((0, 0), (0, count * size - rows)) + ((0, 0),) * len(rest))
+        parts = jnp.moveaxis(array.reshape(groups, count, size, *rest), 1, 0)
+        return parts.reshape(count, groups * size, *rest)
 
     def join(array: jax.Array) -> jax.Array:
         if array.ndim == 1:
             return array.sum()
-        parts = jnp.moveaxis(array.reshape(count, n, size), 0, 1)
-        return parts.reshape(n, count * size)[:, :t]
+        parts = jnp.moveaxis(array.reshape(count, groups, size), 0, 1)
+        joined = parts.reshape(groups, count * size)[:, :rows]
+        return _take(joined, jnp.argsort(order, axis=-1)).reshape(n, t)
 
     parts = [cut(array) for array in (logits.features, target, weight)]
     summed: Any = _sum_parts(terms, (logits.kernel, logits.bias), *parts)
     total, reported = summed
     return total, jax.tree.map(join, reported)
+
+
+def _take(array: jax.Array, order: jax.Array) -> jax.Array:
+    """Each group's rows in its order."""
+    return jax.vmap(lambda rows, order: rows.at[order].get(unique_indices=True))(array, order)
 
 
 Head = tuple[jax.Array, jax.Array]
@@ -94,29 +108,42 @@ def _project(features: jax.Array, head: Head) -> jax.Array:
 def _sum_parts(
     terms: Terms, head: Head, features: jax.Array, target: jax.Array, weight: jax.Array
 ) -> tuple[jax.Array, Any]:
-    def add(total: jax.Array, part: tuple) -> tuple[jax.Array, Any]:
-        features, target, weight = part
-        term, reported = terms(_project(features, head), target, weight)
-        return total + term, reported
+    def of_part(features: jax.Array, *given: jax.Array) -> tuple[jax.Array, Any]:
+        return terms(_project(features, head), *given)
 
-    return jax.lax.scan(add, jnp.zeros(()), (features, target, weight))
+    return _over_parts(of_part, features, target, weight)
 
 
 def _forward(
     terms: Terms, head: Head, features: jax.Array, target: jax.Array, weight: jax.Array
 ) -> tuple[tuple[jax.Array, Any], Any]:
-    def of_part(head: Head, features: jax.Array, *given: jax.Array) -> tuple[jax.Array, Any]:
+    def of_part(*part: jax.Array) -> tuple[Any, Any]:
+        (term, reported), (of_head, of_features) = gradient(head, *part)
+        return (term, of_head), (reported, of_features)
+
+    def judge(head: Head, features: jax.Array, *given: jax.Array) -> tuple[jax.Array, Any]:
         return terms(_project(features, head), *given)
 
-    def add(carry: tuple, part: tuple) -> tuple[tuple, Any]:
-        total, of_head = carry
-        (term, reported), (more, of_features) = gradient(head, *part)
-        return (total + term, jax.tree.map(jnp.add, of_head, more)), (reported, of_features)
-
-    gradient = jax.value_and_grad(of_part, argnums=(0, 1), has_aux=True)
-    zeros = jnp.zeros(()), jax.tree.map(jnp.zeros_like, head)
-    (total, of_head), (reported, of_features) = jax.lax.scan(add, zeros, (features, target, weight))
+    gradient = jax.value_and_grad(judge, argnums=(0, 1), has_aux=True)
+    (total, of_head), (reported, of_features) = _over_parts(of_part, features, target, weight)
     return (total, reported), (of_head, of_features)
+
+
+def _over_parts(of_part: Callable[..., tuple[Any, Any]], *parts: jax.Array) -> tuple[Any, Any]:
+    """What is summed and what is joined, of each part that has a token of some weight."""
+    summed, joined = jax.eval_shape(of_part, *(array[0] for array in parts))
+    zeros = (
+        jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), summed),
+        jax.tree.map(lambda x: jnp.zeros((len(parts[0]), *x.shape), x.dtype), joined),
+    )
+
+    def add(i: jax.Array, carry: tuple[Any, Any]) -> tuple[Any, Any]:
+        more, part = of_part(*(array[i] for array in parts))
+        summed, joined = carry
+        joined = jax.tree.map(lambda all_, one: all_.at[i].set(one), joined, part)
+        return jax.tree.map(jnp.add, summed, more), joined
+
+    return jax.lax.fori_loop(0, (parts[-1] != 0).any(-1).sum(), add, zeros)
 
 
 def _backward(terms: Terms, gradients: Any, given: tuple[jax.Array, Any]) -> tuple:

@@ -132,6 +132,22 @@ def test_lazy_logits_give_the_same_a_few_tokens_at_a_time(at_once, smoothing, mo
     )
 
 
+def test_lazy_logits_of_padding_are_left_out(monkeypatch):
+    monkeypatch.setattr(lazy_logits, "_AT_ONCE", 1)
+    rng = np.random.default_rng(2)
+    real = np.array([[1, 1, 0, 0, 0], [1, 1, 1, 1, 0]] * 4, bool)
+    target = np.where(real, rng.integers(1, 7, real.shape), 0)
+    features = rng.normal(size=(*real.shape, 2)).astype(np.float32)
+
+    def judge(padding):
+        filled = np.where(real[..., None], features, np.float32(padding))
+        logits = LazyLogits(jnp.asarray(filled), jnp.ones((2, 7)), jnp.arange(7.0))
+        judge = jax.value_and_grad(sequence_loss, has_aux=True)
+        return jax.jit(judge)(logits, {"target": jnp.asarray(target)})
+
+    jax.tree.map(np.testing.assert_array_equal, judge(np.nan), judge(0.0))
+
+
 def test_lazy_logits_never_hold_all_logits():
     logits = LazyLogits(jnp.ones((8, 64, 4)), jnp.ones((4, 10_000)), jnp.zeros(10_000))
     batch = {"target": jnp.ones((8, 64), jnp.int32)}
