@@ -16,6 +16,7 @@ import experiments
 from attn_jax import nn
 from attn_jax.train import read_metrics
 from experiments.__main__ import main
+from experiments.translate import main as translate
 
 RNG = np.random.default_rng(0)
 
@@ -62,6 +63,13 @@ def test_a_run_leaves_what_it_should(run):
     assert command["experiment"] == "mnist_article"
     assert command["train"]["epochs"] == 3
     assert {"curves.png", "digits.png"} <= {path.name for path in (run / "figures").iterdir()}
+
+
+def test_a_run_that_translates_nothing_is_not_asked_to(run, capsys):
+    assert translate([str(run), "hello"]) == 1
+    error = capsys.readouterr().err
+    assert "ValueError" in error
+    assert "which translates nothing; give a run of an experiment translation_*." in error
 
 
 def test_a_run_can_be_reopened_and_looked_into(run):

@@ -189,9 +189,13 @@ class Translation:
         linked = any(pair.source for pair in corpus.splits["train"])
         level = self.level or ("blanks" if linked else "subwords")
         tokenised = tokenise(corpus, level, self.vocabulary_size, self.max_length)
-        if tokenised.skipped and self.name != "bitext":
-            counted = ", ".join(f"{count} {what}" for what, count in tokenised.skipped.items())
-            warnings.warn(f"{self.path or self.dataset}: left out {counted}.", stacklevel=2)
+        # What makes a pair one of a bitext is documented; what an option left out names the option.
+        told = self.name != "bitext"
+        skipped = {what: n for what, n in tokenised.skipped.items() if told or "=" in what}
+        if skipped:
+            counted = ", ".join(f"{count} {what}" for what, count in skipped.items())
+            origin = self.path or self.dataset or f"{self.corpus} in {self.language}"
+            warnings.warn(f"{origin}: left out {counted}.", stacklevel=2)
         return tokenised
 
     @property

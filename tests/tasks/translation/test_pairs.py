@@ -66,6 +66,14 @@ def test_a_bitext_is_a_task():
     assert not task.has_gold
 
 
+@pytest.mark.usefixtures("home_assistant")
+def test_what_an_option_leaves_out_of_a_bitext_is_told():
+    task = Translation(name="bitext", level="words", train=3)
+    told = r"homeassistant in fr: left out 3 beyond train=3\.$"
+    with pytest.warns(UserWarning, match=told):
+        task.load()
+
+
 def test_the_second_time_needs_no_registry(home_assistant):
     first = bitext.read_bitext("homeassistant", "fr")
     home_assistant.path.unlink()
