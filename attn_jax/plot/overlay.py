@@ -167,7 +167,8 @@ def colour_scale(
     bar.ax.tick_params(labelsize=8, labelcolor=INK, length=2, width=0.8, color=INK)
     inches = bar.ax.get_position().height * figure.get_figheight()
     bar.locator = MaxNLocator(max(2, min(5, round(3 * inches))))
-    bar.set_label("attention weight", fontsize=8, color=INK)
+    # Both words are an inch long.
+    bar.set_label("attention weight" if inches > 1.1 else "weight", fontsize=8, color=INK)
 
 
 def square_grid(tokens: int) -> tuple[int, int]:

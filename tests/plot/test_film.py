@@ -25,6 +25,16 @@ def test_known_links_are_outlined_in_each_map():
     assert [len(ax.collections[0].get_paths()) for ax in figure.axes[:2]] == [3, 3]
 
 
+@pytest.mark.parametrize("queries", [4, 9, 30])
+def test_the_scale_is_named_within_the_strip(queries):
+    figure = plot.film(np.full((5, queries, 12), 1 / 12))
+    figure.draw_without_rendering()
+    name = figure.axes[-1].yaxis.label
+    whole, extent = figure.bbox, name.get_window_extent()
+    assert "weight" in name.get_text()
+    assert whole.y0 <= extent.y0 < extent.y1 <= whole.y1
+
+
 def one_hot(place):
     weights = np.zeros((1, 3))
     weights[0, place] = 1
