@@ -57,6 +57,7 @@ def train(name: str, arguments: Sequence[str]) -> int:
             run = last_run(folder)
             given = [*training.read_command(run)["arguments"], *given]
             command = parse(name, given)
+            command.experiment.check(run)
         else:
             run = new_run(folder)
         _fit(name, command.experiment, run, given, resume="--resume" in arguments)

@@ -14,7 +14,7 @@ from experiments.translation import TranslationExperiment
 from experiments.translation_scores import decoder, longest_target
 
 _AT_ONCE = 64
-_UNKNOWN = 3
+_END, _UNKNOWN = 2, 3
 
 
 @dataclasses.dataclass(frozen=True)
@@ -60,6 +60,8 @@ def translate(command: Command) -> None:
         ValueError: If its options do not go together, or the run is of another task.
         OSError: If a file cannot be read.
     """
+    if command.file and command.texts:
+        raise ValueError("--file is translated line by line; leave out the texts beside it.")
     if command.plot and (command.file or len(command.texts) != 1):
         raise ValueError("--plot draws the alignment of one text; give one in quotes, no file.")
     checkpoint = int(command.checkpoint) if command.checkpoint.isdigit() else command.checkpoint
@@ -81,7 +83,7 @@ def _lines(file: Path | None) -> Iterator[str]:
     """The lines to translate, each without its end."""
     stream = sys.stdin if file is None else None
     raw = stream.buffer.read() if stream else (file or Path()).read_bytes()
-    for number, line in enumerate(raw.splitlines(), start=1):
+    for number, line in enumerate(raw.removeprefix(b"\xef\xbb\xbf").splitlines(), start=1):
         try:
             yield line.decode("utf-8")
         except UnicodeDecodeError as error:
@@ -113,8 +115,10 @@ def translate_lines(
     for start in range(0, len(order), _AT_ONCE):
         rows = order[start : start + _AT_ONCE]
         for at in rows:
-            warn_of_unknown(task, texts[at], f"line {at + 1}")
+            warn_of_input(experiment, texts[at], f"line {at + 1}")
         _, tokens = decode_texts(command, experiment, params, [texts[at] for at in rows])
+        for at, each in zip(rows, tokens, strict=True):
+            warn_of_end(each, f"line {at + 1}")
         decoded = (task.target_tokenizer.decode(each.tolist()) for each in tokens)
         written |= dict(zip(rows, decoded, strict=True))
     yield from written.values()
@@ -147,14 +151,31 @@ def decode_texts(
     return source[: len(rows)], np.asarray(decode(params, source))[: len(rows)]
 
 
-def warn_of_unknown(task: Any, text: str, where: str) -> None:
-    """Name on standard error the tokens that the model never met."""
-    tokenizer = task.source_tokenizer
-    pairs = zip(tokenizer.tokens(text), tokenizer.encode(text), strict=True)
+def warn_of_input(experiment: TranslationExperiment, text: str, where: str) -> None:
+    """Tell on standard error what the model never met: tokens, and texts of such a length."""
+    tokenizer = experiment.task.source_tokenizer
+    pairs = list(zip(tokenizer.tokens(text), tokenizer.encode(text), strict=True))
+    longest = max(bucket["source"].shape[1] for bucket in experiment.splits["train"])
+    if len(pairs) > longest:
+        print(
+            f"{where}: {len(pairs)} tokens, more than the {longest} of the longest text learnt "
+            "from; part it.",
+            file=sys.stderr,
+        )
     unknown = dict.fromkeys(token for token, number in pairs if number == _UNKNOWN)
     if unknown:
         names = ", ".join(map(repr, unknown))
         print(f"{where}: unknown to the model: {names}", file=sys.stderr)
+
+
+def warn_of_end(tokens: np.ndarray, where: str) -> None:
+    """Tell on standard error of a translation that is cut off."""
+    if _END not in tokens:
+        print(
+            f"{where}: the translation is cut off after {len(tokens)} tokens, the most that was "
+            "learnt; part the text.",
+            file=sys.stderr,
+        )
 
 
 def _show(command: Command, experiment: TranslationExperiment, params: Any, text: str) -> None:
@@ -165,8 +186,9 @@ def _show(command: Command, experiment: TranslationExperiment, params: Any, text
     task, normal = experiment.task, experiment.task.normalize_source(text)
     if not normal:
         raise ValueError("there is no text to translate; give some in quotes.")
-    warn_of_unknown(task, normal, repr(normal))
+    warn_of_input(experiment, normal, repr(normal))
     source, tokens = decode_texts(command, experiment, params, [normal])
+    warn_of_end(tokens[0], repr(normal))
     weights = experiment.alignment(experiment.weigh(params, source, tokens))[0]
     read, written = task.source_tokenizer.tokens(normal), label_target(task, tokens[0])
     weights = weights[: len(written), : len(read)]

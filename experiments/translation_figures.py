@@ -89,6 +89,12 @@ def _sheets(experiment: TranslationExperiment, params: Any, run: Path) -> Iterat
         yield Sheet("misaligned", "Right, but not by what it looked at", caption, _maps(astray))
     yield from _learning(experiment, run)
     yield from _heads(experiment, run)
+    if not readings:
+        print(
+            f"No test sentence is drawn: none has at most {_LONGEST} tokens, all in scripts that "
+            "an installed font has."
+        )
+        return
     shown = (right or wrong or astray or readings)[0]
     yield Sheet("viewer", "Look around", "Every layer and head over a sentence.", _viewer(shown))
 
@@ -100,7 +106,10 @@ _KEY = (
 
 
 def read_sentences(experiment: TranslationExperiment, params: Any) -> Iterator[Reading]:
-    """Read every test sentence that is short enough to draw and in a script that a font has."""
+    """Read the test sentences short enough to draw and in scripts that a font has.
+
+    There may be no more than some hundreds of each length.
+    """
     task, model = experiment.task, experiment.sized_model()
     buckets, longest = experiment.splits["test"], longest_target(experiment.splits)
     written = decode_split(model, params, buckets, longest)
@@ -109,7 +118,8 @@ def read_sentences(experiment: TranslationExperiment, params: Any) -> Iterator[R
         shown = [
             at
             for at, i in enumerate(bucket["example"].tolist())
-            if len(examples[i].source) <= _LONGEST and legible(examples[i].source_text)
+            if len(examples[i].source) <= _LONGEST
+            and legible(examples[i].source_text + examples[i].target_text)
         ][:_READ]
         if not shown:
             continue

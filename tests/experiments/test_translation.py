@@ -15,9 +15,12 @@ from rich.console import Console
 import experiments
 from attn_jax.models import greedy_decode, translation_weights
 from attn_jax.train import read_metrics
+from experiments import translation_figures
 from experiments.__main__ import main as train
+from experiments.command import reopen_experiment
 from experiments.terminal import print_alignment
 from experiments.translate import main as translate
+from experiments.translate import warn_of_end
 from experiments.translation_figures import script
 from experiments.translation_scores import score_texts
 
@@ -162,6 +165,36 @@ def test_many_texts_become_a_line_each_and_nothing_else(run, opened, tmp_path, c
     assert printed.err.strip() == "line 3: unknown to the model: 'é'"
 
 
+def test_what_is_too_long_is_told(run, opened, tmp_path, capsys):
+    path = tmp_path / "lines.txt"
+    path.write_bytes(b"\xef\xbb\xbf" + b"abc\n" + b"ab" * 60 + b"\n")
+    assert translate([str(run), "--file", str(path)]) == 0
+    out, err = capsys.readouterr()
+    assert len(out.splitlines()) == 2
+    assert "unknown" not in err  # the byte order mark is no character
+    longest = max(bucket["source"].shape[1] for bucket in opened[2].load()["train"])
+    assert f"line 2: 120 tokens, more than the {longest} of the longest text learnt" in err
+    assert "line 1" not in err
+    warn_of_end(np.array([5, 6, 7]), "line 3")
+    warn_of_end(np.array([5, 2, 0]), "line 4")
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("line 3: the translation is cut off after 3 tokens")
+
+
+def test_texts_beside_a_file_are_refused(run, tmp_path, capsys):
+    assert translate([str(run), "hello", "--file", str(tmp_path / "x")]) == 1
+    assert "--file is translated line by line" in capsys.readouterr().err
+
+
+def test_nothing_to_draw_is_told_and_spoils_no_report(run, monkeypatch, tmp_path, capsys):
+    copy = tmp_path / run.name
+    shutil.copytree(run, copy)
+    monkeypatch.setattr(translation_figures, "legible", lambda text: False)
+    experiment, params = reopen_experiment(copy, "last")
+    experiment.draw(params, copy)
+    assert "No test sentence is drawn" in capsys.readouterr().out
+
+
 def test_a_line_that_is_no_utf8_is_named(run, tmp_path, capsys):
     path = tmp_path / "lines.txt"
     path.write_bytes(b"fine\nb\xffd\n")
@@ -170,14 +203,16 @@ def test_a_line_that_is_no_utf8_is_named(run, tmp_path, capsys):
 
 
 def test_other_vocabularies_are_refused_with_the_difference(run, tmp_path, capsys):
-    copy = tmp_path / run.name
+    copy = tmp_path / run.parent.name / run.name
     shutil.copytree(run, copy)
     path = copy / "vocabulary.json"
     kept = json.loads(path.read_text(encoding="utf-8"))
     kept["source"][4] = "å"
     path.write_text(json.dumps(kept), encoding="utf-8")
     assert translate([str(copy), "hello"]) == 1
+    assert train(["translation_additive", "--runs", str(tmp_path), "--resume"]) == 1
     error = capsys.readouterr().err
+    assert error.count("the source vocabulary has changed") == 2
     assert "the source vocabulary has changed" in error
     assert "lacking now are 'å'; new are 'a'; number 4 was 'å' and is 'a'" in error
 

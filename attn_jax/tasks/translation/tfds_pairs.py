@@ -44,20 +44,21 @@ def read_tfds_pairs(
         FileNotFoundError: TFDS knows no such set, or it is not prepared and cannot be.
         ValueError: Its examples are no translations, or not between these languages.
     """
+    # TFDS knows of half of its translation sets only when these are imported.
+    import tensorflow_datasets.translate  # noqa: F401
+
     builder = open_builder(name, folder)
     source, target = _languages(builder.info, languages, name)
     prepare_builder(builder, name, "write its pairs to a file and choose the task tsv")
     skipped: Counter[str] = Counter()
-    own = {
-        split: drop_duplicates(
-            (
-                _pair(example[source], example[target])
-                for example in read_examples(builder, split, name)
-            ),
-            skipped,
-        )
-        for split in builder.info.splits
-    }
+    own = {}
+    for split in builder.info.splits:
+        read = read_examples(builder, split, name)
+        pairs = [_pair(example[source], example[target]) for example in read]
+        full = [pair for pair in pairs if pair.source_text and pair.target_text]
+        if len(full) < len(pairs):
+            skipped["pairs with an empty side"] += len(pairs) - len(full)
+        own[split] = drop_duplicates(full, skipped)
     if not set(_SPLITS) <= set(own):
         pairs = drop_duplicates((pair for split in own.values() for pair in split), skipped)
         counts = {"validation": validation, "test": test, "seed": seed}

@@ -39,12 +39,16 @@ def read_tsv(path: Path) -> tuple[list[Example], bool, Counter[str]]:
     lines = path.read_bytes().removeprefix(b"\xef\xbb\xbf").split(b"\n")
     if lines[-1] == b"":  # The end of the last line begins no further one.
         lines.pop()
-    header = lines[0].rstrip(b"\r").decode(errors="replace").split("\t") if lines else []
-    linked, named = header == _HEADER, header in (_HEADER, _HEADER[:2])
+    first = next((at for at, line in enumerate(lines) if line.strip()), 0)
+    named, linked = (
+        _read_header(lines[first], f"{path}, line {first + 1}") if lines else (False, False)
+    )
     skipped: Counter[str] = Counter()
     examples = []
-    for number, line in enumerate(lines[named:], start=1 + named):
+    for number, line in enumerate(lines, start=1):
         where = f"{path}, line {number}"
+        if named and number == first + 1:
+            continue
         text = _decode(line.rstrip(b"\r"), where)
         if not text.strip():
             skipped["empty lines"] += 1
@@ -55,6 +59,20 @@ def read_tsv(path: Path) -> tuple[list[Example], bool, Counter[str]]:
         else:
             skipped["lines with an empty side"] += 1
     return examples, linked, skipped
+
+
+def _read_header(line: bytes, where: str) -> tuple[bool, bool]:
+    """Whether a line is a header, and whether it announces links."""
+    cells = [cell.strip().casefold() for cell in line.decode(errors="replace").split("\t")]
+    if cells[:2] != _HEADER[:2]:
+        return False, False
+    linked = cells[2:3] == _HEADER[2:]
+    if cells[2:] and not linked:
+        raise ValueError(
+            f"{where}: the header's third column is {cells[2]!r}; call it alignment if it holds "
+            "links, as 0-2 or 0?2, or leave it out."
+        )
+    return True, linked
 
 
 def _decode(line: bytes, where: str) -> str:

@@ -51,6 +51,26 @@ def texts(task, split):
     return [(pair.source_text, pair.target_text) for pair in task.examples(split)]
 
 
+def test_pairs_with_an_empty_side_are_left_out_and_counted(prepare):
+    prepare(
+        {
+            "train": [*pairs("a", "b"), {"pt": " ", "en": "hello"}, {"pt": "Olá x", "en": ""}],
+            "validation": pairs("e"),
+            "test": pairs("f"),
+        }
+    )
+    translation = task()
+    with pytest.warns(UserWarning, match="left out 2 pairs with an empty side"):
+        translation.load()
+    assert texts(translation, "train") == [("Olá a", "hello a"), ("Olá b", "hello b")]
+
+
+def test_sets_that_tfds_imports_late_are_known():
+    # It is known, so that what lacks is its data or TensorFlow, not its name.
+    with pytest.raises(FileNotFoundError, match="prepare"):
+        Translation(name="tfds", dataset="wmt16_translate/de-en").load()
+
+
 def test_keeps_the_sets_own_splits_but_makes_them_disjoint(prepare):
     prepare(
         {

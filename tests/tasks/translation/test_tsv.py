@@ -46,12 +46,26 @@ def test_reads_links(write):
     assert pair.possible == ((0, 0), (1, 0), (1, 2), (2, 1))
 
 
+@pytest.mark.parametrize(
+    "header", [b"Source\tTarget\tAlignment", b"\nsource\ttarget\talignment \tnote"]
+)
+def test_a_header_may_be_written_otherwise(write, header):
+    (pair,), linked, _ = read_tsv(write(header + b"\na cat\tun chat\t0-0\tchecked\n"))
+    assert linked
+    assert (pair.source, pair.sure) == (("a", "cat"), ((0, 0),))
+
+
 HEADER = b"source\ttarget\talignment\n"
 
 
 @pytest.mark.parametrize(
     ("content", "message"),
     [
+        (
+            b"Source\tTarget\tLinks\na\tb\t0-0\n",
+            "line 1: the header's third column is 'links'; call it alignment if it holds links, "
+            "as 0-2 or 0?2, or leave it out.",
+        ),
         (
             b"a\tb\nno tab here\n",
             "line 2: 1 of the 2 columns source<TAB>target; part them by a tab (blanks do not "
