@@ -108,21 +108,24 @@ _KEY = (
 def read_sentences(experiment: TranslationExperiment, params: Any) -> Iterator[Reading]:
     """Read the test sentences short enough to draw and in scripts that a font has.
 
-    There may be no more than some hundreds of each length.
+    Of each length those translated wrongly come first, and no more than some hundreds are read.
     """
     task, model = experiment.task, experiment.sized_model()
     buckets, longest = experiment.splits["test"], longest_target(experiment.splits)
     written = decode_split(model, params, buckets, longest)
     wanted, examples = targets(buckets, longest), task.examples("test")
+    right = {i: bool((written[i] == wanted[i]).all()) for i in written}
     for bucket in buckets:
         shown = [
             at
             for at, i in enumerate(bucket["example"].tolist())
             if len(examples[i].source) <= _LONGEST
             and legible(examples[i].source_text + examples[i].target_text)
-        ][:_READ]
+        ]
         if not shown:
             continue
+        # Mistakes come first, as they may be few.
+        shown = sorted(shown, key=lambda at: right[bucket["example"][at]])[:_READ]
         numbers = bucket["example"][shown].tolist()
         rows = np.stack([written[i] for i in numbers])
         weights = experiment.weigh(params, bucket["source"][shown], rows)
@@ -134,7 +137,7 @@ def read_sentences(experiment: TranslationExperiment, params: Any) -> Iterator[R
                 label_target(task, rows[at]),
                 {name: layer[at] for name, layer in weights.items()},
                 alignment[at],
-                right=bool((rows[at] == wanted[i]).all()),
+                right=right[i],
             )
 
 
