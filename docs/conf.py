@@ -7,6 +7,7 @@ from pathlib import Path
 ROOT = Path(__file__).parent.parent
 sys.path.insert(0, str(Path(__file__).parent / "_ext"))
 
+# Below the path that the extensions are found by.
 from attn_jax import __version__ as release  # noqa: E402
 
 project = "attn_jax"

@@ -9,12 +9,12 @@ from typing import Annotated, Any
 import numpy as np
 import tyro
 
+from attn_jax.tasks.translation.tokens import END, UNKNOWN
 from experiments.command import EXPECTED, reopen_experiment
 from experiments.translation import TranslationExperiment
 from experiments.translation_scores import decoder, longest_target
 
 _AT_ONCE = 64
-_END, _UNKNOWN = 2, 3
 
 
 @dataclasses.dataclass(frozen=True)
@@ -162,7 +162,7 @@ def warn_of_input(experiment: TranslationExperiment, text: str, where: str) -> N
             "from; part it.",
             file=sys.stderr,
         )
-    unknown = dict.fromkeys(token for token, number in pairs if number == _UNKNOWN)
+    unknown = dict.fromkeys(token for token, number in pairs if number == UNKNOWN)
     if unknown:
         names = ", ".join(map(repr, unknown))
         print(f"{where}: unknown to the model: {names}", file=sys.stderr)
@@ -170,7 +170,7 @@ def warn_of_input(experiment: TranslationExperiment, text: str, where: str) -> N
 
 def warn_of_end(tokens: np.ndarray, where: str) -> None:
     """Tell on standard error of a translation that is cut off."""
-    if _END not in tokens:
+    if END not in tokens:
         print(
             f"{where}: the translation is cut off after {len(tokens)} tokens, the most that was "
             "learnt; part the text.",

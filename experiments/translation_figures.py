@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 
 from attn_jax import plot
 from attn_jax.plot.fonts import legible
+from attn_jax.tasks.translation.tokens import END
 from attn_jax.train import read_metrics
 from experiments.alignments import Score, gold_links
 from experiments.report import Sheet, Table, save_sheet
@@ -162,7 +163,7 @@ def label_target(task: Any, numbers: np.ndarray) -> list[str]:
     """The written tokens as shown to people, up to the end and with it."""
     vocabulary, tokens = task.target_tokenizer.vocabulary, []
     for number in numbers.tolist():
-        if number == 2:
+        if number == END:
             return [*tokens, END_LABEL]
         tokens.append(vocabulary[number])
     return tokens

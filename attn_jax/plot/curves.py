@@ -117,6 +117,7 @@ def series(rows: Rows, metric: str, x: str = "epoch") -> dict[str, tuple[NDArray
             f"no row holds {metric!r} beside {x!r}; {len(rows)} rows hold: "
             f"{', '.join(held) or 'no metrics'}."
         )
+    # The two rows of a transposed array of pairs, which its type does not tell.
     return {split: tuple(np.array(points, dtype=float).T) for split, points in found.items()}  # type: ignore[misc]
 
 

@@ -91,6 +91,7 @@ def mark_reading(
     ax: Axes, label: object, prediction: object, names: Sequence[str] | None = None
 ) -> None:
     """Titles an image with its reading, and frames it where that is wrong."""
+    # A label is a number where there are names.
     true, read = (plain(value if names is None else names[value]) for value in (label, prediction))  # type: ignore[index]
     if label == prediction:
         title(ax, f"{true} ✓", color=RIGHT, fontsize=9, pad=3)

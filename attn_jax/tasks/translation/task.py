@@ -190,8 +190,11 @@ class Translation:
         level = self.level or ("blanks" if linked else "subwords")
         tokenised = tokenise(corpus, level, self.vocabulary_size, self.max_length)
         # What makes a pair one of a bitext is documented; what an option left out names the option.
-        told = self.name != "bitext"
-        skipped = {what: n for what, n in tokenised.skipped.items() if told or "=" in what}
+        skipped = {
+            what: count
+            for what, count in tokenised.skipped.items()
+            if self.name != "bitext" or "=" in what
+        }
         if skipped:
             counted = ", ".join(f"{count} {what}" for what, count in skipped.items())
             origin = self.path or self.dataset or f"{self.corpus} in {self.language}"

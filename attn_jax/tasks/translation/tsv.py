@@ -40,9 +40,8 @@ def read_tsv(path: Path) -> tuple[list[Example], bool, Counter[str]]:
     if lines[-1] == b"":  # The end of the last line begins no further one.
         lines.pop()
     first = next((at for at, line in enumerate(lines) if line.strip()), 0)
-    named, linked = (
-        _read_header(lines[first], f"{path}, line {first + 1}") if lines else (False, False)
-    )
+    header = lines[first] if lines else b""
+    named, linked = _read_header(header, f"{path}, line {first + 1}")
     skipped: Counter[str] = Counter()
     examples = []
     for number, line in enumerate(lines, start=1):
