@@ -159,8 +159,19 @@ def reopen(run: Path, checkpoint: str | int) -> tuple[Any, dict[str, Any], Any]:
 
 def reopen_experiment(run: Path, checkpoint: str | int) -> tuple[Experiment, Any]:
     """The experiment of a run, as it was set, and its trained parameters."""
-    run = run if (run / "command.json").exists() else last_run(run)
-    experiment = _experiment_of(run)
+    run = find_run(run)
+    experiment = experiment_of(run)
+    experiment.check(run)
+    return experiment, trained(run, experiment, checkpoint)
+
+
+def find_run(run: Path) -> Path:
+    """A run's folder, or the last run in an experiment's."""
+    return run if (run / "command.json").exists() else last_run(run)
+
+
+def trained(run: Path, experiment: Experiment, checkpoint: str | int) -> Any:
+    """The parameters of a run's checkpoint: `last`, `best` or a step."""
     checkpoints = training.Checkpoints(run / "checkpoints", best=experiment.train.best)
     steps = {"last": max(checkpoints.steps(), default=None), "best": checkpoints.best_step()}
     step = steps.get(str(checkpoint), checkpoint)
@@ -170,22 +181,21 @@ def reopen_experiment(run: Path, checkpoint: str | int) -> tuple[Experiment, Any
             "'best'."
         )
     arrays, _ = checkpoints.restore(int(step))
-    return experiment, arrays["state"]["params"]
+    return arrays["state"]["params"]
 
 
-def _experiment_of(run: Path) -> Experiment:
+def experiment_of(run: Path) -> Experiment:
     """The experiment of a run, as it was set, if it is still that."""
     asked = training.read_command(run)
     experiment = parse(asked["experiment"], asked["arguments"]).experiment
     for part in ("model", "task"):
-        now = settings(getattr(experiment, part))
-        if now != asked[part]:
+        difference = training.difference(asked[part], settings(getattr(experiment, part)))
+        if difference:
             raise ValueError(
-                f"the {part} of {asked['experiment']} has changed since {run} was trained: it was "
-                f"{asked[part]} and is {now}. Restore experiments/{asked['experiment']}.py, or "
-                "train again."
+                f"the {part} of {asked['experiment']} has changed since {run} was trained; - is "
+                f"what it was, + what it is:\n{difference}\nRestore "
+                f"experiments/{asked['experiment']}.py, or train again."
             )
-    experiment.check(run)
     return experiment
 
 

@@ -4,25 +4,22 @@ import dataclasses
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import numpy as np
 import tyro
 
 from attn_jax.tasks.translation.tokens import END, UNKNOWN
-from experiments.command import EXPECTED, reopen_experiment
-from experiments.translation import TranslationExperiment
-from experiments.translation_scores import decoder, longest_target
-
-_AT_ONCE = 64
+from experiments.command import EXPECTED
+from experiments.translator import AT_ONCE, Translator, open_translator
 
 
 @dataclasses.dataclass(frozen=True)
 class Command:
     """Translates texts by a trained run.
 
-    A single text is shown with the alignment; many, from a file or from standard input, become a
-    line each and nothing else.
+    A text given here is shown with its alignment, which is drawn too; many, from a file or from
+    standard input, become a line each and nothing else.
     """
 
     run: Annotated[Path, tyro.conf.Positional]
@@ -32,7 +29,8 @@ class Command:
     file: Path | None = None
     """A file to translate line by line."""
     plot: Path | None = None
-    """Where to draw the alignment of one text: .svg, .png or .pdf."""
+    """Where to draw the alignment of one text: .svg, .png or .pdf; else it is drawn in the run's
+    folder."""
     beam: int = 0
     """How many translations to pursue at once; 0 writes the likeliest token each time."""
     length_penalty: float = 0.6
@@ -65,17 +63,13 @@ def translate(command: Command) -> None:
     if command.plot and (command.file or len(command.texts) != 1):
         raise ValueError("--plot draws the alignment of one text; give one in quotes, no file.")
     checkpoint = int(command.checkpoint) if command.checkpoint.isdigit() else command.checkpoint
-    experiment, params = reopen_experiment(command.run, checkpoint)
-    if not isinstance(experiment, TranslationExperiment):
-        raise ValueError(
-            f"{command.run} is a run of {type(experiment).__name__}, which translates nothing; "
-            "give a run of an experiment translation_*."
-        )
+    translator = open_translator(command.run, checkpoint)
     if command.texts:
-        for text in command.texts:
-            _show(command, experiment, params, text)
+        for number, text in enumerate(command.texts, start=1):
+            plot = command.plot or translator.run / "translations" / f"{number}.svg"
+            _show(command, translator, text, plot)
     else:
-        for line in translate_lines(command, experiment, params, _lines(command.file)):
+        for line in translate_lines(command, translator, _lines(command.file)):
             print(line)
 
 
@@ -94,68 +88,39 @@ def _lines(file: Path | None) -> Iterator[str]:
 
 
 def translate_lines(
-    command: Command, experiment: TranslationExperiment, params: Any, lines: Iterator[str]
+    command: Command, translator: Translator, lines: Iterator[str]
 ) -> Iterator[str]:
     """Translate lines in batches, in their order; an empty one stays empty.
 
     Args:
         command: The options.
-        experiment: Of the run.
-        params: The trained parameters.
+        translator: Of the run.
         lines: Texts.
 
     Yields:
         A translation for each.
     """
-    task = experiment.task
-    texts = [task.normalize_source(line) for line in lines]
+    texts = [translator.experiment.task.normalize_source(line) for line in lines]
     written = dict.fromkeys(range(len(texts)), "")
     # Sorted by length, so that a batch has little padding and few shapes are compiled.
     order = sorted(filter(texts.__getitem__, written), key=lambda at: len(texts[at]))
-    for start in range(0, len(order), _AT_ONCE):
-        rows = order[start : start + _AT_ONCE]
+    for start in range(0, len(order), AT_ONCE):
+        rows = order[start : start + AT_ONCE]
         for at in rows:
-            warn_of_input(experiment, texts[at], f"line {at + 1}")
-        _, tokens = decode_texts(command, experiment, params, [texts[at] for at in rows])
-        for at, each in zip(rows, tokens, strict=True):
-            warn_of_end(each, f"line {at + 1}")
-        decoded = (task.target_tokenizer.decode(each.tolist()) for each in tokens)
-        written |= dict(zip(rows, decoded, strict=True))
+            warn_of_input(translator, texts[at], f"line {at + 1}")
+        found = translator.translate(
+            [texts[at] for at in rows], beam=command.beam, length_penalty=command.length_penalty
+        )
+        for at, each in zip(rows, found, strict=True):
+            warn_of_end(each.numbers, f"line {at + 1}")
+            written[at] = translator.words.target.decode(each.numbers.tolist())
     yield from written.values()
 
 
-def decode_texts(
-    command: Command, experiment: TranslationExperiment, params: Any, texts: Sequence[str]
-) -> tuple[np.ndarray, np.ndarray]:
-    """Translate normalised texts in one batch.
-
-    Args:
-        command: The options.
-        experiment: Of the run.
-        params: The trained parameters.
-        texts: At most as many as a batch has.
-
-    Returns:
-        The numbers read, padded to a length that the training had if there is one, and written.
-    """
-    task = experiment.task
-    rows = [task.source_tokenizer.encode(text) for text in texts]
-    lengths = sorted({bucket["source"].shape[1] for bucket in experiment.splits["train"]})
-    longest = max(map(len, rows))
-    width = next((length for length in lengths if length >= longest), longest)
-    source = np.zeros((1 if len(rows) == 1 else _AT_ONCE, width), np.int32)
-    for row, numbers in zip(source, rows, strict=False):
-        row[: len(numbers)] = numbers
-    model, most = experiment.sized_model(), longest_target(experiment.splits)
-    decode = decoder(model, most, command.beam, command.length_penalty)
-    return source[: len(rows)], np.asarray(decode(params, source))[: len(rows)]
-
-
-def warn_of_input(experiment: TranslationExperiment, text: str, where: str) -> None:
+def warn_of_input(translator: Translator, text: str, where: str) -> None:
     """Tell on standard error what the model never met: tokens, and texts of such a length."""
-    tokenizer = experiment.task.source_tokenizer
+    tokenizer, longest = translator.words.source, translator.words.read[-1]
     pairs = list(zip(tokenizer.tokens(text), tokenizer.encode(text), strict=True))
-    longest = max(bucket["source"].shape[1] for bucket in experiment.splits["train"])
     if len(pairs) > longest:
         print(
             f"{where}: {len(pairs)} tokens, more than the {longest} of the longest text learnt "
@@ -178,29 +143,28 @@ def warn_of_end(tokens: np.ndarray, where: str) -> None:
         )
 
 
-def _show(command: Command, experiment: TranslationExperiment, params: Any, text: str) -> None:
-    """Print a translation and its alignment, and draw it if asked."""
+def _show(command: Command, translator: Translator, text: str, plot: Path) -> None:
+    """Print a translation and its alignment, and draw it."""
+    from attn_jax.plot import alignment
     from experiments.terminal import print_alignment
     from experiments.translation_figures import label_target
 
-    task, normal = experiment.task, experiment.task.normalize_source(text)
+    words = translator.words
+    normal = translator.experiment.task.normalize_source(text)
     if not normal:
         raise ValueError("there is no text to translate; give some in quotes.")
-    warn_of_input(experiment, normal, repr(normal))
-    source, tokens = decode_texts(command, experiment, params, [normal])
-    warn_of_end(tokens[0], repr(normal))
-    weights = experiment.alignment(experiment.weigh(params, source, tokens))[0]
-    read, written = task.source_tokenizer.tokens(normal), label_target(task, tokens[0])
-    weights = weights[: len(written), : len(read)]
-    print(task.target_tokenizer.decode(tokens[0].tolist()))
+    warn_of_input(translator, normal, repr(normal))
+    (found,) = translator.translate(
+        [normal], beam=command.beam, length_penalty=command.length_penalty
+    )
+    warn_of_end(found.numbers, repr(normal))
+    read, written = words.source.tokens(normal), label_target(words.target, found.numbers)
+    weights = found.alignment[: len(written), : len(read)]
+    print(words.target.decode(found.numbers.tolist()))
     print_alignment(weights, read, written)
-    if command.plot:
-        from attn_jax import plot
-
-        figure = plot.alignment(weights, source=read, target=written, normalized=False)
-        command.plot.parent.mkdir(parents=True, exist_ok=True)
-        figure.savefig(command.plot)
-        print(f"Alignment: {command.plot}")
+    plot.parent.mkdir(parents=True, exist_ok=True)
+    alignment(weights, source=read, target=written, normalized=False).savefig(plot)
+    print(f"Alignment: {plot}")
 
 
 if __name__ == "__main__":

@@ -15,7 +15,7 @@ from flax import linen as nn
 from attn_jax.models import translation_weights
 from attn_jax.train import LazyLogits, TrainConfig, sequence_loss
 from attn_jax.train.step import stream
-from experiments import vocabulary
+from experiments import wording
 from experiments.alignments import Score, score_alignments
 from experiments.experiment import Experiment
 from experiments.translation_scores import (
@@ -100,11 +100,11 @@ class TranslationExperiment(Experiment):
 
     def check(self, run: Path) -> None:
         """Refuse a run that was trained with other vocabularies."""
-        vocabulary.check(run, self.task)
+        wording.check(run, self.task.source_tokenizer, self.task.target_tokenizer)
 
     def on_epoch(self, params: Any, epoch: int, run: Path) -> Mapping[str, float]:
         """Score the alignment and keep that of some sentences; in the end score the test split."""
-        vocabulary.keep(run, self.task)
+        wording.keep(run, self._wording())
         row = {}
         if self.task.has_gold:
             scores = self._align(params, "validation", _JUDGED)
@@ -137,6 +137,14 @@ class TranslationExperiment(Experiment):
             return mean
         # After its end there is no step: what is written last keeps its own.
         return np.concatenate([mean[:, 1:], mean[:, -1:]], axis=1)
+
+    def _wording(self) -> wording.Wording:
+        return wording.Wording(
+            self.task.source_tokenizer,
+            self.task.target_tokenizer,
+            sorted({bucket["source"].shape[1] for bucket in self.splits["train"]}),
+            longest_target(self.splits),
+        )
 
     def _align(self, params: Any, split: str, most: int | None = None) -> list[Score]:
         buckets = [first(bucket, most) for bucket in self.splits[split]]

@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 
 from attn_jax import plot
 from attn_jax.plot.fonts import legible
-from attn_jax.tasks.translation.tokens import END
+from attn_jax.tasks.translation.tokens import END, Tokenizer
 from attn_jax.train import read_metrics
 from experiments.alignments import Score, gold_links
 from experiments.report import Sheet, Table, save_sheet
@@ -135,7 +135,7 @@ def read_sentences(experiment: TranslationExperiment, params: Any) -> Iterator[R
             yield _reading(
                 examples[i],
                 task.target_tokenizer.decode(rows[at].tolist()),
-                label_target(task, rows[at]),
+                label_target(task.target_tokenizer, rows[at]),
                 {name: layer[at] for name, layer in weights.items()},
                 alignment[at],
                 right=right[i],
@@ -159,9 +159,9 @@ def _reading(
     return Reading(example, text, target, cut, alignment[:rows, :columns], right)
 
 
-def label_target(task: Any, numbers: np.ndarray) -> list[str]:
+def label_target(tokenizer: Tokenizer, numbers: np.ndarray) -> list[str]:
     """The written tokens as shown to people, up to the end and with it."""
-    vocabulary, tokens = task.target_tokenizer.vocabulary, []
+    vocabulary, tokens = tokenizer.vocabulary, []
     for number in numbers.tolist():
         if number == END:
             return [*tokens, END_LABEL]

@@ -19,17 +19,21 @@ _UNSPACED = re.compile("[\u3040-\u30ff\u3400-\u9fff]")
 @functools.cache
 def decoder(
     model: nn.Module, max_length: int, beam_size: int = 0, length_penalty: float = 0.0
-) -> Callable[[Any, Any], jax.Array]:
-    """A jitted function from parameters and sources to what is written, (n, max_length).
+) -> Callable[[Any, Any], tuple[jax.Array, dict[str, jax.Array]]]:
+    """A jitted function from parameters and sources to what is written and where it looked.
 
     With a beam it is the best of its translations.
+
+    Returns:
+        From parameters and (n, s) to (n, max_length) and, by layer, (n, h, max_length, s).
     """
 
     @jax.jit
-    def decode(params: Any, source: jax.Array) -> jax.Array:
+    def decode(params: Any, source: jax.Array) -> tuple[jax.Array, dict[str, jax.Array]]:
         variables = {"params": params}
         if not beam_size:
-            return greedy_decode(model, variables, source, max_length=max_length).tokens
+            written = greedy_decode(model, variables, source, max_length=max_length)
+            return written.tokens, written.weights
         found = beam_decode(
             model,
             variables,
@@ -38,7 +42,7 @@ def decoder(
             beam_size=beam_size,
             length_penalty=length_penalty,
         )
-        return found.tokens[:, 0]
+        return found.tokens[:, 0], {name: each[:, 0] for name, each in found.weights.items()}
 
     return decode
 
@@ -55,7 +59,7 @@ def decode_split(
     decode, found = decoder(model, max_length), {}
     for bucket in buckets:
         for batch, own in batches(bucket):
-            tokens = np.asarray(decode(params, batch["source"]))[:own]
+            tokens = np.asarray(decode(params, batch["source"])[0])[:own]
             found |= dict(zip(batch["example"][:own].tolist(), tokens, strict=True))
     return found
 

@@ -7,6 +7,8 @@ import jax.numpy as jnp
 from flax import linen as nn
 from jaxtyping import Array, Float, Int
 
+from attn_jax.models.looking_step import Weights, looking_step, put_weights, room_for_weights
+
 
 class Beams(NamedTuple):
     """Translations of each sentence, the best first.
@@ -16,16 +18,20 @@ class Beams(NamedTuple):
             token if `max_length` did not suffice.
         score: `(n, beam)`, the log-probability over the length penalty; minus infinity where there
             are no more translations.
+        weights: Of each layer, by name, `(n, beam, h, max_length, s)` in float32: what each step
+            looked at, and zeros after the end. h is 1 for a recurrent model.
     """
 
     tokens: Int[Array, "n beam t"]
     score: Float[Array, "n beam"]
+    weights: Weights
 
 
 class _Search(NamedTuple):
-    """What is known after some tokens: `(n, beam, ...)`, but the state `(n * beam, ...)`."""
+    """What is known after some tokens: `(n, beam, ...)`, but the first two `(n * beam, ...)`."""
 
     state: Any
+    weights: Weights
     tokens: jax.Array
     total: jax.Array
     ended: jax.Array
@@ -80,7 +86,9 @@ def beam_decode(
     # At first all beams are alike; one alone may go on.
     total = jnp.full((n, beam_size), -jnp.inf).at[:, 0].set(0.0)
     tokens = jnp.full((n, beam_size, max_length), model.pad, jnp.int32)
-    search = _Search(state, tokens, total, jnp.zeros((n, beam_size), bool))
+    step = looking_step(model, variables, memory)
+    room = room_for_weights(step, state, repeated[:, 0], max_length)
+    search = _Search(state, room, tokens, total, jnp.zeros((n, beam_size), bool))
 
     def unfinished(carry: tuple[jax.Array, _Search]) -> jax.Array:
         return (carry[0] < max_length) & ~carry[1].ended.all()
@@ -88,39 +96,47 @@ def beam_decode(
     def write(carry: tuple[jax.Array, _Search]) -> tuple[jax.Array, _Search]:
         at, now = carry
         before = jnp.where(at == 0, model.begin, now.tokens[..., jnp.maximum(at - 1, 0)])
-        state, logits = model.apply(
-            variables, memory, now.state, before.reshape(-1), at, method="step"
-        )
-        return at + 1, _choose(model, now._replace(state=state), jnp.asarray(logits), at)
+        state, told, weights = step(now.state, before.reshape(-1), at)
+        weights = put_weights(now.weights, weights, now.ended.reshape(-1), at)
+        now = now._replace(state=state, weights=weights)
+        return at + 1, _choose(model, now, told, at)
 
     _, search = jax.lax.while_loop(unfinished, write, (jnp.int32(0), search))
     lengths = (search.tokens != model.pad).sum(-1)
     score = search.total / ((5 + lengths) / 6) ** length_penalty
     order = jnp.argsort(-score, axis=-1)
+    rows = _rows(order)
     return Beams(
         jnp.take_along_axis(search.tokens, order[..., None], axis=1),
         jnp.take_along_axis(score, order, axis=1),
+        {
+            name: weights[rows].reshape(n, beam_size, *weights.shape[1:])
+            for name, weights in search.weights.items()
+        },
     )
 
 
-def _choose(model: nn.Module, search: _Search, logits: jax.Array, at: jax.Array) -> _Search:
+def _choose(model: nn.Module, search: _Search, told: jax.Array, at: jax.Array) -> _Search:
     """Keeps the likeliest of all beams' continuations; what has ended goes on by padding alone."""
     n, beam = search.total.shape
-    told = jax.nn.log_softmax(logits.astype(jnp.float32)).reshape(n, beam, -1)
     vocabulary = told.shape[-1]
     padding = jnp.where(jnp.arange(vocabulary) == model.pad, 0.0, -jnp.inf)[None, None]
-    # Nothing writes padding, or the beginning, before the end.
-    special = jnp.isin(jnp.arange(vocabulary), jnp.array([model.pad, model.begin]))[None, None]
-    told = jnp.where(search.ended[..., None], padding, jnp.where(special, -jnp.inf, told))
+    told = jnp.where(search.ended[..., None], padding, told.reshape(n, beam, -1))
     whole = (search.total[..., None] + told).reshape(n, -1)
     total, chosen = jax.lax.top_k(whole, beam)
     parent, token = chosen // vocabulary, (chosen % vocabulary).astype(jnp.int32)
-    rows = (parent + beam * jnp.arange(n)[:, None]).reshape(-1)
+    rows = _rows(parent)
     tokens = jnp.take_along_axis(search.tokens, parent[..., None], axis=1)
     ended = jnp.take_along_axis(search.ended, parent, axis=1)
     return _Search(
-        jax.tree.map(lambda array: array[rows], search.state),
+        *jax.tree.map(lambda array: array[rows], (search.state, search.weights)),
         jax.lax.dynamic_update_index_in_dim(tokens, token, at, axis=2),
         total,
         ended | (token == model.end),
     )
+
+
+def _rows(beams: jax.Array) -> jax.Array:
+    """Where beams `(n, beam)` of their sentences lie among all, `(n * beam,)`."""
+    n, beam = beams.shape
+    return (beams + beam * jnp.arange(n)[:, None]).reshape(-1)

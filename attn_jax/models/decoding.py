@@ -8,19 +8,23 @@ from flax import linen as nn
 from jaxtyping import Array, Float, Int
 
 from attn_jax.hooks import capture
+from attn_jax.models.looking_step import Weights, looking_step, put_weights, room_for_weights
 
 
 class Decoded(NamedTuple):
-    """What was written, and how likely the model finds it.
+    """What was written, how likely the model finds it, and where it looked.
 
     Attributes:
         tokens: `(n, max_length)`: up to the end token, then padding; without an end token if
             `max_length` did not suffice.
         log_probability: `(n,)`, the sum over the tokens, the end included.
+        weights: Of each layer, by name, `(n, h, max_length, s)` in float32: what each step looked
+            at, and zeros after the end. h is 1 for a recurrent model.
     """
 
     tokens: Int[Array, "n t"]
     log_probability: Float[Array, " n"]
+    weights: Weights
 
 
 def greedy_decode(
@@ -29,7 +33,7 @@ def greedy_decode(
     """Write the likeliest token, then the likeliest after it, up to the end.
 
     It may be jitted, with `model` and `max_length` static. It stops when the last sentence has
-    ended.
+    ended. Padding and the beginning are never written.
 
     Args:
         model: A translator, :class:`RecurrentTranslator` or :class:`TransformerTranslator`.
@@ -49,24 +53,27 @@ def greedy_decode(
     memory, state = model.apply(variables, source, max_length, method="start")
     tokens = jnp.full((n, max_length), model.pad, jnp.int32)
     first = jnp.full(n, model.begin, jnp.int32)
+    step = looking_step(model, variables, memory)
+    room = room_for_weights(step, state, first, max_length)
 
     def unfinished(carry: tuple) -> jax.Array:
-        at, _, _, ended, _, _ = carry
+        at, _, _, ended, _ = carry
         return (at < max_length) & ~ended.all()
 
     def write(carry: tuple) -> tuple:
-        at, state, token, ended, tokens, total = carry
-        state, told = model.apply(variables, memory, state, token, at, method="step")
-        logits = jnp.asarray(told)
-        token = jnp.where(ended, model.pad, logits.argmax(-1).astype(jnp.int32))
-        likelihood = jax.nn.log_softmax(logits).max(-1)
-        total = total + jnp.where(ended, 0, likelihood)
-        tokens = jax.lax.dynamic_update_index_in_dim(tokens, token, at, axis=1)
-        return at + 1, state, token, ended | (token == model.end), tokens, total
+        at, state, token, ended, found = carry
+        state, told, weights = step(state, token, at)
+        token = jnp.where(ended, model.pad, told.argmax(-1).astype(jnp.int32))
+        found = Decoded(
+            jax.lax.dynamic_update_index_in_dim(found.tokens, token, at, axis=1),
+            found.log_probability + jnp.where(ended, 0, told.max(-1)),
+            put_weights(found.weights, weights, ended, at),
+        )
+        return at + 1, state, token, ended | (token == model.end), found
 
-    carry = (0, state, first, jnp.zeros(n, bool), tokens, jnp.zeros(n))
-    *_, tokens, total = jax.lax.while_loop(unfinished, write, carry)
-    return Decoded(tokens, total)
+    found = Decoded(tokens, jnp.zeros(n), room)
+    *_, found = jax.lax.while_loop(unfinished, write, (0, state, first, jnp.zeros(n, bool), found))
+    return found
 
 
 def translation_weights(
@@ -74,8 +81,8 @@ def translation_weights(
 ) -> dict[str, Float[Array, "n h t s"]]:
     """Where the model looks in the source as it writes each token of the target.
 
-    Weights depend on the tokens before alone, so for a target that the model wrote itself these
-    are the weights it wrote it with.
+    For a target that the model wrote itself these are the weights it wrote it with, which
+    `greedy_decode` and `beam_decode` return too.
 
     Args:
         model: A translator, :class:`RecurrentTranslator` or :class:`TransformerTranslator`.

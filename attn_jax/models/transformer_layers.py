@@ -146,6 +146,8 @@ def _look_up(attention: nn.Module, x: jax.Array, cache: Cache, mask: jax.Array) 
     """What a multi-head attention does with one query, its keys and values projected before."""
     params = attention.variables["params"]
     query = _projected(params["query"], x)
-    context = ops.attention(query, cache["key"], cache["value"], mask=mask)
+    # Its own name, that hooks find a step's weights where they find those of all steps at once.
+    with jax.named_scope(attention.name or ""):
+        context = ops.attention(query, cache["key"], cache["value"], mask=mask)
     out = params["out"]
     return jnp.einsum("nthf,hfd->nd", context, out["kernel"]) + out["bias"][None]

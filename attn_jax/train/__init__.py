@@ -16,7 +16,7 @@ from attn_jax.train.optimizer import make_optimizer, make_schedule
 from attn_jax.train.protocols import Apply, Batch, Init, Loss, Metrics, Params, Task
 from attn_jax.train.records import read_metrics
 from attn_jax.train.run import FitResult, fit
-from attn_jax.train.run_folder import RunFolderError, read_command
+from attn_jax.train.run_folder import RunFolderError, difference, read_command
 from attn_jax.train.step import TrainState, init_state, make_train_step
 
 __all__ = [
@@ -39,6 +39,7 @@ __all__ = [
     "TrainingInterrupted",
     "classification_loss",
     "data_mesh",
+    "difference",
     "fit",
     "init_state",
     "make_evaluate",

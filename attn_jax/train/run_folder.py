@@ -108,20 +108,34 @@ def require_same(run_dir: Path, command: Mapping[str, Any], mesh: Mesh) -> list[
     stored = read_command(run_dir)
     surroundings = environment(mesh)
     asked = {name: stored[name] for name in stored if name not in surroundings}
-    difference = _difference(asked, command)
-    if difference:
+    differing = difference(asked, command)
+    if differing:
         raise RunFolderError(
             f"{run_dir} was begun with another command; - is the one it was begun with, + yours:\n"
-            f"{difference}\nLeave these out to resume it, or begin a new run."
+            f"{differing}\nLeave these out to resume it, or begin a new run."
         )
     return [
         f"The run was begun under other {name}, so its last bits may differ from here on:\n{lines}"
         for name, now in surroundings.items()
-        if (lines := _difference(stored.get(name), now))
+        if (lines := difference(stored.get(name), now))
     ]
 
 
-def _difference(before: Any, after: Any) -> str:
+def difference(before: Any, after: Any) -> str:
+    """The lines of JSON in which two settings differ.
+
+    Args:
+        before: Marked by `-`.
+        after: Marked by `+`.
+
+    Returns:
+        The lines, or nothing.
+
+    Example:
+        >>> print(difference({"seed": 0, "epochs": 2}, {"seed": 1, "epochs": 2}))
+        -  "seed": 0
+        +  "seed": 1
+    """
     old, new = (json.dumps(x, indent=2, sort_keys=True).splitlines() for x in (before, after))
     lines = difflib.unified_diff(old, new, lineterm="", n=0)
     return "\n".join(x for x in lines if not x.startswith(("---", "+++", "@@")))

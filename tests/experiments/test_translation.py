@@ -205,16 +205,56 @@ def test_a_line_that_is_no_utf8_is_named(run, tmp_path, capsys):
 def test_other_vocabularies_are_refused_with_the_difference(run, tmp_path, capsys):
     copy = tmp_path / run.parent.name / run.name
     shutil.copytree(run, copy)
-    path = copy / "vocabulary.json"
+    path = copy / "wording.json"
     kept = json.loads(path.read_text(encoding="utf-8"))
-    kept["source"][4] = "å"
+    kept["source"]["known"][0] = "å"
     path.write_text(json.dumps(kept), encoding="utf-8")
-    assert translate([str(copy), "hello"]) == 1
+    with pytest.raises(ValueError, match="the source vocabulary has changed"):
+        experiments.load(copy)
     assert train(["translation_additive", "--runs", str(tmp_path), "--resume"]) == 1
     error = capsys.readouterr().err
-    assert error.count("the source vocabulary has changed") == 2
     assert "the source vocabulary has changed" in error
     assert "lacking now are 'å'; new are 'a'; number 4 was 'å' and is 'a'" in error
+    kept["target"]["known"].append("å")
+    path.write_text(json.dumps(kept), encoding="utf-8")
+    assert translate([str(copy), "hello"]) == 1
+    size = len(kept["target"]["known"]) + 4
+    told = f"trained with {size - 1} target tokens, but what is kept beside it has {size}"
+    assert told in capsys.readouterr().err
+    path.unlink()
+    assert translate([str(copy), "hello"]) == 1
+    assert "no epoch of the run has ended" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("level", ["subwords", "words"])
+def test_a_run_translates_where_its_pairs_are_not(level, tmp_path, capsys):
+    pairs, text = tmp_path / "pairs.tsv", "the sea is calm"
+    words = ["calm sea", "red sky", "old house", "long road", "deep lake"]
+    rows = [f"the {b} is {a}\tla {b} est {a}" for a, b in map(str.split, words)]
+    rows += [f"a {b} {at}\tune {b} {at}" for at, (_, b) in enumerate(map(str.split, words * 4))]
+    pairs.write_text("\n".join(rows), encoding="utf-8")
+    small = {n: v for n, v in SETTINGS.items() if n != "--task.train"} | {
+        "--task.name": "tsv",
+        "--task.path": pairs,
+        "--task.level": level,
+        "--task.vocabulary-size": 40,
+        "--train.batch-size": 4,
+    }
+    arguments = [str(word) for pair in small.items() for word in pair]
+    assert train(["translation_dot", *arguments, "--runs", str(tmp_path)]) == 0
+    (run,) = tmp_path.glob("translation_dot/*")
+    model, variables, task = experiments.load(run)
+    source = jnp.array([task.source_tokenizer.encode(text)])
+    longest = max(b["target"].shape[1] for split in task.load().values() for b in split)
+    tokens = greedy_decode(model, variables, source, max_length=longest).tokens[0]
+    pairs.unlink()
+    capsys.readouterr()
+    assert translate([str(run), text]) == 0
+    first, *_, last = capsys.readouterr().out.splitlines()
+    assert first == task.target_tokenizer.decode(tokens.tolist())
+    drawn = run / "translations" / "1.svg"
+    assert last == f"Alignment: {drawn}"
+    assert "<svg" in drawn.read_text()
 
 
 def test_a_plot_of_several_texts_is_refused(run, capsys):

@@ -61,8 +61,9 @@ def test_greedy_search_is_argmax_without_a_cache(trained):
         told = np.asarray(logs(SOURCE, jnp.array(written)))[:, at]
         for n in range(3):
             if 2 not in written[n, :at]:
-                written[n, at] = told[n].argmax()
-                total[n] += told[n].max()
+                # Neither padding nor the beginning is text.
+                written[n, at] = 2 + told[n, 2:].argmax()
+                total[n] += told[n, 2:].max()
     np.testing.assert_array_equal(found.tokens, written)
     np.testing.assert_allclose(found.log_probability, total, atol=1e-4)
 
@@ -91,13 +92,43 @@ def test_a_beam_that_holds_all_is_an_exhaustive_search(trained, penalty):
         np.testing.assert_array_equal(found.tokens[n, 0], padded[best[0]])
 
 
-def test_a_beam_of_one_is_greedy_where_no_special_token_is_likeliest(trained):
+def test_a_beam_of_one_is_greedy(trained):
     model, variables, _ = trained
     greedy = jax.jit(partial(models.greedy_decode, model, max_length=5))(variables, SOURCE)
     beam = jax.jit(partial(models.beam_decode, model, max_length=5, beam_size=1))
-    plain = ~np.isin(np.asarray(greedy.tokens), [1]).any(-1)
-    assert plain.any()
-    np.testing.assert_array_equal(beam(variables, SOURCE).tokens[plain, 0], greedy.tokens[plain])
+    found = beam(variables, SOURCE)
+    np.testing.assert_array_equal(found.tokens[:, 0], greedy.tokens)
+    for name, each in greedy.weights.items():
+        np.testing.assert_allclose(found.weights[name][:, 0], each, atol=1e-5)
+
+
+def test_neither_padding_nor_the_beginning_is_written():
+    variables = jax.jit(RECURRENT.init)(jax.random.key(0), SOURCE, TARGET)
+    bias = variables["params"]["head"]["bias"].at[jnp.array([0, 1])].set(50.0)
+    variables["params"]["head"]["bias"] = bias
+    found = jax.jit(partial(models.greedy_decode, RECURRENT, max_length=5))(variables, SOURCE)
+    for row in np.asarray(found.tokens).tolist():
+        until_end = row[: row.index(2)] if 2 in row else row
+        assert not {0, 1} & set(until_end)
+
+
+def test_weights_while_writing_are_those_of_all_steps_at_once(trained):
+    model, variables, _ = trained
+    look = jax.jit(partial(models.translation_weights, model))
+    greedy = jax.jit(partial(models.greedy_decode, model, max_length=5))(variables, SOURCE)
+    beams = jax.jit(partial(models.beam_decode, model, max_length=5, beam_size=3))
+    beams = beams(variables, SOURCE)
+    for tokens, weights in (
+        (greedy.tokens, greedy.weights),
+        *((beams.tokens[:, k], {n: w[:, k] for n, w in beams.weights.items()}) for k in range(3)),
+    ):
+        at_once = look(variables, SOURCE, tokens)
+        assert list(weights) == list(at_once)
+        written = np.asarray(tokens != 0)[:, None, :, None]
+        assert written.any()
+        assert not written.all()
+        for name, each in weights.items():
+            np.testing.assert_allclose(each, at_once[name] * written, atol=1e-5)
 
 
 def test_there_must_be_a_beam():
