@@ -7,7 +7,13 @@ import jax.numpy as jnp
 from flax import linen as nn
 from jaxtyping import Array, Float, Int
 
-from attn_jax.models.looking_step import Weights, looking_step, put_weights, room_for_weights
+from attn_jax.models.looking_step import (
+    Weights,
+    looking_step,
+    only_text,
+    put_weights,
+    room_for_weights,
+)
 
 
 class Beams(NamedTuple):
@@ -96,9 +102,10 @@ def beam_decode(
     def write(carry: tuple[jax.Array, _Search]) -> tuple[jax.Array, _Search]:
         at, now = carry
         before = jnp.where(at == 0, model.begin, now.tokens[..., jnp.maximum(at - 1, 0)])
-        state, told, weights = step(now.state, before.reshape(-1), at)
+        state, logits, weights = step(now.state, before.reshape(-1), at)
         weights = put_weights(now.weights, weights, now.ended.reshape(-1), at)
         now = now._replace(state=state, weights=weights)
+        told = only_text(model, jax.nn.log_softmax(logits))
         return at + 1, _choose(model, now, told, at)
 
     _, search = jax.lax.while_loop(unfinished, write, (jnp.int32(0), search))

@@ -15,14 +15,11 @@ Weights = dict[str, jax.Array]
 """By the name of their layer: of a step `(n, h, s)`, of all steps `(n, h, max_length, s)`."""
 
 Step = Callable[[Any, jax.Array, jax.Array | int], tuple[Any, jax.Array, Weights]]
-"""From the state, the token before and its place to the new state, what may follow, and weights."""
+"""From the state, the token before and its place to the new state, logits (n, v), and weights."""
 
 
 def looking_step(model: nn.Module, variables: Any, memory: Any) -> Step:
-    """Makes the step of a translator that has read its sources.
-
-    It gives the log-probability of each next token in float32, minus infinity for those that are no
-    text, padding and the beginning; and the weights of each layer over the source, in float32.
+    """Makes the step of a translator that has read its sources; all it gives is in float32.
 
     Args:
         model: A translator.
@@ -33,13 +30,23 @@ def looking_step(model: nn.Module, variables: Any, memory: Any) -> Step:
     def step(state: Any, token: jax.Array, at: jax.Array | int) -> tuple[Any, jax.Array, Weights]:
         look = capture(partial(model.apply, method="step"), model.looks_by)
         (state, logits), captured = look(variables, memory, state, token, at)
-        told = jax.nn.log_softmax(logits.astype(jnp.float32))
-        for special in (model.pad, model.begin):
-            told = told.at[:, special].set(-jnp.inf)
         named = model.name_weights(captured)
-        return state, told, {name: w[:, :, 0].astype(jnp.float32) for name, w in named.items()}
+        weights = {name: each[:, :, 0].astype(jnp.float32) for name, each in named.items()}
+        return state, logits.astype(jnp.float32), weights
 
     return step
+
+
+def only_text(model: nn.Module, logits: Float[Array, "*n v"]) -> Float[Array, "*n v"]:
+    """Gives padding and the beginning, which nothing writes, minus infinity.
+
+    Args:
+        model: A translator, which knows their numbers.
+        logits: Or log-probabilities.
+    """
+    numbers = jnp.arange(logits.shape[-1])
+    special = (numbers == model.pad) | (numbers == model.begin)
+    return jnp.where(jnp.broadcast_to(special, logits.shape), -jnp.inf, logits)
 
 
 def room_for_weights(step: Step, state: Any, token: Int[Array, " n"], max_length: int) -> Weights:

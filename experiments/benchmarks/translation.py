@@ -151,7 +151,7 @@ def decode_both(rounds: int) -> dict[str, Any]:
     whole = decoder(model, longest)
 
     def in_one() -> np.ndarray:
-        return np.asarray(whole(params, source))
+        return np.asarray(whole(params, source)[0])
 
     start = jax.jit(lambda p, s: model.apply({"params": p}, s, longest, method="start"))
     step = jax.jit(lambda p, *given: model.apply({"params": p}, *given, method="step"))
