@@ -49,9 +49,9 @@ class BagsExperiment(Experiment):
         """Cross-entropy and accuracy."""
         return classification_loss(outputs, batch, label_smoothing=self.train.label_smoothing)
 
-    def on_epoch(self, params: Any, epoch: int, run: Path) -> Mapping[str, float]:
+    def on_epoch(self, params: Any, row: Mapping[str, Any], run: Path) -> Mapping[str, float]:
         """Judge the attention, on validation after each epoch and on test after the last."""
-        splits = ["validation", *(["test"] if epoch == self.train.epochs else [])]
+        splits = ["validation", *(["test"] if row["epoch"] == self.train.epochs else [])]
         loaded = self.task.load()
         return {
             f"{split}/{name}": value

@@ -89,7 +89,8 @@ def _fit(name: str, experiment: Experiment, run: Path, given: list[str], *, resu
         run,
         resume=resume,
         command=asked,
-        on_epoch=lambda state, row: experiment.on_epoch(state.params, row["epoch"], run),
+        on_epoch=lambda state, row: experiment.on_epoch(state.params, row, run),
+        on_log=lambda state, row: experiment.on_log(state.params, row, run),
         resume_hint=resume_line(name, run),
     )
     experiment.draw(result.state.params, run)

@@ -50,13 +50,17 @@ class Experiment(abc.ABC):
     def loss(self, outputs: Any, batch: Mapping[str, jax.Array]) -> Any:
         """Judge the outputs: the scalar to minimise, and metrics as (sum, weight)."""
 
-    def on_epoch(self, params: Any, epoch: int, run: Path) -> Mapping[str, float]:
-        """Look at the model after an epoch, from 1; what is returned is added to its row.
+    def on_epoch(self, params: Any, row: Mapping[str, Any], run: Path) -> Mapping[str, float]:
+        """Look at the model after an epoch, whose row has its number, from 1, and the step.
 
-        It may leave files in the run's folder. An epoch that a crash makes the run repeat calls it
-        again.
+        What is returned is added to the row. It may leave files in the run's folder. An epoch that
+        a crash makes the run repeat calls it again.
         """
         return {}
+
+    def on_log(self, params: Any, row: Mapping[str, Any], run: Path) -> None:
+        """Look at the model wherever an epoch has a row before its end."""
+        return
 
     def check(self, run: Path) -> None:
         """Refuse, by a ValueError, to reopen a run whose data was not what the task has now."""

@@ -55,23 +55,23 @@ class RetrievalExperiment(Experiment):
         logits = outputs.reshape(-1, outputs.shape[-1])
         return classification_loss(logits, flat, label_smoothing=self.train.label_smoothing)
 
-    def on_epoch(self, params: Any, epoch: int, run: Path) -> Mapping[str, float]:
+    def on_epoch(self, params: Any, row: Mapping[str, Any], run: Path) -> Mapping[str, float]:
         """Keep what there is to know of the attention over one sequence."""
         splits = self.task.load()
         first = {name: array[0] for name, array in splits["validation"][0].items()}
         seen = jax.device_get(_look(self.sized_model())(params, first))
         folder = run / "summaries"
         folder.mkdir(exist_ok=True)
-        np.savez(folder / f"{epoch:04}.npz", **seen)
+        np.savez(folder / f"{row['epoch']:04}.npz", **seen)
         asked = seen["entropy"][:, -len(first["needle"]) :]
-        row = {
+        found = {
             "attention/entropy": float(asked.mean()),
             "attention/needle_share": float(seen["needle_share"].mean()),
         }
-        if epoch == self.train.epochs:
+        if row["epoch"] == self.train.epochs:
             correct = _answer_uniformly(self.sized_model())(params, splits["test"][0])
-            row["uniform/accuracy"] = float(correct.mean())
-        return row
+            found["uniform/accuracy"] = float(correct.mean())
+        return found
 
     def draw(self, params: Any, run: Path) -> None:
         """Draw the summaries of all epochs, and the last one in full."""

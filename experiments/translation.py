@@ -36,7 +36,7 @@ RECIPE = TrainConfig(
 """How the recurrent translators are trained; found by trials on the validation split."""
 
 SCORES = "scores.json"
-EPOCHS = "alignments"
+FRAMES = "alignments"
 _JUDGED = 500
 _FILMED = 2
 
@@ -46,9 +46,8 @@ class TranslationExperiment(Experiment):
     """Translate, and compare what the attention looks at with the links that are known.
 
     After each epoch the alignment of a part of the validation split is scored, `validation/aer` in
-    the row, and the weights over two of its sentences, those before training too, go to
-    `alignments/` in the run's folder. The
-    last row has the scores of the test split's greedy translations and of its alignment;
+    the row. Before training and with each row, the weights over two of its sentences go to
+    `alignments/` in the run's folder. The last row has the scores of the test split's greedy translations and of its alignment;
     `scores.json` has those of every head. What `alignment_layer`, `alignment_row` and
     `alignment_links` name in advance is what the report calls the alignment.
     """
@@ -102,17 +101,21 @@ class TranslationExperiment(Experiment):
         """Refuse a run that was trained with other vocabularies."""
         wording.check(run, self.task.source_tokenizer, self.task.target_tokenizer)
 
-    def on_epoch(self, params: Any, epoch: int, run: Path) -> Mapping[str, float]:
+    def on_epoch(self, params: Any, row: Mapping[str, Any], run: Path) -> Mapping[str, float]:
         """Score the alignment and keep that of some sentences; in the end score the test split."""
         wording.keep(run, self._wording())
-        row = {}
+        self.on_log(params, row, run)
+        found = {}
         if self.task.has_gold:
             scores = self._align(params, "validation", _JUDGED)
-            row["validation/aer"] = self.named(scores).aer
-        if epoch == 1:
-            self._film(self._fresh(), run, epoch=0)
-        self._film(params, run, epoch)
-        return row | self._test(params, run) if epoch == self.train.epochs else row
+            found["validation/aer"] = self.named(scores).aer
+        return found | self._test(params, run) if row["epoch"] == self.train.epochs else found
+
+    def on_log(self, params: Any, row: Mapping[str, Any], run: Path) -> None:
+        """Keep the alignment of some sentences, that before training too."""
+        if not (run / FRAMES).exists():
+            self._film(self._fresh(), run, step=0)
+        self._film(params, run, row["step"])
 
     def draw(self, params: Any, run: Path) -> None:
         """Draw alignments, how they came to be, and what there is to know of every head."""
@@ -156,10 +159,10 @@ class TranslationExperiment(Experiment):
         batch = self.task.prepare(first(self.splits["validation"][0], 1))
         return self.init(stream(jax.random.key(self.train.seed), "init"), batch)
 
-    def _film(self, params: Any, run: Path, epoch: int) -> None:
+    def _film(self, params: Any, run: Path, step: int) -> None:
         bucket = first(self.splits["validation"][0], _FILMED)
         weights = self.alignment(self.weigh(params, bucket["source"], bucket["target"]))
-        path = run / EPOCHS / f"{epoch:04}.npz"
+        path = run / FRAMES / f"{step:08}.npz"
         path.parent.mkdir(exist_ok=True)
         np.savez(path, weights=weights, example=bucket["example"])
 

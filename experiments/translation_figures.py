@@ -15,7 +15,7 @@ from attn_jax.tasks.translation.tokens import END, Tokenizer
 from attn_jax.train import read_metrics
 from experiments.alignments import Score, gold_links
 from experiments.report import Sheet, Table, save_sheet
-from experiments.translation import EPOCHS, SCORES, TranslationExperiment
+from experiments.translation import FRAMES, SCORES, TranslationExperiment
 from experiments.translation_scores import decode_split, longest_target, targets
 
 _SHOWN = 6
@@ -230,22 +230,20 @@ def draw_reading(reading: Reading, ax: Any = None) -> Figure:
 
 
 def _learning(experiment: TranslationExperiment, run: Path) -> Iterator[Sheet]:
-    """A strip over the epochs for each sentence kept, and the curve of the error rate."""
+    """A strip over the steps for each sentence kept, and the curve of the error rate."""
     maps, numbers, examples = [], [], experiment.task.examples("validation")
-    paths = sorted((run / EPOCHS).glob("*.npz"))
+    paths = sorted((run / FRAMES).glob("*.npz"))
     for path in paths:
         with np.load(path) as kept:
             maps.append(kept["weights"])
             numbers = kept["example"].tolist()
-    epochs = [int(path.stem) for path in paths]
+    steps = [int(path.stem) for path in paths]
     for at, number in enumerate(numbers):
         example = examples[number]
         shape = (len(example.target), len(example.source))
         weights = np.stack([each[at, : shape[0], : shape[1]] for each in maps])
         sure, possible = gold_links(example, shape)
-        strip = plot.film(
-            weights, steps=epochs, unit="epoch", sure=sure, possible=possible, normalized=False
-        )
+        strip = plot.film(weights, steps=steps, sure=sure, possible=possible, normalized=False)
         caption = f"{example.source_text!r}, translated {example.target_text!r}. {_KEY}"
         yield Sheet(f"learning-{at + 1}", "How its alignment came to be", caption, strip)
     rows = [row for row in read_metrics(run) if "validation/aer" in row]

@@ -60,8 +60,8 @@ def read(run: Path) -> Wording:
         )
     try:
         kept = json.loads(path.read_text(encoding="utf-8"))
-        sides = (restore_tokenizer(kept[side]) for side in ("source", "target"))
-        return Wording(*sides, kept["read"], kept["written"])
+        source, target = (restore_tokenizer(kept[side]) for side in ("source", "target"))
+        return Wording(source, target, kept["read"], kept["written"])
     except (KeyError, TypeError, ValueError) as error:
         raise ValueError(f"{path} cannot be read ({error!r}); train again.") from error
 

@@ -135,8 +135,10 @@ def _choose(model: nn.Module, search: _Search, told: jax.Array, at: jax.Array) -
     rows = _rows(parent)
     tokens = jnp.take_along_axis(search.tokens, parent[..., None], axis=1)
     ended = jnp.take_along_axis(search.ended, parent, axis=1)
+    state, weights = jax.tree.map(lambda array: array[rows], (search.state, search.weights))
     return _Search(
-        *jax.tree.map(lambda array: array[rows], (search.state, search.weights)),
+        state,
+        weights,
         jax.lax.dynamic_update_index_in_dim(tokens, token, at, axis=2),
         total,
         ended | (token == model.end),

@@ -25,6 +25,9 @@ from attn_jax.train.step import TrainState
 OnEpoch = Callable[[TrainState, Mapping[str, Any]], Mapping[str, float] | None]
 """Called at an epoch's end with the state and the row; what it returns is added to the row."""
 
+OnLog = Callable[[TrainState, Mapping[str, Any]], object]
+"""Called with the state and the row wherever there is a row within an epoch."""
+
 
 class NonFiniteError(FloatingPointError):
     """A loss or metric that is NaN or infinite."""
@@ -56,7 +59,8 @@ class Loop:
         run_dir: The run's folder; checkpoints in it are gone on from.
         progress: Shows the rows.
         interrupt: Says whether to stop.
-        on_epoch: The experiment's share of 3.
+        on_epoch: The experiment's share of 3 at an epoch's end.
+        on_log: Its share of 3 within an epoch.
         resume_hint: How a user goes on after an interruption.
         resume: Whether a checkpoint is expected.
     """
@@ -69,11 +73,13 @@ class Loop:
         progress: Progress,
         interrupt: Interrupt,
         on_epoch: OnEpoch | None = None,
+        on_log: OnLog | None = None,
         resume_hint: str = "resume it",
         resume: bool = False,
     ):
         self.program, self.config, self.progress = program, config, progress
-        self.interrupt, self.on_epoch, self.resume_hint = interrupt, on_epoch, resume_hint
+        self.on_epoch, self.on_log = on_epoch, on_log
+        self.interrupt, self.resume_hint = interrupt, resume_hint
         self.resumes = resume
         self.checkpoints = Checkpoints(run_dir / "checkpoints", keep=config.keep, best=config.best)
         self.state, self.sums, self.step, elapsed = self._restore()
@@ -164,6 +170,8 @@ class Loop:
             row |= self.program.evaluate(self.state.params)
             added = (self.on_epoch and self.on_epoch(self.state, row)) or {}
             row |= {name: float(value) for name, value in added.items()}
+        elif self.on_log:
+            self.on_log(self.state, row)
         row |= {"time/elapsed": time.monotonic() - self.began, "time/unix": time.time()}
         self._require_finite(row)
         self.row, self.sums = row, self.program.zero_sums()

@@ -11,7 +11,7 @@ import jax
 from attn_jax.train.config import TrainConfig
 from attn_jax.train.devices import data_mesh, require_divisible
 from attn_jax.train.interrupt import Interrupt
-from attn_jax.train.loop import Loop, OnEpoch
+from attn_jax.train.loop import Loop, OnEpoch, OnLog
 from attn_jax.train.program import Program, build
 from attn_jax.train.progress import Progress
 from attn_jax.train.protocols import Apply, Init, Loss, Task
@@ -54,6 +54,7 @@ def fit(
     resume: bool = False,
     command: Mapping[str, Any] | None = None,
     on_epoch: OnEpoch | None = None,
+    on_log: OnLog | None = None,
     on_end: OnEnd | None = None,
     devices: Sequence[jax.Device] | None = None,
     resume_hint: str = "call fit with resume=True",
@@ -77,6 +78,7 @@ def fit(
         on_epoch: Called with the state and the row of metrics at each epoch's end; what it returns
             is added to the row. It must not keep the state, whose memory the next step reuses. An
             epoch that a crash makes the run repeat calls it again.
+        on_log: The same after every `log_every` steps within an epoch; nothing is added to the row.
         on_end: Called with the result, also by resuming a run that was finished.
         devices: To train on; all that there are where None.
         resume_hint: What a message after an interruption tells the user to do.
@@ -135,7 +137,7 @@ def fit(
             progress.say(line)
         with Interrupt() as interrupt:
             loop = Loop(
-                program, config, run_dir, progress, interrupt, on_epoch, resume_hint, resume
+                program, config, run_dir, progress, interrupt, on_epoch, on_log, resume_hint, resume
             )
             state = loop.run()
     result = FitResult(state, read_metrics(run_dir), run_dir)

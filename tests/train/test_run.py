@@ -98,6 +98,21 @@ def test_an_interruption_leaves_a_checkpoint_and_says_how_to_go_on(tmp_path):
     assert Checkpoints(tmp_path / "run" / "checkpoints").steps() == [25]
 
 
+def test_the_experiment_sees_every_row(tmp_path):
+    config = dataclasses.replace(SHORT, log_every=10)
+    seen, ends = [], []
+    result = tiny.train(
+        tmp_path / "run",
+        config=config,
+        on_log=lambda state, row: seen.append((int(state.step), row["step"])),
+        on_epoch=lambda state, row: ends.append(row["step"]),
+    )
+    within = [step for step, _ in seen]
+    assert within == [at for _, at in seen] == [10, 20, 35, 45]
+    assert ends == [25, 50]
+    assert [row["step"] for row in result.rows] == sorted(within + ends)
+
+
 def test_a_loss_that_is_not_finite_ends_the_run_and_names_the_step(tmp_path):
     config = dataclasses.replace(SHORT, learning_rate=1e38, clip_norm=0.0, warmup=0.0)
     with pytest.raises(NonFiniteError, match=r"the loss of step \d+ is not finite, with learning"):
