@@ -13,6 +13,7 @@ import numpy as np
 from flax import linen as nn
 
 from attn_jax.models import translation_weights
+from attn_jax.tasks.translation.tokens import UNKNOWN
 from attn_jax.train import LazyLogits, TrainConfig, sequence_loss
 from attn_jax.train.step import stream
 from experiments import wording
@@ -47,9 +48,10 @@ class TranslationExperiment(Experiment):
 
     After each epoch the alignment of a part of the validation split is scored, `validation/aer` in
     the row. Before training and with each row, the weights over two of its sentences go to
-    `alignments/` in the run's folder. The last row has the scores of the test split's greedy translations and of its alignment;
-    `scores.json` has those of every head. What `alignment_layer`, `alignment_row` and
-    `alignment_links` name in advance is what the report calls the alignment.
+    `alignments/` in the run's folder. The last row has the scores of the test split's greedy
+    translations and of its alignment; `scores.json` has those of every head. What
+    `alignment_layer`, `alignment_row` and `alignment_links` name in advance is what the report
+    calls the alignment.
     """
 
     alignment_layer: int = -1
@@ -95,7 +97,8 @@ class TranslationExperiment(Experiment):
 
     def loss(self, outputs: LazyLogits, batch: Mapping[str, jax.Array]) -> Any:
         """Cross-entropy and accuracy of tokens, and the share of exact sentences."""
-        return sequence_loss(outputs, batch, label_smoothing=self.train.label_smoothing)
+        smoothing = self.train.label_smoothing
+        return sequence_loss(outputs, batch, unknown=UNKNOWN, label_smoothing=smoothing)
 
     def check(self, run: Path) -> None:
         """Refuse a run that was trained with other vocabularies."""

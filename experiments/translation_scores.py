@@ -10,10 +10,11 @@ import numpy as np
 from flax import linen as nn
 
 from attn_jax.models import beam_decode, greedy_decode
+from attn_jax.tasks.translation.tokens import PAD, UNKNOWN
 from experiments.alignments import batches
 
-# Han, kana: text that is scored by its characters, as it has no blanks between words.
-_UNSPACED = re.compile("[\u3040-\u30ff\u3400-\u9fff]")
+_KANA = re.compile("[\u3040-\u30ff]")
+_HAN = re.compile("[\u3400-\u9fff]")
 
 
 @functools.cache
@@ -77,7 +78,7 @@ def targets(buckets: Sequence[Mapping[str, np.ndarray]], max_length: int) -> dic
 def score_texts(written: Sequence[str], wanted: Sequence[str]) -> tuple[dict[str, float], dict]:
     """BLEU and chrF of a corpus, in percent, and sacrebleu's signature of each.
 
-    BLEU counts words; characters where no text has a blank, and in Chinese and Japanese.
+    BLEU counts words; in Chinese, and where most texts have no blank, as Japanese, characters.
 
     Args:
         written: The translations.
@@ -96,15 +97,23 @@ def score_texts(written: Sequence[str], wanted: Sequence[str]) -> tuple[dict[str
     """
     import sacrebleu
 
-    unspaced = any(map(_UNSPACED.search, wanted))
-    # Of single words, as dates are, BLEU's four words in a row are letters.
-    spaced = "13a" if any(" " in text for text in wanted) else "char"
     metrics = {
-        "bleu": sacrebleu.BLEU(tokenize="zh" if unspaced else spaced),
+        "bleu": sacrebleu.BLEU(tokenize=_bleu_tokens(wanted)),
         "chrf": sacrebleu.CHRF(),
     }
     scores = {name: m.corpus_score(written, [wanted]).score for name, m in metrics.items()}
     return scores, {name: str(metric.get_signature()) for name, metric in metrics.items()}
+
+
+def _bleu_tokens(texts: Sequence[str]) -> str:
+    """What sacrebleu splits texts by, as most of them are."""
+    half = len(texts) / 2
+    if sum(map(bool, map(_KANA.search, texts))) > half:
+        return "char"
+    if sum(map(bool, map(_HAN.search, texts))) > half:
+        return "zh"
+    # Of single words, as dates are, BLEU's four words in a row are letters.
+    return "13a" if sum(" " in text for text in texts) > half else "char"
 
 
 def score_tokens(written: np.ndarray, wanted: np.ndarray) -> dict[str, float]:
@@ -115,13 +124,13 @@ def score_tokens(written: np.ndarray, wanted: np.ndarray) -> dict[str, float]:
         wanted: The same of the references.
 
     Returns:
-        `exact` and `token_accuracy`; the end is a token.
+        `exact` and `token_accuracy`; the end is a token, and an unknown one is never right.
 
     Example:
         >>> score_tokens(np.array([[5, 2, 0], [5, 6, 2]]), np.array([[5, 2, 0], [5, 7, 2]]))
         {'exact': 0.5, 'token_accuracy': 0.8}
     """
-    right, token = written == wanted, wanted > 0
+    right, token = (written == wanted) & (wanted != UNKNOWN), wanted != PAD
     return {
         "exact": float(right.all(-1).mean()),
         "token_accuracy": float(right[token].mean()),

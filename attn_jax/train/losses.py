@@ -55,6 +55,7 @@ def sequence_loss(
     batch: Batch,
     *,
     pad: int = 0,
+    unknown: int | None = None,
     label_smoothing: float = 0.0,
 ) -> tuple[Float[Array, ""], Metrics]:
     r"""Softmax cross-entropy of each token of a sequence, padding left out.
@@ -65,6 +66,7 @@ def sequence_loss(
         outputs: Logits of each token; :class:`LazyLogits` are faster for a large vocabulary.
         batch: Holds `target` (n, t) integers, and may hold `weight` (n,), which is ones otherwise.
         pad: The target that is no token.
+        unknown: The target that stands for any token never met, which nothing tells rightly.
         label_smoothing: The share of the target spread evenly over all the classes.
 
     Returns:
@@ -94,6 +96,8 @@ def sequence_loss(
         objective, (loss, correct) = sum_terms(terms, outputs, *given)
     else:
         objective, (loss, correct) = terms(outputs, *given)
+    if unknown is not None:
+        correct = correct & (target != unknown)
     exact = (correct | ~token).all(-1)
     objective, metrics = _mean(objective, loss, correct, given[1])
     return objective, {**metrics, "exact": ((weight * exact).sum(), weight.sum())}

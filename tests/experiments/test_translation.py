@@ -14,7 +14,7 @@ from rich.console import Console
 
 import experiments
 from attn_jax.models import greedy_decode, translation_weights
-from attn_jax.train import read_metrics
+from attn_jax.train import read_metrics, sequence_loss
 from experiments import translation_figures
 from experiments.__main__ import main as train
 from experiments.command import reopen_experiment
@@ -22,7 +22,7 @@ from experiments.terminal import print_alignment
 from experiments.translate import main as translate
 from experiments.translate import warn_of_end
 from experiments.translation_figures import script
-from experiments.translation_scores import score_texts
+from experiments.translation_scores import score_texts, score_tokens
 
 SETTINGS = {
     "--task.name": "reverse",
@@ -109,6 +109,18 @@ def test_bleu_of_texts_without_blanks_counts_characters():
     assert "tok:char" in signatures["bleu"]
     assert "tok:13a" in score_texts(["a b"], ["a b"])[1]["bleu"]
     assert "tok:zh" in score_texts(["打开"], ["关闭"])[1]["bleu"]
+    assert "tok:char" in score_texts(["開く"], ["閉じる"])[1]["bleu"]
+    mostly_spaced = ["a b", "c d", "关闭"]
+    assert "tok:13a" in score_texts(mostly_spaced, mostly_spaced)[1]["bleu"]
+
+
+def test_an_unknown_token_is_never_right():
+    written = np.array([[5, 3, 2], [5, 6, 2]])
+    assert score_tokens(written, written) == {"exact": 0.5, "token_accuracy": 5 / 6}
+    logits = 9 * jax.nn.one_hot(written, 7)
+    _, metrics = sequence_loss(logits, {"target": jnp.array(written)}, unknown=3)
+    assert [float(x) for x in metrics["accuracy"]] == [5, 6]
+    assert [float(x) for x in metrics["exact"]] == [1, 2]
 
 
 def test_the_report_has_scores_alignments_and_how_they_came_to_be(run, row):

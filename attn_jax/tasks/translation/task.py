@@ -272,9 +272,9 @@ class Translation:
             text: As it was typed.
 
         Returns:
-            It in Unicode's NFC, with single blanks.
+            It in Unicode's NFC, with single blanks; of `grammar` in lower case.
         """
-        return normalize(text)
+        return normalize(text.lower() if self.name == "grammar" else text)
 
     def prepare(
         self, batch: Mapping[str, Array | np.ndarray], rng: PRNGKeyArray | None = None

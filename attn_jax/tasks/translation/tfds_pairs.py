@@ -1,12 +1,13 @@
 """Pairs out of any set of TensorFlow Datasets (TFDS) whose examples are a `Translation`."""
 
+import itertools
 from collections import Counter
 from pathlib import Path
 from typing import Any
 
 from attn_jax.tasks.tfds_sets import open_builder, prepare_builder, read_examples
 from attn_jax.tasks.translation.example import Example
-from attn_jax.tasks.translation.pairs import Corpus, drop_duplicates, sentence_key, split_pairs
+from attn_jax.tasks.translation.pairs import Corpus, drop_duplicates, pair_key, split_pairs
 from attn_jax.tasks.translation.tokens import normalize
 
 __all__ = ["read_tfds_pairs"]
@@ -25,9 +26,9 @@ def read_tfds_pairs(
 ) -> Corpus:
     """Reads a set by the name that TFDS knows it by.
 
-    Its own splits are kept where it has all three; what stands in its test split is left out of the
-    others, and what stands in its validation split out of training. Another set's splits are put
-    together and shared out anew.
+    Its own splits are kept where it has all three; pairs with a sentence of its test split are left
+    out of the others, and those with one of its validation split out of training. Another set's
+    splits are put together and shared out anew.
 
     Args:
         name: As ``ted_hrlr_translate/pt_to_en``.
@@ -90,12 +91,14 @@ def _pair(source: Any, target: Any) -> Example:
 
 
 def _disjoint(own: dict[str, list[Example]], skipped: Counter[str]) -> dict[str, list[Example]]:
-    met: set[str] = set()
+    met: tuple[set[str], set[str]] = set(), set()
     splits = {}
     for split in _SPLITS:
-        keys = [sentence_key(pair.source_text) for pair in own[split]]
-        splits[split] = [p for p, key in zip(own[split], keys, strict=True) if key not in met]
-        if len(splits[split]) < len(keys):
-            skipped[f"of {split}, in a later split as well"] += len(keys) - len(splits[split])
-        met |= set(keys)
+        keys = [pair_key(pair) for pair in own[split]]
+        new = [not any(side in seen for side, seen in zip(key, met, strict=True)) for key in keys]
+        splits[split] = list(itertools.compress(own[split], new))
+        if not all(new):
+            skipped[f"of {split}, with a sentence of a later split"] += new.count(False)
+        for seen, sides in zip(met, zip(*keys, strict=True), strict=False):
+            seen.update(sides)
     return {split: splits[split] for split in reversed(_SPLITS)}

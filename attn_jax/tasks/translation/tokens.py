@@ -32,8 +32,8 @@ Level = Literal["characters", "words", "blanks"]
 _ELIDED = r"(?:jusqu|lorsqu|puisqu|quoiqu|quelqu|presqu|qu|[cdjlmnst])['’]"
 # Scripts that are written without blanks: kana and Han, a token each.
 _UNSPACED = "\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff"
-_CLOSING = frozenset(".,…)]}»%。，、")
-_OPENING = frozenset("([{«")
+_CLOSING = frozenset(".,…)]}»%/。，、")
+_OPENING = frozenset("([{«/")
 
 
 @runtime_checkable

@@ -109,8 +109,9 @@ def test_there_are_many_lemmas():
 
 def test_splits_are_what_was_asked_for_and_share_no_sentence(splits):
     assert {name: len(pairs) for name, pairs in splits.items()} == COUNTS
-    sources = [{pair.source_text for pair in pairs} for pairs in splits.values()]
-    assert sum(map(len, sources)) == len(set.union(*sources)) == sum(COUNTS.values())
+    for side in ("source_text", "target_text"):
+        texts = [{getattr(pair, side) for pair in pairs} for pairs in splits.values()]
+        assert sum(map(len, texts)) == len(set.union(*texts)) == sum(COUNTS.values())
 
 
 def combinations(example, nouns, adjectives, verbs):

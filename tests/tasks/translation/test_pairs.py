@@ -99,6 +99,11 @@ def test_a_language_that_is_none_is_refused():
         bitext.read_bitext("jupyterlab", "ja")
 
 
+def test_a_language_that_is_a_path_is_refused():
+    with pytest.raises(ValueError, match=r"language='../fr' is no code of a language"):
+        Translation(name="bitext", language="../fr").load()
+
+
 def test_reads_jupyterlabs_catalogues(registry, monkeypatch):
     catalogue = {
         "": {"domain": "notebook"},
@@ -132,6 +137,21 @@ def test_splits_share_no_source_whatever_its_case_and_punctuation():
     assert 17 <= len(splits["validation"]) < 40 <= len(splits["test"]) < 90
     met = [{"".join(plain(p.source_text)) for p in split} for split in splits.values()]
     assert sum(map(len, met)) == len(set.union(*met))
+
+
+def test_splits_share_no_target_either():
+    rng = np.random.default_rng(7)
+    texts = [(f"source {i}", f"Cible {n}") for i, n in enumerate(rng.integers(90, size=300))]
+    # Joined by others: the first and the last of these share nothing themselves.
+    texts += [("a a", "un"), ("a a", "deux"), ("b b", "deux"), ("b b", "trois")]
+    pairs = [Example((), (), source_text=s, target_text=t) for s, t in texts]
+    splits = split_pairs(pairs, validation=20, test=20, seed=1, origin="here")
+    assert sum(map(len, splits.values())) == len(pairs)
+    for side in ("source_text", "target_text"):
+        met = [{getattr(p, side) for p in split} for split in splits.values()]
+        assert sum(map(len, met)) == len(set.union(*met))
+    (chain,) = [split for split in splits.values() if any(p.target_text == "un" for p in split)]
+    assert any(p.target_text == "trois" for p in chain)
 
 
 @pytest.mark.parametrize(

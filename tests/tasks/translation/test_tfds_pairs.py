@@ -80,7 +80,7 @@ def test_keeps_the_sets_own_splits_but_makes_them_disjoint(prepare):
         }
     )
     translation = task()
-    with pytest.warns(UserWarning, match="left out .* of train, in a later split as well"):
+    with pytest.warns(UserWarning, match="left out .* of train, with a sentence of a later split"):
         translation.load()
     assert texts(translation, "test")[1] == ("Olá D", "hello D")
     # Which language is translated is what the set's supervised keys say.
@@ -90,8 +90,8 @@ def test_keeps_the_sets_own_splits_but_makes_them_disjoint(prepare):
     }
     assert translation.skipped == {
         "duplicates": 1,
-        "of validation, in a later split as well": 1,
-        "of train, in a later split as well": 2,
+        "of validation, with a sentence of a later split": 1,
+        "of train, with a sentence of a later split": 2,
     }
 
 

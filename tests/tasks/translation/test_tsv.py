@@ -112,7 +112,9 @@ def test_a_bad_line_is_named_with_the_way_out(write, content, message):
 @pytest.mark.parametrize("content", [b"", b"one\tun\n", b"one\tun\nOne!\tUne\n"])
 def test_too_few_pairs_are_refused(write, content):
     task = Translation(name="tsv", path=write(content))
-    with pytest.raises(ValueError, match=r"pairs\.tsv has [012] usable pairs .* at least 3"):
+    with pytest.raises(
+        ValueError, match=r"pairs\.tsv has [012] usable pairs, in [012] groups .* at least 3"
+    ):
         task.load()
 
 
@@ -148,7 +150,7 @@ def test_fewer_may_be_learnt_from_than_there_are(write):
 
 
 def test_links_need_tokens_parted_by_blanks(write):
-    path = write(HEADER + b"".join(b"l'%d ami\tthe friend\t1-1\n" % i for i in range(7)))
+    path = write(HEADER + b"".join(b"l'%d ami\tthe friend %d\t1-1\n" % (i, i) for i in range(7)))
     with pytest.raises(ValueError, match=r"level='words', but the links of .* count tokens that"):
         Translation(name="tsv", path=path, level="words").load()
     with warnings.catch_warnings():

@@ -39,7 +39,8 @@ def grammar_examples(
     and the article possible.
 
     Every test sentence holds a pair of words that never meet in the other splits: an adjective and
-    a noun, a verb and its object, or a verb and a pronoun. No sentence is drawn twice.
+    a noun, a verb and its object, or a verb and a pronoun. No sentence of either
+    language is drawn twice.
 
     Args:
         train: How many to learn from.
@@ -59,9 +60,9 @@ def grammar_examples(
     known, new = list[Example](), list[Example]()
     while len(known) < train + validation or len(new) < test:
         sentence = draw_sentence(rng)
-        text = sentence.example.source_text
-        if text not in seen:
-            seen.add(text)
+        texts = {sentence.example.source_text, sentence.example.target_text}
+        if not seen & texts:
+            seen |= texts
             (new if _is_new(sentence) else known).append(sentence.example)
     return {
         "train": known[:train],
