@@ -38,6 +38,13 @@ class Command:
 def parse(name: str, arguments: Sequence[str]) -> Command:
     """Understand the options; help and mistakes are printed, and end the program."""
     experiment = importlib.import_module(f"experiments.{name}").experiment
+    # Which task it is decides what is left to itself, and what help calls the default.
+    without_help = [word for word in arguments if word not in ("-h", "--help")]
+    task = _understand(name, experiment, without_help).experiment.task
+    return _understand(name, experiment.suited_to(task), arguments)
+
+
+def _understand(name: str, experiment: Experiment, arguments: Sequence[str]) -> Command:
     return tyro.cli(
         Command,
         default=Command(experiment),
@@ -50,9 +57,10 @@ def parse(name: str, arguments: Sequence[str]) -> Command:
 
 def train(name: str, arguments: Sequence[str]) -> int:
     """Train an experiment, or go on with its last run; draw its figures and write its report."""
-    command, given = parse(name, arguments), [x for x in arguments if x != "--resume"]
-    folder = command.runs / name
+    given = [word for word in arguments if word != "--resume"]
     try:
+        command = parse(name, arguments)
+        folder = command.runs / name
         if command.resume:
             run = last_run(folder)
             given = [*training.read_command(run)["arguments"], *given]

@@ -27,6 +27,10 @@ class Experiment(abc.ABC):
     train: TrainConfig
     """How to train."""
 
+    def suited_to(self, task: Any) -> "Experiment":
+        """The experiment with the defaults for this task, where they differ from its own."""
+        return self
+
     def sized_model(self) -> nn.Module:
         """The model with the sizes that depend on the data filled in."""
         return self.model.clone(**self.task.sizes)

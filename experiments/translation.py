@@ -10,6 +10,7 @@ from typing import Any, Literal
 import jax
 import jax.numpy as jnp
 import numpy as np
+import tyro
 from flax import linen as nn
 
 from attn_jax.models import translation_weights
@@ -27,6 +28,19 @@ from experiments.translation_scores import (
     targets,
 )
 
+
+@dataclasses.dataclass(frozen=True)
+class Recipe:
+    """How much a translator is trained on a task, where its own settings are for another."""
+
+    epochs: int
+    """Passes over the examples."""
+    examples: int | None = None
+    """How many there are; None for the task's own choice."""
+    dropout_rate: float = 0.0
+    """Of the model."""
+
+
 RECIPE = TrainConfig(
     epochs=6,
     batch_size=128,
@@ -35,6 +49,12 @@ RECIPE = TrainConfig(
     best="validation/exact",
 )
 """How the recurrent translators are trained; found by trials on the validation split."""
+
+REAL: tuple[str, ...] = ("bitext", "tsv", "tfds")
+"""The tasks of real sentences, of which there are fewer than there is to learn."""
+
+RECIPES = {task: Recipe(epochs=10, dropout_rate=0.3) for task in REAL}
+"""The same for tasks that want something else."""
 
 SCORES = "scores.json"
 FRAMES = "alignments"
@@ -54,6 +74,10 @@ class TranslationExperiment(Experiment):
     calls the alignment.
     """
 
+    recipes: tyro.conf.Suppress[Mapping[str, Recipe]] = dataclasses.field(
+        default_factory=lambda: RECIPES
+    )
+    """What is otherwise by default for a task, by its name."""
     alignment_layer: int = -1
     """Which of the decoder's attentions is the alignment; the last by default."""
     alignment_row: Literal["before", "after"] = "before"
@@ -67,6 +91,32 @@ class TranslationExperiment(Experiment):
     def splits(self) -> Mapping[str, Sequence[Mapping[str, np.ndarray]]]:
         """The task's buckets, made once."""
         return self.task.load()
+
+    def __post_init__(self) -> None:
+        """Refuse an alignment that there cannot be."""
+        layers = getattr(self.model, "num_layers", 1)
+        if not -layers <= self.alignment_layer < layers:
+            raise ValueError(
+                f"alignment_layer={self.alignment_layer} is none of the {layers} of "
+                f"{type(self.model).__name__}; count from 0, or from the last by -1."
+            )
+        if not 0 < self.alignment_threshold <= 1:
+            raise ValueError(
+                f"alignment_threshold={self.alignment_threshold} must be above 0 and at most 1, as "
+                "weights are."
+            )
+
+    def suited_to(self, task: Any) -> "TranslationExperiment":
+        """The experiment with the recipe for this task, if it has one."""
+        recipe = self.recipes.get(task.name)
+        if recipe is None:
+            return self
+        return dataclasses.replace(
+            self,
+            model=self.model.clone(dropout_rate=recipe.dropout_rate),
+            task=dataclasses.replace(self.task, train=recipe.examples),
+            train=dataclasses.replace(self.train, epochs=recipe.epochs),
+        )
 
     def init(self, rng: jax.Array, batch: Mapping[str, jax.Array]) -> Any:
         """Make fresh parameters."""

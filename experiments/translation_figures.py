@@ -71,20 +71,21 @@ def draw_figures(experiment: TranslationExperiment, params: Any, run: Path) -> N
 
 def _sheets(experiment: TranslationExperiment, params: Any, run: Path) -> Iterator[Sheet]:
     readings = list(read_sentences(experiment, params))
+    key = _key(experiment)
     right = various([r for r in readings if r.right and not r.misaligned])
     if right:
-        caption = f"{_KEY} These test sentences are translated rightly.{_unseen(experiment)}"
+        caption = f"{key} These test sentences are translated rightly.{_unseen(experiment)}"
         yield Sheet("alignments", "What it looks at as it writes", caption, _maps(right))
     wrong = [r for r in readings if not r.right][:_SHOWN]
     if wrong:
-        caption = f"{_KEY} The first test sentences that are translated wrongly: " + "; ".join(
+        caption = f"{key} The first test sentences that are translated wrongly: " + "; ".join(
             f"{r.example.target_text!r} as {r.text!r}" for r in wrong
         )
         yield Sheet("mistakes", "Where it looked when it was wrong", caption, _maps(wrong))
     astray = [r for r in readings if r.right and r.misaligned][:_SHOWN]
     if astray:
         caption = (
-            f"{_KEY} The translations are right, but a token has its strongest weight elsewhere "
+            f"{key} The translations are right, but a token has its strongest weight elsewhere "
             "than at any known link."
         )
         yield Sheet("misaligned", "Right, but not by what it looked at", caption, _maps(astray))
@@ -100,10 +101,12 @@ def _sheets(experiment: TranslationExperiment, params: Any, run: Path) -> Iterat
     yield Sheet("viewer", "Look around", "Every layer and head over a sentence.", _viewer(shown))
 
 
-_KEY = (
-    "Source from left to right, translation from top to bottom; the darker a cell, the larger its "
-    "weight. Outlined are the links that are known."
-)
+def _key(experiment: TranslationExperiment) -> str:
+    read = (
+        "Source from left to right, translation from top to bottom; the darker a cell, the larger "
+        "its weight."
+    )
+    return read + (" Outlined are the links that are known." if experiment.task.has_gold else "")
 
 
 def read_sentences(experiment: TranslationExperiment, params: Any) -> Iterator[Reading]:
@@ -244,7 +247,7 @@ def _learning(experiment: TranslationExperiment, run: Path) -> Iterator[Sheet]:
         weights = np.stack([each[at, : shape[0], : shape[1]] for each in maps])
         sure, possible = gold_links(example, shape)
         strip = plot.film(weights, steps=steps, sure=sure, possible=possible, normalized=False)
-        caption = f"{example.source_text!r}, translated {example.target_text!r}. {_KEY}"
+        caption = f"{example.source_text!r}, translated {example.target_text!r}. {_key(experiment)}"
         yield Sheet(f"learning-{at + 1}", "How its alignment came to be", caption, strip)
     rows = [row for row in read_metrics(run) if "validation/aer" in row]
     if rows:

@@ -7,10 +7,14 @@ import dataclasses
 
 from attn_jax.models import TransformerTranslator
 from attn_jax.tasks import Translation
-from experiments.translation import RECIPE, TranslationExperiment
+from experiments.translation import REAL, RECIPE, Recipe, TranslationExperiment
 
 experiment = TranslationExperiment(
     model=TransformerTranslator(),
     task=Translation(train=80_000),
-    train=dataclasses.replace(RECIPE, learning_rate=1e-3, epochs=2, warmup=0.1),
+    train=dataclasses.replace(RECIPE, learning_rate=2e-3, epochs=2, warmup=0.1),
+    recipes={
+        "grammar": Recipe(epochs=5),
+        **{task: Recipe(epochs=10, dropout_rate=0.1) for task in REAL},
+    },
 )

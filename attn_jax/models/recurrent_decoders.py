@@ -61,20 +61,25 @@ class RecurrentDecoder(nn.Module):
     """What the decoders share: the first state, the keys, the way through the tokens.
 
     Attributes:
-        attention: A single-head attention of `attn_jax.nn`. Its keys are the encoder's states,
-            projected once a sentence to the features of the query; its values are these states.
+        attention: A single-head attention of `attn_jax.nn`. Its values are the encoder's states,
+            and its keys these, projected once a sentence to the features of the query.
         features: Of the state.
         cell: Which recurrent cell.
+        project_key: Whether keys are projected: then a dot product with them is Luong's *general*
+            score. Without, it is his *dot*, for which a state must be as wide as both of the
+            encoder's together.
     """
 
     attention: nn.Module = AdditiveAttention(project_key=False)
     features: int = 128
     cell: CellName = "gru"
+    project_key: bool = True
 
     def setup(self) -> None:
         """Name the parts."""
         self.recurrence = _CELLS[self.cell](self.features)
-        self.key = nn.Dense(self.features, use_bias=False)
+        if self.project_key:
+            self.key = nn.Dense(self.features, use_bias=False)
         self.initial = nn.Dense(self.features)
 
     def start(
@@ -92,7 +97,8 @@ class RecurrentDecoder(nn.Module):
         _, backward = jnp.split(encoded[:, 0], 2, axis=-1)
         hidden = jnp.tanh(self.initial(backward))
         carry = hidden if self.cell == "gru" else (jnp.zeros_like(hidden), hidden)
-        memory = {"key": self.key(encoded), "value": encoded, "mask": mask}
+        key = self.key(encoded) if self.project_key else encoded
+        memory = {"key": key, "value": encoded, "mask": mask}
         return memory, self.first_state(carry)
 
     def first_state(self, carry: Any) -> State:

@@ -1,5 +1,6 @@
 """Which examples each step sees: a pure function of the seed and the epoch, free of any device."""
 
+import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
@@ -82,7 +83,7 @@ def steps_per_epoch(sizes: Sequence[int], config: TrainConfig) -> int:
         The number of steps.
 
     Raises:
-        ValueError: If no bucket fills a batch.
+        ValueError: If no bucket fills a batch. One that fills none is warned of.
 
     Example:
         >>> steps_per_epoch([10, 7], TrainConfig(batch_size=3))
@@ -93,6 +94,13 @@ def steps_per_epoch(sizes: Sequence[int], config: TrainConfig) -> int:
         raise ValueError(
             f"batch_size={config.batch_size} exceeds the {max(sizes, default=0)} examples of the "
             "largest bucket, so that no step could be taken; choose a smaller batch_size."
+        )
+    unseen = [size for size in sizes if 0 < size < config.batch_size]
+    if unseen:
+        warnings.warn(
+            f"batch_size={config.batch_size} exceeds buckets of {', '.join(map(str, unseen))} "
+            "examples, from which nothing is learnt; choose a smaller batch_size to use them.",
+            stacklevel=2,
         )
     return steps
 

@@ -16,6 +16,7 @@ import experiments
 from attn_jax import nn
 from attn_jax.train import read_metrics
 from experiments.__main__ import main
+from experiments.command import parse
 from experiments.translate import main as translate
 
 RNG = np.random.default_rng(0)
@@ -143,6 +144,31 @@ def test_a_misspelt_option_gets_the_nearest(capsys):
     with pytest.raises(SystemExit):
         main(["mnist_article", "--train.lerning-rate", "1"])
     assert "--train.learning-rate" in capsys.readouterr().err
+
+
+def test_what_is_left_to_itself_depends_on_the_task():
+    words = ["--task.name", "bitext", "--train.learning-rate", "0.5"]
+    real = parse("translation_dot", words).experiment
+    dates = parse("translation_dot", []).experiment
+    assert real.model.dropout_rate > dates.model.dropout_rate == 0
+    assert real.train.epochs > dates.train.epochs
+    assert real.train.learning_rate == 0.5
+    assert parse("translation_dot", [*words, "--train.epochs", "3"]).experiment.train.epochs == 3
+    assert parse("translation_transformer", []).experiment.task.train == 80_000
+    assert parse("translation_transformer", words).experiment.task.train is None
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--alignment-layer", "2"], "alignment_layer=2 is none of the 2 of Transf"),
+        (["--alignment-threshold", "0"], "alignment_threshold=0.0 must be above 0"),
+    ],
+)
+def test_an_alignment_that_cannot_be_is_refused_before_training(words, message, tmp_path, capsys):
+    arguments = ["translation_transformer", "--runs", str(tmp_path), *words]
+    assert main(arguments) == 1
+    assert message in capsys.readouterr().err
 
 
 def test_an_experiment_names_its_options(capsys):

@@ -137,6 +137,28 @@ def test_any_attention_will_do(attention):
     assert all(np.isfinite(x).all() for x in jax.tree.leaves(grads))
 
 
+def test_luongs_dot_is_a_plain_product_of_both_states():
+    decoder = LuongDecoder(attention=nn.DotProductAttention(), features=6, project_key=False)
+    model = translator(decoder)
+    variables = jax.jit(model.init)(jax.random.key(0), SOURCE, TARGET)
+    assert "key" not in variables["params"]["decoder"]
+    look = jax.jit(capture(model.apply, ["decoder*query", "decoder*key", "decoder*weights"]))
+    _, found = look(variables, SOURCE, TARGET)
+    parts = {name.rpartition(".")[2]: np.asarray(each) for name, each in found.items()}
+    query, key, weights = parts["query"], parts["key"], parts["weights"]
+    scores = np.einsum("tnqd,tnkd->tnqk", query, key)
+    scores = np.where(np.asarray(SOURCE != 0)[None, :, None], scores, -np.inf)
+    expected = np.exp(scores) / np.exp(scores).sum(-1, keepdims=True)
+    np.testing.assert_allclose(weights, expected, atol=1e-6)
+
+
+@pytest.mark.usefixtures("unchecked")
+def test_luongs_dot_needs_states_of_one_width():
+    decoder = LuongDecoder(attention=nn.DotProductAttention(), features=5, project_key=False)
+    with pytest.raises(ValueError, match="key has 6 features and query expects 5"):
+        translator(decoder).init(jax.random.key(0), SOURCE, TARGET)
+
+
 @pytest.mark.parametrize("size", SIZES)
 def test_vocabularies_must_be_filled_in(size):
     model = translator(BahdanauDecoder()).clone(**{size: None})
