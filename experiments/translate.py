@@ -147,7 +147,7 @@ def _show(command: Command, translator: Translator, text: str, plot: Path) -> No
     """Print a translation and its alignment, and draw it."""
     from attn_jax.plot import alignment
     from experiments.terminal import print_alignment
-    from experiments.translation_figures import label_target
+    from experiments.translation_readings import label_target
 
     words = translator.words
     normal = translator.experiment.task.normalize_source(text)

@@ -4,7 +4,8 @@ from attn_jax.models.bags import BagClassifier
 from attn_jax.models.beam import Beams, beam_decode
 from attn_jax.models.decoding import Decoded, greedy_decode, translation_weights
 from attn_jax.models.image import ConvStem, ImageClassifier, PatchStem, RowStem
-from attn_jax.models.recurrent_decoders import BahdanauDecoder, BidirectionalEncoder, LuongDecoder
+from attn_jax.models.recurrent_decoders import BahdanauDecoder, LuongDecoder
+from attn_jax.models.recurrent_encoder import BidirectionalEncoder
 from attn_jax.models.recurrent_translator import RecurrentTranslator
 from attn_jax.models.retrieval import Retriever
 from attn_jax.models.transformer_translator import TransformerTranslator

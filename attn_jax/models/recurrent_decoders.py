@@ -1,4 +1,4 @@
-"""The recurrent halves of a translator: an encoder, and decoders that attend at each step.
+"""The recurrent half of a translator that writes: decoders that attend at each step.
 
 A decoder is asked in two ways that agree: called with all embedded tokens, it goes through them
 by itself (teacher forcing); `step` takes one token, and is what decoding calls. What a step needs
@@ -6,55 +6,18 @@ of the source is the `memory`, what it needs of the step before is the `state`; 
 begins with the axis of sentences.
 """
 
-from typing import Any, Literal
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 from flax import linen as nn
-from jaxtyping import Array, Bool, Float, Int
+from jaxtyping import Array, Bool, Float
 
+from attn_jax.models.recurrent_encoder import CELLS, CellName
 from attn_jax.nn import AdditiveAttention
 
 Memory = dict[str, jax.Array]
 State = Any
-CellName = Literal["gru", "lstm"]
-
-_CELLS = {"gru": nn.GRUCell, "lstm": nn.OptimizedLSTMCell}
-
-
-class BidirectionalEncoder(nn.Module):
-    """Read a sentence in both directions.
-
-    Attributes:
-        features: Of the state in each direction.
-        cell: Which recurrent cell.
-
-    Example:
-        >>> model, x = BidirectionalEncoder(features=3), jnp.ones((2, 5, 7))
-        >>> lengths = jnp.array([5, 4])
-        >>> model.apply(model.init(jax.random.key(0), x, lengths), x, lengths).shape
-        (2, 5, 6)
-
-    References:
-        Schuster and Paliwal, "Bidirectional Recurrent Neural Networks", 1997, section II.
-        https://doi.org/10.1109/78.650093
-    """
-
-    features: int = 128
-    cell: CellName = "gru"
-
-    @nn.compact
-    def __call__(
-        self, embedded: Float[Array, "n s e"], lengths: Int[Array, " n"]
-    ) -> Float[Array, "n s d"]:
-        """Read: `(n, s, e)` to `(n, s, 2 * features)`, forward states before backward ones.
-
-        Args:
-            embedded: The tokens, padded at the end.
-            lengths: How many tokens of each sentence are real.
-        """
-        ahead, back = (nn.RNN(_CELLS[self.cell](self.features)) for _ in range(2))
-        return jnp.asarray(nn.Bidirectional(ahead, back)(embedded, seq_lengths=lengths))
 
 
 class RecurrentDecoder(nn.Module):
@@ -77,7 +40,7 @@ class RecurrentDecoder(nn.Module):
 
     def setup(self) -> None:
         """Name the parts."""
-        self.recurrence = _CELLS[self.cell](self.features)
+        self.recurrence = CELLS[self.cell](self.features)
         if self.project_key:
             self.key = nn.Dense(self.features, use_bias=False)
         self.initial = nn.Dense(self.features)

@@ -7,7 +7,8 @@ import jax.numpy as jnp
 from flax import linen as nn
 from jaxtyping import Array, Float, Int
 
-from attn_jax.models.recurrent_decoders import BahdanauDecoder, BidirectionalEncoder, Memory
+from attn_jax.models.recurrent_decoders import BahdanauDecoder, Memory
+from attn_jax.models.recurrent_encoder import BidirectionalEncoder
 from attn_jax.models.sizes import filled
 
 

@@ -15,13 +15,13 @@ from rich.console import Console
 import experiments
 from attn_jax.models import greedy_decode, translation_weights
 from attn_jax.train import read_metrics, sequence_loss
-from experiments import translation_figures
+from experiments import translation_readings
 from experiments.__main__ import main as train
 from experiments.command import reopen_experiment
 from experiments.terminal import print_alignment
 from experiments.translate import main as translate
 from experiments.translate import warn_of_end
-from experiments.translation_figures import script
+from experiments.translation_readings import script
 from experiments.translation_scores import score_texts, score_tokens
 
 SETTINGS = {
@@ -204,7 +204,7 @@ def test_texts_beside_a_file_are_refused(run, tmp_path, capsys):
 def test_nothing_to_draw_is_told_and_spoils_no_report(run, monkeypatch, tmp_path, capsys):
     copy = tmp_path / run.name
     shutil.copytree(run, copy)
-    monkeypatch.setattr(translation_figures, "legible", lambda text: False)
+    monkeypatch.setattr(translation_readings, "legible", lambda text: False)
     experiment, params = reopen_experiment(copy, "last")
     experiment.draw(params, copy)
     assert "No test sentence is drawn" in capsys.readouterr().out

@@ -3,7 +3,7 @@
 import dataclasses
 import functools
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Literal
 
@@ -13,32 +13,17 @@ from jaxtyping import Array, PRNGKeyArray
 
 from attn_jax.tasks.translation.bitext import read_bitext
 from attn_jax.tasks.translation.buckets import make_buckets
-from attn_jax.tasks.translation.dates import dates_examples
 from attn_jax.tasks.translation.example import Example
+from attn_jax.tasks.translation.generated import GENERATED
 from attn_jax.tasks.translation.pairs import Corpus, drop_duplicates, split_pairs
-from attn_jax.tasks.translation.reverse import reverse_examples
 from attn_jax.tasks.translation.tfds_pairs import read_tfds_pairs
 from attn_jax.tasks.translation.tokenised import Tokenised, tokenise
-from attn_jax.tasks.translation.tokens import Level, Tokenizer, normalize
+from attn_jax.tasks.translation.tokens import Tokenizer, normalize
 from attn_jax.tasks.translation.tsv import read_tsv
 
 __all__ = ["Translation"]
 
 
-def _grammar_examples(
-    *, train: int, validation: int, test: int, seed: int
-) -> dict[str, list[Example]]:
-    # Its lexicon takes a while to read, so it is imported where it is used.
-    from attn_jax.tasks.translation.grammar import grammar_examples
-
-    return grammar_examples(train=train, validation=validation, test=test, seed=seed)
-
-
-_GENERATED: dict[str, tuple[Callable[..., dict[str, list[Example]]], Level, int]] = {
-    "dates": (dates_examples, "characters", 20_000),
-    "reverse": (reverse_examples, "characters", 20_000),
-    "grammar": (_grammar_examples, "words", 50_000),
-}
 _REAL = ("bitext", "tsv", "tfds")
 _TAKEN_BY = {
     "corpus": ("bitext",),
@@ -123,8 +108,8 @@ class Translation:
     """Of what is generated, and of the order that real pairs are split in."""
 
     def __post_init__(self) -> None:
-        if self.name not in (*_GENERATED, *_REAL):
-            raise ValueError(f"name={self.name!r} is none of {', '.join((*_GENERATED, *_REAL))}.")
+        if self.name not in (*GENERATED, *_REAL):
+            raise ValueError(f"name={self.name!r} is none of {', '.join((*GENERATED, *_REAL))}.")
         for field in dataclasses.fields(self):
             takers = _TAKEN_BY.get(field.name)
             value = getattr(self, field.name)
@@ -159,10 +144,10 @@ class Translation:
 
     def _all_pairs(self) -> Corpus:
         counts = {"validation": self.validation, "test": self.test, "seed": self.seed}
-        if self.name in _GENERATED:
-            generate, _, usual = _GENERATED[self.name]
-            train = usual if self.train is None else self.train
-            return Corpus(generate(train=train, **counts))
+        if self.name in GENERATED:
+            generated = GENERATED[self.name]
+            train = generated.usual if self.train is None else self.train
+            return Corpus(generated.examples(train=train, **counts))
         if self.name == "tfds":
             assert self.dataset is not None
             return read_tfds_pairs(self.dataset, self.languages, self.folder, **counts)
@@ -184,8 +169,8 @@ class Translation:
     @functools.cached_property
     def _tokenised(self) -> Tokenised:
         corpus = self._corpus
-        if self.name in _GENERATED:
-            return tokenise(corpus, _GENERATED[self.name][1])
+        if self.name in GENERATED:
+            return tokenise(corpus, GENERATED[self.name].level)
         linked = any(pair.source for pair in corpus.splits["train"])
         level = self.level or ("blanks" if linked else "subwords")
         tokenised = tokenise(corpus, level, self.vocabulary_size, self.max_length)
