@@ -18,6 +18,7 @@ from experiments.translation_readings import LONGEST, Reading, read_sentences, v
 
 _SHOWN = 6
 _COLUMNS = 3
+_FRAMES = 8
 _STEPS = {
     "before": "the step that writes a token",
     "after": "the step after a token is written",
@@ -115,7 +116,7 @@ def draw_reading(reading: Reading, ax: Any = None) -> Figure:
 def _learning(experiment: TranslationExperiment, run: Path) -> Iterator[Sheet]:
     """A strip over the steps for each sentence kept, and the curve of the error rate."""
     maps, numbers, examples = [], [], experiment.task.examples("validation")
-    paths = sorted((run / FRAMES).glob("*.npz"))
+    paths = _hastening(sorted((run / FRAMES).glob("*.npz")))
     for path in paths:
         with np.load(path) as kept:
             maps.append(kept["weights"])
@@ -134,6 +135,16 @@ def _learning(experiment: TranslationExperiment, run: Path) -> Iterator[Sheet]:
         caption = "Of the alignment named in advance, on a part of the validation split."
         drawn = plot.curves(rows, ["aer"])
         yield Sheet("error-rate", "Alignment error rate over training", caption, drawn)
+
+
+def _hastening(frames: Sequence[Path]) -> list[Path]:
+    """The first frame, the last, and ever fewer between, as attention learns most at first."""
+    if len(frames) <= _FRAMES:
+        return list(frames)
+    steps = np.array([int(frame.stem) for frame in frames])
+    wanted = np.geomspace(steps[1], steps[-1], _FRAMES - 1)
+    nearest = np.abs(steps[1:] - wanted[:, None]).argmin(1) + 1
+    return [frames[at] for at in np.unique([0, *nearest])]
 
 
 def _heads(experiment: TranslationExperiment, run: Path) -> Iterator[Sheet]:

@@ -15,7 +15,7 @@ from rich.console import Console
 import experiments
 from attn_jax.models import greedy_decode, translation_weights
 from attn_jax.train import read_metrics, sequence_loss
-from experiments import translation_readings
+from experiments import translation_figures, translation_readings
 from experiments.__main__ import main as train
 from experiments.command import reopen_experiment
 from experiments.terminal import print_alignment
@@ -199,6 +199,14 @@ def test_what_is_too_long_is_told(run, opened, tmp_path, capsys):
 def test_texts_beside_a_file_are_refused(run, tmp_path, capsys):
     assert translate([str(run), "hello", "--file", str(tmp_path / "x")]) == 1
     assert "--file is translated line by line" in capsys.readouterr().err
+
+
+def test_a_film_is_densest_where_attention_is_learnt():
+    frames = [Path(f"{step:08}.npz") for step in range(0, 1281, 10)]
+    steps = [int(frame.stem) for frame in translation_figures._hastening(frames)]
+    # Doubled or so each time: a factor of 128 in six steps.
+    assert steps == [0, 10, 20, 50, 110, 250, 570, 1280]
+    assert translation_figures._hastening(frames[:5]) == frames[:5]
 
 
 def test_nothing_to_draw_is_told_and_spoils_no_report(run, monkeypatch, tmp_path, capsys):
