@@ -16,29 +16,32 @@ from experiments.benchmarks.record import Result, limit_cores, machine, spread_t
 PART = "translation"
 THREADS = 2
 EPOCHS = 5
+SEEDS = (0, 1, 2)
 DECODED = 128
 DECODING_ROUNDS = 5
+SIDES = ("ours", "torch")
 _TORCH = Path(__file__).with_name("translation_torch.py")
 
 
-def bitext(epochs: int) -> Any:
-    """The experiment that is measured: real sentence pairs, Bahdanau's model."""
+def bitext(epochs: int, seed: int = 0) -> Any:
+    """The experiment that is measured: real sentence pairs, Bahdanau's model, without dropout."""
     from experiments.translation_additive import experiment
 
     return dataclasses.replace(
         experiment,
         task=dataclasses.replace(experiment.task, name="bitext"),
-        train=dataclasses.replace(experiment.train, epochs=epochs, log_every=0),
+        train=dataclasses.replace(experiment.train, epochs=epochs, log_every=0, seed=seed),
     )
 
 
-def train_both(epochs: int) -> dict[str, Any]:
+def train_both(epochs: int, seed: int) -> dict[str, Any]:
     """Trains both for some epochs, in turn, from the same parameters, and judges what they write.
 
     The first epoch of both, in which they compile and warm up, does not count for speed.
 
     Args:
         epochs: How many.
+        seed: Of the parameters and the order of batches.
 
     Returns:
         Examples a second by epoch, and BLEU and chrF of the test split, of both.
@@ -46,7 +49,7 @@ def train_both(epochs: int) -> dict[str, Any]:
     from attn_jax import train as training
     from experiments.translation_scores import decode_split, longest_target, score_texts
 
-    experiment, theirs = bitext(epochs), []
+    experiment, theirs = bitext(epochs, seed), []
     examples = experiment.task.examples("test")
     longest = longest_target(experiment.splits)
 
@@ -118,7 +121,8 @@ def peer_of(experiment: Any, folder: Path) -> Iterator[SameModel]:
         "logits": np.asarray(experiment.apply(params, checked).compute()),
         "schedule": np.array([schedule(step) for step in range(steps)]),
     }
-    asked = {name: getattr(config, name) for name in ("batch_size", "weight_decay", "clip_norm")}
+    taken = ("batch_size", "weight_decay", "clip_norm", "seed")
+    asked = {name: getattr(config, name) for name in taken}
     peer = SameModel(
         _TORCH, {**asked, "threads": THREADS, "longest": longest_target(splits)}, arrays, folder
     )
@@ -185,15 +189,24 @@ def _seconds(run: Callable[[], Any]) -> float:
     return time.perf_counter() - began
 
 
-def report(trained: Mapping[str, Any], decoded: Mapping[str, Any]) -> Result:
-    """Makes the page of what was measured."""
-    ratio = [a / b for a, b in zip(trained["ours"], trained["torch"], strict=True)]
-    scores = trained["scores"]
+def report(runs: Sequence[Mapping[str, Any]], decoded: Mapping[str, Any]) -> Result:
+    """Makes the page of what was measured, training once for each seed."""
+    ours, theirs = ([speed for run in runs for speed in run[side]] for side in ("ours", "torch"))
+    ratio = [a / b for a, b in zip(ours, theirs, strict=True)]
     batched, looped = (
         [one / other for one, other in zip(decoded["in one"], decoded[way], strict=True)]
         for way in ("batch loop", "loop")
     )
-    quality = [f"{scores[side]['bleu']:.1f}, {scores[side]['chrf']:.1f}" for side in scores]
+    quality = [
+        (
+            name,
+            *(", ".join(f"{run['scores'][side][key]:.1f}" for run in runs) for side in SIDES),
+            "",
+        )
+        for name, key in (("BLEU", "bleu"), ("chrF", "chrf"))
+    ]
+    losses = [", ".join(f"{run['loss'][side]:.3f}" for run in runs) for side in (0, 1)]
+    first = runs[0]
     return Result(
         part=PART,
         title="Translation, beside PyTorch and beside a loop",
@@ -211,11 +224,14 @@ def report(trained: Mapping[str, Any], decoded: Mapping[str, Any]) -> Result:
         rows=[
             (
                 "training, examples/s, beside PyTorch",
-                spread_text(trained["ours"], ",.0f"),
-                spread_text(trained["torch"], ",.0f"),
+                spread_text(ours, ",.0f"),
+                spread_text(theirs, ",.0f"),
                 spread_text(ratio, ".2f"),
             ),
-            ("BLEU, chrF of the test split, beside PyTorch", *quality, ""),
+            *(
+                (f"{name} of the test split, by seed, beside PyTorch", *row)
+                for name, *row in quality
+            ),
             (
                 "greedy decoding, tokens/s, beside a loop over sentences and tokens",
                 spread_text(decoded["in one"], ",.0f"),
@@ -230,13 +246,13 @@ def report(trained: Mapping[str, Any], decoded: Mapping[str, Any]) -> Result:
             ),
         ],
         notes=[
-            f"{trained['train']:,} pairs to learn from, {trained['test']:,} to be judged by; "
-            f"{len(ratio)} epochs count; loss in the last {trained['loss'][0]:.3f} ours, "
-            f"{trained['loss'][1]:.3f} PyTorch's; its threads: {trained['about']['threads']}.",
+            f"{first['train']:,} pairs to learn from, {first['test']:,} to be judged by; "
+            f"{len(ratio)} epochs of {len(runs)} seeds count; loss in the last {losses[0]} ours, "
+            f"{losses[1]} PyTorch's; its threads: {first['about']['threads']}.",
             f"Decoded are {decoded['sentences']} sentences to {decoded['length']} tokens each.",
         ],
-        data={"training": dict(trained), "decoding": dict(decoded)},
-        versions={"torch": trained["about"]["version"]},
+        data={"training": [dict(run) for run in runs], "decoding": dict(decoded)},
+        versions={"torch": first["about"]["version"]},
     )
 
 
@@ -245,7 +261,7 @@ def main() -> None:
     limit_cores(THREADS)
     where = machine()
     decoded = decode_both(DECODING_ROUNDS)
-    trained = train_both(EPOCHS)
+    trained = [train_both(EPOCHS, seed) for seed in SEEDS]
     write(dataclasses.replace(report(trained, decoded), where=where))
 
 

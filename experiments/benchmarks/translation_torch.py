@@ -218,6 +218,7 @@ def main() -> None:
     arrays = dict(np.load(asked["arrays"]))
     threads = fastest_threads(asked, arrays)
     torch.set_num_threads(threads)
+    torch.manual_seed(asked["seed"])
     trainer = Trainer(asked, arrays)
     with torch.no_grad():
         source, target = (

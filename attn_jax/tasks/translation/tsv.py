@@ -34,7 +34,7 @@ def read_tsv(path: Path) -> tuple[list[Example], bool, Counter[str]]:
     """
     if not path.is_file():
         raise FileNotFoundError(
-            f"there is no file {path}; --task.path names a UTF-8 file of pairs."
+            f"there is no file {path.absolute()}; --task.path names a UTF-8 file of pairs."
         )
     lines = path.read_bytes().removeprefix(b"\xef\xbb\xbf").split(b"\n")
     if lines[-1] == b"":  # The end of the last line begins no further one.
