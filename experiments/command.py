@@ -65,7 +65,7 @@ def train(name: str, arguments: Sequence[str]) -> int:
             run = last_run(folder)
             given = [*training.read_command(run)["arguments"], *given]
             command = parse(name, given)
-            command.experiment.check(run)
+            _check(run, command.experiment)
         else:
             run = new_run(folder)
         _fit(name, command.experiment, run, given, resume="--resume" in arguments)
@@ -86,7 +86,10 @@ def _fit(name: str, experiment: Experiment, run: Path, given: list[str], *, resu
         "arguments": given if not resume else training.read_command(run)["arguments"],
         "model": settings(experiment.model),
         "task": settings(experiment.task),
+        "options": {name: settings(getattr(experiment, name)) for name in experiment.options()},
     }
+    if not resume:
+        experiment.begin(run)
     print(f"{'Resuming' if resume else 'Run'} {run}")
     result = training.fit(
         experiment.init,
@@ -105,6 +108,12 @@ def _fit(name: str, experiment: Experiment, run: Path, given: list[str], *, resu
     report = _write_report(run)
     print(summary(result.rows))
     print(f"Report: {report}\nReopen: experiments.load({str(run)!r})")
+
+
+def _check(run: Path, experiment: Experiment) -> None:
+    """Compare data with those of a run, unless another task is asked: that is refused later."""
+    if training.read_command(run)["task"] == settings(experiment.task):
+        experiment.check(run)
 
 
 def resume_line(name: str, run: Path) -> str:
@@ -140,7 +149,7 @@ def last_run(folder: Path) -> Path:
     runs = sorted(path.parent for path in folder.glob("*/command.json"))
     if not runs:
         raise FileNotFoundError(
-            f"{folder} holds no run yet; make train EXP={folder.name} makes one."
+            f"{folder} is no run and holds none; make train EXP=... makes one, in {RUNS}/."
         )
     return runs[-1]
 
@@ -153,10 +162,14 @@ def report(arguments: Sequence[str]) -> int:
             f"{RUNS}/ holds no run yet; make train EXP=mnist_additive makes one.", file=sys.stderr
         )
         return 1
-    for run in runs:
-        experiment, params = reopen_experiment(run, "last")
-        experiment.draw(params, run)
-        print(f"Report: {_write_report(run)}")
+    try:
+        for run in runs:
+            experiment, params = reopen_experiment(run, "last")
+            experiment.draw(params, run)
+            print(f"Report: {_write_report(run)}")
+    except EXPECTED as error:
+        print(f"{type(error).__name__}: {error}", file=sys.stderr)
+        return 1
     return 0
 
 
@@ -171,7 +184,9 @@ def reopen_experiment(run: Path, checkpoint: str | int) -> tuple[Experiment, Any
     run = find_run(run)
     experiment = experiment_of(run)
     experiment.check(run)
-    return experiment, trained(run, experiment, checkpoint)
+    params = trained(run, experiment, checkpoint)
+    experiment.check_params(params)
+    return experiment, params
 
 
 def find_run(run: Path) -> Path:

@@ -31,6 +31,11 @@ class Experiment(abc.ABC):
         """The experiment with the defaults for this task, where they differ from its own."""
         return self
 
+    def options(self) -> list[str]:
+        """The names of what is set beside model, task and training, and a resumed run keeps."""
+        parts = [field.name for field in dataclasses.fields(self)]
+        return [name for name in parts if name not in ("model", "task", "train", "recipes")]
+
     def sized_model(self) -> nn.Module:
         """The model with the sizes that depend on the data filled in."""
         return self.model.clone(**self.task.sizes)
@@ -66,8 +71,16 @@ class Experiment(abc.ABC):
         """Look at the model wherever an epoch has a row before its end."""
         return
 
+    def begin(self, run: Path) -> None:
+        """Leave in a new run's folder what the run will be reopened by; make the folder for it."""
+        return
+
     def check(self, run: Path) -> None:
         """Refuse, by a ValueError, to reopen a run whose data was not what the task has now."""
+        return
+
+    def check_params(self, params: Any) -> None:
+        """Refuse, by a ValueError, parameters that are not of this model."""
         return
 
     @abc.abstractmethod
@@ -83,7 +96,8 @@ def settings(value: Any) -> Any:
         3
     """
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        fields = [f.name for f in dataclasses.fields(value) if f.name not in ("parent", "name")]
+        of_flax = ("parent", "name") if isinstance(value, nn.Module) else ()
+        fields = [field.name for field in dataclasses.fields(value) if field.name not in of_flax]
         found = {name: settings(getattr(value, name)) for name in fields}
         return {"is": type(value).__name__, **found}
     if isinstance(value, list | tuple):

@@ -13,6 +13,8 @@ from attn_jax.tasks.translation.tokens import END, UNKNOWN
 from experiments.command import EXPECTED
 from experiments.translator import AT_ONCE, Translator, open_translator
 
+_FORMATS = (".svg", ".png", ".pdf")
+
 
 @dataclasses.dataclass(frozen=True)
 class Command:
@@ -62,12 +64,13 @@ def translate(command: Command) -> None:
         raise ValueError("--file is translated line by line; leave out the texts beside it.")
     if command.plot and (command.file or len(command.texts) != 1):
         raise ValueError("--plot draws the alignment of one text; give one in quotes, no file.")
+    if command.plot and command.plot.suffix not in _FORMATS:
+        raise ValueError(f"--plot {command.plot} must end in {', '.join(_FORMATS)}.")
     checkpoint = int(command.checkpoint) if command.checkpoint.isdigit() else command.checkpoint
     translator = open_translator(command.run, checkpoint)
     if command.texts:
-        for number, text in enumerate(command.texts, start=1):
-            plot = command.plot or translator.run / "translations" / f"{number}.svg"
-            _show(command, translator, text, plot)
+        for text in command.texts:
+            _show(command, translator, text, command.plot or _next(translator.run))
     else:
         for line in translate_lines(command, translator, _lines(command.file)):
             print(line)
@@ -143,9 +146,17 @@ def warn_of_end(tokens: np.ndarray, where: str) -> None:
         )
 
 
+def _next(run: Path) -> Path:
+    """The next figure in a run's folder."""
+    folder = run / "translations"
+    numbers = [int(path.stem) for path in folder.glob("*.svg") if path.stem.isdecimal()]
+    return folder / f"{max(numbers, default=0) + 1}.svg"
+
+
 def _show(command: Command, translator: Translator, text: str, plot: Path) -> None:
     """Print a translation and its alignment, and draw it."""
     from attn_jax.plot import alignment
+    from attn_jax.plot.fonts import legible
     from experiments.terminal import print_alignment
     from experiments.translation_readings import label_target
 
@@ -162,6 +173,10 @@ def _show(command: Command, translator: Translator, text: str, plot: Path) -> No
     weights = found.alignment[: len(written), : len(read)]
     print(words.target.decode(found.numbers.tolist()))
     print_alignment(weights, read, written)
+    if not legible("".join((*read, *written))):
+        print(
+            "no installed font has every letter of this; the figure shows boxes.", file=sys.stderr
+        )
     plot.parent.mkdir(parents=True, exist_ok=True)
     alignment(weights, source=read, target=written, normalized=False).savefig(plot)
     print(f"Alignment: {plot}")

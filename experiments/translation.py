@@ -14,6 +14,7 @@ import tyro
 from flax import linen as nn
 
 from attn_jax.models import translation_weights
+from attn_jax.tasks.translation.task import REAL
 from attn_jax.tasks.translation.tokens import UNKNOWN
 from attn_jax.train import LazyLogits, TrainConfig, sequence_loss
 from attn_jax.train.step import stream
@@ -52,9 +53,7 @@ RECIPE = TrainConfig(
 )
 """How the recurrent translators are trained; found by trials on the validation split."""
 
-REAL: tuple[str, ...] = ("bitext", "tsv", "tfds")
-"""The tasks of real sentences, of which there are fewer than there is to learn."""
-
+# Of real sentences there are fewer than there is to learn.
 RECIPES = {task: Recipe(epochs=10, dropout_rate=0.3) for task in REAL}
 """The same for tasks that want something else."""
 
@@ -152,13 +151,22 @@ class TranslationExperiment(Experiment):
         smoothing = self.train.label_smoothing
         return sequence_loss(outputs, batch, unknown=UNKNOWN, label_smoothing=smoothing)
 
+    def begin(self, run: Path) -> None:
+        """Keep the tokenisers, and what tells the pairs from others."""
+        words = self._wording()
+        run.mkdir(parents=True)
+        wording.keep(run, words)
+
     def check(self, run: Path) -> None:
-        """Refuse a run that was trained with other vocabularies."""
-        wording.check(run, self.task.source_tokenizer, self.task.target_tokenizer)
+        """Refuse a run that was trained with other vocabularies or pairs."""
+        wording.check(run, self._wording())
+
+    def check_params(self, params: Any) -> None:
+        """Refuse parameters of another model or vocabulary."""
+        require_params(self.sized_model(), params)
 
     def on_epoch(self, params: Any, row: Mapping[str, Any], run: Path) -> Mapping[str, float]:
         """Score the alignment and keep that of some sentences; in the end score the test split."""
-        wording.keep(run, self._wording())
         self.on_log(params, row, run)
         found = {}
         if self.task.has_gold:
@@ -193,8 +201,9 @@ class TranslationExperiment(Experiment):
         mean = list(weights.values())[self.alignment_layer].mean(1)
         if self.alignment_row == "before":
             return mean
-        # After its end there is no step: what is written last keeps its own.
-        return np.concatenate([mean[:, 1:], mean[:, -1:]], axis=1)
+        after = np.concatenate([mean[:, 1:], mean[:, -1:]], axis=1)
+        # After the end there is no step: it keeps its own.
+        return np.where(after.any(-1, keepdims=True), after, mean)
 
     def _wording(self) -> wording.Wording:
         return wording.Wording(
@@ -202,6 +211,7 @@ class TranslationExperiment(Experiment):
             self.task.target_tokenizer,
             sorted({bucket["source"].shape[1] for bucket in self.splits["train"]}),
             longest_target(self.splits),
+            wording.digest({split: self.task.examples(split) for split in self.splits}),
         )
 
     def _align(self, params: Any, split: str, most: int | None = None) -> list[Score]:
@@ -246,6 +256,23 @@ class TranslationExperiment(Experiment):
         }
         others = {"/".join(filter(None, s[:4])): s.aer for s in scores}
         return row | {f"aer/{name}": aer for name, aer in others.items()}
+
+
+def require_params(model: nn.Module, params: Any) -> None:
+    """Refuse, by a ValueError, parameters that a translator has not, naming the first."""
+    token = jnp.ones((1, 1), jnp.int32)
+    expected = jax.eval_shape(model.init, jax.random.key(0), token, token)["params"]
+    shapes = [
+        {jax.tree_util.keystr(path): leaf.shape for path, leaf in jax.tree.leaves_with_path(tree)}
+        for tree in (params, expected)
+    ]
+    for name in sorted(set().union(*shapes)):
+        found, wanted = (each.get(name, "nothing") for each in shapes)
+        if found != wanted:
+            raise ValueError(
+                f"the checkpoint is of another model or vocabulary: params{name} is {found}, where "
+                f"this run's {type(model).__name__} has {wanted}; bring the run's own files back."
+            )
 
 
 def first(bucket: Mapping[str, np.ndarray], most: int | None) -> dict[str, np.ndarray]:

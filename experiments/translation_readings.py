@@ -10,7 +10,7 @@ from attn_jax.plot.fonts import legible
 from attn_jax.tasks.translation.tokens import END, Tokenizer
 from experiments.alignments import gold_links
 from experiments.translation import TranslationExperiment
-from experiments.translation_scores import decode_split, longest_target, targets
+from experiments.translation_scores import decode_split, is_exact, longest_target, targets
 
 END_LABEL = "⏎"
 LONGEST = 40
@@ -63,7 +63,7 @@ def read_sentences(experiment: TranslationExperiment, params: Any) -> Iterator[R
     buckets, longest = experiment.splits["test"], longest_target(experiment.splits)
     written = decode_split(model, params, buckets, longest)
     wanted, examples = targets(buckets, longest), task.examples("test")
-    right = {i: bool((written[i] == wanted[i]).all()) for i in written}
+    right = {i: is_exact(written[i], wanted[i]) for i in written}
     for bucket in buckets:
         shown = [
             at

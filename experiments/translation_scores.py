@@ -116,6 +116,15 @@ def _bleu_tokens(texts: Sequence[str]) -> str:
     return "13a" if sum(" " in text for text in texts) > half else "char"
 
 
+def _right(written: np.ndarray, wanted: np.ndarray) -> np.ndarray:
+    return (written == wanted) & (wanted != UNKNOWN)
+
+
+def is_exact(written: np.ndarray, wanted: np.ndarray) -> bool:
+    """Whether a translation is right in every token, none of them unknown."""
+    return bool(_right(written, wanted).all())
+
+
 def score_tokens(written: np.ndarray, wanted: np.ndarray) -> dict[str, float]:
     """The share of sentences that are right as a whole, and of tokens in their right places.
 
@@ -130,7 +139,7 @@ def score_tokens(written: np.ndarray, wanted: np.ndarray) -> dict[str, float]:
         >>> score_tokens(np.array([[5, 2, 0], [5, 6, 2]]), np.array([[5, 2, 0], [5, 7, 2]]))
         {'exact': 0.5, 'token_accuracy': 0.8}
     """
-    right, token = (written == wanted) & (wanted != UNKNOWN), wanted != PAD
+    right, token = _right(written, wanted), wanted != PAD
     return {
         "exact": float(right.all(-1).mean()),
         "token_accuracy": float(right[token].mean()),

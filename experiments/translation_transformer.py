@@ -7,7 +7,8 @@ import dataclasses
 
 from attn_jax.models import TransformerTranslator
 from attn_jax.tasks import Translation
-from experiments.translation import REAL, RECIPE, Recipe, TranslationExperiment
+from attn_jax.tasks.translation.task import REAL
+from experiments.translation import RECIPE, Recipe, TranslationExperiment
 
 experiment = TranslationExperiment(
     model=TransformerTranslator(),

@@ -9,7 +9,7 @@ from flax import linen as nn
 
 from experiments import wording
 from experiments.command import experiment_of, find_run, trained
-from experiments.translation import TranslationExperiment
+from experiments.translation import TranslationExperiment, require_params
 from experiments.translation_scores import decoder
 
 AT_ONCE = 64
@@ -88,13 +88,9 @@ def open_translator(run: Path, checkpoint: str | int = "last") -> Translator:
             "of an experiment translation_*."
         )
     words, params = wording.read(run), trained(run, experiment, checkpoint)
-    sizes = {}
-    for side, tokenizer in (("source", words.source), ("target", words.target)):
-        embedded = len(params[f"{side}_embedding"]["embedding"])
-        if embedded != tokenizer.size:
-            raise ValueError(
-                f"the model of {run} was trained with {embedded} {side} tokens, but what is kept "
-                f"beside it has {tokenizer.size}; bring the run's own files back, or train again."
-            )
-        sizes[f"{side}_vocabulary"] = tokenizer.size
-    return Translator(run, experiment, experiment.model.clone(**sizes), params, words)
+    model = experiment.model.clone(
+        source_vocabulary=words.source.size,  # pyright: ignore[reportCallIssue]
+        target_vocabulary=words.target.size,
+    )
+    require_params(model, params)
+    return Translator(run, experiment, model, params, words)

@@ -3,13 +3,15 @@
 So a run translates where its training pairs are not, and is not resumed on changed ones.
 """
 
+import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from attn_jax.tasks.translation.example import Example
 from attn_jax.tasks.translation.stored import restore_tokenizer, store_tokenizer
-from attn_jax.tasks.translation.tokens import Tokenizer
+from attn_jax.tasks.translation.tokens import SPECIALS, Tokenizer
 from attn_jax.train.manifest import write_atomically
 
 _NAME = "wording.json"
@@ -24,22 +26,31 @@ class Wording(NamedTuple):
         target: Puts together what is written.
         read: What sources were padded to, the least first.
         written: The most tokens of a translation, the end included.
+        pairs: A digest of all pairs and the splits they are in.
     """
 
     source: Tokenizer
     target: Tokenizer
     read: list[int]
     written: int
+    pairs: str
 
 
 def keep(run: Path, wording: Wording) -> None:
-    """Write it down, once."""
-    path = run / _NAME
-    if not path.exists():
-        sides = {"source": wording.source, "target": wording.target}
-        stored = {side: store_tokenizer(tokenizer) for side, tokenizer in sides.items()}
-        kept = {**stored, "read": wording.read, "written": wording.written}
-        write_atomically(path, json.dumps(kept, ensure_ascii=False))
+    """Write it down."""
+    sides = {"source": wording.source, "target": wording.target}
+    stored = {side: store_tokenizer(tokenizer) for side, tokenizer in sides.items()}
+    kept = wording._asdict() | stored
+    write_atomically(run / _NAME, json.dumps(kept, ensure_ascii=False))
+
+
+def digest(splits: Mapping[str, Iterable[Example]]) -> str:
+    """The sha256 of the texts of all pairs, in their order."""
+    found = hashlib.sha256()
+    for split, pairs in splits.items():
+        texts = [[pair.source_text, pair.target_text] for pair in pairs]
+        found.update(json.dumps([split, texts]).encode())
+    return found.hexdigest()
 
 
 def read(run: Path) -> Wording:
@@ -55,38 +66,44 @@ def read(run: Path) -> Wording:
     path = run / _NAME
     if not path.exists():
         raise FileNotFoundError(
-            f"there is no {path}: no epoch of the run has ended, or it is older than that file; "
-            "resume it, or train again."
+            f"there is no {path}: the run is older than that file, or was not made by an "
+            "experiment translation_*; train again."
         )
     try:
         kept = json.loads(path.read_text(encoding="utf-8"))
         source, target = (restore_tokenizer(kept[side]) for side in ("source", "target"))
-        return Wording(source, target, kept["read"], kept["written"])
-    except (KeyError, TypeError, ValueError) as error:
+        # Made here, so that what cannot be used is told here.
+        assert min(source.size, target.size) > len(SPECIALS)
+        read_lengths, written = [int(length) for length in kept["read"]], int(kept["written"])
+        return Wording(source, target, sorted(read_lengths) or [written], written, kept["pairs"])
+    except (KeyError, TypeError, ValueError, RuntimeError, AssertionError) as error:
         raise ValueError(f"{path} cannot be read ({error!r}); train again.") from error
 
 
-def check(run: Path, source: Tokenizer, target: Tokenizer) -> None:
-    """Compare tokenisers with those of a run.
+def check(run: Path, now: Wording) -> None:
+    """Compare what a task has with what a run was trained with.
 
     Args:
-        run: Its folder; before the first epoch has ended there is nothing to compare.
-        source: As it is now.
-        target: As it is now.
+        run: Its folder.
+        now: Of the task.
 
     Raises:
-        ValueError: If they have other tokens, with the difference.
+        ValueError: If tokens or pairs differ, with the difference.
     """
-    if not (run / _NAME).exists():
-        return
     kept = read(run)
-    for side, before, now in (("source", kept.source, source), ("target", kept.target, target)):
-        if before.vocabulary != now.vocabulary:
+    sides = (("source", kept.source, now.source), ("target", kept.target, now.target))
+    for side, before, after in sides:
+        if before.vocabulary != after.vocabulary:
             raise ValueError(
                 f"the {side} vocabulary has changed since {run} was trained: "
-                f"{_difference(before.vocabulary, now.vocabulary)}. Bring the data back that it "
+                f"{_difference(before.vocabulary, after.vocabulary)}. Bring the data back that it "
                 "was trained on, or train again."
             )
+    if kept.pairs != now.pairs:
+        raise ValueError(
+            f"the pairs have changed since {run} was trained, or their order, though not the "
+            "tokens. Bring the data back that it was trained on, or train again."
+        )
 
 
 def _difference(kept: Sequence[str], now: Sequence[str]) -> str:

@@ -70,7 +70,7 @@ def beam_decode(
         The translations, the best first.
 
     Raises:
-        ValueError: If there is no beam.
+        ValueError: If there is no beam, or the penalty is negative or no number.
 
     Example:
         >>> from attn_jax.models import RecurrentTranslator
@@ -86,6 +86,8 @@ def beam_decode(
     """
     if beam_size < 1:
         raise ValueError(f"beam_size={beam_size} must be at least 1.")
+    if not 0 <= length_penalty < float("inf"):
+        raise ValueError(f"length_penalty={length_penalty} must be finite and at least 0.")
     n = source.shape[0]
     repeated = jnp.repeat(source, beam_size, axis=0)
     memory, state = model.apply(variables, repeated, max_length, method="start")

@@ -14,18 +14,36 @@ from flax import linen as nn
 from jaxtyping import Array, Bool, Float
 
 from attn_jax.models.recurrent_encoder import CELLS, CellName
-from attn_jax.nn import AdditiveAttention
+from attn_jax.nn import (
+    AdditiveAttention,
+    GaussianMixtureAttention,
+    LocalMAttention,
+    LocationSensitiveAttention,
+    MochaAttention,
+    MonotonicAttention,
+)
 
 Memory = dict[str, jax.Array]
 State = Any
+
+
+_ASK_THE_STEP_BEFORE = (
+    GaussianMixtureAttention,
+    LocalMAttention,
+    LocationSensitiveAttention,
+    MochaAttention,
+    MonotonicAttention,
+)
 
 
 class RecurrentDecoder(nn.Module):
     """What the decoders share: the first state, the keys, the way through the tokens.
 
     Attributes:
-        attention: A single-head attention of `attn_jax.nn`. Its values are the encoder's states,
-            and its keys these, projected once a sentence to the features of the query.
+        attention: A single-head attention of `attn_jax.nn` that needs nothing but the query, so
+            none that asks for its place or for where the step before looked. Its values are the
+            encoder's states, and its keys these, projected once a sentence to the features of the
+            query.
         features: Of the state.
         cell: Which recurrent cell.
         project_key: Whether keys are projected: then a dot product with them is Luong's *general*
@@ -39,7 +57,17 @@ class RecurrentDecoder(nn.Module):
     project_key: bool = True
 
     def setup(self) -> None:
-        """Name the parts."""
+        """Name the parts.
+
+        Raises:
+            ValueError: If the attention needs more than a query.
+        """
+        if isinstance(self.attention, _ASK_THE_STEP_BEFORE):
+            raise ValueError(
+                f"attention={type(self.attention).__name__} needs the place of its query or where "
+                "the step before looked, which this decoder does not keep; LocalPAttention places "
+                "its window by the query alone."
+            )
         self.recurrence = CELLS[self.cell](self.features)
         if self.project_key:
             self.key = nn.Dense(self.features, use_bias=False)

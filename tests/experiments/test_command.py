@@ -91,7 +91,7 @@ def test_load_takes_the_experiments_folder_and_names_the_checkpoints(run):
     assert jax.tree.structure(last[1]) == jax.tree.structure(best[1])
     with pytest.raises(FileNotFoundError, match=r"has no checkpoint 7; it has \[10, 20, 30\]"):
         experiments.load(run, checkpoint=7)
-    with pytest.raises(FileNotFoundError, match="holds no run yet"):
+    with pytest.raises(FileNotFoundError, match="is no run and holds none; make train"):
         experiments.load(run.parent.parent / "nothing")
 
 

@@ -13,16 +13,17 @@ import pytest
 from rich.console import Console
 
 import experiments
-from attn_jax.models import greedy_decode, translation_weights
+from attn_jax.models import beam_decode, greedy_decode, translation_weights
+from attn_jax.tasks.translation.example import Example
 from attn_jax.train import read_metrics, sequence_loss
-from experiments import translation_figures, translation_readings
+from experiments import translation_figures, translation_readings, wording
 from experiments.__main__ import main as train
-from experiments.command import reopen_experiment
+from experiments.command import parse, reopen_experiment
 from experiments.terminal import print_alignment
 from experiments.translate import main as translate
 from experiments.translate import warn_of_end
 from experiments.translation_readings import script
-from experiments.translation_scores import score_texts, score_tokens
+from experiments.translation_scores import is_exact, score_texts, score_tokens
 
 SETTINGS = {
     "--task.name": "reverse",
@@ -117,6 +118,7 @@ def test_bleu_of_texts_without_blanks_counts_characters():
 def test_an_unknown_token_is_never_right():
     written = np.array([[5, 3, 2], [5, 6, 2]])
     assert score_tokens(written, written) == {"exact": 0.5, "token_accuracy": 5 / 6}
+    assert [is_exact(row, row) for row in written] == [False, True]
     logits = 9 * jax.nn.one_hot(written, 7)
     _, metrics = sequence_loss(logits, {"target": jnp.array(written)}, unknown=3)
     assert [float(x) for x in metrics["accuracy"]] == [5, 6]
@@ -242,11 +244,74 @@ def test_other_vocabularies_are_refused_with_the_difference(run, tmp_path, capsy
     path.write_text(json.dumps(kept), encoding="utf-8")
     assert translate([str(copy), "hello"]) == 1
     size = len(kept["target"]["known"]) + 4
-    told = f"trained with {size - 1} target tokens, but what is kept beside it has {size}"
-    assert told in capsys.readouterr().err
+    error = capsys.readouterr().err
+    assert "the checkpoint is of another model or vocabulary: params['head']['bias']" in error
+    assert f"({size - 1},), where this run's RecurrentTranslator has ({size},)" in error
     path.unlink()
     assert translate([str(copy), "hello"]) == 1
-    assert "no epoch of the run has ended" in capsys.readouterr().err
+    assert "the run is older than that file" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "broken",
+    [
+        "{",
+        {"source": {"sentencepiece": "bm9uZQ=="}},
+        {"source": {"level": "characters", "known": []}},
+        {"written": "many"},
+        {"read": None},
+    ],
+)
+def test_a_broken_wording_is_told_in_a_line(broken, run, tmp_path, capsys):
+    copy = tmp_path / run.name
+    shutil.copytree(run, copy)
+    path = copy / "wording.json"
+    kept = json.loads(path.read_text(encoding="utf-8"))
+    path.write_text(broken if isinstance(broken, str) else json.dumps(kept | broken))
+    assert translate([str(copy), "hello"]) == 1
+    (line,) = capsys.readouterr().err.splitlines()
+    assert f"{path} cannot be read" in line
+
+
+def test_other_pairs_of_the_same_tokens_are_refused(run, tmp_path):
+    copy = tmp_path / run.name
+    shutil.copytree(run, copy)
+    path = copy / "wording.json"
+    kept = json.loads(path.read_text(encoding="utf-8"))
+    path.write_text(json.dumps(kept | {"pairs": "0" * 64}), encoding="utf-8")
+    with pytest.raises(ValueError, match="the pairs have changed since"):
+        experiments.load(copy)
+
+
+def test_pairs_are_told_apart_by_text_order_and_split():
+    one, two = Example((), (), source_text="a", target_text="b"), Example((), (), source_text="b")
+    every = [
+        {"train": [one, two], "test": []},
+        {"train": [two, one], "test": []},
+        {"train": [one], "test": [two]},
+        {"train": [Example((), (), source_text="ab"), two], "test": []},
+    ]
+    assert len({wording.digest(splits) for splits in every}) == 4
+
+
+def test_an_interrupted_first_epoch_resumes_on_no_other_pairs(run, tmp_path, capsys):
+    """What is compared is there before the first step."""
+    experiment = reopen_experiment(run, "last")[0]
+    fresh = tmp_path / "fresh"
+    experiment.begin(fresh)
+    assert (fresh / "wording.json").read_text() == (run / "wording.json").read_text()
+    missing = ["--task.name", "tsv", "--task.path", str(tmp_path / "none.tsv")]
+    assert train(["translation_additive", *missing, "--runs", str(tmp_path / "runs")]) == 1
+    assert "there is no file" in capsys.readouterr().err
+    assert not list((tmp_path / "runs").rglob("*"))
+
+
+def test_another_alignment_than_was_named_is_refused(run, capsys):
+    runs = ["--runs", str(run.parent.parent), "--resume"]
+    assert train(["translation_additive", *runs, "--alignment-row", "after"]) == 1
+    assert '+    "alignment_row": "after"' in capsys.readouterr().err
+    assert train(["translation_additive", *runs, "--task.name", "dates"]) == 1
+    assert '+    "name": "dates"' in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("level", ["subwords", "words"])
@@ -278,6 +343,32 @@ def test_a_run_translates_where_its_pairs_are_not(level, tmp_path, capsys):
     drawn = run / "translations" / "1.svg"
     assert last == f"Alignment: {drawn}"
     assert "<svg" in drawn.read_text()
+
+
+def test_options_of_translating(run, opened, tmp_path, capsys, monkeypatch):
+    model, variables, task = opened
+    source = jnp.array([task.source_tokenizer.encode("hello")])
+    beams = beam_decode(model, variables, source, max_length=17, beam_size=3, length_penalty=2.0)
+    options = ["--beam", "3", "--length-penalty", "2.0", "--checkpoint", "best"]
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(b"hello\r\n\nhello")))
+    assert translate([str(run), *options]) == 0
+    wanted = task.target_tokenizer.decode(beams.tokens[0, 0].tolist())
+    assert capsys.readouterr().out.splitlines() == [wanted, "", wanted]
+    before = len(list((run / "translations").glob("*.svg")))
+    assert translate([str(run), "hello", "jax"]) == 0
+    drawn = [line for line in capsys.readouterr().out.splitlines() if line.startswith("Align")]
+    assert drawn == [f"Alignment: {run / 'translations' / f'{before + n}.svg'}" for n in (1, 2)]
+    assert translate([str(run), "hello", "--plot", str(tmp_path / "x.xyz")]) == 1
+    assert "must end in .svg, .png, .pdf" in capsys.readouterr().err
+    assert translate([str(run), "hello", "--beam", "2", "--length-penalty", "-1"]) == 1
+    assert "length_penalty=-1.0 must be finite and at least 0" in capsys.readouterr().err
+
+
+def test_the_step_after_the_end_is_the_ends_own():
+    experiment = parse("translation_additive", ["--alignment-row", "after"]).experiment
+    weights = np.array([[[[1.0, 0], [0, 1.0], [0.5, 0.5], [0, 0], [0, 0]]]])
+    rows = experiment.alignment({"only": weights})[0]
+    np.testing.assert_array_equal(rows[:3], [[0, 1], [0.5, 0.5], [0.5, 0.5]])
 
 
 def test_a_plot_of_several_texts_is_refused(run, capsys):

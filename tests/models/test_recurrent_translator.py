@@ -137,6 +137,23 @@ def test_any_attention_will_do(attention):
     assert all(np.isfinite(x).all() for x in jax.tree.leaves(grads))
 
 
+@pytest.mark.parametrize(
+    "attention",
+    [
+        nn.GaussianMixtureAttention(),
+        nn.LocalMAttention(),
+        nn.LocationSensitiveAttention(),
+        nn.MochaAttention(),
+        nn.MonotonicAttention(),
+    ],
+    ids=lambda attention: type(attention).__name__,
+)
+def test_attention_that_asks_for_more_than_a_query_is_refused(attention):
+    model = translator(LuongDecoder(attention=attention, features=5))
+    with pytest.raises(ValueError, match=rf"attention={type(attention).__name__} needs the place"):
+        model.init(jax.random.key(0), SOURCE, TARGET)
+
+
 def test_luongs_dot_is_a_plain_product_of_both_states():
     decoder = LuongDecoder(attention=nn.DotProductAttention(), features=6, project_key=False)
     model = translator(decoder)

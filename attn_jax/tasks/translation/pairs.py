@@ -1,6 +1,7 @@
 """Pairs of real sentences: which are the same, and which split each goes to."""
 
 import dataclasses
+import re
 import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -12,9 +13,10 @@ from scipy.sparse.csgraph import connected_components
 from attn_jax.tasks.translation.example import Example
 from attn_jax.tasks.translation.tokens import normalize
 
-__all__ = ["Corpus", "drop_duplicates", "pair_key", "sentence_key", "share_out", "split_pairs"]
+__all__ = ["Corpus", "drop_duplicates", "pair_key", "sentence_key", "split_pairs"]
 
 _SHARE = 10
+_OF_NUMBER = re.compile(r"(?<=\d)[.,:/-](?=\d)|(?<!\w)[-−](?=\d)")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -35,13 +37,19 @@ def sentence_key(text: str) -> str:
         text: A sentence.
 
     Returns:
-        Its letters, digits, marks and symbols.
+        Its letters, digits, marks and symbols, and what numbers are written with: the minus before
+        one, and marks within.
 
     Example:
-        >>> sentence_key("L' Été !") == sentence_key("l’été")
-        True
+        >>> sentence_key("L' Été !") == sentence_key("l’été"), sentence_key("1.5") == "15"
+        (True, False)
     """
-    kept = (char for char in normalize(text).casefold() if unicodedata.category(char)[0] in "LNMS")
+    folded = normalize(text).casefold()
+    kept = [
+        char
+        for at, char in enumerate(folded)
+        if unicodedata.category(char)[0] in "LNMS" or _OF_NUMBER.match(folded, at)
+    ]
     return unicodedata.normalize("NFC", "".join(kept))
 
 
@@ -106,7 +114,7 @@ def split_pairs(
     most = max(1, len(examples) // _SHARE)
     splits = {}
     for split, count in (("test", test), ("validation", validation)):
-        splits[split] = share_out(shuffled, min(count, most))
+        splits[split] = _take(shuffled, min(count, most))
     rest = [pair for group in shuffled for pair in group]
     return {"train": rest, "validation": splits["validation"], "test": splits["test"]}
 
@@ -127,17 +135,13 @@ def _sharing(examples: Sequence[Example]) -> list[list[Example]]:
     return list(groups.values())
 
 
-def share_out(groups: list[list[Example]], count: int) -> list[Example]:
-    """Takes whole groups from the end until there are so many pairs.
+def _take(groups: list[list[Example]], count: int) -> list[Example]:
+    """Takes whole groups from the end: as many pairs as wanted at most, but for a first group.
 
-    Args:
-        groups: Of pairs; those taken are removed.
-        count: How many pairs to take at least, as long as two groups are left.
-
-    Returns:
-        The pairs taken.
+    Those taken are removed; what is too large for the rest of the count stays.
     """
     taken: list[Example] = []
-    while len(taken) < count and len(groups) > 1:
-        taken += groups.pop()
-    return taken
+    for at in reversed(range(len(groups))):
+        if len(taken) + len(groups[at]) <= count:
+            taken += groups.pop(at)
+    return taken or groups.pop(min(range(len(groups)), key=lambda at: len(groups[at])))

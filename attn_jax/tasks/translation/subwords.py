@@ -86,6 +86,8 @@ def train_subwords(sentences: Iterable[str], size: int) -> SubwordTokenizer:
             eos_id=END,
             unk_id=UNKNOWN,
             num_threads=1,
+            # Its own limit would leave long sentences out without a word.
+            max_sentence_length=2**30,
             minloglevel=2,
         )
     except RuntimeError as error:

@@ -21,10 +21,11 @@ from attn_jax.tasks.translation.tokenised import Tokenised, tokenise
 from attn_jax.tasks.translation.tokens import Tokenizer, normalize
 from attn_jax.tasks.translation.tsv import read_tsv
 
-__all__ = ["Translation"]
+__all__ = ["REAL", "Translation"]
 
 
-_REAL = ("bitext", "tsv", "tfds")
+REAL = ("bitext", "tsv", "tfds")
+"""The names of those whose pairs people made."""
 _TAKEN_BY = {
     "corpus": ("bitext",),
     "language": ("bitext",),
@@ -32,9 +33,9 @@ _TAKEN_BY = {
     "dataset": ("tfds",),
     "languages": ("tfds",),
     "folder": ("tfds",),
-    "level": _REAL,
-    "vocabulary_size": _REAL,
-    "max_length": _REAL,
+    "level": REAL,
+    "vocabulary_size": REAL,
+    "max_length": REAL,
 }
 
 
@@ -108,8 +109,8 @@ class Translation:
     """Of what is generated, and of the order that real pairs are split in."""
 
     def __post_init__(self) -> None:
-        if self.name not in (*GENERATED, *_REAL):
-            raise ValueError(f"name={self.name!r} is none of {', '.join((*GENERATED, *_REAL))}.")
+        if self.name not in (*GENERATED, *REAL):
+            raise ValueError(f"name={self.name!r} is none of {', '.join((*GENERATED, *REAL))}.")
         for field in dataclasses.fields(self):
             takers = _TAKEN_BY.get(field.name)
             value = getattr(self, field.name)

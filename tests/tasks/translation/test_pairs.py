@@ -134,9 +134,19 @@ def test_splits_share_no_source_whatever_its_case_and_punctuation():
     pairs = [Example((), (), source_text=t, target_text=str(i)) for i, t in enumerate(texts)]
     splits = split_pairs(pairs, validation=17, test=900, seed=0, origin="here")
     assert sorted(p.target_text for s in splits.values() for p in s) == sorted(map(str, range(401)))
-    assert 17 <= len(splits["validation"]) < 40 <= len(splits["test"]) < 90
+    assert len(splits["validation"]) == 17
+    assert len(splits["test"]) == 40
     met = [{"".join(plain(p.source_text)) for p in split} for split in splits.values()]
     assert sum(map(len, met)) == len(set.union(*met))
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_what_many_pairs_share_stays_in_training(seed):
+    pairs = [Example((), (), source_text=f"s {i}", target_text="OK") for i in range(600)]
+    pairs += [Example((), (), source_text=f"s {i}", target_text=f"t {i}") for i in range(600, 2000)]
+    splits = split_pairs(pairs, validation=50, test=900, seed=seed, origin="here")
+    sizes = {split: len(pairs) for split, pairs in splits.items()}
+    assert sizes == {"train": 1750, "validation": 50, "test": 200}
 
 
 def test_splits_share_no_target_either():
@@ -163,6 +173,10 @@ def test_splits_share_no_target_either():
         ("की", "का", False),
         ("5 €", "5 $", False),
         ("a-b", "ab", True),
+        ("1.5 m", "15 m", False),
+        ("1,000!", "1,000", True),
+        ("-5 °C", "5 °C", False),
+        ("covid-19", "COVID 19", True),
     ],
 )
 def test_which_sentences_count_as_the_same(one, other, same):
