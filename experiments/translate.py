@@ -9,7 +9,7 @@ from typing import Annotated
 import numpy as np
 import tyro
 
-from attn_jax.tasks.translation.tokens import END, UNKNOWN
+from attn_jax.tasks.translation.tokens import END, SPECIALS, UNKNOWN
 from experiments.command import EXPECTED
 from experiments.translator import AT_ONCE, Translator, open_translator
 
@@ -169,7 +169,9 @@ def _show(command: Command, translator: Translator, text: str, plot: Path) -> No
         [normal], beam=command.beam, length_penalty=command.length_penalty
     )
     warn_of_end(found.numbers, repr(normal))
-    read, written = words.source.tokens(normal), label_target(words.target, found.numbers)
+    numbered = zip(words.source.tokens(normal), words.source.encode(normal), strict=True)
+    read = [SPECIALS[UNKNOWN] + token if number == UNKNOWN else token for token, number in numbered]
+    written = label_target(words.target, found.numbers)
     weights = found.alignment[: len(written), : len(read)]
     print(words.target.decode(found.numbers.tolist()))
     print_alignment(weights, read, written)

@@ -182,6 +182,13 @@ def test_many_texts_become_a_line_each_and_nothing_else(run, opened, tmp_path, c
     assert printed.err.strip() == "line 3: unknown to the model: 'é'"
 
 
+def test_an_unknown_letter_is_shown_as_such(run, tmp_path, capsys):
+    assert translate([str(run), "abé", "--plot", str(tmp_path / "x.png")]) == 0
+    out, err = capsys.readouterr()
+    assert out.splitlines()[1].split() == ["ab⁇é"]
+    assert "unknown to the model: 'é'" in err
+
+
 def test_what_is_too_long_is_told(run, opened, tmp_path, capsys):
     path = tmp_path / "lines.txt"
     path.write_bytes(b"\xef\xbb\xbf" + b"abc\n" + b"ab" * 60 + b"\n")
