@@ -321,8 +321,7 @@ def test_another_alignment_than_was_named_is_refused(run, capsys):
     assert '+    "name": "dates"' in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("level", ["subwords", "words"])
-def test_a_run_translates_where_its_pairs_are_not(level, tmp_path, capsys):
+def test_a_run_translates_where_its_pairs_are_not(tmp_path, capsys):
     pairs, text = tmp_path / "pairs.tsv", "the sea is calm"
     words = ["calm sea", "red sky", "old house", "long road", "deep lake"]
     rows = [f"the {b} is {a}\tla {b} est {a}" for a, b in map(str.split, words)]
@@ -331,7 +330,6 @@ def test_a_run_translates_where_its_pairs_are_not(level, tmp_path, capsys):
     small = {n: v for n, v in SETTINGS.items() if n != "--task.train"} | {
         "--task.name": "tsv",
         "--task.path": pairs,
-        "--task.level": level,
         "--task.vocabulary-size": 40,
         "--train.batch-size": 4,
     }
