@@ -34,7 +34,7 @@ class Experiment(abc.ABC):
     def options(self) -> list[str]:
         """The names of what is set beside model, task and training, and a resumed run keeps."""
         parts = [field.name for field in dataclasses.fields(self)]
-        return [name for name in parts if name not in ("model", "task", "train", "recipes")]
+        return [name for name in parts if name not in ("model", "task", "train")]
 
     def sized_model(self) -> nn.Module:
         """The model with the sizes that depend on the data filled in."""

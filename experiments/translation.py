@@ -107,6 +107,10 @@ class TranslationExperiment(Experiment):
                 "weights are."
             )
 
+    def options(self) -> list[str]:
+        """Without the recipes, whose choice stands in the model, the task and the training."""
+        return [name for name in super().options() if name != "recipes"]
+
     def suited_to(self, task: Any) -> "TranslationExperiment":
         """The experiment with the recipe for this task, if it has one."""
         recipe = self.recipes.get(task.name)

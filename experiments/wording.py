@@ -72,11 +72,12 @@ def read(run: Path) -> Wording:
     try:
         kept = json.loads(path.read_text(encoding="utf-8"))
         source, target = (restore_tokenizer(kept[side]) for side in ("source", "target"))
-        # Made here, so that what cannot be used is told here.
-        assert min(source.size, target.size) > len(SPECIALS)
+        # Their sizes are asked here, so that what cannot be used is told here.
+        if min(source.size, target.size) <= len(SPECIALS):
+            raise ValueError("a side has no tokens")
         read_lengths, written = [int(length) for length in kept["read"]], int(kept["written"])
         return Wording(source, target, sorted(read_lengths) or [written], written, kept["pairs"])
-    except (KeyError, TypeError, ValueError, RuntimeError, AssertionError) as error:
+    except (KeyError, TypeError, ValueError, RuntimeError) as error:
         raise ValueError(f"{path} cannot be read ({error!r}); train again.") from error
 
 

@@ -19,7 +19,7 @@ class RecurrentTranslator(nn.Module):
 
     Attributes:
         encoder: From embedded tokens and their number to states.
-        decoder: :class:`BahdanauDecoder` or :class:`LuongDecoder`, with any single-head attention.
+        decoder: :class:`BahdanauDecoder` or :class:`LuongDecoder`, with a single-head attention.
         embedding_dim: Features of an embedded token.
         dropout_rate: The share of embedded tokens' features, and of what a token is told from,
             dropped in training.
