@@ -3,7 +3,8 @@
 from attn_jax.models import BahdanauDecoder, RecurrentTranslator
 from attn_jax.nn import AdditiveAttention
 from attn_jax.tasks import Translation
-from experiments.translation import RECIPE, TranslationExperiment
+from experiments.translation import TranslationExperiment
+from experiments.translation_recipes import RECIPE
 
 experiment = TranslationExperiment(
     model=RecurrentTranslator(

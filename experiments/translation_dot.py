@@ -9,7 +9,8 @@ import dataclasses
 from attn_jax.models import LuongDecoder, RecurrentTranslator
 from attn_jax.nn import DotProductAttention
 from attn_jax.tasks import Translation
-from experiments.translation import RECIPE, RECIPES, Recipe, TranslationExperiment
+from experiments.translation import TranslationExperiment
+from experiments.translation_recipes import RECIPE, RECIPES, Recipe
 
 experiment = TranslationExperiment(
     model=RecurrentTranslator(decoder=LuongDecoder(attention=DotProductAttention())),

@@ -7,7 +7,8 @@ seeds of three: a step may keep what it saw for the next.
 from attn_jax.models import LuongDecoder, RecurrentTranslator
 from attn_jax.nn import ScaledDotProductAttention
 from attn_jax.tasks import Translation
-from experiments.translation import RECIPE, TranslationExperiment
+from experiments.translation import TranslationExperiment
+from experiments.translation_recipes import RECIPE
 
 experiment = TranslationExperiment(
     model=RecurrentTranslator(decoder=LuongDecoder(attention=ScaledDotProductAttention())),

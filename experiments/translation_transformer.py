@@ -8,7 +8,8 @@ import dataclasses
 from attn_jax.models import TransformerTranslator
 from attn_jax.tasks import Translation
 from attn_jax.tasks.translation.task import REAL
-from experiments.translation import RECIPE, Recipe, TranslationExperiment
+from experiments.translation import TranslationExperiment
+from experiments.translation_recipes import RECIPE, Recipe
 
 experiment = TranslationExperiment(
     model=TransformerTranslator(),
