@@ -51,7 +51,7 @@ lint: $(ready_dev)
 	.venv/bin/basedpyright
 
 oldest: .oldest/.ready ## test hooks and the fused attention on the oldest jax and flax admitted, apart
-	.oldest/bin/python -m pytest -q tests/hooks tests/ops/test_fused.py tests/ops/test_attention_fn.py
+	.oldest/bin/python -m pytest -q tests/hooks tests/ops/fused/test_fused.py tests/ops/fused/test_attention_fn.py
 
 parity: $(ready_parity) ## compare with PyTorch, transformers, entmax and captum on fresh random shapes (in .parity/)
 	$(parity_py) -m pytest -q -rs tests/parity $(ARGS)

@@ -4,13 +4,13 @@ import ast
 import difflib
 from pathlib import Path
 
-FOLDER = Path(__file__).parent
+FOLDER = Path(__file__).parent / "configs"
 
 
 def experiments() -> dict[str, str]:
     """The name of each experiment, and the first line of its docstring.
 
-    An experiment is a file of this folder that assigns `experiment` at its top level.
+    An experiment is a file of `configs/` that assigns `experiment` at its top level.
     """
     found = {}
     for path in sorted(FOLDER.glob("*.py")):

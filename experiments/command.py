@@ -37,7 +37,7 @@ class Command:
 
 def parse(name: str, arguments: Sequence[str]) -> Command:
     """Understand the options; help and mistakes are printed, and end the program."""
-    experiment = importlib.import_module(f"experiments.{name}").experiment
+    experiment = importlib.import_module(f"experiments.configs.{name}").experiment
     # Which task it is decides what is left to itself, and what help calls the default.
     without_help = [word for word in arguments if word not in ("-h", "--help")]
     task = _understand(name, experiment, without_help).experiment.task
@@ -50,7 +50,7 @@ def _understand(name: str, experiment: Experiment, arguments: Sequence[str]) -> 
         default=Command(experiment),
         args=list(arguments),
         prog=f"make train EXP={name} ARGS='...'  |  python -m experiments {name}",
-        description=sys.modules[f"experiments.{name}"].__doc__,
+        description=sys.modules[f"experiments.configs.{name}"].__doc__,
         config=(tyro.conf.SuppressFixed, tyro.conf.AvoidSubcommands),
     )
 
@@ -218,7 +218,7 @@ def experiment_of(run: Path) -> Experiment:
             raise ValueError(
                 f"the {part} of {asked['experiment']} has changed since {run} was trained; - is "
                 f"what it was, + what it is:\n{difference}\nRestore "
-                f"experiments/{asked['experiment']}.py, or train again."
+                f"experiments/configs/{asked['experiment']}.py, or train again."
             )
     return experiment
 

@@ -11,7 +11,7 @@ import tyro
 
 from attn_jax.tasks.translation.tokens import END, SPECIALS, UNKNOWN
 from experiments.command import EXPECTED
-from experiments.translator import AT_ONCE, Translator, open_translator
+from experiments.translation.translator import AT_ONCE, Translator, open_translator
 
 _FORMATS = (".svg", ".png", ".pdf")
 
@@ -157,8 +157,8 @@ def _show(command: Command, translator: Translator, text: str, plot: Path) -> No
     """Print a translation and its alignment, and draw it."""
     from attn_jax.plot import alignment
     from attn_jax.plot.fonts import legible
-    from experiments.terminal import print_alignment
-    from experiments.translation_readings import label_target
+    from experiments.translation.examples import label_target
+    from experiments.translation.terminal import print_alignment
 
     words = translator.words
     normal = translator.experiment.task.normalize_source(text)

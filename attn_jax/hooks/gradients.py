@@ -9,9 +9,9 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
-from attn_jax.hooks.abstract import zeros_like
 from attn_jax.hooks.errors import HookError
 from attn_jax.hooks.plan import Edit, Plan, Request, Site, make_plan
+from attn_jax.hooks.rules.zeros import zeros_like
 from attn_jax.hooks.survey import HookPoint
 from attn_jax.hooks.transforms import trace
 

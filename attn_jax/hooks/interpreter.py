@@ -9,13 +9,13 @@ import jax
 from jax import Array
 from jax.extend import core
 
-from attn_jax.hooks.bodies import Found
 from attn_jax.hooks.names import scopes_of
 from attn_jax.hooks.plan import Plan
 from attn_jax.hooks.replay import replay
 from attn_jax.hooks.rules import RULES
+from attn_jax.hooks.rules.rule import Found
+from attn_jax.hooks.rules.taps import visit
 from attn_jax.hooks.survey import Block, open_jaxpr
-from attn_jax.hooks.visits import visit
 
 
 @dataclasses.dataclass(frozen=True)

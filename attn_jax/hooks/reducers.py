@@ -14,7 +14,7 @@ from jax import Array, lax
 from jax.typing import ArrayLike
 from jaxtyping import Float, Int
 
-from attn_jax.hooks.primitive import DerivedTap
+from attn_jax.hooks.tap import DerivedTap
 
 
 def entropy(weights: Float[Array, "*b k"]) -> Float[Array, "*b"]:

@@ -9,11 +9,11 @@ from typing import Any
 import jax
 from jax.extend import core
 
-from attn_jax.hooks.bodies import Body, Loop
 from attn_jax.hooks.names import Path, is_differentiated, scopes_of
 from attn_jax.hooks.patterns import At
-from attn_jax.hooks.primitive import DerivedTap, tap_p
 from attn_jax.hooks.rules import RULES
+from attn_jax.hooks.rules.rule import Body, Loop
+from attn_jax.hooks.tap import DerivedTap, tap_p
 
 
 @dataclasses.dataclass(frozen=True)

@@ -10,7 +10,7 @@ from attn_jax.nn.co_attention import CoAttention
 from attn_jax.nn.cosine import CosineAttention
 from attn_jax.nn.gates import CBAM, AttentionGate, ChannelGate, SpatialGate, SqueezeExcitation
 from attn_jax.nn.head_mixing import DifferentialAttention, TalkingHeadsAttention
-from attn_jax.nn.luong import (
+from attn_jax.nn.local import (
     BilinearAttention,
     ConcatAttention,
     LocalMAttention,

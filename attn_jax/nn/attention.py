@@ -10,8 +10,8 @@ from jaxtyping import Array, Bool, Float
 
 from attn_jax import ops
 from attn_jax.hooks import tap
-from attn_jax.ops.attend import add_bias, hide_unseen
 from attn_jax.ops.shapes import check_attention_inputs
+from attn_jax.ops.stages import add_bias, hide_unseen
 
 DType = Literal["float32", "bfloat16"]
 Initializer = Callable[..., jax.Array]

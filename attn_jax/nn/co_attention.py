@@ -6,8 +6,8 @@ from jaxtyping import Array, Bool, Float
 
 from attn_jax import ops
 from attn_jax.hooks import tap
-from attn_jax.ops.attend import add_bias
-from attn_jax.ops.co_attention import hide_unseen_pairs
+from attn_jax.ops.scores.co_attention import hide_unseen_pairs
+from attn_jax.ops.stages import add_bias
 
 
 class CoAttention(nn.Module):

@@ -11,11 +11,11 @@ from jaxtyping import Array, Bool, Float
 from attn_jax import ops
 from attn_jax.nn.attention import DType, attend
 from attn_jax.nn.multi_head import head_features
-from attn_jax.ops.differential import repeat_pairs
-from attn_jax.ops.multi_head import hide_unseen_tokens
-from attn_jax.ops.query_key_norm import rms_normalise
+from attn_jax.ops.heads.differential import repeat_pairs
+from attn_jax.ops.heads.multi_head import hide_unseen_tokens
+from attn_jax.ops.heads.query_key_norm import rms_normalise
+from attn_jax.ops.heads.talking_heads import mix_heads
 from attn_jax.ops.shapes import check_attention_inputs
-from attn_jax.ops.talking_heads import mix_heads
 
 
 class TalkingHeadsAttention(nn.Module):

@@ -7,7 +7,7 @@ from jaxtyping import Array, Bool, Float
 
 from attn_jax import ops
 from attn_jax.nn.attention import Attention, SingleHead
-from attn_jax.ops.monotonic import continue_from
+from attn_jax.ops.alignment.monotonic import continue_from
 
 ZEROS = nn.initializers.zeros
 

@@ -11,7 +11,7 @@ from jaxtyping import Array, Bool, Float
 from attn_jax import ops
 from attn_jax.hooks import capture
 from attn_jax.nn.attention import DType, attend
-from attn_jax.ops.multi_head import hide_unseen_tokens
+from attn_jax.ops.heads.multi_head import hide_unseen_tokens
 from attn_jax.ops.shapes import check_attention_inputs
 
 Transform = Callable[[jax.Array, jax.Array], tuple[jax.Array, jax.Array]]

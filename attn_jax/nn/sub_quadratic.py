@@ -12,7 +12,7 @@ from attn_jax import ops
 from attn_jax.hooks import capture
 from attn_jax.nn.attention import DType
 from attn_jax.nn.multi_head import head_features
-from attn_jax.ops.implied import hide_keys
+from attn_jax.ops.sub_quadratic.implied_weights import hide_keys
 
 Operation = Callable[..., jax.Array]
 

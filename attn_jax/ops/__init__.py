@@ -19,73 +19,77 @@ Masks are boolean, True = may attend. A query that may attend to nothing gets ze
 context and zero gradients; a value that no query may see cannot affect anything, NaN included.
 """
 
-from attn_jax.ops.additive import additive_attention, additive_scores
-from attn_jax.ops.alibi import alibi_bias, alibi_slopes
-from attn_jax.ops.attend import attend, weigh
-from attn_jax.ops.attention_fn import attention_fn
-from attn_jax.ops.attention_gate import attention_gate
-from attn_jax.ops.attention_rows import attention_rows, attention_tile
-from attn_jax.ops.bilinear import bilinear_attention, bilinear_scores
-from attn_jax.ops.cbam import channel_gate, spatial_gate
-from attn_jax.ops.chunkwise import chunkwise_weights, mocha_attention
-from attn_jax.ops.co_attention import (
-    co_attention,
-    co_attention_scores,
-    co_attention_weights,
-)
-from attn_jax.ops.concat import concat_attention, concat_scores
-from attn_jax.ops.cosine import cosine_attention, cosine_scores
-from attn_jax.ops.differential import (
-    differential_attention,
-    differential_lambda,
-    differential_scores,
-    differential_weights,
-)
-from attn_jax.ops.dot_product import (
-    dot_product_attention,
-    dot_product_scores,
-    scaled_dot_product_attention,
-    scaled_dot_product_scores,
-)
-from attn_jax.ops.feed_forward import feed_forward_attention, feed_forward_scores
-from attn_jax.ops.fused import Implementation, attention
-from attn_jax.ops.gaussian_mixture import (
+from attn_jax.ops.alignment.gaussian_mixture import (
     GaussianMixture,
     gaussian_mixture,
     gaussian_mixture_attention,
     gaussian_mixture_scores,
 )
-from attn_jax.ops.linear import elu_plus_one, linear_attention, linear_weights
-from attn_jax.ops.linformer import linformer_attention, linformer_weights
-from attn_jax.ops.local import local_m_attention, local_p_attention, predicted_position
-from attn_jax.ops.location import location_attention, location_scores
-from attn_jax.ops.location_sensitive import (
+from attn_jax.ops.alignment.local import local_m_attention, local_p_attention, predicted_position
+from attn_jax.ops.alignment.location_sensitive import (
     location_features,
     location_sensitive_attention,
     location_sensitive_scores,
 )
-from attn_jax.ops.masks import causal_mask, combine_masks, padding_mask, window_mask
-from attn_jax.ops.monotonic import (
+from attn_jax.ops.alignment.mocha import chunkwise_weights, mocha_attention
+from attn_jax.ops.alignment.monotonic import (
     hard_monotonic,
     monotonic_attention,
     monotonic_scores,
     soft_monotonic,
 )
-from attn_jax.ops.multi_head import multi_head_attention, multi_head_scores, multi_head_weigh
-from attn_jax.ops.normalizers import Normalizer, softmax
-from attn_jax.ops.nystrom import nystrom_attention, nystrom_weights
-from attn_jax.ops.performer import performer_attention, performer_projection, performer_weights
-from attn_jax.ops.query_key_norm import query_key_norm
-from attn_jax.ops.relative_bias import t5_buckets, t5_relative_bias
-from attn_jax.ops.rotary import rotary, rotary_frequencies, rotary_pairs
-from attn_jax.ops.sharpness import top_k_softmax, with_temperature
+from attn_jax.ops.fused.attention import Implementation, attention
+from attn_jax.ops.fused.attention_fn import attention_fn
+from attn_jax.ops.gates.attention_gate import attention_gate
+from attn_jax.ops.gates.cbam import channel_gate, spatial_gate
+from attn_jax.ops.gates.squeeze_excitation import squeeze_excitation
+from attn_jax.ops.heads.differential import (
+    differential_attention,
+    differential_lambda,
+    differential_scores,
+    differential_weights,
+)
+from attn_jax.ops.heads.multi_head import multi_head_attention, multi_head_scores, multi_head_weigh
+from attn_jax.ops.heads.query_key_norm import query_key_norm
+from attn_jax.ops.heads.talking_heads import talking_heads_attention, talking_heads_scores
+from attn_jax.ops.masks import causal_mask, combine_masks, padding_mask, window_mask
+from attn_jax.ops.normalizers.entmax import entmax, entmax15, sparsemax
+from attn_jax.ops.normalizers.softmax import Normalizer, softmax
+from attn_jax.ops.normalizers.temperature import top_k_softmax, with_temperature
+from attn_jax.ops.normalizers.unnormalized import exponential, sigmoid, softmax_with_sink
+from attn_jax.ops.positions.alibi import alibi_bias, alibi_slopes
+from attn_jax.ops.positions.relative_bias import t5_buckets, t5_relative_bias
+from attn_jax.ops.positions.rotary import rotary, rotary_frequencies, rotary_pairs
+from attn_jax.ops.reference.rows import attention_rows, attention_tile
+from attn_jax.ops.scores.additive import additive_attention, additive_scores
+from attn_jax.ops.scores.bilinear import bilinear_attention, bilinear_scores
+from attn_jax.ops.scores.co_attention import (
+    co_attention,
+    co_attention_scores,
+    co_attention_weights,
+)
+from attn_jax.ops.scores.concat import concat_attention, concat_scores
+from attn_jax.ops.scores.cosine import cosine_attention, cosine_scores
+from attn_jax.ops.scores.dot_product import (
+    dot_product_attention,
+    dot_product_scores,
+    scaled_dot_product_attention,
+    scaled_dot_product_scores,
+)
+from attn_jax.ops.scores.feed_forward import feed_forward_attention, feed_forward_scores
+from attn_jax.ops.scores.location import location_attention, location_scores
 from attn_jax.ops.sparse_masks import block_sparse_mask, dilated_mask, prefix_mask
-from attn_jax.ops.squeeze_excitation import squeeze_excitation
-from attn_jax.ops.streaming import streaming_attention
-from attn_jax.ops.summary import AttentionSummary, Summary
-from attn_jax.ops.talking_heads import talking_heads_attention, talking_heads_scores
-from attn_jax.ops.tsallis import entmax, entmax15, sparsemax
-from attn_jax.ops.unnormalized import exponential, sigmoid, softmax_with_sink
+from attn_jax.ops.stages import attend, weigh
+from attn_jax.ops.streaming.attention import streaming_attention
+from attn_jax.ops.streaming.summary import AttentionSummary, Summary
+from attn_jax.ops.sub_quadratic.linear import elu_plus_one, linear_attention, linear_weights
+from attn_jax.ops.sub_quadratic.linformer import linformer_attention, linformer_weights
+from attn_jax.ops.sub_quadratic.nystrom import nystrom_attention, nystrom_weights
+from attn_jax.ops.sub_quadratic.performer import (
+    performer_attention,
+    performer_projection,
+    performer_weights,
+)
 
 __all__ = [
     "AttentionSummary",

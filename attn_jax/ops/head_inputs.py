@@ -2,7 +2,7 @@
 
 import jax
 
-from attn_jax.ops.multi_head import hide_unseen_tokens
+from attn_jax.ops.heads.multi_head import hide_unseen_tokens
 from attn_jax.ops.shapes import check_attention_inputs
 
 

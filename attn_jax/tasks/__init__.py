@@ -6,7 +6,7 @@ runs on the device.
 """
 
 from attn_jax.tasks.bags import MnistBags
-from attn_jax.tasks.mnist import Mnist
+from attn_jax.tasks.mnist.task import Mnist
 from attn_jax.tasks.needle import Needle
 from attn_jax.tasks.translation import Translation
 

@@ -2,7 +2,7 @@
 
 import sys
 
-from attn_jax.tasks.mnist_sources import mnist_cache, read_mnist
+from attn_jax.tasks.mnist.sources import mnist_cache, read_mnist
 
 
 def main() -> None:

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, PRNGKeyArray
 
-from attn_jax.tasks.mnist import Mnist
+from attn_jax.tasks.mnist.task import Mnist
 
 __all__ = ["MnistBags"]
 

@@ -3,20 +3,20 @@
 `fit` trains any model on any task that have the signatures of `attn_jax.train.protocols`.
 """
 
-from attn_jax.train.checkpoint import CheckpointError, Checkpoints
 from attn_jax.train.config import TrainConfig
 from attn_jax.train.devices import data_mesh
+from attn_jax.train.disk.checkpoint import CheckpointError, Checkpoints
+from attn_jax.train.disk.manifest import DamagedError
+from attn_jax.train.disk.metrics import read_metrics
+from attn_jax.train.disk.run_folder import RunFolderError, difference, read_command
 from attn_jax.train.evaluate import make_evaluate
+from attn_jax.train.fit import FitResult, fit
 from attn_jax.train.interrupt import TrainingInterrupted
 from attn_jax.train.lazy_logits import LazyLogits
 from attn_jax.train.loop import NonFiniteError
 from attn_jax.train.losses import classification_loss, sequence_loss
-from attn_jax.train.manifest import DamagedError
 from attn_jax.train.optimizer import make_optimizer, make_schedule
 from attn_jax.train.protocols import Apply, Batch, Init, Loss, Metrics, Params, Task
-from attn_jax.train.records import read_metrics
-from attn_jax.train.run import FitResult, fit
-from attn_jax.train.run_folder import RunFolderError, difference, read_command
 from attn_jax.train.step import TrainState, init_state, make_train_step
 
 __all__ = [

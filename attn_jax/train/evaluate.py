@@ -10,8 +10,8 @@ import numpy as np
 from jax.sharding import Mesh
 from jaxtyping import Array, Float, Int
 
+from attn_jax.train.data_order import bucket_size, padded_batches
 from attn_jax.train.devices import gather, replicate, replicated, split_batch
-from attn_jax.train.order import bucket_size, padded_batches
 from attn_jax.train.protocols import WEIGHT, Apply, Batch, Bucket, Loss, Metrics, Params, Prepare
 
 Evaluate = Callable[[Params], dict[str, float]]

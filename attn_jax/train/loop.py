@@ -10,16 +10,16 @@ from typing import Any
 import jax
 import numpy as np
 
-from attn_jax.train.checkpoint import Checkpoints
+from attn_jax.train.compiled import Program
 from attn_jax.train.config import TrainConfig
+from attn_jax.train.data_order import Call, calls, epoch_order
 from attn_jax.train.devices import replicate
+from attn_jax.train.disk.checkpoint import Checkpoints
+from attn_jax.train.disk.metrics import Records
 from attn_jax.train.evaluate import means
 from attn_jax.train.interrupt import Interrupt, TrainingInterrupted
-from attn_jax.train.order import Call, calls, epoch_order
-from attn_jax.train.program import Program
+from attn_jax.train.multi_step import Sums
 from attn_jax.train.progress import Progress
-from attn_jax.train.records import Records
-from attn_jax.train.run_steps import Sums
 from attn_jax.train.step import TrainState
 
 OnEpoch = Callable[[TrainState, Mapping[str, Any]], Mapping[str, float] | None]

@@ -34,7 +34,7 @@ def compare(name: str, rounds: int) -> dict[str, Any]:
     """
     from attn_jax import train as training
 
-    experiment = importlib.import_module(f"experiments.{name}").experiment
+    experiment = importlib.import_module(f"experiments.configs.{name}").experiment
     config = dataclasses.replace(experiment.train, epochs=rounds + 1, log_every=0)
     theirs: list[dict[str, Any]] = []
 

@@ -25,7 +25,7 @@ _TORCH = Path(__file__).with_name("translation_torch.py")
 
 def bitext(epochs: int, seed: int = 0) -> Any:
     """The experiment that is measured: real sentence pairs, Bahdanau's model, without dropout."""
-    from experiments.translation_additive import experiment
+    from experiments.configs.translation_additive import experiment
 
     return dataclasses.replace(
         experiment,
@@ -47,7 +47,7 @@ def train_both(epochs: int, seed: int) -> dict[str, Any]:
         Examples a second by epoch, and BLEU and chrF of the test split, of both.
     """
     from attn_jax import train as training
-    from experiments.translation_scores import decode_split, longest_target, score_texts
+    from experiments.translation.scores import decode_split, longest_target, score_texts
 
     experiment, theirs = bitext(epochs, seed), []
     examples = experiment.task.examples("test")
@@ -98,7 +98,7 @@ def peer_of(experiment: Any, folder: Path) -> Iterator[SameModel]:
 
     from attn_jax.train import make_schedule
     from attn_jax.train.step import stream
-    from experiments.translation_scores import longest_target
+    from experiments.translation.scores import longest_target
 
     splits, config = experiment.splits, experiment.train
     checked = {side: splits["test"][-1][side][:16] for side in ("source", "target")}
@@ -144,7 +144,7 @@ def decode_both(rounds: int) -> dict[str, Any]:
     import jax
     import jax.numpy as jnp
 
-    from experiments.translation_scores import decoder, longest_target
+    from experiments.translation.scores import decoder, longest_target
 
     experiment = bitext(1)
     model, longest = experiment.sized_model(), longest_target(experiment.splits)

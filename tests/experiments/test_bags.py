@@ -11,7 +11,7 @@ from attn_jax.models import BagClassifier, PatchStem
 from attn_jax.tasks import MnistBags
 from attn_jax.tasks.images import IDX_FILES
 from experiments import command
-from experiments.mnist_bags import experiment
+from experiments.configs.mnist_bags import experiment
 
 TASK = ["--task.train", "150", "--task.validation", "20", "--task.test", "60"]
 

@@ -23,7 +23,7 @@ def test_it_has_a_line_for_the_list_and_is_short(name):
 
 @pytest.mark.parametrize("name", IMAGES)
 def test_it_learns_one_batch_by_heart(name):
-    experiment = importlib.import_module(f"experiments.{name}").experiment
+    experiment = importlib.import_module(f"experiments.configs.{name}").experiment
     rng = np.random.default_rng(0)
     images = (rng.random((16, 28, 28)) * (rng.random((16, 28, 28)) < 0.2)).astype(np.float32)
     batch = {"image": jax.numpy.asarray(images), "label": jax.numpy.arange(16) % 10}

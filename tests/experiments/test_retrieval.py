@@ -12,7 +12,7 @@ import experiments
 from attn_jax import nn
 from attn_jax.train import read_metrics
 from experiments.__main__ import main
-from experiments.long_context import experiment
+from experiments.configs.long_context import experiment
 
 SETTINGS = {
     "--task.length": 61,

@@ -16,14 +16,14 @@ import experiments
 from attn_jax.models import beam_decode, greedy_decode, translation_weights
 from attn_jax.tasks.translation.example import Example
 from attn_jax.train import read_metrics, sequence_loss
-from experiments import translation_figures, translation_readings, wording
 from experiments.__main__ import main as train
 from experiments.command import parse, reopen_experiment
-from experiments.terminal import print_alignment
 from experiments.translate import main as translate
 from experiments.translate import warn_of_end
-from experiments.translation_readings import script
-from experiments.translation_scores import is_exact, score_texts, score_tokens
+from experiments.translation import examples, figures, vocabulary
+from experiments.translation.examples import script
+from experiments.translation.scores import is_exact, score_texts, score_tokens
+from experiments.translation.terminal import print_alignment
 
 SETTINGS = {
     "--task.name": "reverse",
@@ -212,16 +212,16 @@ def test_texts_beside_a_file_are_refused(run, tmp_path, capsys):
 
 def test_a_film_is_densest_where_attention_is_learnt():
     frames = [Path(f"{step:08}.npz") for step in range(0, 1281, 10)]
-    steps = [int(frame.stem) for frame in translation_figures._hastening(frames)]
+    steps = [int(frame.stem) for frame in figures._hastening(frames)]
     # Doubled or so each time: a factor of 128 in six steps.
     assert steps == [0, 10, 20, 50, 110, 250, 570, 1280]
-    assert translation_figures._hastening(frames[:5]) == frames[:5]
+    assert figures._hastening(frames[:5]) == frames[:5]
 
 
 def test_nothing_to_draw_is_told_and_spoils_no_report(run, monkeypatch, tmp_path, capsys):
     copy = tmp_path / run.name
     shutil.copytree(run, copy)
-    monkeypatch.setattr(translation_readings, "legible", lambda text: False)
+    monkeypatch.setattr(examples, "legible", lambda text: False)
     experiment, params = reopen_experiment(copy, "last")
     experiment.draw(params, copy)
     assert "No test sentence is drawn" in capsys.readouterr().out
@@ -298,7 +298,7 @@ def test_pairs_are_told_apart_by_text_order_and_split():
         {"train": [one], "test": [two]},
         {"train": [Example((), (), source_text="ab"), two], "test": []},
     ]
-    assert len({wording.digest(splits) for splits in every}) == 4
+    assert len({vocabulary.digest(splits) for splits in every}) == 4
 
 
 def test_an_interrupted_first_epoch_resumes_on_no_other_pairs(run, tmp_path, capsys):

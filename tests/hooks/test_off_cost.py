@@ -8,7 +8,7 @@ import pytest
 from jax import lax
 
 from attn_jax import hooks, ops
-from attn_jax.ops import fused
+from attn_jax.ops.fused import attention as fused
 
 T, H, D, LAYERS = 7, 2, 3, 5
 

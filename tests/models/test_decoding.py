@@ -12,6 +12,7 @@ import pytest
 from attn_jax import models
 from attn_jax.hooks import hook_points
 from attn_jax.models import RecurrentTranslator, TransformerTranslator
+from attn_jax.models.transformer import translator
 
 SOURCE = jnp.array([[4, 5, 6, 7, 8, 9, 10], [5, 4, 9, 0, 0, 0, 0], [8, 0, 0, 0, 0, 0, 0]])
 TARGET = jnp.array([[3, 4, 5, 6, 2], [7, 3, 2, 0, 0], [5, 2, 0, 0, 0]])
@@ -197,7 +198,7 @@ def test_the_transformer_learns_one_batch_by_heart():
 
 @pytest.mark.parametrize("position", [0, 3])
 def test_positions_are_the_papers(position):
-    found = models.transformer_translator.sinusoidal_positions(jnp.array([position]), 6)[0]
+    found = translator.sinusoidal_positions(jnp.array([position]), 6)[0]
     expected = [
         (np.sin if i % 2 == 0 else np.cos)(position / 10000 ** (2 * (i // 2) / 6)) for i in range(6)
     ]

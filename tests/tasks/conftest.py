@@ -8,8 +8,9 @@ import zipfile
 import numpy as np
 import pytest
 
-from attn_jax.tasks import images, mnist_digests, mnist_sources
+from attn_jax.tasks import images
 from attn_jax.tasks.fetch import Wheel
+from attn_jax.tasks.mnist import digests, sources
 
 TRAIN, TEST, CLASSES = 13, 7, 3
 
@@ -94,16 +95,16 @@ def tiny_is_mnist(
     """The tiny set, pinned in place of MNIST, to try the sources without the real one."""
     for name, array in tiny.items():
         digest = hashlib.sha256(idx_bytes(array)).hexdigest()
-        monkeypatch.setitem(mnist_digests.MNIST_DIGESTS, name, digest)
+        monkeypatch.setitem(digests.MNIST_DIGESTS, name, digest)
     for split in ("train", "test"):
         pairs = zip(tiny[f"{split}_images"], tiny[f"{split}_labels"], strict=True)
         records = sorted(image.tobytes() + bytes([label]) for image, label in pairs)
         digest = hashlib.sha256(b"".join(records)).hexdigest()
-        monkeypatch.setitem(mnist_digests.SHUFFLED_DIGESTS, split, digest)
+        monkeypatch.setitem(digests.SHUFFLED_DIGESTS, split, digest)
     return tiny
 
 
 @pytest.fixture(scope="session")
 def real_mnist() -> dict[str, np.ndarray]:
     """MNIST itself: from the cache, or fetched once and then in the cache."""
-    return mnist_sources.read_mnist()
+    return sources.read_mnist()

@@ -9,7 +9,7 @@ import pytest
 
 from attn_jax.tasks import Mnist
 from attn_jax.tasks.cache import write_arrays
-from attn_jax.tasks.mnist_sources import mnist_cache, read_mnist
+from attn_jax.tasks.mnist.sources import mnist_cache, read_mnist
 from attn_jax.tasks.tfds_images import count_tfds_classes, read_tfds
 from attn_jax.tasks.tfds_sets import prepared_folder
 

@@ -1,7 +1,7 @@
 """One rule for each primitive that holds jaxprs, one file for each group of them."""
 
-from attn_jax.hooks.bodies import Rule
 from attn_jax.hooks.rules import branches, calls, derivatives, devices, loops
+from attn_jax.hooks.rules.rule import Rule
 
 RULES: dict[str, Rule] = {
     **calls.RULES,

@@ -8,8 +8,8 @@ import jax.numpy as jnp
 from jax import Array, lax
 from jax.extend import core
 
-from attn_jax.hooks.abstract import zeros_like
-from attn_jax.hooks.bodies import Body, Found, Rule
+from attn_jax.hooks.rules.rule import Body, Found, Rule
+from attn_jax.hooks.rules.zeros import zeros_like
 
 if TYPE_CHECKING:
     from attn_jax.hooks.interpreter import Frame

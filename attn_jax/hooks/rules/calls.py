@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 import jax
 from jax.extend import core
 
-from attn_jax.hooks.bodies import Body, Found, Rule
+from attn_jax.hooks.rules.rule import Body, Found, Rule
 
 if TYPE_CHECKING:
     from attn_jax.hooks.interpreter import Frame

@@ -9,7 +9,7 @@ from jax import lax
 from jax.extend import core
 from jax.sharding import PartitionSpec
 
-from attn_jax.hooks.bodies import Body, Found, Loop, Rule
+from attn_jax.hooks.rules.rule import Body, Found, Loop, Rule
 
 if TYPE_CHECKING:
     from attn_jax.hooks.interpreter import Frame

@@ -1,0 +1,1 @@
+"""Decoding: one step at a time, greedily or with a beam."""

@@ -1,0 +1,1 @@
+"""The recurrent translators: encoder, decoders, and the two together."""

@@ -1,0 +1,1 @@
+"""The Transformer that translates: its layers, and the whole."""

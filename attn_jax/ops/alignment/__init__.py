@@ -1,0 +1,1 @@
+"""Attentions whose weights move along the keys from query to query."""

@@ -1,0 +1,160 @@
+"""Gaussian-mixture attention (Graves 2013): windows that slide along the keys."""
+
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Bool, Float
+
+from attn_jax.ops.normalizers.softmax import Normalizer
+from attn_jax.ops.normalizers.unnormalized import exponential
+from attn_jax.ops.shapes import check_attention_inputs, check_features
+from attn_jax.ops.stages import attend, hide_unseen
+
+
+class GaussianMixture(NamedTuple):
+    r"""The windows of each query, `m` of them; the paper's :math:`\alpha, \beta, \kappa`.
+
+    Attributes:
+        log_importance: :math:`\hat\alpha = \log \alpha`.
+        precision: :math:`\beta`; a window's standard deviation is :math:`1/\sqrt{2\beta}` keys.
+        position: :math:`\kappa`, of a window's middle, in keys from the first, which is 0.
+    """
+
+    log_importance: Float[Array, "*b q m"]
+    precision: Float[Array, "*b q m"]
+    position: Float[Array, "*b q m"]
+
+
+def gaussian_mixture(
+    query: Float[Array, "*b q d_q"],
+    *,
+    w: Float[Array, "d_q three_m"],
+    b: Float[Array, " three_m"],
+    previous_position: Float[Array, "*b m"] | None = None,
+) -> GaussianMixture:
+    r"""Place the windows of each query, none further left than that of the query before.
+
+    .. math:: (\hat\alpha_i, \hat\beta_i, \hat\kappa_i) = W q_i + b, \qquad
+              \beta_i = \exp \hat\beta_i, \qquad \kappa_i = \kappa_{i-1} + \exp \hat\kappa_i
+
+    Args:
+        query: `(*b, q, d_q)`, in order; decoding step by step, one.
+        w: :math:`W`, whose columns are those of :math:`\hat\alpha, \hat\beta, \hat\kappa`.
+        b: :math:`b`, likewise.
+        previous_position: :math:`\kappa_0`; zeros if None.
+
+    Returns:
+        The windows, in float32 at least.
+
+    Raises:
+        ValueError: If shapes do not fit together.
+
+    Example:
+        >>> mixture = gaussian_mixture(jnp.zeros((3, 2)), w=jnp.zeros((2, 3)), b=jnp.zeros(3))
+        >>> mixture.position[:, 0].tolist()
+        [1.0, 2.0, 3.0]
+    """
+    check_features("query", query.shape[-1], "w", w.shape[0])
+    check_features("b", b.shape[0], "w", w.shape[1])
+    if w.shape[1] % 3:
+        raise ValueError(
+            f"w of shape {w.shape} gives {w.shape[1]} numbers a query and must give three for each "
+            "window: importance, precision and step."
+        )
+    dtype = jnp.promote_types(query.dtype, jnp.float32)
+    given = jnp.einsum("...d,dm->...m", query, w, preferred_element_type=dtype)
+    given = given + b.reshape((1,) * (given.ndim - 1) + b.shape)
+    log_importance, log_precision, log_step = jnp.split(given, 3, axis=-1)
+    position = jnp.cumsum(jnp.exp(log_step), axis=-2)
+    if previous_position is not None:
+        expected = (*query.shape[:-2], w.shape[1] // 3)
+        if previous_position.shape != expected:
+            raise ValueError(
+                f"previous_position has shape {previous_position.shape} and must have {expected}, "
+                "(*batch, windows)."
+            )
+        position = position + previous_position[..., None, :]
+    return GaussianMixture(log_importance, jnp.exp(log_precision), position)
+
+
+def gaussian_mixture_scores(mixture: GaussianMixture, num_keys: int) -> Float[Array, "*b q k"]:
+    r"""Score each key by the logarithm of all windows' sum there.
+
+    .. math:: s_{ij} = \log \sum_m \alpha_i^m \exp\!\big(-\beta_i^m (\kappa_i^m - j)^2\big)
+
+    Args:
+        mixture: The windows.
+        num_keys: k.
+
+    Returns:
+        Scores whose exponentials are Graves's window weights.
+
+    Example:
+        >>> one = jnp.ones((1, 1))
+        >>> gaussian_mixture_scores(GaussianMixture(0 * one, one, one), 3).tolist()
+        [[-1.0, 0.0, -1.0]]
+    """
+    log_importance, precision, position = (x[..., None, :] for x in mixture)
+    keys = jnp.arange(num_keys, dtype=position.dtype)
+    keys = keys.reshape((1,) * (position.ndim - 2) + (num_keys, 1))
+    return jax.nn.logsumexp(log_importance - precision * (position - keys) ** 2, axis=-1)
+
+
+def gaussian_mixture_attention(
+    query: Float[Array, "*b q d_q"],
+    key: Float[Array, "*b k d_k"],
+    value: Float[Array, "*b k d_v"],
+    *,
+    w: Float[Array, "d_q three_m"],
+    b: Float[Array, " three_m"],
+    previous_position: Float[Array, "*b m"] | None = None,
+    mask: Bool[Array, "..."] | None = None,
+    bias: Float[Array, "..."] | None = None,
+    normalizer: Normalizer = exponential,
+) -> tuple[Float[Array, "*b q d_v"], Float[Array, "*b q k"]]:
+    r"""Attend through windows that the queries move along the keys.
+
+    .. math:: w_{ij} = \sum_m \alpha_i^m \exp\!\big(-\beta_i^m (\kappa_i^m - j)^2\big), \qquad
+              c_i = \sum_j w_{ij} v_j
+
+    In Graves's symbols :math:`h_t^1` is the query, :math:`c_u` are the values and
+    :math:`\phi(t, u)` are the weights, which do not sum to one; with `normalizer=softmax` they do.
+    Of the keys only their number matters. He counts them from 1, here they count from 0.
+
+    Args:
+        query: `(*b, q, d_q)`, in order.
+        key: `(*b, k, d_k)`.
+        value: `(*b, k, d_v)`.
+        w: Gives :math:`\hat\alpha, \hat\beta, \hat\kappa` of `m` windows.
+        b: Bias of the same.
+        previous_position: Where the windows were before the first query, zeros if None; decoding
+            step by step, the last `position` of :func:`gaussian_mixture`.
+        mask: Broadcastable to `(*b, q, k)`; True = may attend.
+        bias: Broadcastable to `(*b, q, k)`, added to the scores.
+        normalizer: From scores to weights.
+
+    Returns:
+        The context `(*b, q, d_v)` and the weights `(*b, q, k)`.
+
+    Raises:
+        ValueError: If shapes do not fit together.
+        TypeError: If the mask is not boolean.
+
+    Example:
+        >>> value = jnp.eye(4)
+        >>> _, weights = gaussian_mixture_attention(
+        ...     jnp.zeros((3, 2)), value, value, w=jnp.zeros((2, 3)), b=jnp.zeros(3)
+        ... )
+        >>> weights.argmax(axis=-1).tolist()
+        [1, 2, 3]
+
+    References:
+        Graves, "Generating Sequences With Recurrent Neural Networks", 2013, section 5.1.
+        https://arxiv.org/abs/1308.0850
+    """
+    check_attention_inputs(query, key, value)
+    _, value = hide_unseen(query, key, value, mask=mask, bias=bias)
+    mixture = gaussian_mixture(query, w=w, b=b, previous_position=previous_position)
+    scores = gaussian_mixture_scores(mixture, key.shape[-2])
+    return attend(scores, value, mask=mask, bias=bias, normalizer=normalizer)

@@ -1,0 +1,128 @@
+"""Monotonic chunkwise attention, MoChA (Chiu and Raffel 2018)."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import jax.numpy as jnp
+from jaxtyping import Array, Bool, Float
+
+from attn_jax.ops.alignment.monotonic import continue_from, monotonic_scores, soft_monotonic
+from attn_jax.ops.normalizers.softmax import Normalizer, masked_scores, softmax
+from attn_jax.ops.scores.additive import additive_scores
+from attn_jax.ops.shapes import check_attention_inputs
+from attn_jax.ops.stages import add_bias, hide_unseen, weigh
+
+
+def chunkwise_weights(
+    alignment: Float[Array, "*b q k"],
+    chunk_scores: Float[Array, "*b q k"],
+    width: int,
+    *,
+    mask: Bool[Array, "..."] | None = None,
+) -> Float[Array, "*b q k"]:
+    r"""Spread the weight of each key softly over a chunk, the `width` keys that end there.
+
+    .. math:: \beta_{ij} = \sum_{l=j}^{j+w-1} \alpha_{il}
+              \frac{\exp u_{ij}}{\sum_{m=l-w+1}^{l} \exp u_{im}}
+
+    Each chunk has a softmax of its own, so no score, however large, blots out a chunk elsewhere.
+
+    Args:
+        alignment: :math:`\alpha`, from :func:`soft_monotonic` or :func:`hard_monotonic`.
+        chunk_scores: :math:`u`.
+        width: :math:`w`, the keys of a chunk.
+        mask: Broadcastable to the scores; True = may attend.
+
+    Returns:
+        :math:`\beta`, which sums to what the alignment does; float32 at least.
+
+    Raises:
+        ValueError: If the width is not positive, or shapes do not fit together.
+        TypeError: If the mask is not boolean.
+
+    Example:
+        >>> chunkwise_weights(jnp.array([[0.0, 0.0, 1.0]]), jnp.zeros((1, 3)), 2).tolist()
+        [[0.0, 0.5, 0.5]]
+    """
+    if width < 1:
+        raise ValueError(f"width={width} must be at least 1, the number of keys in a chunk.")
+    if alignment.shape != chunk_scores.shape:
+        raise ValueError(
+            f"alignment has shape {alignment.shape} and chunk_scores {chunk_scores.shape}; both "
+            "must be (*batch, queries, keys)."
+        )
+    scores = masked_scores(chunk_scores, mask)
+    num_keys, before = scores.shape[-1], [(0, 0)] * (scores.ndim - 1)
+    padded = jnp.pad(scores, [*before, (width - 1, 0)], constant_values=-jnp.inf)
+    # chunks[..., l, i] is the score of key l - (width - 1) + i.
+    chunks = jnp.stack([padded[..., i : i + num_keys] for i in range(width)], axis=-1)
+    spread = jnp.pad(alignment[..., None] * softmax(chunks), [*before, (0, width - 1), (0, 0)])
+    shares = [spread[..., width - 1 - i : width - 1 - i + num_keys, i] for i in range(width)]
+    return jnp.sum(jnp.stack(shares), axis=0)
+
+
+def mocha_attention(
+    query: Float[Array, "*b q d_q"],
+    key: Float[Array, "*b k d_k"],
+    value: Float[Array, "*b k d_v"],
+    *,
+    monotonic: Mapping[str, Any],
+    chunk: Mapping[str, Any],
+    width: int,
+    previous_alignment: Float[Array, "*b k"] | None = None,
+    mask: Bool[Array, "..."] | None = None,
+    bias: Float[Array, "..."] | None = None,
+    normalizer: Normalizer = soft_monotonic,
+) -> tuple[Float[Array, "*b q d_v"], Float[Array, "*b q k"]]:
+    r"""Attend softly to the few keys that end where a monotonic reader stops.
+
+    .. math:: \alpha_i = \operatorname{monotonic}(s_i, \alpha_{i-1}), \qquad
+              \beta_i = \operatorname{chunkwise}(\alpha_i, u_i), \qquad
+              c_i = \sum_j \beta_{ij} v_j
+
+    Both energies are those of Bahdanau, that of the reader :func:`monotonic_scores`, that of the
+    chunks :func:`additive_scores`; each has parameters of its own. Decoding step by step, take
+    the stages (:func:`monotonic_scores`, :func:`hard_monotonic`, :func:`chunkwise_weights`), for
+    the reader's own weights go from step to step and not those that are returned here.
+
+    Args:
+        query: `(*b, q, d_q)`, in order.
+        key: `(*b, k, d_k)`, in order.
+        value: `(*b, k, d_v)`.
+        monotonic: The parameters of :func:`monotonic_scores`, by name.
+        chunk: The parameters of :func:`additive_scores`, by name.
+        width: :math:`w`, the keys of a chunk.
+        previous_alignment: :math:`\alpha_0`, where the reader may stand before the first query; at
+            the first key if None.
+        mask: Broadcastable to `(*b, q, k)`; True = may attend.
+        bias: Broadcastable to `(*b, q, k)`, added to the reader's scores; where it is minus
+            infinity, hides.
+        normalizer: `soft_monotonic`, or `hard_monotonic` in use.
+
+    Returns:
+        The context `(*b, q, d_v)` and the weights :math:`\beta`, `(*b, q, k)`.
+
+    Raises:
+        ValueError: If shapes do not fit together.
+        TypeError: If the mask is not boolean.
+
+    Example:
+        >>> query, key = jnp.ones((2, 3)), jnp.ones((5, 4))
+        >>> energy = {"w_query": jnp.ones((3, 7)), "w_key": jnp.ones((4, 7)), "v": jnp.ones(7)}
+        >>> context, weights = mocha_attention(
+        ...     query, key, key, monotonic=energy, chunk=energy, width=2
+        ... )
+        >>> context.shape, weights.shape
+        ((2, 4), (2, 5))
+
+    References:
+        Chiu and Raffel, "Monotonic Chunkwise Attention", 2018, sections 2.2 and 2.3.
+        https://arxiv.org/abs/1712.05382
+    """
+    check_attention_inputs(query, key, value)
+    key, value = hide_unseen(query, key, value, mask=mask, bias=bias)
+    scores = masked_scores(add_bias(monotonic_scores(query, key, **monotonic), bias), mask)
+    alignment = continue_from(normalizer, previous_alignment)(scores)
+    chunk_scores = additive_scores(query, key, **chunk)
+    weights = chunkwise_weights(alignment, chunk_scores, width, mask=scores > -jnp.inf)
+    return weigh(weights, value), weights

@@ -1,0 +1,259 @@
+r"""Monotonic attention (Raffel 2017): reads from left to right and stops where it attends.
+
+From where the last query stopped, each key in turn is taken with probability
+:math:`p_{ij} = \sigma(s_{ij})`, or passed by. In training the weights are the probabilities of
+stopping at each key (soft), in use the first key with :math:`p \ge 1/2` gets all (hard).
+"""
+
+import functools
+from collections.abc import Callable
+
+import jax
+import jax.numpy as jnp
+from jax import lax
+from jaxtyping import Array, Bool, Float
+
+from attn_jax.ops.normalizers.softmax import Normalizer, masked_scores
+from attn_jax.ops.scores.additive import additive_scores
+from attn_jax.ops.scores.cosine import direction
+from attn_jax.ops.shapes import check_attention_inputs
+from attn_jax.ops.stages import attend, hide_unseen
+
+
+def soft_monotonic(
+    scores: Float[Array, "*b q k"],
+    *,
+    previous_weights: Float[Array, "*b k"] | None = None,
+    mask: Bool[Array, "..."] | None = None,
+) -> Float[Array, "*b q k"]:
+    r"""Give each key the probability that a monotonic reader stops there.
+
+    .. math:: \alpha_{ij} = p_{ij} \, r_{ij}, \qquad
+              r_{ij} = (1 - p_{i,j-1})\, r_{i,j-1} + \alpha_{i-1,j}, \qquad p = \sigma(s)
+
+    :math:`r_{ij}`, the probability of reaching a key, is a linear recurrence, evaluated for all
+    keys at once by an associative scan of sums and products of what is never negative: nothing
+    is divided and no logarithm taken, so it is exact and its gradients are finite for any scores.
+
+    It is a normaliser, but one whose queries are in order: `mask` and `scores` have an axis of
+    queries. A query that may attend to nothing gets zero weights and leaves the reader in its
+    place.
+
+    Args:
+        scores: `(*b, q, k)`, of any float type.
+        previous_weights: :math:`\alpha_0`, where the reader may stand before the first query; at
+            the first key if None. Decoding step by step, the weights that the last step gave.
+        mask: Broadcastable to the scores; True = may attend. A hidden key is passed by.
+
+    Returns:
+        Weights that sum to at most one: what is missing has passed all keys by. Float32 at least.
+
+    Raises:
+        TypeError: If the mask is not boolean.
+        ValueError: If shapes do not fit together.
+
+    Example:
+        >>> soft_monotonic(jnp.zeros((2, 3))).tolist()
+        [[0.5, 0.25, 0.125], [0.25, 0.25, 0.1875]]
+
+    References:
+        Raffel et al., "Online and Linear-Time Attention by Enforcing Monotonic Alignments", 2017,
+        section 2.4 and appendix C. https://arxiv.org/abs/1704.00784
+    """
+    scores = masked_scores(scores, mask)
+    return _expected(jax.nn.sigmoid(scores), jax.nn.sigmoid(-scores), scores, previous_weights)
+
+
+def hard_monotonic(
+    scores: Float[Array, "*b q k"],
+    *,
+    previous_weights: Float[Array, "*b k"] | None = None,
+    mask: Bool[Array, "..."] | None = None,
+) -> Float[Array, "*b q k"]:
+    r"""Give all weight to the first key, from the last one on, with :math:`s_{ij} \ge 0`.
+
+    It is :func:`soft_monotonic` of a reader that never hesitates, what attention costs in use:
+    each key is looked at once. Its gradients are zero.
+
+    Args:
+        scores: `(*b, q, k)`, of any float type.
+        previous_weights: One where the reader stands before the first query; the first key if
+            None.
+        mask: Broadcastable to the scores; True = may attend. A hidden key is passed by.
+
+    Returns:
+        Weights with a single one for each query, or none once the reader has passed the last key.
+
+    Raises:
+        TypeError: If the mask is not boolean.
+        ValueError: If shapes do not fit together.
+
+    Example:
+        >>> hard_monotonic(jnp.array([[-1.0, 1.0, 1.0], [1.0, -1.0, 1.0]])).tolist()
+        [[0.0, 1.0, 0.0], [0.0, 0.0, 1.0]]
+
+    References:
+        Raffel et al., "Online and Linear-Time Attention by Enforcing Monotonic Alignments", 2017,
+        section 2.3 and algorithm 1. https://arxiv.org/abs/1704.00784
+    """
+    scores = masked_scores(scores, mask)
+    stops = (scores >= 0).astype(scores.dtype)
+    return _expected(stops, 1 - stops, scores, previous_weights)
+
+
+def _expected(
+    stop: jax.Array, go_on: jax.Array, scores: jax.Array, previous: jax.Array | None
+) -> jax.Array:
+    """The probability of stopping at each key, query after query."""
+    *batch, _, num_keys = scores.shape
+    if previous is None:
+        first = (jnp.arange(num_keys) == 0).astype(scores.dtype)
+        previous = jnp.broadcast_to(first, (*batch, num_keys))
+    elif previous.shape != (*batch, num_keys):
+        raise ValueError(
+            f"previous_weights has shape {previous.shape} and must have {(*batch, num_keys)}, "
+            "(*batch, keys): the weights of one query, the one before."
+        )
+    may_attend = (scores > -jnp.inf).any(axis=-1, keepdims=True)
+
+    def step(previous, query):
+        stop, go_on, may_attend = query
+        weights = stop * _reached(go_on, previous)
+        return jnp.where(may_attend, weights, previous), weights
+
+    queries = (jnp.moveaxis(x, -2, 0) for x in (stop, go_on, may_attend))
+    _, weights = lax.scan(step, previous.astype(scores.dtype), tuple(queries))
+    return jnp.moveaxis(weights, 0, -2)
+
+
+def _reached(go_on: jax.Array, previous: jax.Array) -> jax.Array:
+    """Solve the recurrence of the probability of reaching each key."""
+    passed = jnp.concatenate([jnp.zeros_like(go_on[..., :1]), go_on[..., :-1]], axis=-1)
+
+    def join(earlier, later):
+        return earlier[0] * later[0], earlier[1] * later[0] + later[1]
+
+    return lax.associative_scan(join, (passed, previous), axis=-1)[1]
+
+
+def monotonic_scores(
+    query: Float[Array, "*b q d_q"],
+    key: Float[Array, "*b k d_k"],
+    *,
+    w_query: Float[Array, "d_q a"],
+    w_key: Float[Array, "d_k a"],
+    v: Float[Array, " a"],
+    b: Float[Array, " a"] | None = None,
+    gain: float | Float[Array, ""] = 1.0,
+    offset: float | Float[Array, ""] = 0.0,
+) -> Float[Array, "*b q k"]:
+    r"""Score by additive attention whose sharpness and place on the sigmoid can be learned.
+
+    .. math:: s_{ij} = g \frac{v^\top}{\|v\|} \tanh(W_q q_i + W_k k_j + b) + r
+
+    Args:
+        query: `(*b, q, d_q)`.
+        key: `(*b, k, d_k)`.
+        w_query: Projects queries to the hidden layer.
+        w_key: Projects keys to the hidden layer.
+        v: Weighs the hidden units; only its direction matters.
+        b: Bias of the hidden layer, if any.
+        gain: :math:`g`; the paper starts at one over the root of the hidden units.
+        offset: :math:`r`; a negative start (the paper's -4, say) lets readers look far at first.
+
+    Returns:
+        Scores in float32 at least.
+
+    Raises:
+        ValueError: If the features do not fit the parameters.
+
+    Example:
+        >>> one = jnp.ones((1, 1))
+        >>> scores = monotonic_scores(
+        ...     one, one, w_query=one, w_key=one, v=5 * jnp.ones(1), gain=2.0, offset=-1.0
+        ... )
+        >>> round(float(scores[0, 0]), 4)  # 2 tanh(2) - 1
+        0.9281
+    """
+    unit = direction(v)
+    scores = additive_scores(query, key, w_query=w_query, w_key=w_key, v=unit, b=b)
+    return gain * scores + offset
+
+
+def monotonic_attention(
+    query: Float[Array, "*b q d_q"],
+    key: Float[Array, "*b k d_k"],
+    value: Float[Array, "*b k d_v"],
+    *,
+    w_query: Float[Array, "d_q a"],
+    w_key: Float[Array, "d_k a"],
+    v: Float[Array, " a"],
+    b: Float[Array, " a"] | None = None,
+    gain: float | Float[Array, ""] = 1.0,
+    offset: float | Float[Array, ""] = 0.0,
+    previous_weights: Float[Array, "*b k"] | None = None,
+    mask: Bool[Array, "..."] | None = None,
+    bias: Float[Array, "..."] | None = None,
+    normalizer: Normalizer = soft_monotonic,
+) -> tuple[Float[Array, "*b q d_v"], Float[Array, "*b q k"]]:
+    r"""Attend from left to right, each query from where the last one stopped.
+
+    .. math:: w_i = \operatorname{monotonic}(s_i, w_{i-1}), \qquad
+              s_{ij} = g \tfrac{v^\top}{\|v\|} \tanh(W_q q_i + W_k k_j + b) + r
+
+    The noise that the paper adds to the scores in training, so that they learn to be decided, is a
+    `bias`: `jax.random.normal(rng, (*batch, q, k))`. Any other score becomes monotonic in the same
+    way: `scaled_dot_product_attention(..., normalizer=soft_monotonic)`.
+
+    Args:
+        query: `(*b, q, d_q)`, in order.
+        key: `(*b, k, d_k)`, in order.
+        value: `(*b, k, d_v)`.
+        w_query: Projects queries to the hidden layer.
+        w_key: Projects keys to the hidden layer.
+        v: Weighs the hidden units.
+        b: Bias of the hidden layer, if any.
+        gain: :math:`g`.
+        offset: :math:`r`.
+        previous_weights: Where the reader may stand before the first query; at the first key if
+            None. Decoding step by step, the weights that the last step gave.
+        mask: Broadcastable to `(*b, q, k)`; True = may attend.
+        bias: Broadcastable to `(*b, q, k)`, added to the scores.
+        normalizer: `soft_monotonic`, or `hard_monotonic` in use.
+
+    Returns:
+        The context `(*b, q, d_v)` and the weights `(*b, q, k)`.
+
+    Raises:
+        ValueError: If shapes do not fit together.
+        TypeError: If the mask is not boolean.
+
+    Example:
+        >>> query, key = jnp.ones((2, 3)), jnp.ones((5, 4))
+        >>> parameters = {"w_query": jnp.ones((3, 7)), "w_key": jnp.ones((4, 7)), "v": jnp.ones(7)}
+        >>> _, weights = monotonic_attention(
+        ...     query, key, key, **parameters, normalizer=hard_monotonic
+        ... )
+        >>> weights.tolist()
+        [[1.0, 0.0, 0.0, 0.0, 0.0], [1.0, 0.0, 0.0, 0.0, 0.0]]
+
+    References:
+        Raffel et al., "Online and Linear-Time Attention by Enforcing Monotonic Alignments", 2017,
+        sections 2.3 to 2.6. https://arxiv.org/abs/1704.00784
+    """
+    check_attention_inputs(query, key, value)
+    key, value = hide_unseen(query, key, value, mask=mask, bias=bias)
+    scores = monotonic_scores(
+        query, key, w_query=w_query, w_key=w_key, v=v, b=b, gain=gain, offset=offset
+    )
+    align = continue_from(normalizer, previous_weights)
+    return attend(scores, value, mask=mask, bias=bias, normalizer=align)
+
+
+def continue_from(
+    normalizer: Callable[..., Array], previous_weights: Float[Array, "*b k"] | None
+) -> Normalizer:
+    """The normaliser as it goes on from the weights of a step before, if there was one."""
+    if previous_weights is None:
+        return normalizer
+    return functools.partial(normalizer, previous_weights=previous_weights)

@@ -1,0 +1,1 @@
+"""Attention in one call, with hook points for what it never builds."""

@@ -1,0 +1,1 @@
+"""Gates of vision models: how much of each channel or place passes."""

@@ -1,0 +1,105 @@
+"""CBAM (Woo 2018): a gate for each channel, then one for each place."""
+
+import jax
+import jax.numpy as jnp
+from jax import lax
+from jaxtyping import Array, Float
+
+from attn_jax.ops.gates.squeeze_excitation import bottleneck, check_bottleneck
+from attn_jax.ops.shapes import check_features
+
+
+def channel_gate(
+    x: Float[Array, "*b h w c"],
+    *,
+    w_squeeze: Float[Array, "c r"],
+    b_squeeze: Float[Array, " r"],
+    w_excite: Float[Array, "r c"],
+    b_excite: Float[Array, " c"],
+) -> tuple[Float[Array, "*b h w c"], Float[Array, "*b c"]]:
+    r"""Let the mean and the maximum of all channels decide how much of each passes.
+
+    .. math:: M_c(F) = \sigma\big(\operatorname{MLP}(\operatorname{mean}_{ij} F)
+              + \operatorname{MLP}(\max_{ij} F)\big), \qquad F' = M_c(F) \cdot F
+
+    Args:
+        x: F, features on a grid.
+        w_squeeze: First layer of the shared network, to fewer channels.
+        b_squeeze: Its bias.
+        w_excite: Second layer, back to all channels.
+        b_excite: Its bias.
+
+    Returns:
+        The gated features, and the gate between 0 and 1.
+
+    Raises:
+        ValueError: If the features do not fit the parameters.
+
+    Example:
+        >>> output, gate = channel_gate(
+        ...     jnp.ones((2, 3, 4)),
+        ...     w_squeeze=jnp.ones((4, 2)),
+        ...     b_squeeze=jnp.zeros(2),
+        ...     w_excite=jnp.zeros((2, 4)),
+        ...     b_excite=jnp.zeros(4),
+        ... )
+        >>> output.shape, gate.tolist()
+        ((2, 3, 4), [0.5, 0.5, 0.5, 0.5])
+
+    References:
+        Woo et al., "CBAM: Convolutional Block Attention Module", 2018, section 3.
+        https://arxiv.org/abs/1807.06521
+    """
+    check_bottleneck(x, w_squeeze, b_squeeze, w_excite, b_excite)
+    wide = x.astype(jnp.promote_types(x.dtype, jnp.float32))
+    pooled = jnp.mean(wide, axis=(-3, -2)), jnp.max(wide, axis=(-3, -2))
+    layers = (w_squeeze, b_squeeze, w_excite, b_excite)
+    of_mean, of_largest = (bottleneck(z, *layers) for z in pooled)
+    gate = jax.nn.sigmoid(of_mean + of_largest)
+    return x * gate[..., None, None, :].astype(x.dtype), gate
+
+
+def spatial_gate(
+    x: Float[Array, "*b h w c"],
+    *,
+    kernel: Float[Array, "r s 2 1"],
+    b: Float[Array, ""] | None = None,
+) -> tuple[Float[Array, "*b h w c"], Float[Array, "*b h w"]]:
+    r"""Let the mean and the maximum over the channels decide which places pass.
+
+    .. math:: M_s(F) = \sigma\big(f([\operatorname{mean}_c F; \max_c F])\big), \qquad
+              F'' = M_s(F) \cdot F
+
+    Args:
+        x: F, features on a grid.
+        kernel: Of the convolution f, from mean and maximum to one score; 7 by 7 in the paper.
+        b: Bias of the score, if any.
+
+    Returns:
+        The gated features, and the gate between 0 and 1.
+
+    Raises:
+        ValueError: If the kernel does not take two maps and give one.
+
+    Example:
+        >>> output, gate = spatial_gate(jnp.ones((2, 3, 4)), kernel=jnp.zeros((7, 7, 2, 1)))
+        >>> output.shape, gate.tolist()
+        ((2, 3, 4), [[0.5, 0.5, 0.5], [0.5, 0.5, 0.5]])
+
+    References:
+        Woo et al., "CBAM: Convolutional Block Attention Module", 2018, section 3.
+        https://arxiv.org/abs/1807.06521
+    """
+    check_features("kernel (its inputs)", kernel.shape[2], "the mean and the maximum", 2)
+    check_features("kernel (its outputs)", kernel.shape[3], "the gate", 1)
+    wide = x.astype(jnp.promote_types(x.dtype, jnp.float32))
+    maps = jnp.stack([jnp.mean(wide, axis=-1), jnp.max(wide, axis=-1)], axis=-1)
+    scores = lax.conv_general_dilated(
+        maps.reshape(-1, *maps.shape[-3:]),
+        kernel.astype(maps.dtype),
+        window_strides=(1, 1),
+        padding="SAME",
+        dimension_numbers=("NHWC", "HWIO", "NHWC"),
+    )
+    gate = jax.nn.sigmoid(scores.reshape(x.shape[:-1]) + (0 if b is None else b))
+    return x * gate[..., None].astype(x.dtype), gate

@@ -1,0 +1,103 @@
+"""Talking-heads attention (Shazeer 2020): heads that mix their scores and their weights."""
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Bool, Float
+
+from attn_jax.ops.head_inputs import check_head_inputs, hide_unseen_heads
+from attn_jax.ops.heads.multi_head import multi_head_scores, multi_head_weigh
+from attn_jax.ops.normalizers.softmax import Normalizer, softmax
+from attn_jax.ops.shapes import check_features
+from attn_jax.ops.stages import add_bias
+
+
+def talking_heads_scores(
+    query: Float[Array, "*b q h_s d"],
+    key: Float[Array, "*b k h_k d"],
+    *,
+    w_scores: Float[Array, "h_s h"],
+    scale: float | Float[Array, ""] | None = None,
+) -> Float[Array, "*b h q k"]:
+    r"""Mix the heads' scores: :math:`s_{hij} = \sum_g P_{gh} \, q_{ig} \cdot k_{jg} / \sqrt{d}`.
+
+    Args:
+        query: `(*b, q, h_s, d)`.
+        key: `(*b, k, h_k, d)`; where `h_k` divides `h_s`, each serves a group of query heads.
+        w_scores: From the heads of the query to those that are normalised.
+        scale: What multiplies the inner product; :math:`1/\sqrt{d}` if None.
+
+    Returns:
+        `(*b, h, q, k)`, in float32 at least.
+
+    Raises:
+        ValueError: If heads or features do not fit.
+
+    Example:
+        >>> both = jnp.ones((2, 1))
+        >>> query = jnp.array([[[3.0], [4.0]]])
+        >>> talking_heads_scores(query, query, w_scores=both).tolist()
+        [[[25.0]]]
+    """
+    check_features("w_scores", w_scores.shape[0], "query (its heads)", query.shape[-2])
+    return mix_heads(multi_head_scores(query, key, scale=scale), w_scores)
+
+
+def talking_heads_attention(
+    query: Float[Array, "*b q h_s d"],
+    key: Float[Array, "*b k h_k d"],
+    value: Float[Array, "*b k h_v e"],
+    *,
+    w_scores: Float[Array, "h_s h"],
+    w_weights: Float[Array, "h h_w"],
+    scale: float | Float[Array, ""] | None = None,
+    mask: Bool[Array, "..."] | None = None,
+    bias: Float[Array, "..."] | None = None,
+    normalizer: Normalizer = softmax,
+) -> tuple[Float[Array, "*b q h_w e"], Float[Array, "*b h_w q k"]]:
+    r"""Attend with heads that are mixed before the softmax and after it.
+
+    .. math:: J_g = Q_g K_g^\top / \sqrt{d}, \qquad
+              W_h = \operatorname{softmax}\Big(\sum_g P^{l}_{gh} J_g\Big), \qquad
+              C_v = \Big(\sum_h P^{w}_{hv} W_h\Big) V_v
+
+    The returned weights are the mixed ones that weigh the values; their rows sum to one only as
+    far as :math:`P^w` lets them.
+
+    Args:
+        query: `(*b, q, h_s, d)`.
+        key: `(*b, k, h_k, d)`; where `h_k` divides `h_s`, each serves a group of query heads.
+        value: `(*b, k, h_v, e)`; where `h_v` divides `h_w`, each serves a group of mixed heads.
+        w_scores: :math:`P^l`, from the heads of the query to those that are normalised.
+        w_weights: :math:`P^w`, from those to the heads of the value.
+        scale: What multiplies the inner product; :math:`1/\sqrt{d}` if None.
+        mask: Broadcastable to `(*b, h, q, k)`; True = may attend.
+        bias: Broadcastable to `(*b, h, q, k)`, added to the mixed scores.
+        normalizer: From scores to weights.
+
+    Returns:
+        The context `(*b, q, h_w, e)` and the mixed weights `(*b, h_w, q, k)`.
+
+    Raises:
+        ValueError: If shapes do not fit together.
+        TypeError: If the mask is not boolean.
+
+    Example:
+        >>> x, eye = jnp.ones((5, 3, 4)), jnp.eye(3)
+        >>> context, weights = talking_heads_attention(x, x, x, w_scores=eye, w_weights=eye)
+        >>> context.shape, weights.shape
+        ((5, 3, 4), (3, 5, 5))
+
+    References:
+        Shazeer et al., "Talking-Heads Attention", 2020, section 4. https://arxiv.org/abs/2003.02436
+    """
+    check_head_inputs(query, key, value)
+    check_features("w_weights", w_weights.shape[0], "w_scores", w_scores.shape[1])
+    key, value = hide_unseen_heads(query, key, value, w_scores.shape[1], mask=mask, bias=bias)
+    scores = talking_heads_scores(query, key, w_scores=w_scores, scale=scale)
+    weights = mix_heads(normalizer(add_bias(scores, bias), mask=mask), w_weights)
+    return multi_head_weigh(weights, value), weights
+
+
+def mix_heads(maps: jax.Array, mixing: jax.Array) -> jax.Array:
+    """Give each new head its combination of the old heads' maps."""
+    return jnp.einsum("...gqk,gh->...hqk", maps, mixing.astype(maps.dtype))

@@ -1,0 +1,242 @@
+r"""Sparsemax (Martins 2016) and α-entmax (Peters 2019): softmax's relatives with exact zeros.
+
+All maximise the expected score plus a Tsallis entropy, and their weights have one form,
+
+.. math:: w_j = \big[1 + (\alpha - 1)(s_j - c)\big]_+^{1/(\alpha - 1)},
+
+where :math:`c` makes them sum to one; :math:`\alpha \to 1` is softmax. The papers' threshold is
+:math:`\tau = (\alpha - 1) c - 1`; with :math:`c` nothing divides by :math:`\alpha - 1 = 0`. The sum
+is a convex, falling function of :math:`c` for :math:`\alpha \le 2`, so Newton's method from the
+largest score rises to its root without ever passing it, and needs no sorting.
+"""
+
+import functools
+
+import jax
+import jax.numpy as jnp
+from jax import lax
+from jaxtyping import Array, Bool, Float
+
+from attn_jax.ops.normalizers.softmax import masked_scores
+from attn_jax.ops.shapes import broadcast_to_scores
+
+# Newton needs about eight; above alpha = 2 the sum is not convex and halving helps it.
+_STEPS = 24
+
+
+def sparsemax(
+    scores: Float[Array, "*b k"], *, mask: Bool[Array, "..."] | None = None
+) -> Float[Array, "*b k"]:
+    r"""Take the nearest point of the simplex: :math:`w_j = [s_j - \tau]_+`.
+
+    Scores more than one below the largest always get weight zero.
+
+    Args:
+        scores: `(*b, k)`, of any float type.
+        mask: Broadcastable to the scores; True = may attend.
+
+    Returns:
+        Weights that sum to one, or are all zero where nothing is allowed; float32 at least.
+
+    Raises:
+        TypeError: If the mask is not boolean.
+        ValueError: If the mask does not broadcast to the scores.
+
+    Example:
+        >>> sparsemax(jnp.array([1.0, 0.5, -1.0])).tolist()
+        [0.75, 0.25, 0.0]
+
+    References:
+        Martins and Astudillo, "From Softmax to Sparsemax", 2016, section 2.
+        https://arxiv.org/abs/1602.02068
+    """
+    return _tsallis(masked_scores(scores, mask), 2.0)
+
+
+def entmax15(
+    scores: Float[Array, "*b k"], *, mask: Bool[Array, "..."] | None = None
+) -> Float[Array, "*b k"]:
+    r"""Normalise half-way between softmax and sparsemax: :math:`w_j = [s_j / 2 - \tau]_+^2`.
+
+    Scores more than two below the largest always get weight zero.
+
+    Args:
+        scores: `(*b, k)`, of any float type.
+        mask: Broadcastable to the scores; True = may attend.
+
+    Returns:
+        Weights that sum to one, or are all zero where nothing is allowed; float32 at least.
+
+    Raises:
+        TypeError: If the mask is not boolean.
+        ValueError: If the mask does not broadcast to the scores.
+
+    Example:
+        >>> [round(float(w), 4) for w in entmax15(jnp.array([1.0, 0.5, -1.0]))]
+        [0.674, 0.326, 0.0]
+
+    References:
+        Peters, Niculae and Martins, "Sparse Sequence-to-Sequence Models", 2019, section 3.
+        https://arxiv.org/abs/1905.05702
+    """
+    return _tsallis(masked_scores(scores, mask), 1.5)
+
+
+def entmax(
+    scores: Float[Array, "*b k"],
+    alpha: float | int | Float[Array, "..."] = 1.5,
+    *,
+    mask: Bool[Array, "..."] | None = None,
+) -> Float[Array, "*b k"]:
+    r"""Normalise anywhere between softmax (:math:`\alpha = 1`) and sparsemax (2), or beyond.
+
+    It can be differentiated with respect to :math:`\alpha`, so heads can learn how sparse to be.
+    As a normaliser with another alpha: `functools.partial(entmax, alpha=1.3)`.
+
+    Args:
+        scores: `(*b, k)`, of any float type.
+        alpha: :math:`\alpha \ge 1`. Far above 2 float32 loses digits: at 4 the weights, cube roots
+            of small differences, are right to 1e-2. An array broadcasts to `(*b, 1)`: for one
+            alpha a head and scores `(*b, h, q, k)`, of shape `(h, 1, 1)`.
+        mask: Broadcastable to the scores; True = may attend.
+
+    Returns:
+        Weights that sum to one, or are all zero where nothing is allowed; float32 at least.
+
+    Raises:
+        TypeError: If the mask is not boolean.
+        ValueError: If alpha is a number below one, or alpha or mask do not broadcast.
+
+    Example:
+        >>> [round(float(w), 4) for w in entmax(jnp.array([1.0, 0.5, -1.0]), 1.2)]
+        [0.6199, 0.3461, 0.0341]
+
+    References:
+        Peters, Niculae and Martins, "Sparse Sequence-to-Sequence Models", 2019, section 3.
+        https://arxiv.org/abs/1905.05702
+        Correia, Niculae and Martins, "Adaptively Sparse Transformers", 2019, section 3, for the
+        derivative with respect to alpha. https://arxiv.org/abs/1909.00015
+    """
+    if isinstance(alpha, float | int) and alpha < 1:
+        raise ValueError(f"alpha={alpha} must be at least 1; 1 is softmax and 2 is sparsemax.")
+    scores = masked_scores(scores, mask)
+    alpha = jnp.asarray(alpha, scores.dtype)
+    return _entmax(scores, broadcast_to_scores("alpha", alpha, (*scores.shape[:-1], 1)))
+
+
+def _below_largest(scores: jax.Array) -> jax.Array:
+    """Scores less the largest of their row, which changes no weight; rows of -inf stay so."""
+    largest = jnp.max(scores, axis=-1, keepdims=True, initial=-jnp.inf)
+    return scores - jnp.where(largest == -jnp.inf, 0, largest)
+
+
+def _divide(x: jax.Array, total: jax.Array) -> jax.Array:
+    """Divide, with zero where the total is zero: there nothing may be attended to."""
+    return x / jnp.where(total > 0, total, 1)
+
+
+def _sum(x: jax.Array) -> jax.Array:
+    return x.sum(axis=-1, keepdims=True)
+
+
+@functools.partial(jax.custom_jvp, nondiff_argnums=(1,))
+def _tsallis(scores: jax.Array, alpha: float) -> jax.Array:
+    """The weights for an alpha of 1.5 or 2, whose powers are a square and none."""
+    scores = _below_largest(scores)
+
+    def weights(c):
+        base = jnp.maximum(1 + (alpha - 1) * (scores - c), 0)
+        return base if alpha == 2 else base**2
+
+    def step(state):
+        _, c = state
+        w = weights(c)
+        newton = c + _divide(_sum(w) - 1, _sum(_slope(w, alpha)))
+        return c, jnp.maximum(c, newton)
+
+    start = _sum(jnp.zeros_like(scores))
+    _, c = lax.while_loop(lambda state: (state[1] > state[0]).any(), step, (start - 1, start))
+    return _normalised(weights(c))
+
+
+@_tsallis.defjvp
+def _tsallis_jvp(alpha, primals, tangents):
+    weights = _tsallis(*primals, alpha)
+    return weights, _score_tangent(_slope(weights, alpha), tangents[0])
+
+
+def _normalised(weights: jax.Array) -> jax.Array:
+    """Take away the last rounding of the sum."""
+    return _divide(weights, _sum(weights))
+
+
+def _slope(weights: jax.Array, alpha: float | jax.Array) -> jax.Array:
+    r"""How fast a weight rises with its score at a fixed c, :math:`w^{2 - \alpha}`."""
+    # Zero has no finite slope of its own root, so it is kept from the root and not only from use.
+    kept = jnp.where(weights > 0, weights, 1)
+    if isinstance(alpha, float):
+        kept = jnp.ones_like(kept) if alpha == 2 else jnp.sqrt(kept)
+    else:
+        kept = kept ** (2 - alpha)
+    return jnp.where(weights > 0, kept, 0)
+
+
+def _score_tangent(slope: jax.Array, tangent: jax.Array) -> jax.Array:
+    """The weights' tangent: c moves so that the sum stays one."""
+    return slope * (tangent - _divide(_sum(slope * tangent), _sum(slope)))
+
+
+def _power(base: jax.Array, a: jax.Array) -> jax.Array:
+    r"""Compute :math:`[1 + a y]_+^{1/a}`, which for `a = 0` is :math:`\exp y`."""
+    safe = jnp.where(a == 0, 1, a)
+    inside = safe * base
+    log = jnp.log1p(jnp.where(inside > -1, inside, 0)) / safe
+    return jnp.where(a == 0, jnp.exp(base), jnp.where(inside > -1, jnp.exp(log), 0))
+
+
+@jax.custom_jvp
+def _entmax(scores: jax.Array, alpha: jax.Array) -> jax.Array:
+    """The weights for any alpha, by Newton's method kept between two bounds of c."""
+    scores, a = _below_largest(scores), alpha - 1
+    # The largest weight is at most one and at least one over the number of keys.
+    log_keys = jnp.log(jnp.asarray(max(scores.shape[-1], 1), scores.dtype))
+    highest = jnp.where(a == 0, log_keys, -jnp.expm1(-a * log_keys) / jnp.where(a == 0, 1, a))
+
+    def step(state):
+        count, _, c, low, high = state
+        weights = _power(scores - c, a)
+        excess = _sum(weights) - 1
+        low, high = jnp.where(excess > 0, c, low), jnp.where(excess > 0, high, c)
+        newton = c + _divide(excess, _sum(_slope(weights, alpha)))
+        inside = (newton >= low) & (newton <= high)
+        return count + 1, c, jnp.where(inside, newton, (low + high) / 2), low, high
+
+    def is_moving(state):
+        count, before, c, *_ = state
+        return (count < _STEPS) & (jnp.abs(c - before) > 2 * jnp.finfo(c.dtype).eps).any()
+
+    start = jnp.zeros_like(highest)
+    _, _, c, *_ = lax.while_loop(is_moving, step, (0, start - 1, start, start, highest))
+    return _normalised(_power(scores - c, a))
+
+
+@_entmax.defjvp
+def _entmax_jvp(primals, tangents):
+    weights, alpha = _entmax(*primals), primals[1]
+    slope, pull = _slope(weights, alpha), _alpha_pull(weights, alpha - 1)
+    of_alpha = pull - slope * _divide(_sum(pull), _sum(slope))
+    return weights, _score_tangent(slope, tangents[0]) + of_alpha * tangents[1]
+
+
+def _alpha_pull(weights: jax.Array, a: jax.Array) -> jax.Array:
+    r"""The derivative of the weights with respect to alpha at a fixed c.
+
+    With :math:`l = \log w` it is :math:`w l^2 \phi(a l)`, :math:`\phi(x) = (1 - e^{-x} - x)/x^2`,
+    whose series stands in for it near zero.
+    """
+    log = jnp.log(jnp.where(weights > 0, weights, 1))
+    x = a * log
+    small = jnp.abs(x) < 0.1
+    series = -1 / 2 + x * (1 / 6 - x * (1 / 24 - x * (1 / 120 - x / 720)))
+    safe = jnp.where(small, 1, x)
+    return weights * log**2 * jnp.where(small, series, (-jnp.expm1(-safe) - safe) / safe**2)

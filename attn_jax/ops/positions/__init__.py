@@ -1,0 +1,1 @@
+"""Positions: biases of the scores, and rotations of queries and keys."""

@@ -1,0 +1,1 @@
+"""Score functions, each with its single-head attention."""

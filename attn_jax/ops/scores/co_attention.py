@@ -1,0 +1,152 @@
+"""Co-attention (Lu 2016, Xiong 2017): two modalities that attend to each other."""
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Bool, Float
+
+from attn_jax.ops.masks import visible_keys
+from attn_jax.ops.normalizers.softmax import Normalizer, softmax
+from attn_jax.ops.shapes import broadcast_to_scores, check_attention_inputs, check_features
+from attn_jax.ops.stages import add_bias, weigh
+
+
+def co_attention_scores(
+    first: Float[Array, "*b m d_1"],
+    second: Float[Array, "*b n d_2"],
+    *,
+    w: Float[Array, "d_1 d_2"],
+) -> Float[Array, "*b m n"]:
+    r"""The affinity of each pair of tokens: :math:`A_{ij} = x_i^\top W y_j`.
+
+    Args:
+        first: :math:`x`.
+        second: :math:`y`.
+        w: :math:`W`.
+
+    Returns:
+        Scores in float32 at least.
+
+    Raises:
+        ValueError: If the features do not fit `w`.
+
+    Example:
+        >>> w = jnp.array([[2.0, 0.0, 1.0]])
+        >>> co_attention_scores(jnp.array([[3.0]]), jnp.array([[1.0, 5.0, 4.0]]), w=w).tolist()
+        [[18.0]]
+    """
+    check_features("first", first.shape[-1], "w", w.shape[0])
+    check_features("second", second.shape[-1], "w (its columns)", w.shape[1])
+    dtype = jnp.promote_types(jnp.result_type(first, second), jnp.float32)
+    return jnp.einsum("...md,...nd->...mn", first @ w, second, preferred_element_type=dtype)
+
+
+def co_attention(
+    first: Float[Array, "*b m d_1"],
+    second: Float[Array, "*b n d_2"],
+    *,
+    w: Float[Array, "d_1 d_2"],
+    mask: Bool[Array, "..."] | None = None,
+    bias: Float[Array, "..."] | None = None,
+    normalizer: Normalizer = softmax,
+) -> tuple[
+    tuple[Float[Array, "*b m d_2"], Float[Array, "*b m n"]],
+    tuple[Float[Array, "*b n d_1"], Float[Array, "*b n m"]],
+]:
+    r"""Let each of two sequences attend to the other, by one affinity matrix read both ways.
+
+    .. math:: A = X W Y^\top, \qquad C_X = \operatorname{softmax}(A)\, Y, \qquad
+              C_Y = \operatorname{softmax}(A^\top)\, X
+
+    An image's regions and a question's words are the usual pair. Where each direction has
+    projections of its own, it is :func:`attn_jax.ops.multi_head_attention`, called once each way.
+
+    Args:
+        first: X, the tokens of one modality.
+        second: Y, the tokens of the other.
+        w: W, from the features of one to those of the other.
+        mask: Broadcastable to `(*b, m, n)`; True = the two may attend to each other.
+        bias: Broadcastable to `(*b, m, n)`, added to the affinities.
+        normalizer: From scores to weights.
+
+    Returns:
+        For each sequence, the context that the other gives it and the weights:
+        `((*b, m, d_2), (*b, m, n))` and `((*b, n, d_1), (*b, n, m))`.
+
+    Raises:
+        ValueError: If shapes do not fit together.
+        TypeError: If the mask is not boolean.
+
+    Example:
+        >>> image, text = jnp.ones((7, 3)), jnp.ones((5, 2))
+        >>> of_image, of_text = co_attention(image, text, w=jnp.ones((3, 2)))
+        >>> of_image[1].shape, of_text[1].shape
+        ((7, 5), (5, 7))
+
+    References:
+        Lu et al., "Hierarchical Question-Image Co-Attention for Visual Question Answering", 2016,
+        section 3.3. https://arxiv.org/abs/1606.00061
+        Xiong, Zhong and Socher, "Dynamic Coattention Networks for Question Answering", 2017,
+        section 2.2. https://arxiv.org/abs/1611.01604
+    """
+    first, second, mask, bias = hide_unseen_pairs(first, second, mask=mask, bias=bias)
+    scores = add_bias(co_attention_scores(first, second, w=w), bias)
+    weights, back = co_attention_weights(scores, mask=mask, normalizer=normalizer)
+    return (weigh(weights, second), weights), (weigh(back, first), back)
+
+
+def co_attention_weights(
+    scores: Float[Array, "*b m n"],
+    *,
+    mask: Bool[Array, "*b m n"] | None = None,
+    normalizer: Normalizer = softmax,
+) -> tuple[Float[Array, "*b m n"], Float[Array, "*b n m"]]:
+    """Normalise one affinity matrix over its rows and over its columns.
+
+    Args:
+        scores: `(*b, m, n)`.
+        mask: `(*b, m, n)`; True = the two may attend to each other.
+        normalizer: From scores to weights.
+
+    Returns:
+        The weights of the first sequence over the second, and of the second over the first.
+
+    Example:
+        >>> there, back = co_attention_weights(jnp.zeros((2, 4)))
+        >>> there[0].tolist(), back[0].tolist()
+        ([0.25, 0.25, 0.25, 0.25], [0.5, 0.5])
+    """
+    back = normalizer(jnp.swapaxes(scores, -1, -2), mask=_transposed(mask))
+    return normalizer(scores, mask=mask), back
+
+
+def hide_unseen_pairs(
+    first: jax.Array, second: jax.Array, *, mask: jax.Array | None, bias: jax.Array | None
+) -> tuple[jax.Array, jax.Array, jax.Array | None, jax.Array | None]:
+    """Check the inputs, and put zeros into the tokens at which no token of the other may look.
+
+    Returns:
+        Both sequences, and mask and bias broadcast to `(*b, m, n)`.
+
+    Raises:
+        ValueError: If shapes do not fit together.
+        TypeError: If the mask is not boolean.
+    """
+    check_attention_inputs(first, second, second)
+    shape = (*first.shape[:-1], second.shape[-2])
+    mask, bias = (
+        None if array is None else broadcast_to_scores(name, array, shape)
+        for name, array in (("mask", mask), ("bias", bias))
+    )
+    second = _hide_unseen(second, mask, bias)
+    first = _hide_unseen(first, _transposed(mask), _transposed(bias))
+    return first, second, mask, bias
+
+
+def _transposed(x: jax.Array | None) -> jax.Array | None:
+    return None if x is None else jnp.swapaxes(x, -1, -2)
+
+
+def _hide_unseen(tokens: jax.Array, mask: jax.Array | None, bias: jax.Array | None) -> jax.Array:
+    """Put zeros where no token of the other modality may look."""
+    seen = visible_keys(mask, bias)
+    return tokens if seen is None else jnp.where(seen[..., None], tokens, 0)

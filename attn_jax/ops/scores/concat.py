@@ -1,0 +1,100 @@
+"""Luong's "concat" score (Luong 2015): one matrix on the joined query and key."""
+
+import jax.numpy as jnp
+from jaxtyping import Array, Bool, Float
+
+from attn_jax.ops.normalizers.softmax import Normalizer, softmax
+from attn_jax.ops.scores.additive import additive_scores
+from attn_jax.ops.shapes import check_attention_inputs
+from attn_jax.ops.stages import attend, hide_unseen
+
+
+def concat_scores(
+    query: Float[Array, "*b q d_q"],
+    key: Float[Array, "*b k d_k"],
+    *,
+    w: Float[Array, "d a"],
+    v: Float[Array, " a"],
+) -> Float[Array, "*b q k"]:
+    r"""Score the joined vectors by one layer: :math:`s_{ij} = v^\top \tanh(W [q_i; k_j])`.
+
+    It is :func:`additive_scores` with its two matrices stacked.
+
+    Args:
+        query: `(*b, q, d_q)`.
+        key: `(*b, k, d_k)`.
+        w: :math:`W`, of `d = d_q + d_k` features; the query's come first.
+        v: Weighs the hidden units.
+
+    Returns:
+        Scores in float32 at least.
+
+    Raises:
+        ValueError: If the features do not fit the parameters.
+
+    Example:
+        >>> one = jnp.ones((1, 1))
+        >>> scores = concat_scores(one, one, w=jnp.ones((2, 1)), v=jnp.ones(1))
+        >>> round(float(scores[0, 0]), 4)  # tanh(2)
+        0.964
+    """
+    d_q, d_k = query.shape[-1], key.shape[-1]
+    if w.shape[0] != d_q + d_k:
+        raise ValueError(
+            f"w takes {w.shape[0]} features and is given {d_q} of the query joined with {d_k} of "
+            f"the key, {d_q + d_k}."
+        )
+    w_query, w_key = jnp.split(w, [d_q])
+    return additive_scores(query, key, w_query=w_query, w_key=w_key, v=v)
+
+
+def concat_attention(
+    query: Float[Array, "*b q d_q"],
+    key: Float[Array, "*b k d_k"],
+    value: Float[Array, "*b k d_v"],
+    *,
+    w: Float[Array, "d a"],
+    v: Float[Array, " a"],
+    mask: Bool[Array, "..."] | None = None,
+    bias: Float[Array, "..."] | None = None,
+    normalizer: Normalizer = softmax,
+) -> tuple[Float[Array, "*b q d_v"], Float[Array, "*b q k"]]:
+    r"""Attend by one layer on the joined query and key.
+
+    .. math:: w_i = \operatorname{softmax}_j\big(v^\top \tanh(W [q_i; k_j])\big),
+              \qquad c_i = \sum_j w_{ij} v_j
+
+    In Luong's symbols :math:`h_t` is the query, :math:`\bar h_s` are the keys and values,
+    :math:`W_a` is `w` and :math:`v_a` is `v`.
+
+    Args:
+        query: `(*b, q, d_q)`.
+        key: `(*b, k, d_k)`.
+        value: `(*b, k, d_v)`.
+        w: :math:`W`, of `d = d_q + d_k` features; the query's come first.
+        v: Weighs the hidden units.
+        mask: Broadcastable to `(*b, q, k)`; True = may attend.
+        bias: Broadcastable to `(*b, q, k)`, added to the scores.
+        normalizer: From scores to weights.
+
+    Returns:
+        The context `(*b, q, d_v)` and the weights `(*b, q, k)`.
+
+    Raises:
+        ValueError: If shapes do not fit together.
+        TypeError: If the mask is not boolean.
+
+    Example:
+        >>> query, key = jnp.ones((2, 3)), jnp.ones((5, 4))
+        >>> context, weights = concat_attention(query, key, key, w=jnp.ones((7, 6)), v=jnp.ones(6))
+        >>> context.shape, weights.shape
+        ((2, 4), (2, 5))
+
+    References:
+        Luong, Pham and Manning, "Effective Approaches to Attention-based Neural Machine
+        Translation", 2015, section 3.1, "concat". https://arxiv.org/abs/1508.04025
+    """
+    check_attention_inputs(query, key, value)
+    key, value = hide_unseen(query, key, value, mask=mask, bias=bias)
+    scores = concat_scores(query, key, w=w, v=v)
+    return attend(scores, value, mask=mask, bias=bias, normalizer=normalizer)

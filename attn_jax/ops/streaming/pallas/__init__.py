@@ -1,0 +1,1 @@
+"""Streaming attention as Pallas kernels, for GPUs and TPUs."""

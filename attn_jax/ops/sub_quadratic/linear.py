@@ -1,0 +1,125 @@
+"""Linear attention (Katharopoulos 2020): the softmax's exponential replaced by features."""
+
+from collections.abc import Callable
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Bool, Float
+
+from attn_jax.ops.shapes import check_features
+from attn_jax.ops.sub_quadratic.feature_maps import check_causal, feature_context, feature_weights
+from attn_jax.ops.sub_quadratic.implied_weights import hide_keys, observable
+
+FeatureMap = Callable[[jax.Array], jax.Array]
+
+
+def elu_plus_one(x: Float[Array, "*s"]) -> Float[Array, "*s"]:
+    r"""Map to positive features: :math:`\phi(x) = \operatorname{elu}(x) + 1`.
+
+    Example:
+        >>> elu_plus_one(jnp.array([0.0, 2.0])).tolist()
+        [1.0, 3.0]
+    """
+    return jax.nn.elu(x) + 1
+
+
+def linear_attention(
+    query: Float[Array, "*b q d"],
+    key: Float[Array, "*b k d"],
+    value: Float[Array, "*b k e"],
+    *,
+    feature_map: FeatureMap = elu_plus_one,
+    mask: Bool[Array, "..."] | None = None,
+    causal: bool = False,
+) -> Float[Array, "*b q e"]:
+    r"""Attend in time and memory linear in the number of tokens.
+
+    .. math:: c_i = \frac{\phi(q_i)^\top \sum_j \phi(k_j) v_j^\top}{\phi(q_i)^\top \sum_j \phi(k_j)}
+
+    The sums run over all keys, or where `causal` over those up to the query, block by block. It has
+    the hook points `query, key, value, weights, context`; the weights are computed only if somebody
+    captures or edits them.
+
+    Args:
+        query: `(*b, q, d)`; heads are a batch axis.
+        key: `(*b, k, d)`.
+        value: `(*b, k, e)`.
+        feature_map: :math:`\phi`, over the last axis, to features that are not negative.
+        mask: Broadcastable to `(*b, k)`; True = the queries may attend to this key.
+        causal: Let each query see only the keys up to its own position.
+
+    Returns:
+        The context alone; :func:`linear_weights` gives the map. A query whose denominator is zero
+        gets zeros.
+
+    Raises:
+        ValueError: If shapes do not fit together.
+        TypeError: If the mask is not boolean.
+
+    Example:
+        >>> x = jnp.ones((5, 3))
+        >>> linear_attention(x, x, x, causal=True).shape
+        (5, 3)
+
+    References:
+        Katharopoulos et al., "Transformers are RNNs: Fast Autoregressive Transformers with Linear
+        Attention", 2020, section 3. https://arxiv.org/abs/2006.16236
+    """
+    key, value, seen = hide_keys(query, key, value, mask)
+    features = _features(query, key, seen, feature_map, causal)
+    return observable(
+        feature_context(*features, value, causal=causal),
+        linear_weights,
+        {"query": query, "key": key, "value": value, "mask": seen},
+        feature_map=feature_map,
+        causal=causal,
+    )
+
+
+def linear_weights(
+    query: Float[Array, "*b q d"],
+    key: Float[Array, "*b k d"],
+    *,
+    feature_map: FeatureMap = elu_plus_one,
+    mask: Bool[Array, "..."] | None = None,
+    causal: bool = False,
+) -> Float[Array, "*b q k"]:
+    r"""Return the map that :func:`linear_attention` implies, at quadratic cost.
+
+    .. math:: w_{ij} = \frac{\phi(q_i) \cdot \phi(k_j)}{\sum_l \phi(q_i) \cdot \phi(k_l)}
+
+    Args:
+        query: `(*b, q, d)`.
+        key: `(*b, k, d)`.
+        feature_map: :math:`\phi`.
+        mask: Broadcastable to `(*b, k)`; True = the queries may attend to this key.
+        causal: Let each query see only the keys up to its own position.
+
+    Returns:
+        `(*b, q, k)`, in float32 at least.
+
+    Raises:
+        ValueError: If shapes do not fit together.
+        TypeError: If the mask is not boolean.
+
+    Example:
+        >>> linear_weights(jnp.ones((1, 3)), jnp.ones((4, 3))).tolist()
+        [[0.25, 0.25, 0.25, 0.25]]
+    """
+    key, _, seen = hide_keys(query, key, key, mask)
+    return feature_weights(*_features(query, key, seen, feature_map, causal), causal=causal)
+
+
+def _features(
+    query: jax.Array,
+    key: jax.Array,
+    seen: jax.Array | None,
+    feature_map: FeatureMap,
+    causal: bool,
+) -> tuple[jax.Array, jax.Array]:
+    """Features of queries and keys in float32 at least; zeros for a hidden key."""
+    check_features("key", key.shape[-1], "query", query.shape[-1])
+    check_causal(causal, query, key)
+    dtype = jnp.promote_types(query.dtype, jnp.float32)
+    of_query, of_key = feature_map(query.astype(dtype)), feature_map(key.astype(dtype))
+    return of_query, of_key if seen is None else jnp.where(seen[..., None], of_key, 0)

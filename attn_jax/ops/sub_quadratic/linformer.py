@@ -1,0 +1,151 @@
+"""Linformer (Wang 2020): keys and values projected along the sequence to a fixed number."""
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Bool, Float
+
+from attn_jax.ops.normalizers.softmax import Normalizer, softmax
+from attn_jax.ops.scores.dot_product import scaled_dot_product_scores
+from attn_jax.ops.shapes import check_features
+from attn_jax.ops.stages import weigh
+from attn_jax.ops.sub_quadratic.implied_weights import hide_keys, observable
+
+
+def linformer_attention(
+    query: Float[Array, "*b q d"],
+    key: Float[Array, "*b k d"],
+    value: Float[Array, "*b k e"],
+    *,
+    w_key: Float[Array, "k p"],
+    w_value: Float[Array, "k p"],
+    scale: float | None = None,
+    mask: Bool[Array, "..."] | None = None,
+    normalizer: Normalizer = softmax,
+) -> Float[Array, "*b q e"]:
+    r"""Attend to p combinations of the keys, however many keys there are.
+
+    .. math:: C = \operatorname{softmax}\!\left(\frac{Q (E^\top K)^\top}{\sqrt{d}}\right) F^\top V
+
+    :math:`E` is `w_key` and :math:`F` is `w_value`, each `(k, p)`. It has the hook points `query,
+    key, value, weights, context`; the weights are computed only if somebody captures or edits them.
+
+    Args:
+        query: `(*b, q, d)`; heads are a batch axis.
+        key: `(*b, k, d)`.
+        value: `(*b, k, e)`.
+        w_key: Combines the keys.
+        w_value: Combines the values.
+        scale: What multiplies the inner product; :math:`1/\sqrt{d}` if None.
+        mask: Broadcastable to `(*b, k)`; True = the queries may attend to this key. A hidden key
+            takes no part in the combinations.
+        normalizer: From scores, of the combinations, to weights.
+
+    Returns:
+        The context alone; :func:`linformer_weights` gives the map.
+
+    Raises:
+        ValueError: If shapes do not fit together.
+        TypeError: If the mask is not boolean.
+
+    Example:
+        >>> x = jnp.ones((5, 3))
+        >>> w = jnp.full((5, 2), 1 / 5)
+        >>> linformer_attention(x, x, x, w_key=w, w_value=w).round(5)[0].tolist()
+        [1.0, 1.0, 1.0]
+
+    References:
+        Wang et al., "Linformer: Self-Attention with Linear Complexity", 2020, section 4.
+        https://arxiv.org/abs/2006.04768
+    """
+    key, value, seen = hide_keys(query, key, value, mask)
+    combined = _combined_weights(query, key, w_key, scale, normalizer)
+    check_features("value (its tokens)", value.shape[-2], "w_value", w_value.shape[-2])
+    check_features("w_value", w_value.shape[-1], "w_key", w_key.shape[-1])
+    batch = query.shape[:-2]
+    parameters = {
+        "w_key": jnp.broadcast_to(w_key, (*batch, *w_key.shape)),
+        "w_value": jnp.broadcast_to(w_value, (*batch, *w_value.shape)),
+    }
+    return observable(
+        weigh(combined, _combine(w_value, value)),
+        _weights,
+        {"query": query, "key": key, "value": value, "mask": seen} | parameters,
+        scale=scale,
+        normalizer=normalizer,
+    )
+
+
+def linformer_weights(
+    query: Float[Array, "*b q d"],
+    key: Float[Array, "*b k d"],
+    *,
+    w_key: Float[Array, "k p"],
+    w_value: Float[Array, "k p"],
+    scale: float | None = None,
+    mask: Bool[Array, "..."] | None = None,
+    normalizer: Normalizer = softmax,
+) -> Float[Array, "*b q k"]:
+    r"""Return the map that :func:`linformer_attention` implies, at quadratic cost.
+
+    .. math:: W = \operatorname{softmax}\!\left(\frac{Q (E^\top K)^\top}{\sqrt{d}}\right) F^\top
+
+    Its rows need not sum to one, and where :math:`F` is negative so are weights.
+
+    Args:
+        query: `(*b, q, d)`.
+        key: `(*b, k, d)`.
+        w_key: Combines the keys.
+        w_value: Combines the values.
+        scale: What multiplies the inner product; :math:`1/\sqrt{d}` if None.
+        mask: Broadcastable to `(*b, k)`; True = the queries may attend to this key.
+        normalizer: From scores, of the combinations, to weights.
+
+    Returns:
+        `(*b, q, k)`, in float32 at least.
+
+    Raises:
+        ValueError: If shapes do not fit together.
+        TypeError: If the mask is not boolean.
+
+    Example:
+        >>> w = jnp.full((4, 2), 1 / 4)
+        >>> linformer_weights(jnp.ones((1, 3)), jnp.ones((4, 3)), w_key=w, w_value=w).tolist()
+        [[0.25, 0.25, 0.25, 0.25]]
+    """
+    key, _, seen = hide_keys(query, key, key, mask)
+    check_features("key (its tokens)", key.shape[-2], "w_value", w_value.shape[-2])
+    check_features("w_value", w_value.shape[-1], "w_key", w_key.shape[-1])
+    return _weights(query, key, w_key, w_value, seen, scale=scale, normalizer=normalizer)
+
+
+def _weights(
+    query: jax.Array,
+    key: jax.Array,
+    w_key: jax.Array,
+    w_value: jax.Array,
+    mask: jax.Array | None = None,
+    *,
+    scale: float | None,
+    normalizer: Normalizer,
+) -> jax.Array:
+    combined = _combined_weights(query, key, w_key, scale, normalizer)
+    weights = jnp.einsum("...qp,...kp->...qk", combined, w_value.astype(combined.dtype))
+    return weights if mask is None else jnp.where(mask[..., None, :], weights, 0)
+
+
+def _combined_weights(
+    query: jax.Array,
+    key: jax.Array,
+    w_key: jax.Array,
+    scale: float | None,
+    normalizer: Normalizer,
+) -> jax.Array:
+    """The weights of the combinations, `(*b, q, p)`."""
+    check_features("key (its tokens)", key.shape[-2], "w_key", w_key.shape[-2])
+    return normalizer(scaled_dot_product_scores(query, _combine(w_key, key), scale=scale))
+
+
+def _combine(w: jax.Array, x: jax.Array) -> jax.Array:
+    dtype = jnp.promote_types(x.dtype, jnp.float32)
+    combined = jnp.einsum("...kp,...kd->...pd", w.astype(x.dtype), x, preferred_element_type=dtype)
+    return combined.astype(x.dtype)

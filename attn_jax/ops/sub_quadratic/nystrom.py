@@ -1,0 +1,184 @@
+"""Nyströmformer (Xiong 2021): attention through landmarks, the means of stretches of tokens."""
+
+import jax
+import jax.numpy as jnp
+from jax import lax
+from jax.typing import ArrayLike
+from jaxtyping import Array, Bool, Float
+
+from attn_jax.ops.normalizers.softmax import softmax
+from attn_jax.ops.scores.dot_product import default_scale
+from attn_jax.ops.shapes import check_features
+from attn_jax.ops.sub_quadratic.implied_weights import (
+    hide_keys,
+    observable,
+    safe_divide,
+    token_mask,
+)
+
+
+def nystrom_attention(
+    query: Float[Array, "*b q d"],
+    key: Float[Array, "*b k d"],
+    value: Float[Array, "*b k e"],
+    *,
+    num_landmarks: int,
+    num_iterations: int = 6,
+    scale: float | None = None,
+    mask: Bool[Array, "..."] | None = None,
+    query_mask: Bool[Array, "..."] | None = None,
+) -> Float[Array, "*b q e"]:
+    r"""Approximate scaled dot-product attention through m landmarks of queries and of keys.
+
+    .. math:: C = \operatorname{softmax}(Q \tilde K^\top / \sqrt{d})\,
+              \operatorname{softmax}(\tilde Q \tilde K^\top / \sqrt{d})^+\,
+              \operatorname{softmax}(\tilde Q K^\top / \sqrt{d})\, V
+
+    A landmark is the mean of one of m stretches, as equal as can be, of the visible tokens; the
+    pseudoinverse :math:`^+` is iterated. It has the hook points `query, key, value, weights,
+    context`; the weights are computed only if somebody captures or edits them.
+
+    Args:
+        query: `(*b, q, d)`; heads are a batch axis.
+        key: `(*b, k, d)`.
+        value: `(*b, k, e)`.
+        num_landmarks: m. With as many as there are tokens, and iterations enough, it is exact.
+        num_iterations: Of the pseudoinverse.
+        scale: What multiplies the inner product; :math:`1/\sqrt{d}` if None.
+        mask: Broadcastable to `(*b, k)`; True = the queries may attend to this key.
+        query_mask: Broadcastable to `(*b, q)`; True = a real query. The others, say padding, take
+            no part in the landmarks.
+
+    Returns:
+        The context alone; :func:`nystrom_weights` gives the map.
+
+    Raises:
+        ValueError: If shapes do not fit together, or there is no landmark.
+        TypeError: If a mask is not boolean.
+
+    Example:
+        >>> x = jnp.eye(5)
+        >>> nystrom_attention(x, x, x, num_landmarks=2).shape
+        (5, 5)
+
+    References:
+        Xiong et al., "Nyströmformer: A Nyström-based Algorithm for Approximating Self-Attention",
+        2021, section 3 and equation 11. https://arxiv.org/abs/2102.03902
+    """
+    key, value, seen = hide_keys(query, key, value, mask)
+    query_seen = _query_mask(query, query_mask)
+    options = {"num_landmarks": num_landmarks, "num_iterations": num_iterations, "scale": scale}
+    to_keys, inverse, from_queries = _factors(query, key, seen, query_seen, **options)
+    context = to_keys @ (inverse @ (from_queries @ value.astype(from_queries.dtype)))
+    operands = {"query": query, "key": key, "value": value, "mask": seen, "query_mask": query_seen}
+    return observable(context.astype(value.dtype), nystrom_weights, operands, **options)
+
+
+def nystrom_weights(
+    query: Float[Array, "*b q d"],
+    key: Float[Array, "*b k d"],
+    *,
+    num_landmarks: int,
+    num_iterations: int = 6,
+    scale: float | None = None,
+    mask: Bool[Array, "..."] | None = None,
+    query_mask: Bool[Array, "..."] | None = None,
+) -> Float[Array, "*b q k"]:
+    r"""Return the map that :func:`nystrom_attention` implies, at quadratic cost.
+
+    Its rows sum nearly to one, and some weights may be negative.
+
+    Args:
+        query: `(*b, q, d)`.
+        key: `(*b, k, d)`.
+        num_landmarks: m.
+        num_iterations: Of the pseudoinverse.
+        scale: What multiplies the inner product; :math:`1/\sqrt{d}` if None.
+        mask: Broadcastable to `(*b, k)`; True = the queries may attend to this key.
+        query_mask: Broadcastable to `(*b, q)`; True = a real query.
+
+    Returns:
+        `(*b, q, k)`, in float32 at least.
+
+    Raises:
+        ValueError: If shapes do not fit together, or there is no landmark.
+        TypeError: If a mask is not boolean.
+
+    Example:
+        >>> nystrom_weights(jnp.ones((1, 3)), jnp.ones((2, 3)), num_landmarks=1).tolist()
+        [[0.5, 0.5]]
+    """
+    key, _, seen = hide_keys(query, key, key, mask)
+    to_keys, inverse, from_queries = _factors(
+        query,
+        key,
+        seen,
+        _query_mask(query, query_mask),
+        num_landmarks=num_landmarks,
+        num_iterations=num_iterations,
+        scale=scale,
+    )
+    return to_keys @ (inverse @ from_queries)
+
+
+def _query_mask(query: jax.Array, mask: jax.Array | None) -> jax.Array | None:
+    return None if mask is None else token_mask("query_mask", mask, query.shape[:-1])
+
+
+def _factors(
+    query: jax.Array,
+    key: jax.Array,
+    seen: jax.Array | None,
+    query_seen: jax.Array | None,
+    *,
+    num_landmarks: int,
+    num_iterations: int,
+    scale: float | None,
+) -> tuple[jax.Array, jax.Array, jax.Array]:
+    """The three matrices whose product is the map: `(*b, q, m)`, `(*b, m, m)`, `(*b, m, k)`."""
+    check_features("key", key.shape[-1], "query", query.shape[-1])
+    if num_landmarks < 1:
+        raise ValueError(f"num_landmarks={num_landmarks} must be at least 1.")
+    dtype = jnp.promote_types(query.dtype, jnp.float32)
+    query = query.astype(dtype) * default_scale(query, scale)
+    key = key.astype(dtype)
+    query_marks, query_found = _landmarks(query, query_seen, num_landmarks)
+    key_marks, key_found = _landmarks(key, seen, num_landmarks)
+    key_mask = None if seen is None else seen[..., None, :]
+    core = softmax(_products(query_marks, key_marks), mask=key_found[..., None, :])
+    # A landmark of no token is a row or a column of zeros, which the pseudoinverse keeps.
+    core = jnp.where(query_found[..., None], core, 0)
+    return (
+        softmax(_products(query, key_marks), mask=key_found[..., None, :]),
+        _pseudoinverse(core, num_iterations),
+        softmax(_products(query_marks, key), mask=key_mask),
+    )
+
+
+def _products(one: jax.Array, other: jax.Array) -> jax.Array:
+    return jnp.einsum("...qd,...kd->...qk", one, other)
+
+
+def _landmarks(x: jax.Array, seen: jax.Array | None, count: int) -> tuple[jax.Array, jax.Array]:
+    """The means of `count` stretches of the visible tokens, and which stretches have any."""
+    seen = jnp.ones(x.shape[:-1], bool) if seen is None else seen
+    rank = jnp.cumsum(seen, axis=-1) - 1
+    stretch = rank * count // jnp.maximum(seen.sum(axis=-1, keepdims=True), 1)
+    member = jax.nn.one_hot(stretch, count, dtype=x.dtype) * seen[..., None]
+    size = member.sum(axis=-2)
+    total = jnp.einsum("...tm,...td->...md", member, jnp.where(seen[..., None], x, 0))
+    return safe_divide(total, size[..., None]), size > 0
+
+
+def _pseudoinverse(matrix: jax.Array, num_iterations: int) -> jax.Array:
+    """Iterate towards the Moore-Penrose inverse, from the paper's initial guess."""
+    norm = matrix.sum(axis=-1).max(axis=-1) * matrix.sum(axis=-2).max(axis=-1)
+    guess = safe_divide(jnp.swapaxes(matrix, -1, -2), norm[..., None, None])
+    eye = jnp.eye(matrix.shape[-1], dtype=matrix.dtype)
+    eye = eye.reshape((1,) * (matrix.ndim - 2) + eye.shape)
+
+    def improve(_: ArrayLike, guess: jax.Array) -> jax.Array:
+        step = matrix @ guess
+        return guess @ (13 * eye - step @ (15 * eye - step @ (7 * eye - step))) / 4
+
+    return lax.fori_loop(0, num_iterations, improve, guess)

@@ -1,0 +1,173 @@
+"""Performer (Choromanski 2021): softmax attention estimated by positive random features, FAVOR+."""
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Bool, Float, PRNGKeyArray
+
+from attn_jax.ops.shapes import check_features
+from attn_jax.ops.sub_quadratic.feature_maps import check_causal, feature_context, feature_weights
+from attn_jax.ops.sub_quadratic.implied_weights import hide_keys, observable
+
+
+def performer_projection(rng: PRNGKeyArray, dim: int, num_features: int) -> Float[Array, "d m"]:
+    r"""Draw the random directions :math:`\omega`, orthogonal in blocks of d.
+
+    Each is distributed as :math:`\mathcal{N}(0, I_d)`, so the estimate is unbiased; their
+    orthogonality lowers its variance.
+
+    Args:
+        rng: The source of randomness.
+        dim: d, the features of queries and keys.
+        num_features: m. The error of the estimate falls with its root.
+
+    Returns:
+        One direction a column.
+
+    Raises:
+        ValueError: If there are no features.
+
+    Example:
+        >>> performer_projection(jax.random.key(0), 4, 6).shape
+        (4, 6)
+    """
+    if num_features < 1 or dim < 1:
+        raise ValueError(f"num_features={num_features} and dim={dim} must be at least 1.")
+    rng_direction, rng_length = jax.random.split(rng)
+    blocks = -(-num_features // dim)
+    directions = jax.random.orthogonal(rng_direction, dim, (blocks,))
+    lengths = jnp.linalg.norm(jax.random.normal(rng_length, (blocks, dim, dim)), axis=-1)
+    columns = directions * lengths[:, None, :]
+    return jnp.moveaxis(columns, 0, 1).reshape(dim, -1)[:, :num_features]
+
+
+def performer_attention(
+    query: Float[Array, "*b q d"],
+    key: Float[Array, "*b k d"],
+    value: Float[Array, "*b k e"],
+    *,
+    projection: Float[Array, "d m"],
+    mask: Bool[Array, "..."] | None = None,
+    causal: bool = False,
+) -> Float[Array, "*b q e"]:
+    r"""Estimate scaled dot-product attention in time and memory linear in the number of tokens.
+
+    .. math:: \phi(x)_r = \exp\!\big(\omega_r \cdot \tilde x - \tfrac12 \|\tilde x\|^2\big)
+              / \sqrt{m}, \quad \tilde x = x / \sqrt[4]{d}, \qquad
+              c_i = \frac{\phi(q_i)^\top \sum_j \phi(k_j) v_j^\top}
+                         {\phi(q_i)^\top \sum_j \phi(k_j)}
+
+    The inner product of two such features is :math:`\exp(q \cdot k / \sqrt{d})` on average over
+    :math:`\omega`. It has the hook points `query, key, value, weights, context`; the weights are
+    computed only if somebody captures or edits them.
+
+    Args:
+        query: `(*b, q, d)`; heads are a batch axis.
+        key: `(*b, k, d)`.
+        value: `(*b, k, e)`.
+        projection: :math:`\omega`, a column each; :func:`performer_projection` draws it.
+        mask: Broadcastable to `(*b, k)`; True = the queries may attend to this key.
+        causal: Let each query see only the keys up to its own position.
+
+    Returns:
+        The context alone; :func:`performer_weights` gives the map.
+
+    Raises:
+        ValueError: If shapes do not fit together.
+        TypeError: If the mask is not boolean.
+
+    Example:
+        >>> x = jnp.ones((5, 3))
+        >>> projection = performer_projection(jax.random.key(0), 3, 7)
+        >>> performer_attention(x, x, x, projection=projection).round(5)[0].tolist()
+        [1.0, 1.0, 1.0]
+
+    References:
+        Choromanski et al., "Rethinking Attention with Performers", 2021, lemma 1 and section 2.4.
+        https://arxiv.org/abs/2009.14794
+    """
+    key, value, seen = hide_keys(query, key, value, mask)
+    features = _features(query, key, seen, projection, causal)
+    batched = jnp.broadcast_to(projection, (*query.shape[:-2], *projection.shape))
+    return observable(
+        feature_context(*features, value, causal=causal),
+        _weights,
+        {"query": query, "key": key, "value": value, "mask": seen, "projection": batched},
+        causal=causal,
+    )
+
+
+def performer_weights(
+    query: Float[Array, "*b q d"],
+    key: Float[Array, "*b k d"],
+    *,
+    projection: Float[Array, "d m"],
+    mask: Bool[Array, "..."] | None = None,
+    causal: bool = False,
+) -> Float[Array, "*b q k"]:
+    r"""Return the map that :func:`performer_attention` implies, at quadratic cost.
+
+    Args:
+        query: `(*b, q, d)`.
+        key: `(*b, k, d)`.
+        projection: :math:`\omega`, a column each.
+        mask: Broadcastable to `(*b, k)`; True = the queries may attend to this key.
+        causal: Let each query see only the keys up to its own position.
+
+    Returns:
+        `(*b, q, k)`, in float32 at least.
+
+    Raises:
+        ValueError: If shapes do not fit together.
+        TypeError: If the mask is not boolean.
+
+    Example:
+        >>> projection = performer_projection(jax.random.key(0), 3, 7)
+        >>> performer_weights(jnp.ones((1, 3)), jnp.ones((2, 3)), projection=projection).tolist()
+        [[0.5, 0.5]]
+    """
+    key, _, seen = hide_keys(query, key, key, mask)
+    return _weights(query, key, projection, seen, causal=causal)
+
+
+def _weights(
+    query: jax.Array,
+    key: jax.Array,
+    projection: jax.Array,
+    mask: jax.Array | None = None,
+    *,
+    causal: bool,
+) -> jax.Array:
+    return feature_weights(*_features(query, key, mask, projection, causal), causal=causal)
+
+
+def _features(
+    query: jax.Array,
+    key: jax.Array,
+    seen: jax.Array | None,
+    projection: jax.Array,
+    causal: bool,
+) -> tuple[jax.Array, jax.Array]:
+    r"""The features, each side times a constant that cancels in the quotient.
+
+    :math:`\sqrt{m}` cancels likewise. The constants keep the exponentials in range: the largest
+    exponent of each query, and the largest of all visible keys.
+    """
+    check_features("key", key.shape[-1], "query", query.shape[-1])
+    check_features("query", query.shape[-1], "projection", projection.shape[-2])
+    check_causal(causal, query, key)
+    of_query, of_key = _exponents(query, projection), _exponents(key, projection)
+    if seen is not None:
+        of_key = jnp.where(seen[..., None], of_key, -jnp.inf)
+    return _stable_exp(of_query, -1), _stable_exp(of_key, (-2, -1))
+
+
+def _exponents(x: jax.Array, projection: jax.Array) -> jax.Array:
+    x = x.astype(jnp.promote_types(x.dtype, jnp.float32)) * x.shape[-1] ** -0.25
+    projected = jnp.einsum("...td,...dm->...tm", x, projection.astype(x.dtype))
+    return projected - (x**2).sum(axis=-1, keepdims=True) / 2
+
+
+def _stable_exp(exponents: jax.Array, axis: int | tuple[int, ...]) -> jax.Array:
+    largest = jnp.max(exponents, axis=axis, keepdims=True, initial=-jnp.inf)
+    largest = jnp.where(largest == -jnp.inf, 0, largest)
+    return jnp.exp(exponents - jax.lax.stop_gradient(largest))

@@ -1,0 +1,1 @@
+"""MNIST: where it comes from, how it is verified, and the task."""

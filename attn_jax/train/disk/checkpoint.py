@@ -1,0 +1,192 @@
+"""Checkpoints: Orbax's arrays, a record of the metrics, and a manifest that proves both whole.
+
+`checkpoints/<step>/` holds `arrays/` (Orbax), `record.json` and, written last, `MANIFEST.sha256`.
+"""
+
+import json
+import shutil
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import orbax.checkpoint as ocp
+
+from attn_jax.train.disk import manifest
+from attn_jax.train.disk.manifest import DamagedError
+
+
+class CheckpointError(RuntimeError):
+    """A checkpoint that could not be written or found."""
+
+
+class Checkpoints:
+    """The checkpoints of one run.
+
+    Args:
+        folder: Where they lie; it need not exist yet.
+        keep: How many of the last ones stay; the best one stays as well.
+        best: The metric of the record that chooses the best; a loss is best where it is least.
+    """
+
+    def __init__(self, folder: Path, *, keep: int = 3, best: str = "validation/accuracy"):
+        self.folder, self.keep, self.best = Path(folder).absolute(), keep, best
+
+    def steps(self) -> list[int]:
+        """The steps that have a folder here, ascending, whether or not they are whole."""
+        if not self.folder.is_dir():
+            return []
+        return sorted(int(path.name) for path in self.folder.iterdir() if path.name.isdecimal())
+
+    def save(self, step: int, arrays: Any, record: Mapping[str, Any]) -> None:
+        """Writes a checkpoint through to the disk, then removes those no longer kept.
+
+        Args:
+            step: Its number.
+            arrays: A pytree of arrays.
+            record: Anything JSON can hold; the best checkpoint is chosen by it.
+
+        Raises:
+            CheckpointError: If it cannot be written; the earlier ones are untouched.
+        """
+        path = self._path(step)
+        try:
+            shutil.rmtree(path, ignore_errors=True)
+            path.mkdir(parents=True)
+            with _checkpointer() as checkpointer:
+                checkpointer.save(path / "arrays", _without_keys(arrays))
+            (path / "record.json").write_text(json.dumps(record, indent=1), encoding="utf-8")
+            manifest.seal(path)
+            manifest.sync(self.folder)
+        except Exception as error:
+            shutil.rmtree(path, ignore_errors=True)
+            raise CheckpointError(
+                f"the checkpoint of step {step} could not be written to {path}: {error}\n"
+                f"{shutil.disk_usage(self.folder.parent).free:,} bytes are free there. The earlier "
+                "checkpoints are whole: make room, and resume."
+            ) from error
+        self._prune()
+
+    def restore(self, step: int, like: Any = None) -> tuple[Any, dict[str, Any]]:
+        """Reads one checkpoint, after checking every byte of it.
+
+        Args:
+            step: Its number.
+            like: A pytree of arrays with the structure, shapes, types and devices to restore;
+                without it, nested dictionaries and lists of arrays on the first device here are
+                returned, whatever devices they were saved from, and random keys as their data.
+
+        Returns:
+            The arrays and the record.
+
+        Raises:
+            DamagedError: If it is not whole.
+        """
+        path = self._path(step)
+        manifest.verify(path)
+        with ocp.StandardCheckpointer() as checkpointer:
+            if like is None:
+                target = _on_first_device(checkpointer.metadata(path / "arrays"))
+            else:
+                target = jax.tree.map(_abstract, _without_keys(like))
+            arrays = checkpointer.restore(path / "arrays", target)
+        if like is not None:
+            arrays = jax.tree.map(_as_key_like, like, arrays)
+        return arrays, self.record(step)
+
+    def record(self, step: int) -> dict[str, Any]:
+        """The record of one checkpoint, unchecked.
+
+        Args:
+            step: Its number.
+
+        Returns:
+            What was saved as its record; empty if that cannot be read.
+        """
+        try:
+            return json.loads((self._path(step) / "record.json").read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            return {}
+
+    def newest(self, like: Any, say: Callable[[str], None]) -> tuple[Any, dict[str, Any]] | None:
+        """Restores the newest whole checkpoint.
+
+        Newer ones that are damaged are reported and set aside, half-written ones removed.
+
+        Args:
+            like: As for `restore`.
+            say: Gets a line for each one that is skipped.
+
+        Returns:
+            Arrays and record, or None where there is no whole checkpoint.
+        """
+        for step in reversed(self.steps()):
+            try:
+                return self.restore(step, like)
+            except DamagedError as damage:
+                say(f"Skipped the checkpoint of step {step}: {damage}. {self._clear(step)}")
+        return None
+
+    def best_step(self) -> int | None:
+        """The step whose record has the best value of the metric; the earliest among equals."""
+        values = {
+            step: self.record(step).get("metrics", {}).get(self.best) for step in self.steps()
+        }
+        sign = -1 if self.best.endswith("loss") else 1
+        scored = [(sign * value, -step) for step, value in values.items() if value is not None]
+        return -max(scored)[1] if scored else None
+
+    def _clear(self, step: int) -> str:
+        """Makes room for the step to be saved again; says what became of what was there."""
+        path, aside = self._path(step), self.folder / f"{step}.damaged"
+        if not (path / manifest.NAME).exists():
+            shutil.rmtree(path)
+            return "It is removed."
+        shutil.rmtree(aside, ignore_errors=True)
+        path.rename(aside)
+        return f"It is now {aside.name}."
+
+    def _prune(self) -> None:
+        kept = {*self.steps()[-self.keep :], self.best_step()}
+        for step in set(self.steps()) - kept:
+            # The manifest goes first, so that what is left of a removal cut short is not whole.
+            (self._path(step) / manifest.NAME).unlink(missing_ok=True)
+            shutil.rmtree(self._path(step))
+
+    def _path(self, step: int) -> Path:
+        return self.folder / str(step)
+
+
+def _on_first_device(metadata: Any) -> Any:
+    # Orbax 0.11.20 gives the tree itself, later versions wrap it.
+    tree = getattr(metadata, "item_metadata", metadata)
+    first = jax.sharding.SingleDeviceSharding(jax.devices()[0])
+    return jax.tree.map(
+        lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=first),
+        getattr(tree, "tree", tree),
+    )
+
+
+def _abstract(leaf: jax.Array) -> jax.ShapeDtypeStruct:
+    return jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=leaf.sharding)
+
+
+def _without_keys(tree: Any) -> Any:
+    """Random keys as their data: not every version of Orbax restores keys."""
+    return jax.tree.map(lambda leaf: jax.random.key_data(leaf) if _is_key(leaf) else leaf, tree)
+
+
+def _as_key_like(like: jax.Array, leaf: jax.Array) -> jax.Array:
+    return jax.random.wrap_key_data(leaf, impl=jax.random.key_impl(like)) if _is_key(like) else leaf
+
+
+def _is_key(leaf: jax.Array) -> bool:
+    return jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key)
+
+
+def _checkpointer():
+    # Orbax takes about as long to import as JAX, and help and listings do without it.
+    import orbax.checkpoint
+
+    return orbax.checkpoint.StandardCheckpointer()

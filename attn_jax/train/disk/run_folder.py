@@ -1,0 +1,184 @@
+"""The folder of a run: what was asked of it, and whether there is room for it."""
+
+import difflib
+import importlib.metadata
+import json
+import os
+import platform
+import shutil
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import jax
+from jax.sharding import Mesh
+
+from attn_jax.train.disk.manifest import write_atomically
+
+NAME = "command.json"
+_PACKAGES = ("attn-jax", "jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy")
+
+
+class RunFolderError(RuntimeError):
+    """A run folder that cannot be begun in, or not be gone on with."""
+
+
+def read_command(run_dir: str | Path) -> dict[str, Any]:
+    """What a run was asked, and with what it ran.
+
+    Args:
+        run_dir: The run's folder.
+
+    Returns:
+        The contents of its `command.json`.
+
+    Raises:
+        RunFolderError: If there is none that can be read.
+    """
+    path = Path(run_dir) / NAME
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise RunFolderError(f"{path} cannot be read ({error}); is {run_dir} a run?") from error
+
+
+def environment(mesh: Mesh) -> dict[str, Any]:
+    """The versions and devices that a run depends on.
+
+    Args:
+        mesh: The devices it runs on.
+
+    Returns:
+        `versions` by package, and `device`.
+    """
+    versions = {"python": platform.python_version()}
+    for package in _PACKAGES:
+        try:
+            versions[package] = importlib.metadata.version(package)
+        except importlib.metadata.PackageNotFoundError:
+            continue
+    first = mesh.devices.flat[0]
+    device = {"platform": first.platform, "kind": first.device_kind, "count": mesh.size}
+    return {"versions": versions, "device": device}
+
+
+def require_new(run_dir: Path) -> None:
+    """Refuses a folder that holds a run.
+
+    Args:
+        run_dir: The folder of a run that shall begin.
+
+    Raises:
+        RunFolderError: If it holds one already.
+    """
+    if (run_dir / NAME).exists():
+        raise RunFolderError(
+            f"{run_dir} holds a run already; resume it (resume=True), or name another folder."
+        )
+
+
+def write_command(run_dir: Path, command: Mapping[str, Any], mesh: Mesh) -> None:
+    """Writes the `command.json` of a new run.
+
+    Args:
+        run_dir: The run's folder.
+        command: What the run was asked.
+        mesh: The devices.
+    """
+    text = json.dumps({**command, **environment(mesh)}, indent=2, sort_keys=True)
+    write_atomically(run_dir / NAME, text + "\n")
+
+
+def require_same(run_dir: Path, command: Mapping[str, Any], mesh: Mesh) -> list[str]:
+    """Checks that a run may go on with this command.
+
+    Args:
+        run_dir: The run's folder.
+        command: What is asked now.
+        mesh: The devices.
+
+    Returns:
+        What else has changed since it began, in sentences: versions and devices, which may alter
+        the last bits of the results.
+
+    Raises:
+        RunFolderError: If what is asked differs, with the differences.
+    """
+    stored = read_command(run_dir)
+    surroundings = environment(mesh)
+    asked = {name: stored[name] for name in stored if name not in surroundings}
+    differing = difference(asked, command)
+    if differing:
+        raise RunFolderError(
+            f"{run_dir} was begun with another command; - is the one it was begun with, + yours:\n"
+            f"{differing}\nLeave these out to resume it, or begin a new run."
+        )
+    return [
+        f"The run was begun under other {name}, so its last bits may differ from here on:\n{lines}"
+        for name, now in surroundings.items()
+        if (lines := difference(stored.get(name), now))
+    ]
+
+
+def difference(before: Any, after: Any) -> str:
+    """The lines of JSON in which two settings differ.
+
+    Args:
+        before: Marked by `-`.
+        after: Marked by `+`.
+
+    Returns:
+        The lines, or nothing.
+
+    Example:
+        >>> print(difference({"seed": 0, "epochs": 2}, {"seed": 1, "epochs": 2}))
+        -  "seed": 0
+        +  "seed": 1
+    """
+    old, new = (json.dumps(x, indent=2, sort_keys=True).splitlines() for x in (before, after))
+    lines = difflib.unified_diff(old, new, lineterm="", n=0)
+    return "\n".join(x for x in lines if not x.startswith(("---", "+++", "@@")))
+
+
+def require_writable(folder: Path) -> None:
+    """Makes a folder and writes to it, to know that one can.
+
+    Args:
+        folder: The folder.
+
+    Raises:
+        RunFolderError: If not.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder) as file:
+            file.write(b"0" * 4096)
+            file.flush()
+            os.fsync(file.fileno())
+    except OSError as error:
+        raise RunFolderError(
+            f"the run folder {folder} cannot be written: {error.strerror}. Choose another folder, "
+            "or change its permissions."
+        ) from error
+
+
+def require_space(folder: Path, arrays: Any, count: int) -> None:
+    """Checks that the checkpoints of a run will fit on the disk.
+
+    Args:
+        folder: The run's folder.
+        arrays: What a checkpoint holds.
+        count: How many there will be at once.
+
+    Raises:
+        RunFolderError: If they will not.
+    """
+    size = sum(leaf.nbytes for leaf in jax.tree.leaves(arrays)) + 2**20
+    free = shutil.disk_usage(folder).free
+    if free < size * count:
+        raise RunFolderError(
+            f"{folder} has {free / 2**20:,.0f} MiB free, but {count:,} checkpoints of "
+            f"{size / 2**20:,.0f} MiB need {size * count / 2**20:,.0f}; free some, choose a folder "
+            "on another disk, or keep fewer."
+        )

@@ -1,0 +1,156 @@
+"""Trains a model on a task in a run folder: what to call."""
+
+import dataclasses
+import json
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import jax
+
+from attn_jax.train.compiled import Program, build
+from attn_jax.train.config import TrainConfig
+from attn_jax.train.devices import data_mesh, require_divisible
+from attn_jax.train.disk.metrics import read_metrics
+from attn_jax.train.disk.run_folder import (
+    require_new,
+    require_same,
+    require_space,
+    require_writable,
+    write_command,
+)
+from attn_jax.train.interrupt import Interrupt
+from attn_jax.train.loop import Loop, OnEpoch, OnLog
+from attn_jax.train.progress import Progress
+from attn_jax.train.protocols import Apply, Init, Loss, Task
+from attn_jax.train.step import TrainState
+
+
+class FitResult(NamedTuple):
+    """What a finished run leaves in memory.
+
+    Attributes:
+        state: The last state.
+        rows: All rows of metrics.jsonl.
+        run_dir: The run's folder.
+    """
+
+    state: TrainState
+    rows: list[dict[str, Any]]
+    run_dir: Path
+
+
+OnEnd = Callable[[FitResult], object]
+
+
+def fit(
+    init: Init,
+    apply: Apply,
+    loss: Loss,
+    task: Task,
+    config: TrainConfig,
+    run_dir: str | Path,
+    *,
+    resume: bool = False,
+    command: Mapping[str, Any] | None = None,
+    on_epoch: OnEpoch | None = None,
+    on_log: OnLog | None = None,
+    on_end: OnEnd | None = None,
+    devices: Sequence[jax.Device] | None = None,
+    resume_hint: str = "call fit with resume=True",
+) -> FitResult:
+    """Trains a model, and leaves a run folder that can be resumed from after any accident.
+
+    A run killed at any moment and resumed ends with the same parameters, optimiser state and rows,
+    bit for bit, as one never stopped, but for what the rows have under `time/`. On accelerators
+    that holds as far as their compiler makes deterministic programs
+    (`XLA_FLAGS=--xla_gpu_deterministic_ops=true`).
+
+    Args:
+        init: Makes the parameters from a key and a prepared batch.
+        apply: Runs the model.
+        loss: Judges its outputs.
+        task: Gives the data.
+        config: The settings.
+        run_dir: The run's folder: command.json, metrics.jsonl, TensorBoard's events, checkpoints.
+        resume: Go on with the run in `run_dir` from its newest whole checkpoint.
+        command: What the user asked, for command.json; resuming refuses another one.
+        on_epoch: Called with the state and the row of metrics at each epoch's end; what it returns
+            is added to the row. It must not keep the state, whose memory the next step reuses. An
+            epoch that a crash makes the run repeat calls it again.
+        on_log: The same after every `log_every` steps within an epoch; nothing is added to the row.
+        on_end: Called with the result, also by resuming a run that was finished.
+        devices: To train on; all that there are where None.
+        resume_hint: What a message after an interruption tells the user to do.
+
+    Returns:
+        The last state and all rows of metrics.
+
+    Raises:
+        RunFolderError: If the folder holds another run, cannot be written, or lacks space.
+        NonFiniteError: If a loss or metric becomes NaN or infinite.
+        TrainingInterrupted: After SIGINT or SIGTERM, once a checkpoint is written.
+        CheckpointError: If a checkpoint cannot be written.
+
+    Example:
+        >>> import tempfile
+        >>> import jax.numpy as jnp
+        >>> import numpy as np
+        >>> from attn_jax.train import classification_loss
+        >>> class Signs:
+        ...     def load(self):
+        ...         x = np.linspace(-1, 1, 40, dtype=np.float32)
+        ...         points = {"x": x, "label": (x > 0).astype(np.int32)}
+        ...         return {"train": [points], "validation": [points]}
+        ...
+        ...     def prepare(self, batch, rng=None):
+        ...         return batch
+        >>> def init(rng, batch):
+        ...     return jnp.zeros((1, 2))
+        >>> def apply(params, batch, *, rng=None, train=False):
+        ...     return batch["x"][:, None] @ params
+        >>> config = TrainConfig(epochs=2, batch_size=8)
+        >>> run_dir = tempfile.mkdtemp()
+        >>> result = fit(init, apply, classification_loss, Signs(), config, run_dir)
+        2 parameters, 2 epochs of 5 steps of 8 examples, on ...
+        epoch 1/2  |  train accuracy ...  |  validation accuracy ...  |  ... examples/s
+        epoch 2/2  |  train accuracy ...  |  validation accuracy 1.0000  |  ... examples/s
+        >>> int(result.state.step), [row["step"] for row in result.rows]
+        (10, [5, 10])
+    """
+    run_dir, mesh = Path(run_dir), data_mesh(devices)
+    eval_batch_size = config.eval_batch_size or 4 * config.batch_size
+    require_divisible(mesh, batch_size=config.batch_size, eval_batch_size=eval_batch_size)
+    asked = json.loads(json.dumps({**(command or {}), "train": dataclasses.asdict(config)}))
+    notes = []
+    if resume:
+        notes = require_same(run_dir, asked, mesh)
+    else:
+        require_new(run_dir)
+    require_writable(run_dir)
+    program = build(init, apply, loss, task, config, mesh)
+    require_space(run_dir, program.state, config.keep + 2)
+    if not resume:
+        write_command(run_dir, asked, mesh)
+    with Progress(program.steps_per_epoch * config.epochs, config.epochs) as progress:
+        for line in (*notes, _outline(program, config)):
+            progress.say(line)
+        with Interrupt() as interrupt:
+            loop = Loop(
+                program, config, run_dir, progress, interrupt, on_epoch, on_log, resume_hint, resume
+            )
+            state = loop.run()
+    result = FitResult(state, read_metrics(run_dir), run_dir)
+    if on_end is not None:
+        on_end(result)
+    return result
+
+
+def _outline(program: Program, config: TrainConfig) -> str:
+    parameters = sum(leaf.size for leaf in jax.tree.leaves(program.state.params))
+    first = program.mesh.devices.flat[0]
+    return (
+        f"{parameters:,} parameters, {config.epochs} epochs of {program.steps_per_epoch} steps of "
+        f"{config.batch_size} examples, on {program.mesh.size} x {first.device_kind}; the first "
+        "steps wait for the compiler."
+    )

@@ -1,0 +1,1 @@
+"""The experiments: one model on one task in each file."""

@@ -1,0 +1,1 @@
+"""Translation experiments: the experiment, its scores, examples and figures."""

@@ -1,0 +1,146 @@
+"""How well attention aligns a split: right links counted by layer, head, row and way of linking."""
+
+import functools
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from flax import linen as nn
+from jaxtyping import Array, Bool, Float
+
+from attn_jax import measure
+from attn_jax.models import translation_weights
+from attn_jax.train.data_order import bucket_size, padded_batches
+
+ROWS = ("before", "after")
+"""Whose attention a target token is read from: the step that writes it, or the one after."""
+
+LINKS = ("argmax", "threshold")
+"""How weights become links."""
+
+_BATCH = 256
+
+
+class Score(NamedTuple):
+    """How one head's links compare with gold.
+
+    Attributes:
+        layer: The attention's name; of a guess that is none, what it is.
+        head: Its number, from 0, or `mean`.
+        row: One of `ROWS`, or nothing.
+        links: One of `LINKS`, or nothing.
+        aer: The alignment error rate.
+        precision: Guessed links that are possible.
+        recall: Sure links that are guessed.
+        f: The harmonic mean of both.
+    """
+
+    layer: str
+    head: str
+    row: str
+    links: str
+    aer: float
+    precision: float
+    recall: float
+    f: float
+
+
+def gold_links(example: Any, shape: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:
+    """The sure and the possible links of an example, as booleans of a padded shape (t, s)."""
+    sure, possible = np.zeros(shape, bool), np.zeros(shape, bool)
+    for links, cells in ((example.sure, sure), (example.possible, possible)):
+        for target, source in links:
+            cells[target, source] = True
+    return sure, possible | sure
+
+
+def batches(bucket: Mapping[str, np.ndarray]) -> Iterator[tuple[dict[str, np.ndarray], int]]:
+    """Batches of one size, the last filled up, and how many of each one's rows are its own."""
+    for rows, weights in zip(*padded_batches(bucket_size(bucket), _BATCH), strict=True):
+        yield {name: array[rows] for name, array in bucket.items()}, int(weights.sum())
+
+
+def score_alignments(
+    model: nn.Module,
+    params: Any,
+    buckets: Sequence[Mapping[str, np.ndarray]],
+    examples: Sequence[Any],
+    threshold: float,
+) -> list[Score]:
+    """Scores every head of every layer, and their mean, by teacher forcing.
+
+    Target tokens without any gold link are left out.
+
+    Args:
+        model: A translator.
+        params: Its parameters.
+        buckets: The split, or a part of it.
+        examples: Those that `example` in the buckets counts.
+        threshold: The least weight that is a link, for the second way of linking.
+
+    Returns:
+        The scores, and those of a diagonal and of a random alignment.
+    """
+    count, totals = _counter(model, threshold), {}
+    for bucket in buckets:
+        for batch, own in batches(bucket):
+            shape = (batch["target"].shape[1], batch["source"].shape[1])
+            links = [gold_links(examples[i], shape) for i in batch["example"][:own]]
+            gold = np.zeros((2, len(batch["example"]), *shape), bool)
+            gold[:, :own] = np.stack(links, axis=1)
+            found = jax.device_get(count(params, batch["source"], batch["target"], *gold))
+            totals = jax.tree.map(np.add, totals, found) if totals else found
+    return [score for name, counts in totals.items() for score in _scores(name, counts)]
+
+
+def _scores(name: str, counts: measure.AlignmentCounts) -> Iterator[Score]:
+    rates = (counts.error_rate, counts.precision, counts.recall, counts.f_measure)
+    aer, *others = (np.asarray(rate) for rate in rates)
+    if not aer.ndim:
+        yield Score(name, "", "", "", float(aer), *map(float, others))
+    for way, row, head in np.ndindex(aer.shape) if aer.ndim else ():
+        if aer.shape[-1] == 2 and not head:
+            continue  # a single head is the mean
+        called = "mean" if head == aer.shape[-1] - 1 else str(head)
+        values = (float(rate[way, row, head]) for rate in (aer, *others))
+        yield Score(name, called, ROWS[row], LINKS[way], *values)
+
+
+@functools.cache
+def _counter(model: nn.Module, threshold: float) -> Callable[..., dict[str, Any]]:
+    """A jitted function from parameters, a batch and its gold to the counts of each layer."""
+
+    @jax.jit
+    def count(params: Any, source: Array, target: Array, sure: Array, possible: Array) -> Any:
+        weights = translation_weights(model, {"params": params}, source, target)
+        found = {name: _layer(each, sure, possible, threshold) for name, each in weights.items()}
+        shape, mask = (possible.shape[1], possible.shape[2]), possible.any(-1)
+        written, read = (target > 2).sum(-1), (source > 0).sum(-1)
+        guesses = {
+            "diagonal": measure.diagonal_links(written, read, shape),
+            "random": measure.random_links(jax.random.key(0), read, shape),
+        }
+        return found | {
+            name: measure.alignment_counts(guess, sure, possible, mask).total()
+            for name, guess in guesses.items()
+        }
+
+    return count
+
+
+def _layer(
+    weights: Float[Array, "n h t s"],
+    sure: Bool[Array, "n t s"],
+    possible: Bool[Array, "n t s"],
+    threshold: float,
+) -> measure.AlignmentCounts:
+    """Counts by way of linking, row and head, the last head being the mean of all."""
+    heads = jnp.concatenate([weights, weights.mean(1, keepdims=True)], axis=1)
+    # The last row comes round to the first, but it is the end's or padding's and has no gold.
+    rows = jnp.stack([heads, jnp.roll(heads, -1, axis=-2)])
+    guess = jnp.stack([measure.argmax_links(rows), measure.threshold_links(rows, threshold)])
+    sure, possible = (jnp.broadcast_to(x[:, None], guess.shape) for x in (sure, possible))
+    counts = measure.alignment_counts(guess, sure, possible, possible.any(-1))
+    return measure.AlignmentCounts(*(count.sum(2) for count in counts))

@@ -1,0 +1,38 @@
+import numpy as np
+import pytest
+
+from attn_jax.tasks import Mnist
+from attn_jax.tasks.cache import read_arrays, write_arrays
+from attn_jax.tasks.mnist.sources import mnist_cache, read_mnist
+from attn_jax.tasks.tfds_sets import tfds_folder
+
+
+def build(**options):
+    from attn_jax.tasks.mnist.tfds import AttnMnist
+
+    builder = AttnMnist(data_dir=tfds_folder(), **options)
+    builder.download_and_prepare()
+    return builder
+
+
+@pytest.mark.usefixtures("own_folders")
+def test_serves_a_folder_in_its_order(tiny_folder, tiny):
+    builder = build(folder=tiny_folder)
+    assert builder.info.features["label"].num_classes == 3
+    rows = list(builder.as_data_source("train"))
+    np.testing.assert_array_equal([row["label"] for row in rows], tiny["train_labels"])
+    np.testing.assert_array_equal([row["image"][:, :, 0] for row in rows], tiny["train_images"])
+    task = Mnist(dataset="attn_mnist", validation=2)
+    assert task.sizes == {"num_classes": 3}
+    np.testing.assert_array_equal(task.load()["test"][0]["image"], tiny["test_images"])
+
+
+@pytest.mark.usefixtures("own_folders")
+def test_mnist_is_read_from_it_and_kept(tiny_is_mnist):
+    write_arrays(mnist_cache(), tiny_is_mnist)
+    build()
+    mnist_cache().unlink()
+    arrays = read_mnist()
+    for name, array in tiny_is_mnist.items():
+        np.testing.assert_array_equal(arrays[name], array)
+        np.testing.assert_array_equal(read_arrays(mnist_cache())[name], array)
