@@ -63,7 +63,11 @@ def test_the_targets_named_exist(page):
 @pytest.mark.parametrize("page", PAGES)
 def test_the_experiments_named_exist(page):
     named = set(re.findall(r"EXP=(\w+)|-m experiments (\w+)", TEXTS[page]))
-    known = {path.stem for path in (ROOT / "experiments/configs").glob("*.py")} | {"list", "report", ""}
+    known = {path.stem for path in (ROOT / "experiments/configs").glob("*.py")} | {
+        "list",
+        "report",
+        "",
+    }
     assert {name for pair in named for name in pair} <= known
 
 
