@@ -128,6 +128,41 @@ def combine_masks(*masks: Bool[Array, "..."] | None) -> Bool[Array, "..."] | Non
     return functools.reduce(operator.and_, (jnp.broadcast_to(mask, shape) for mask in given))
 
 
+def with_key_mask(
+    mask: jax.Array | None, key_mask: jax.Array | None, shape: tuple[int, ...], batch: int
+) -> jax.Array | None:
+    """Join a mask with one of the keys, at the rank of the scores.
+
+    Args:
+        mask: Boolean, of the rank of the scores.
+        key_mask: Boolean, `(*b, k)`, with ones allowed, or `(k,)`; True = the key exists.
+        shape: The shape of the scores.
+        batch: How many batch axes they have: those before heads and queries.
+
+    Returns:
+        The mask, or None if everything may be seen.
+
+    Raises:
+        TypeError: If a mask is not boolean.
+        ValueError: If the mask of the keys does not fit.
+    """
+    if key_mask is None:
+        return mask
+    check_mask(key_mask, "key_mask")
+    tokens = (*shape[:batch], shape[-1])
+    sizes = (1,) * (len(tokens) - key_mask.ndim) + key_mask.shape
+    fits = key_mask.ndim in (1, len(tokens)) and all(
+        size in (1, total) for size, total in zip(sizes, tokens, strict=True)
+    )
+    if not fits:
+        raise ValueError(
+            f"key_mask of shape {key_mask.shape} does not fit (*batch, keys) = {tokens}; what "
+            "differs from query to query or head to head goes in mask."
+        )
+    middle = (1,) * (len(shape) - batch - 1)
+    return combine_masks(mask, key_mask.reshape(*sizes[:-1], *middle, sizes[-1]))
+
+
 def visible_keys(mask: jax.Array | None, bias: jax.Array | None) -> Bool[Array, "*b k"] | None:
     """Say which keys at least one query may see, or None if there is neither mask nor bias.
 

@@ -56,7 +56,7 @@ def check_broadcast(
 
 
 def broadcast_to_scores(name: str, array: jax.Array, shape: tuple[int, ...]) -> jax.Array:
-    """Broadcast a mask or a bias, of any lower rank, to the shape of the scores.
+    """Broadcast an array of any lower rank, such as a temperature, to the shape of the scores.
 
     Raises:
         ValueError: If it does not broadcast.
@@ -65,7 +65,50 @@ def broadcast_to_scores(name: str, array: jax.Array, shape: tuple[int, ...]) -> 
     return jnp.broadcast_to(array, shape)
 
 
-def check_mask(mask: jax.Array) -> None:
+HEAD_AXES = "(*batch, heads, queries, keys)"
+
+
+def align_to_scores(
+    name: str, array: jax.Array, shape: tuple[int, ...], axes: str = "(*batch, queries, keys)"
+) -> jax.Array:
+    """Give a mask or a bias the rank of the scores, with axes of size one where it is shared.
+
+    It has that rank already, or is `(q, k)` or `(k,)`, which the whole batch and all heads share.
+    A rank in between would be read as one axis or another depending on the sizes, so it is refused.
+
+    Args:
+        name: `mask` or `bias`.
+        array: The mask or bias.
+        shape: The shape of the scores.
+        axes: What the axes of the scores are called in errors.
+
+    Raises:
+        ValueError: If the rank is none of the three, or the array does not broadcast.
+    """
+    rank = len(shape)
+    if not 0 < array.ndim <= rank or 2 < array.ndim < rank:
+        raise ValueError(
+            f"{name} of shape {array.shape} has {array.ndim} axes. It needs those of the scores, "
+            f"{axes} = {shape} (size one where it is shared), or (queries, keys) or (keys,) alone. "
+            f"{name}[:, None] adds an axis of heads after the batch; {name}[None] adds a batch."
+        )
+    sizes = (1,) * (rank - array.ndim) + array.shape
+    if any(s not in (1, t) for s, t in zip(sizes, shape, strict=True)):
+        raise ValueError(
+            f"{name} of shape {array.shape} does not broadcast to the scores' {axes} = {shape}."
+            + " To hide keys of each sequence, give key_mask, (*batch, keys)." * (name == "mask")
+        )
+    return array.reshape(sizes)
+
+
+def as_float(*arrays: jax.Array) -> tuple[jax.Array, ...]:
+    """Convert integers to float32 (float64 where 64 bits are enabled); leave other types alone."""
+    return tuple(
+        jnp.asarray(x, float) if jnp.issubdtype(x.dtype, jnp.integer) else x for x in arrays
+    )
+
+
+def check_mask(mask: jax.Array, name: str = "mask") -> None:
     """Refuse a mask that is not boolean.
 
     Raises:
@@ -73,6 +116,6 @@ def check_mask(mask: jax.Array) -> None:
     """
     if mask.dtype != jnp.bool_:
         raise TypeError(
-            f"mask must be boolean (True = may attend), not {mask.dtype}; numbers that are added "
+            f"{name} must be boolean (True = may attend), not {mask.dtype}; numbers that are added "
             "to the scores go in bias."
         )

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from attn_jax.tasks.mnist.idx import read_idx
+from attn_jax.tasks.idx import read_idx
 
 __all__ = ["IDX_FILES", "IMAGE_SHAPE", "check_images", "count_classes", "read_folder"]
 __all__ += ["read_folder_classes"]

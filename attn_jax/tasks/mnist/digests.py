@@ -5,7 +5,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from attn_jax.tasks.mnist.idx import idx_digest
+from attn_jax.tasks.idx import idx_digest
 
 __all__ = ["MNIST_DIGESTS", "check_mnist", "check_shuffled_mnist", "is_mnist"]
 

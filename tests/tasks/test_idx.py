@@ -4,7 +4,7 @@ import hashlib
 import numpy as np
 import pytest
 
-from attn_jax.tasks.mnist.idx import decode_idx, encode_idx, idx_digest, read_idx
+from attn_jax.tasks.idx import decode_idx, encode_idx, idx_digest, read_idx
 
 
 def by_hand() -> bytes:
