@@ -4,19 +4,13 @@ Each module has the hook points `query`, `key`, `value`, `scores`, `weights` and
 own path, and sows `weights` into the collection `intermediates` when that is mutable.
 """
 
+from attn_jax.nn.additive import AdditiveAttention, ConcatAttention, FeedForwardAttention
 from attn_jax.nn.attention import Attention, attend
 from attn_jax.nn.capture import apply_with_weights
 from attn_jax.nn.co_attention import CoAttention
-from attn_jax.nn.cosine import CosineAttention
 from attn_jax.nn.gates import CBAM, AttentionGate, ChannelGate, SpatialGate, SqueezeExcitation
 from attn_jax.nn.head_mixing import DifferentialAttention, TalkingHeadsAttention
-from attn_jax.nn.local import (
-    BilinearAttention,
-    ConcatAttention,
-    LocalMAttention,
-    LocalPAttention,
-    LocationAttention,
-)
+from attn_jax.nn.local import LocalMAttention, LocalPAttention
 from attn_jax.nn.monotonic import MochaAttention, MonotonicAttention
 from attn_jax.nn.multi_head import MultiHeadAttention
 from attn_jax.nn.normalizers import Entmax, SoftmaxWithSink
@@ -24,9 +18,10 @@ from attn_jax.nn.pooling import AttentionPooling
 from attn_jax.nn.positions import QueryKeyNorm, RelativePositionBias, Rotary
 from attn_jax.nn.recurrent import GaussianMixtureAttention, LocationSensitiveAttention
 from attn_jax.nn.scores import (
-    AdditiveAttention,
+    BilinearAttention,
+    CosineAttention,
     DotProductAttention,
-    FeedForwardAttention,
+    LocationAttention,
     ScaledDotProductAttention,
 )
 from attn_jax.nn.sub_quadratic import (

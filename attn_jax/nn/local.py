@@ -1,85 +1,11 @@
-"""The attentions of Luong 2015 as Flax modules; its dot product is in `scores`."""
+"""Attention to a window of keys (Luong 2015), as Flax modules."""
 
 from flax import linen as nn
 from jaxtyping import Array, Bool, Float, Int
 
 from attn_jax import ops
-from attn_jax.nn.attention import Attention
+from attn_jax.nn.scores import BilinearAttention
 from attn_jax.ops.alignment.local import around
-
-
-class BilinearAttention(Attention):
-    """Attention by a matrix between query and key: :func:`attn_jax.ops.bilinear_attention`.
-
-    Parameter: `w (d_q, d_k)`.
-
-    Example:
-        >>> x = jnp.ones((2, 5, 3))
-        >>> model = BilinearAttention()
-        >>> variables = model.init(jax.random.key(0), x, x, x)
-        >>> model.apply(variables, x, x, x).shape
-        (2, 5, 3)
-    """
-
-    def scores(
-        self, query: Float[Array, "*b q d_q"], key: Float[Array, "*b k d_k"]
-    ) -> Float[Array, "*b q k"]:
-        """Score by a matrix between query and key."""
-        w = self.parameter("w", (query.shape[-1], key.shape[-1]), query)
-        return ops.bilinear_scores(query, key, w=w)
-
-
-class ConcatAttention(Attention):
-    """Attention by one layer on the joined vectors: :func:`attn_jax.ops.concat_attention`.
-
-    Parameters: `w (d_q + d_k, a)` and `v (a,)`.
-
-    Attributes:
-        hidden_dim: a, the hidden units; as many as the key has features if None.
-
-    Example:
-        >>> x = jnp.ones((2, 5, 3))
-        >>> model = ConcatAttention(hidden_dim=7)
-        >>> variables = model.init(jax.random.key(0), x, x, x)
-        >>> model.apply(variables, x, x, x).shape
-        (2, 5, 3)
-    """
-
-    hidden_dim: int | None = None
-
-    def scores(
-        self, query: Float[Array, "*b q d_q"], key: Float[Array, "*b k d_k"]
-    ) -> Float[Array, "*b q k"]:
-        """Score by one layer on the joined vectors."""
-        hidden_dim = self.hidden_dim or key.shape[-1]
-        w = self.parameter("w", (query.shape[-1] + key.shape[-1], hidden_dim), query)
-        return ops.concat_scores(query, key, w=w, v=self.parameter("v", (hidden_dim,), query))
-
-
-class LocationAttention(Attention):
-    """Attention to positions that the query names: :func:`attn_jax.ops.location_attention`.
-
-    Parameter: `w (d_q, max_keys)`.
-
-    Attributes:
-        max_keys: The most keys there may be.
-
-    Example:
-        >>> x = jnp.ones((2, 5, 3))
-        >>> model = LocationAttention(max_keys=11)
-        >>> variables = model.init(jax.random.key(0), x, x, x)
-        >>> model.apply(variables, x, x, x).shape
-        (2, 5, 3)
-    """
-
-    max_keys: int = 512
-
-    def scores(
-        self, query: Float[Array, "*b q d_q"], key: Float[Array, "*b k d_k"]
-    ) -> Float[Array, "*b q k"]:
-        """Score positions by the query alone."""
-        w = self.parameter("w", (query.shape[-1], self.max_keys), query)
-        return ops.location_scores(query, key.shape[-2], w=w)
 
 
 class LocalMAttention(BilinearAttention):

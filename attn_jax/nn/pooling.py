@@ -4,8 +4,8 @@ import jax.numpy as jnp
 from flax import linen as nn
 from jaxtyping import Array, Bool, Float
 
+from attn_jax.nn.additive import AdditiveAttention
 from attn_jax.nn.multi_head import MultiHeadAttention
-from attn_jax.nn.scores import AdditiveAttention
 
 
 class AttentionPooling(nn.Module):

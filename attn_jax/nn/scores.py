@@ -1,16 +1,13 @@
 """The single-head attentions as Flax modules, one for each way to score."""
 
-import itertools
-from collections.abc import Callable
+import math
 
-import jax
+import jax.numpy as jnp
 from flax import linen as nn
 from jaxtyping import Array, Float
 
 from attn_jax import ops
 from attn_jax.nn.attention import Attention
-
-ZEROS = nn.initializers.zeros
 
 
 class DotProductAttention(Attention):
@@ -54,82 +51,76 @@ class ScaledDotProductAttention(Attention):
         return ops.scaled_dot_product_scores(query, key, scale=self.scale)
 
 
-class AdditiveAttention(Attention):
-    """Attention by one hidden layer: :func:`attn_jax.ops.additive_attention`.
+class CosineAttention(Attention):
+    """Attention by the angle, with a learned temperature: :func:`attn_jax.ops.cosine_attention`.
 
-    Parameters: `w_query (d_q, a)` and `v (a,)`; with `project_key` `w_key (d_k, a)`, and with
-    `use_bias` `b (a,)`.
+    Parameter: `log_temperature`, a number.
 
     Attributes:
-        hidden_dim: a, the hidden units; as many as the key has features if None.
-        use_bias: Whether the hidden layer has a bias.
-        block_size: How many queries to score at once, all if None; with a block, the hidden layer
-            of all pairs is never held, forward or backward.
-        project_key: Whether keys are projected here. A decoder that asks the same keys at each step
-            projects them once, before its steps; then the key has the features of the hidden layer.
+        temperature: Where learning starts. Cosines differ by two at most, so a temperature of one
+            could never make a weight more than e² times another.
 
     Example:
         >>> x = jnp.ones((2, 5, 3))
-        >>> model = AdditiveAttention(hidden_dim=7)
+        >>> model = CosineAttention()
         >>> variables = model.init(jax.random.key(0), x, x, x)
         >>> model.apply(variables, x, x, x).shape
         (2, 5, 3)
     """
 
-    hidden_dim: int | None = None
-    use_bias: bool = False
-    block_size: int | None = None
-    project_key: bool = True
+    temperature: float = 0.1
 
     def scores(
-        self, query: Float[Array, "*b q d_q"], key: Float[Array, "*b k d_k"]
+        self, query: Float[Array, "*b q d"], key: Float[Array, "*b k d"]
     ) -> Float[Array, "*b q k"]:
-        """Score by one hidden layer."""
-        hidden_dim = self.hidden_dim or key.shape[-1]
-        w_query = self.parameter("w_query", (query.shape[-1], hidden_dim), query)
-        own = self.project_key
-        return ops.additive_scores(
-            query,
-            key,
-            w_query=w_query,
-            w_key=self.parameter("w_key", (key.shape[-1], hidden_dim), key) if own else None,
-            v=self.parameter("v", (hidden_dim,), query),
-            b=self.parameter("b", (hidden_dim,), query, ZEROS) if self.use_bias else None,
-            block_size=self.block_size,
-        )
+        """Score by the angle."""
+        start = nn.initializers.constant(math.log(self.temperature))
+        log_temperature = self.param("log_temperature", start, (), jnp.float32)
+        return ops.cosine_scores(query, key, temperature=jnp.exp(log_temperature))
 
 
-class FeedForwardAttention(Attention):
-    """Attention by a network of any depth: :func:`attn_jax.ops.feed_forward_attention`.
+class BilinearAttention(Attention):
+    """Attention by a matrix between query and key: :func:`attn_jax.ops.bilinear_attention`.
 
-    Parameters: `kernel_i` and `bias_i` of each layer, the last of which gives the score.
-
-    Attributes:
-        hidden_dims: The widths of the hidden layers; one, as wide as the key, if None.
-        activation: Between the layers.
+    Parameter: `w (d_q, d_k)`.
 
     Example:
         >>> x = jnp.ones((2, 5, 3))
-        >>> model = FeedForwardAttention(hidden_dims=(7, 11))
+        >>> model = BilinearAttention()
         >>> variables = model.init(jax.random.key(0), x, x, x)
         >>> model.apply(variables, x, x, x).shape
         (2, 5, 3)
     """
 
-    hidden_dims: tuple[int, ...] | None = None
-    activation: Callable[[jax.Array], jax.Array] = jax.nn.relu
+    def scores(
+        self, query: Float[Array, "*b q d_q"], key: Float[Array, "*b k d_k"]
+    ) -> Float[Array, "*b q k"]:
+        """Score by a matrix between query and key."""
+        w = self.parameter("w", (query.shape[-1], key.shape[-1]), query)
+        return ops.bilinear_scores(query, key, w=w)
+
+
+class LocationAttention(Attention):
+    """Attention to positions that the query names: :func:`attn_jax.ops.location_attention`.
+
+    Parameter: `w (d_q, max_keys)`.
+
+    Attributes:
+        max_keys: The most keys there may be.
+
+    Example:
+        >>> x = jnp.ones((2, 5, 3))
+        >>> model = LocationAttention(max_keys=11)
+        >>> variables = model.init(jax.random.key(0), x, x, x)
+        >>> model.apply(variables, x, x, x).shape
+        (2, 5, 3)
+    """
+
+    max_keys: int = 512
 
     def scores(
         self, query: Float[Array, "*b q d_q"], key: Float[Array, "*b k d_k"]
     ) -> Float[Array, "*b q k"]:
-        """Score by a multi-layer perceptron."""
-        hidden = (key.shape[-1],) if self.hidden_dims is None else self.hidden_dims
-        widths = (query.shape[-1] + key.shape[-1], *hidden, 1)
-        layers = [
-            (
-                self.parameter(f"kernel_{i}", (d_in, d_out), query),
-                self.parameter(f"bias_{i}", (d_out,), query, ZEROS),
-            )
-            for i, (d_in, d_out) in enumerate(itertools.pairwise(widths))
-        ]
-        return ops.feed_forward_scores(query, key, layers=layers, activation=self.activation)
+        """Score positions by the query alone."""
+        w = self.parameter("w", (query.shape[-1], self.max_keys), query)
+        return ops.location_scores(query, key.shape[-2], w=w)

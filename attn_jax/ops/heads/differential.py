@@ -4,8 +4,12 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
-from attn_jax.ops.head_inputs import check_head_inputs, hide_unseen_heads
-from attn_jax.ops.heads.multi_head import multi_head_scores, multi_head_weigh
+from attn_jax.ops.heads.multi_head import (
+    check_head_inputs,
+    hide_unseen_heads,
+    multi_head_scores,
+    multi_head_weigh,
+)
 from attn_jax.ops.normalizers.softmax import Normalizer, softmax
 from attn_jax.ops.shapes import check_broadcast
 from attn_jax.ops.stages import add_bias
