@@ -61,6 +61,6 @@ class BagClassifier(nn.Module):
         embedded = nn.relu(nn.Dense(self.features, name="embed")(flat))
         embedded = nn.Dropout(self.dropout_rate, deterministic=not train)(embedded)
         pooled = AttentionPooling(self.attention, name="pooling")(
-            embedded, mask=present, deterministic=not train
+            embedded, key_mask=present, deterministic=not train
         )
         return nn.Dense(self.num_classes, name="head")(pooled)

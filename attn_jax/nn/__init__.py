@@ -5,14 +5,16 @@ own path, and sows `weights` into the collection `intermediates` when that is mu
 """
 
 from attn_jax.nn.additive import AdditiveAttention, ConcatAttention, FeedForwardAttention
-from attn_jax.nn.attention import Attention, attend
+from attn_jax.nn.attention import Attention, SingleHead, attend_with_taps
 from attn_jax.nn.capture import apply_with_weights
 from attn_jax.nn.co_attention import CoAttention
+from attn_jax.nn.gated import GatedAttention
 from attn_jax.nn.gates import CBAM, AttentionGate, ChannelGate, SpatialGate, SqueezeExcitation
 from attn_jax.nn.head_mixing import DifferentialAttention, TalkingHeadsAttention
+from attn_jax.nn.latent import MultiHeadLatentAttention
 from attn_jax.nn.local import LocalMAttention, LocalPAttention
 from attn_jax.nn.monotonic import MochaAttention, MonotonicAttention
-from attn_jax.nn.multi_head import MultiHeadAttention
+from attn_jax.nn.multi_head import MultiHead, MultiHeadAttention
 from attn_jax.nn.normalizers import Entmax, SoftmaxWithSink
 from attn_jax.nn.pooling import AttentionPooling
 from attn_jax.nn.positions import QueryKeyNorm, RelativePositionBias, Rotary
@@ -47,6 +49,7 @@ __all__ = [
     "DotProductAttention",
     "Entmax",
     "FeedForwardAttention",
+    "GatedAttention",
     "GaussianMixtureAttention",
     "LinearAttention",
     "LinformerAttention",
@@ -56,18 +59,21 @@ __all__ = [
     "LocationSensitiveAttention",
     "MochaAttention",
     "MonotonicAttention",
+    "MultiHead",
     "MultiHeadAttention",
+    "MultiHeadLatentAttention",
     "NystromAttention",
     "PerformerAttention",
     "QueryKeyNorm",
     "RelativePositionBias",
     "Rotary",
     "ScaledDotProductAttention",
+    "SingleHead",
     "SoftmaxWithSink",
     "SpatialGate",
     "SqueezeExcitation",
     "SubQuadraticAttention",
     "TalkingHeadsAttention",
     "apply_with_weights",
-    "attend",
+    "attend_with_taps",
 ]

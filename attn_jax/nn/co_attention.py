@@ -2,12 +2,10 @@
 
 import jax.numpy as jnp
 from flax import linen as nn
-from jaxtyping import Array, Bool, Float
+from jaxtyping import Array, Bool, Float, Real
 
 from attn_jax import ops
 from attn_jax.hooks import tap
-from attn_jax.ops.scores.co_attention import hide_unseen_pairs
-from attn_jax.ops.stages import add_bias
 
 
 class CoAttention(nn.Module):
@@ -39,33 +37,40 @@ class CoAttention(nn.Module):
     @nn.compact
     def __call__(
         self,
-        first: Float[Array, "*b m d_1"],
-        second: Float[Array, "*b n d_2"],
+        first: Real[Array, "*b m d_1"],
+        second: Real[Array, "*b n d_2"],
         *,
         mask: Bool[Array, "..."] | None = None,
-        bias: Float[Array, "..."] | None = None,
+        bias: Real[Array, "..."] | None = None,
+        query_mask: Bool[Array, "..."] | None = None,
+        key_mask: Bool[Array, "..."] | None = None,
     ) -> tuple[Float[Array, "*b m d_2"], Float[Array, "*b n d_1"]]:
         """Attend both ways.
 
         Args:
             first: Tokens of one modality.
             second: Tokens of the other.
-            mask: Broadcastable to `(*b, m, n)`; True = the two may attend to each other.
-            bias: Broadcastable to `(*b, m, n)`, added to the affinities.
+            mask: True = the two may attend to each other; `(*b, m, n)` with ones allowed,
+                `(m, n)` or `(n,)`.
+            bias: Added to the affinities, of the same shapes.
+            query_mask: `(*b, m)`; True = the token of the first sequence exists.
+            key_mask: `(*b, n)`; True = the token of the second sequence exists.
 
         Returns:
             The context of each.
 
         Raises:
             ValueError: If shapes do not fit together.
-            TypeError: If the mask is not boolean.
+            TypeError: If a mask is not boolean.
         """
-        first, second, mask, bias = hide_unseen_pairs(first, second, mask=mask, bias=bias)
+        first, second, _, mask, bias = ops.prepare_pair(
+            first, second, mask=mask, bias=bias, query_mask=query_mask, key_mask=key_mask
+        )
         first, second = tap("query", first), tap("key", second)
         shape = (first.shape[-1], second.shape[-1])
         w = self.param("w", nn.initializers.lecun_normal(), shape, jnp.float32)
         scores = ops.co_attention_scores(first, second, w=w.astype(first.dtype))
-        scores = tap("scores", add_bias(scores, bias))
+        scores = tap("scores", ops.add_bias(scores, bias))
         weights, back = ops.co_attention_weights(scores, mask=mask, normalizer=self.normalizer)
         weights, back = tap("weights", weights), tap("back_weights", back)
         self.sow("intermediates", "weights", weights)

@@ -2,16 +2,17 @@
 
 import jax.numpy as jnp
 from flax import linen as nn
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, Real
 
 from attn_jax import ops
 from attn_jax.hooks import tap
+from attn_jax.ops.shapes import as_float
 
 ZEROS, NORMAL = nn.initializers.zeros, nn.initializers.lecun_normal()
 
 
 def gated(
-    x: Float[Array, "*b h w c"], gate: Float[Array, "..."], *, over: str
+    x: Real[Array, "*b h w c"], gate: Float[Array, "..."], *, over: str
 ) -> Float[Array, "*b h w c"]:
     """Tap a gate, and let the features pass through it.
 
@@ -20,7 +21,7 @@ def gated(
         gate: `(*b, c)` or `(*b, h, w)`.
         over: What the gate has an entry for: `"channels"` or `"places"`.
     """
-    gate = tap("gate", gate)
+    (x,), gate = as_float(x), tap("gate", gate)
     spread = gate[..., None, None, :] if over == "channels" else gate[..., None]
     return x * spread.astype(x.dtype)
 
@@ -59,9 +60,9 @@ class SqueezeExcitation(Bottleneck):
     """
 
     @nn.compact
-    def __call__(self, x: Float[Array, "*b h w c"]) -> Float[Array, "*b h w c"]:
+    def __call__(self, x: Real[Array, "*b h w c"]) -> Float[Array, "*b h w c"]:
         """Gate the channels."""
-        _, gate = ops.squeeze_excitation(x, **self.parameters(x.shape[-1]))
+        gate = ops.squeeze_excitation(x, **self.parameters(x.shape[-1]))
         return gated(x, gate, over="channels")
 
 
@@ -77,9 +78,9 @@ class ChannelGate(Bottleneck):
     """
 
     @nn.compact
-    def __call__(self, x: Float[Array, "*b h w c"]) -> Float[Array, "*b h w c"]:
+    def __call__(self, x: Real[Array, "*b h w c"]) -> Float[Array, "*b h w c"]:
         """Gate the channels."""
-        _, gate = ops.channel_gate(x, **self.parameters(x.shape[-1]))
+        gate = ops.channel_gate(x, **self.parameters(x.shape[-1]))
         return gated(x, gate, over="channels")
 
 
@@ -102,11 +103,11 @@ class SpatialGate(nn.Module):
     kernel_size: int = 7
 
     @nn.compact
-    def __call__(self, x: Float[Array, "*b h w c"]) -> Float[Array, "*b h w c"]:
+    def __call__(self, x: Real[Array, "*b h w c"]) -> Float[Array, "*b h w c"]:
         """Gate the places."""
         shape = (self.kernel_size, self.kernel_size, 2, 1)
         kernel = self.param("kernel", NORMAL, shape, jnp.float32)
-        _, gate = ops.spatial_gate(x, kernel=kernel, b=self.param("b", ZEROS, (), jnp.float32))
+        gate = ops.spatial_gate(x, kernel=kernel, b=self.param("b", ZEROS, (), jnp.float32))
         return gated(x, gate, over="places")
 
 
@@ -135,7 +136,7 @@ class CBAM(nn.Module):
     kernel_size: int = 7
 
     @nn.compact
-    def __call__(self, x: Float[Array, "*b h w c"]) -> Float[Array, "*b h w c"]:
+    def __call__(self, x: Real[Array, "*b h w c"]) -> Float[Array, "*b h w c"]:
         """Gate the channels, then the places."""
         x = ChannelGate(self.reduction, name="channel")(x)
         return SpatialGate(self.kernel_size, name="spatial")(x)
@@ -161,7 +162,7 @@ class AttentionGate(nn.Module):
 
     @nn.compact
     def __call__(
-        self, x: Float[Array, "*b h w c"], gating: Float[Array, "*b h_g w_g c_g"]
+        self, x: Float[Array, "*b h w c"], gating: Real[Array, "*b h_g w_g c_g"]
     ) -> Float[Array, "*b h w c"]:
         """Let the coarser signal gate the places.
 
@@ -174,7 +175,7 @@ class AttentionGate(nn.Module):
         """
         hidden = self.hidden_dim or max(x.shape[-1] // 2, 1)
         stride = tuple(n // m for n, m in zip(x.shape[-3:-1], gating.shape[-3:-1], strict=True))
-        _, gate = ops.attention_gate(
+        gate = ops.attention_gate(
             x,
             gating,
             w_x=self.param("w_x", NORMAL, (*stride, x.shape[-1], hidden), jnp.float32),

@@ -1,11 +1,14 @@
 """Attention to a window of keys (Luong 2015), as Flax modules."""
 
+from typing import ClassVar
+
 from flax import linen as nn
-from jaxtyping import Array, Bool, Float, Int
+from jaxtyping import Array, Bool, Float, Int, Real
 
 from attn_jax import ops
 from attn_jax.nn.scores import BilinearAttention
 from attn_jax.ops.alignment.local import around
+from attn_jax.ops.shapes import check_attention_inputs
 
 
 class LocalMAttention(BilinearAttention):
@@ -26,24 +29,37 @@ class LocalMAttention(BilinearAttention):
 
     half_width: int = 10
 
+    needs_history: ClassVar[bool] = True
+
+    @nn.compact
     def __call__(
         self,
-        query: Float[Array, "*b q d_q"],
-        key: Float[Array, "*b k d_k"],
-        value: Float[Array, "*b k d_v"],
+        query: Real[Array, "*b q d_q"],
+        key: Real[Array, "*b k d_k"],
+        value: Real[Array, "*b k d_v"],
         *,
         mask: Bool[Array, "..."] | None = None,
-        bias: Float[Array, "..."] | None = None,
+        bias: Real[Array, "..."] | None = None,
+        key_mask: Bool[Array, "..."] | None = None,
         query_offset: int | Int[Array, ""] = 0,
         deterministic: bool = True,
     ) -> Float[Array, "*b q d_v"]:
         """Attend, as :class:`Attention` does; `query_offset` is the first query's position."""
-        sizes = query.shape[-2], key.shape[-2]
-        window = ops.window_mask(*sizes, self.half_width, query_offset=query_offset)
-        mask = ops.combine_masks(mask, window)
-        return super().__call__(
-            query, key, value, mask=mask, bias=bias, deterministic=deterministic
+        check_attention_inputs(query, key, value)
+        inputs = self.prepare(
+            query,
+            key,
+            value,
+            mask=mask,
+            bias=bias,
+            key_mask=key_mask,
+            structure=ops.window_mask(
+                query.shape[-2], key.shape[-2], self.half_width, query_offset=query_offset
+            ),
         )
+        return self.attend(
+            inputs, score=self.scores, normalizer=self.normalizer, deterministic=deterministic
+        )[0]
 
 
 class LocalPAttention(BilinearAttention):
@@ -70,32 +86,30 @@ class LocalPAttention(BilinearAttention):
     @nn.compact
     def __call__(
         self,
-        query: Float[Array, "*b q d_q"],
-        key: Float[Array, "*b k d_k"],
-        value: Float[Array, "*b k d_v"],
+        query: Real[Array, "*b q d_q"],
+        key: Real[Array, "*b k d_k"],
+        value: Real[Array, "*b k d_v"],
         *,
         mask: Bool[Array, "..."] | None = None,
-        bias: Float[Array, "..."] | None = None,
+        bias: Real[Array, "..."] | None = None,
+        key_mask: Bool[Array, "..."] | None = None,
         lengths: Int[Array, "*b"] | None = None,
         deterministic: bool = True,
     ) -> Float[Array, "*b q d_v"]:
         """Attend, as :class:`Attention` does; `lengths` are the keys that are not padding."""
+        inputs = self.prepare(query, key, value, mask=mask, bias=bias, key_mask=key_mask)
+        query = inputs.query
         hidden_dim = self.hidden_dim or query.shape[-1]
-        asked = query.astype(self.dtype or query.dtype)
         position = ops.predicted_position(
-            asked,
+            query,
             key.shape[-2] if lengths is None else lengths,
-            w_position=self.parameter("w_position", (query.shape[-1], hidden_dim), asked),
-            v_position=self.parameter("v_position", (hidden_dim,), asked),
+            w_position=self.parameter("w_position", (query.shape[-1], hidden_dim), query),
+            v_position=self.parameter("v_position", (hidden_dim,), query),
         )
         context, _ = self.attend(
-            query,
-            key,
-            value,
+            inputs,
             score=self.scores,
             normalizer=around(position, self.half_width, self.normalizer),
-            mask=mask,
-            bias=bias,
             deterministic=deterministic,
         )
         return context

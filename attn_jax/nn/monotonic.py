@@ -1,13 +1,16 @@
 """Attentions that read from left to right, as Flax modules."""
 
+from typing import ClassVar
+
 import jax
 import jax.numpy as jnp
 from flax import linen as nn
-from jaxtyping import Array, Bool, Float
+from jaxtyping import Array, Bool, Float, Real
 
 from attn_jax import ops
 from attn_jax.nn.attention import Attention, SingleHead
 from attn_jax.ops.alignment.monotonic import continue_from
+from attn_jax.renames import renamed_arguments
 
 ZEROS = nn.initializers.zeros
 
@@ -58,7 +61,7 @@ class MonotonicAttention(SingleHead):
         >>> variables = model.init(jax.random.key(0), query, key, key)
         >>> context, weights = model.apply(variables, query, key, key)
         >>> context, weights = model.apply(
-        ...     variables, query, key, key, previous_weights=weights[:, -1]
+        ...     variables, query, key, key, state=weights[:, -1]
         ... )
         >>> context.shape, weights.shape
         ((2, 1, 4), (2, 1, 5))
@@ -69,16 +72,20 @@ class MonotonicAttention(SingleHead):
     offset: float = 0.0
     noise: float = 1.0
 
+    needs_history: ClassVar[bool] = True
+
     @nn.compact
+    @renamed_arguments(previous_weights="state")
     def __call__(
         self,
-        query: Float[Array, "*b q d_q"],
-        key: Float[Array, "*b k d_k"],
-        value: Float[Array, "*b k d_v"],
+        query: Real[Array, "*b q d_q"],
+        key: Real[Array, "*b k d_k"],
+        value: Real[Array, "*b k d_v"],
         *,
-        previous_weights: Float[Array, "*b k"] | None = None,
+        state: Float[Array, "*b k"] | None = None,
         mask: Bool[Array, "..."] | None = None,
-        bias: Float[Array, "..."] | None = None,
+        bias: Real[Array, "..."] | None = None,
+        key_mask: Bool[Array, "..."] | None = None,
         deterministic: bool = True,
     ) -> tuple[Float[Array, "*b q d_v"], Float[Array, "*b q k"]]:
         """Attend.
@@ -87,24 +94,22 @@ class MonotonicAttention(SingleHead):
             query: `(*b, q, d_q)`, in order.
             key: `(*b, k, d_k)`, in order.
             value: `(*b, k, d_v)`.
-            previous_weights: Those of the query before the first; at the first key if None.
-            mask: Broadcastable to `(*b, q, k)`; True = may attend.
-            bias: Broadcastable to `(*b, q, k)`, added to the scores.
+            state: Those of the query before the first; at the first key if None.
+            mask: True = may attend; `(*b, q, k)` with ones allowed, `(q, k)` or `(k,)`.
+            bias: Added to the scores, of the same shapes.
+            key_mask: `(*b, k)`; True = the key exists.
             deterministic: Turns noise and dropout off; where they are on, give
                 `rngs={"noise": rng, "dropout": rng}`.
 
         Returns:
             The context `(*b, q, d_v)` and the weights; the next step takes the last query's.
         """
+        inputs = self.prepare(query, key, value, mask=mask, bias=bias, key_mask=key_mask)
         noise = 0.0 if deterministic else self.noise
         return self.attend(
-            query,
-            key,
-            value,
+            inputs,
             score=lambda q, k: reader_scores(self, q, k, start=self.offset, noise=noise),
-            normalizer=continue_from(self.normalizer, previous_weights),
-            mask=mask,
-            bias=bias,
+            normalizer=continue_from(self.normalizer, state),
             deterministic=deterministic,
         )
 
@@ -135,18 +140,22 @@ class MochaAttention(Attention):
     offset: float = 0.0
     noise: float = 1.0
 
+    needs_history: ClassVar[bool] = True
+
     @nn.compact
     def __call__(
         self,
-        query: Float[Array, "*b q d_q"],
-        key: Float[Array, "*b k d_k"],
-        value: Float[Array, "*b k d_v"],
+        query: Real[Array, "*b q d_q"],
+        key: Real[Array, "*b k d_k"],
+        value: Real[Array, "*b k d_v"],
         *,
         mask: Bool[Array, "..."] | None = None,
-        bias: Float[Array, "..."] | None = None,
+        bias: Real[Array, "..."] | None = None,
+        key_mask: Bool[Array, "..."] | None = None,
         deterministic: bool = True,
     ) -> Float[Array, "*b q d_v"]:
         """Attend, as :class:`Attention` does; noise needs `rngs={"noise": rng}`."""
+        inputs = self.prepare(query, key, value, mask=mask, bias=bias, key_mask=key_mask)
         noise = 0.0 if deterministic else self.noise
         chunk_scores = []
 
@@ -162,13 +171,9 @@ class MochaAttention(Attention):
             return ops.chunkwise_weights(alignment, chunk_scores[0], self.width, mask=seen)
 
         context, _ = self.attend(
-            query,
-            key,
-            value,
+            inputs,
             score=score,
             normalizer=spread,
-            mask=mask,
-            bias=bias,
             deterministic=deterministic,
         )
         return context

@@ -1,24 +1,23 @@
-"""Multi-head attention as a Flax module."""
+"""Multi-head attention as Flax modules: the base class of all, and the scaled dot product."""
 
 import functools
 from collections.abc import Callable
+from typing import ClassVar
 
 import jax
 import jax.numpy as jnp
 from flax import linen as nn
-from jaxtyping import Array, Bool, Float
+from jaxtyping import Array, Bool, Float, Real
 
 from attn_jax import ops
 from attn_jax.hooks import capture
-from attn_jax.nn.attention import DType, attend
-from attn_jax.ops.heads.multi_head import hide_unseen_tokens
-from attn_jax.ops.shapes import check_attention_inputs
+from attn_jax.nn.attention import DType, Score, attend_with_taps
 
 Transform = Callable[[jax.Array, jax.Array], tuple[jax.Array, jax.Array]]
 
 
 def divisors_near(number: int, target: int) -> str:
-    """The divisors of a number on both sides of a target, for an error message."""
+    """Name the divisors of a number on both sides of a target, for an error message."""
     divisors = [i for i in range(1, number + 1) if number % i == 0]
     below = [i for i in divisors if i < target][-1:]
     above = [i for i in divisors if i > target][:1]
@@ -26,10 +25,10 @@ def divisors_near(number: int, target: int) -> str:
 
 
 def head_features(num_heads: int, head_dim: int | None, features: int) -> int:
-    """The features of one head: as given, or else the query's, shared out among the heads.
+    """Return the features of one head: `head_dim`, or else the query's over the heads.
 
     Raises:
-        ValueError: If they are not given and the heads do not divide the features.
+        ValueError: If `head_dim` is None and the heads do not divide the features.
     """
     if head_dim is not None:
         return head_dim
@@ -41,13 +40,15 @@ def head_features(num_heads: int, head_dim: int | None, features: int) -> int:
     return features // num_heads
 
 
-class MultiHeadAttention(nn.Module):
-    """Attention with several heads, each in a projection of its own.
+class MultiHead(nn.Module):
+    """The base of attentions with several heads: projections, attention, output.
 
-    The maths is :func:`attn_jax.ops.multi_head_attention`. Parameters are `query`, `key`, `value`
-    and `out`, each with a `kernel` and, with `use_bias`, a `bias`: the names and shapes of Flax's
-    own `MultiHeadDotProductAttention`. The hook points `query`, `key`, `value` and `context` are
-    per head, `(*b, tokens, h, d)`; `scores` and `weights` are `(*b, h, q, k)`.
+    A subclass defines `attend_heads`, from projected heads to their contexts. It may also change
+    `head_shapes`, how many heads and features the projections have, and `mix_heads`, what happens
+    to the contexts of all heads before the output projection.
+
+    Parameters are `query`, `key`, `value` and `out`, each with a `kernel` and, with `use_bias`, a
+    `bias`: the names and shapes of Flax's own `MultiHeadDotProductAttention`.
 
     Attributes:
         num_heads: h, the query heads.
@@ -56,16 +57,140 @@ class MultiHeadAttention(nn.Module):
             `num_heads` if None.
         out_dim: Features of the output; those of the query if None.
         use_bias: Whether the projections have biases.
+        transform: Applied to the projected query and key of all heads, `(*b, tokens, h, d)`: for
+            example :class:`Rotary`, :class:`QueryKeyNorm`, or any function of the two.
+        dtype: The type to compute in, that of the query if None; parameters stay float32.
+        has_scores: Whether there are scores that a mask or a bias can change. An attention of
+            linear cost has none, and takes a `key_mask` alone.
+    """
+
+    num_heads: int = 4
+    head_dim: int | None = None
+    num_key_value_heads: int | None = None
+    out_dim: int | None = None
+    use_bias: bool = True
+    transform: Transform | None = None
+    dtype: DType | None = None
+
+    has_scores: ClassVar[bool] = True
+
+    @nn.compact
+    def __call__(
+        self,
+        query: Real[Array, "*b q d_q"],
+        key: Real[Array, "*b k d_k"] | None = None,
+        value: Real[Array, "*b k d_v"] | None = None,
+        *,
+        mask: Bool[Array, "..."] | None = None,
+        bias: Real[Array, "..."] | None = None,
+        key_mask: Bool[Array, "..."] | None = None,
+        deterministic: bool = True,
+    ) -> Float[Array, "*b q d_out"]:
+        """Attend.
+
+        Args:
+            query: `(*b, q, d_q)`.
+            key: `(*b, k, d_k)`; the query if None (self-attention).
+            value: `(*b, k, d_v)`; the key if None.
+            mask: True = may attend; `(*b, h, q, k)` with ones allowed, `(q, k)` or `(k,)`.
+            bias: Added to the scores, of the same shapes.
+            key_mask: `(*b, k)`; True = the key exists.
+            deterministic: Turns dropout off; where it is on, give `rngs={"dropout": rng}`.
+
+        Returns:
+            `(*b, q, out_dim)`.
+
+        Raises:
+            ValueError: If the heads do not divide the features, or shapes do not fit together.
+            TypeError: If a mask is not boolean.
+        """
+        if not self.has_scores and not (mask is None and bias is None):
+            raise ValueError(
+                f"{type(self).__name__} computes no scores, so it takes neither mask nor bias; "
+                "hide keys by key_mask, (*batch, keys)."
+            )
+        is_self = key is None
+        key = query if key is None else key
+        value = key if value is None else value
+        inputs = ops.prepare(
+            query, key, value, mask=mask, bias=bias, key_mask=key_mask, num_heads=self.num_heads
+        )
+        query = inputs.query
+        heads = self.project(inputs)
+        context = self.attend_heads(heads, is_self=is_self, deterministic=deterministic)
+        context = self.mix_heads(context, query)
+        return self.dense(self.out_dim or query.shape[-1], query, axis=(-2, -1), name="out")(
+            context
+        )
+
+    def head_shapes(self, features: int) -> dict[str, tuple[int, int]]:
+        """Return the heads of query, key and value, and the features of each."""
+        head_dim = head_features(self.num_heads, self.head_dim, features)
+        key_heads = self.num_key_value_heads or self.num_heads
+        return {
+            "query": (self.num_heads, head_dim),
+            "key": (key_heads, head_dim),
+            "value": (key_heads, head_dim),
+        }
+
+    def project(self, inputs: ops.Inputs) -> ops.Inputs:
+        """Project the tokens to heads, `(*b, tokens, h, d)`, and transform query and key."""
+        shapes = self.head_shapes(inputs.query.shape[-1])
+        query, key, value = (
+            self.dense(shapes[name], inputs.query, name=name)(getattr(inputs, name))
+            for name in ("query", "key", "value")
+        )
+        if self.transform is not None:
+            query, key = self.transform(query, key)
+        return inputs._replace(query=query, key=key, value=value)
+
+    def dense(
+        self, features: int | tuple[int, ...], like: jax.Array, *, name: str, axis: int | tuple = -1
+    ) -> nn.DenseGeneral:
+        """Make one of the projections, which computes in the module's type."""
+        dtype = jnp.dtype(self.dtype or like.dtype)
+        return nn.DenseGeneral(features, axis=axis, use_bias=self.use_bias, dtype=dtype, name=name)
+
+    def attend_heads(
+        self, heads: ops.Inputs, *, is_self: bool, deterministic: bool
+    ) -> Float[Array, "*b q h e"]:
+        """Attend with the projected heads.
+
+        Args:
+            heads: `(*b, tokens, heads, features)`, with mask and bias.
+            is_self: Whether query and key are the same tokens.
+            deterministic: Turns dropout off.
+        """
+        raise NotImplementedError(f"{type(self).__name__} does not define attend_heads.")
+
+    def mix_heads(
+        self, context: Float[Array, "*b q h e"], query: Float[Array, "*b q d_q"]
+    ) -> Float[Array, "*b q h e"]:
+        """Change the contexts of all heads before the output projection; here, leave them alone.
+
+        Args:
+            context: What each head brings.
+            query: The tokens that asked, before they were projected.
+        """
+        return context
+
+
+class MultiHeadAttention(MultiHead):
+    """Attention with several heads, each in a projection of its own.
+
+    The maths is :func:`attn_jax.ops.multi_head_attention`; parameters and further attributes are
+    those of :class:`MultiHead`. The hook points `query`, `key`, `value` and `context` are per head,
+    `(*b, tokens, h, d)`; `scores` and `weights` are `(*b, h, q, k)`.
+
+    Attributes:
         causal: Let each query see only the keys up to its own position.
         window: How many keys to the left and to the right of its own position a query sees.
-        implementation: Of the fused call, :func:`attn_jax.ops.attention`; another normaliser than
-            softmax, and active dropout, take the unfused path. With `"streaming"`, what is sown is
-            the `summary` of the weights, not they, whose size is the square of the tokens'.
-        transform: Applied to the projected query and key of all heads, `(*b, tokens, h, d)`: say
-            :class:`Rotary`, :class:`QueryKeyNorm`, or any function of the two.
+        implementation: Of the fused call, :func:`attn_jax.ops.attention`. A normalizer other than
+            softmax, and active dropout, take the unfused path. With `"streaming"` the `summary` of
+            the weights is sown instead of the weights, whose size is quadratic in the tokens.
         normalizer: From scores to weights.
-        dropout_rate: The share of weights dropped in training.
-        dtype: In which type to compute, that of the query if None; parameters stay float32.
+        dropout_rate: The fraction of weights dropped in training.
+        is_fusible: Whether the fused call computes what the `stages` do.
 
     Example:
         >>> x = jnp.ones((2, 5, 6))
@@ -80,102 +205,51 @@ class MultiHeadAttention(nn.Module):
         Ainslie et al., "GQA", 2023, for `num_key_value_heads`. https://arxiv.org/abs/2305.13245
     """
 
-    num_heads: int = 4
-    head_dim: int | None = None
-    num_key_value_heads: int | None = None
-    out_dim: int | None = None
-    use_bias: bool = True
     causal: bool = False
     window: tuple[int, int] | None = None
     implementation: ops.Implementation = "auto"
-    transform: Transform | None = None
     normalizer: ops.Normalizer = ops.softmax
     dropout_rate: float = 0.0
-    dtype: DType | None = None
 
-    @nn.compact
-    def __call__(
-        self,
-        query: Float[Array, "*b q d_q"],
-        key: Float[Array, "*b k d_k"] | None = None,
-        value: Float[Array, "*b k d_v"] | None = None,
-        *,
-        mask: Bool[Array, "..."] | None = None,
-        bias: Float[Array, "..."] | None = None,
-        deterministic: bool = True,
-    ) -> Float[Array, "*b q d_out"]:
-        """Attend.
+    is_fusible: ClassVar[bool] = True
 
-        Args:
-            query: `(*b, q, d_q)`.
-            key: `(*b, k, d_k)`; the query if None (self-attention).
-            value: `(*b, k, d_v)`; the key if None.
-            mask: Broadcastable to `(*b, h, q, k)`; True = may attend.
-            bias: Broadcastable to `(*b, h, q, k)`, added to the scores.
-            deterministic: Turns dropout off; where it is on, give `rngs={"dropout": rng}`.
+    def stages(self, heads: ops.Inputs) -> tuple[Score, ops.Normalizer]:
+        """Return how these heads score a query and a key, and turn scores into weights."""
+        return ops.multi_head_scores, self.normalizer
 
-        Returns:
-            `(*b, q, out_dim)`.
-
-        Raises:
-            ValueError: If the heads do not divide the features, or shapes do not fit together.
-            TypeError: If the mask is not boolean.
-        """
-        key = query if key is None else key
-        value = key if value is None else value
-        check_attention_inputs(query, key, value)
-        key, value = hide_unseen_tokens(query, key, value, self.num_heads, mask=mask, bias=bias)
-        project = functools.partial(
-            nn.DenseGeneral, use_bias=self.use_bias, dtype=jnp.dtype(self.dtype or query.dtype)
-        )
-        out_dim = self.out_dim or query.shape[-1]
-        head_dim = head_features(self.num_heads, self.head_dim, query.shape[-1])
-        key_heads = self.num_key_value_heads or self.num_heads
-        of_query = project((self.num_heads, head_dim), name="query")(query)
-        of_key = project((key_heads, head_dim), name="key")(key)
-        if self.transform is not None:
-            of_query, of_key = self.transform(of_query, of_key)
-        context = self._attend(
-            of_query,
-            of_key,
-            project((key_heads, head_dim), name="value")(value),
-            mask=mask,
-            bias=bias,
-            deterministic=deterministic or not self.dropout_rate,
-        )
-        return project(out_dim, axis=(-2, -1), name="out")(context)
-
-    def _attend(
-        self,
-        query: jax.Array,
-        key: jax.Array,
-        value: jax.Array,
-        *,
-        mask: jax.Array | None,
-        bias: jax.Array | None,
-        deterministic: bool,
-    ) -> jax.Array:
+    def attend_heads(
+        self, heads: ops.Inputs, *, is_self: bool, deterministic: bool
+    ) -> Float[Array, "*b q h e"]:
         """Attend in one fused call, or stage by stage where a stage is not the usual one."""
-        if deterministic and self.normalizer is ops.softmax:
-            structure = {"causal": self.causal, "window": self.window}
-            call = functools.partial(ops.attention, mask=mask, bias=bias, **structure)
-            if self.is_mutable_collection("intermediates"):
-                leaf = "summary" if self.implementation == "streaming" else "weights"
-                _, captured = capture(call, leaf)(query, key, value)
-                self.sow("intermediates", leaf, captured[leaf])
-            return call(query, key, value, implementation=self.implementation)
-        sizes = (query.shape[-3], key.shape[-3])
-        causal = ops.causal_mask(*sizes) if self.causal else None
-        window = None if self.window is None else ops.window_mask(*sizes, self.window)
-        return attend(
-            self,
-            query,
-            key,
-            value,
-            score=ops.multi_head_scores,
-            weigh=ops.multi_head_weigh,
-            mask=ops.combine_masks(mask, causal, window),
-            bias=bias,
-            normalizer=self.normalizer,
-            dropout=nn.Dropout(self.dropout_rate, deterministic=deterministic),
+        if not self.is_fusible and self.implementation != "auto":
+            raise ValueError(
+                f"implementation={self.implementation!r} chooses a fused call, which cannot mix "
+                f"the maps of {type(self).__name__}; leave it at 'auto'."
+            )
+        deterministic = deterministic or not self.dropout_rate
+        if self.is_fusible and deterministic and self.normalizer is ops.softmax:
+            return self._fused(heads)
+        sizes = (heads.query.shape[-3], heads.key.shape[-3])
+        mask = ops.combine_masks(
+            heads.mask,
+            ops.causal_mask(*sizes) if self.causal else None,
+            None if self.window is None else ops.window_mask(*sizes, self.window),
         )
+        score, normalizer = self.stages(heads)
+        return attend_with_taps(
+            self,
+            heads._replace(mask=mask),
+            score=score,
+            weigh=ops.multi_head_weigh,
+            normalizer=normalizer,
+            dropout=nn.Dropout(self.dropout_rate, deterministic=deterministic),
+        )[0]
+
+    def _fused(self, heads: ops.Inputs) -> jax.Array:
+        structure = {"causal": self.causal, "window": self.window}
+        call = functools.partial(ops.attention, mask=heads.mask, bias=heads.bias, **structure)
+        if self.is_mutable_collection("intermediates"):
+            leaf = "summary" if self.implementation == "streaming" else "weights"
+            _, captured = capture(call, leaf)(*heads[:3])
+            self.sow("intermediates", leaf, captured[leaf])
+        return call(*heads[:3], implementation=self.implementation)

@@ -3,7 +3,7 @@
 import jax
 import jax.numpy as jnp
 from flax import linen as nn
-from jaxtyping import Array, Bool, Float
+from jaxtyping import Array, Bool, Float, Real
 
 from attn_jax import ops
 
@@ -39,7 +39,7 @@ class Entmax(nn.Module):
 
     @nn.compact
     def __call__(
-        self, scores: Float[Array, "*b k"], *, mask: Bool[Array, "..."] | None = None
+        self, scores: Real[Array, "*b k"], *, mask: Bool[Array, "..."] | None = None
     ) -> Float[Array, "*b k"]:
         """Normalise."""
         alpha = 1 + nn.sigmoid(_per_head(self, "a", self.num_heads))
@@ -67,7 +67,7 @@ class SoftmaxWithSink(nn.Module):
 
     @nn.compact
     def __call__(
-        self, scores: Float[Array, "*b k"], *, mask: Bool[Array, "..."] | None = None
+        self, scores: Real[Array, "*b k"], *, mask: Bool[Array, "..."] | None = None
     ) -> Float[Array, "*b k"]:
         """Normalise."""
         return ops.softmax_with_sink(scores, _per_head(self, "sink", self.num_heads), mask=mask)

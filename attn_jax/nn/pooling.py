@@ -2,10 +2,11 @@
 
 import jax.numpy as jnp
 from flax import linen as nn
-from jaxtyping import Array, Bool, Float
+from jaxtyping import Array, Bool, Float, Real
 
 from attn_jax.nn.additive import AdditiveAttention
-from attn_jax.nn.multi_head import MultiHeadAttention
+from attn_jax.ops.shapes import as_float
+from attn_jax.renames import renamed_arguments
 
 
 class AttentionPooling(nn.Module):
@@ -33,29 +34,28 @@ class AttentionPooling(nn.Module):
     attention: nn.Module = AdditiveAttention()
 
     @nn.compact
+    @renamed_arguments(mask="key_mask")
     def __call__(
         self,
-        x: Float[Array, "*b k d"],
+        x: Real[Array, "*b k d"],
         *,
-        mask: Bool[Array, "*b k"] | None = None,
+        key_mask: Bool[Array, "..."] | None = None,
         deterministic: bool = True,
     ) -> Float[Array, "*b d_out"]:
         """Pool.
 
         Args:
             x: `(*b, k, d)`.
-            mask: `(*b, k)`; True = a real token.
+            key_mask: `(*b, k)`; True = the token exists.
             deterministic: Turns the attention's dropout off.
 
         Returns:
             `(*b, d_out)`: what the attention returns for one query.
         """
+        (x,) = as_float(x)
         # Of unit length, so that unscaled products do not saturate the weights before they learn.
         initial = nn.initializers.normal(x.shape[-1] ** -0.5)
         query = self.param("query", initial, (x.shape[-1],), jnp.float32)
         query = jnp.broadcast_to(query.astype(x.dtype), (*x.shape[:-2], 1, x.shape[-1]))
-        if mask is not None:
-            heads = isinstance(self.attention, MultiHeadAttention)
-            mask = mask[..., None, None, :] if heads else mask[..., None, :]
-        pooled = self.attention(query, x, x, mask=mask, deterministic=deterministic)
+        pooled = self.attention(query, x, x, key_mask=key_mask, deterministic=deterministic)
         return pooled[..., 0, :]

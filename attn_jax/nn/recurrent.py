@@ -3,13 +3,16 @@
 They return `(context, state)`, and take the state at the next step.
 """
 
+from typing import ClassVar
+
 import jax
 import jax.numpy as jnp
 from flax import linen as nn
-from jaxtyping import Array, Bool, Float
+from jaxtyping import Array, Bool, Float, Real
 
 from attn_jax import ops
 from attn_jax.nn.attention import SingleHead
+from attn_jax.renames import renamed_arguments
 
 ZEROS = nn.initializers.zeros
 
@@ -30,7 +33,7 @@ class LocationSensitiveAttention(SingleHead):
         >>> model = LocationSensitiveAttention()
         >>> variables = model.init(jax.random.key(0), query, key, key)
         >>> context, weights = model.apply(variables, query, key, key)
-        >>> context, weights = model.apply(variables, query, key, key, previous_weights=weights)
+        >>> context, weights = model.apply(variables, query, key, key, state=weights)
         >>> context.shape, weights.shape
         ((2, 1, 4), (2, 1, 5))
     """
@@ -39,16 +42,20 @@ class LocationSensitiveAttention(SingleHead):
     num_filters: int = 10
     filter_width: int = 31
 
+    needs_history: ClassVar[bool] = True
+
     @nn.compact
+    @renamed_arguments(previous_weights="state")
     def __call__(
         self,
-        query: Float[Array, "*b q d_q"],
-        key: Float[Array, "*b k d_k"],
-        value: Float[Array, "*b k d_v"],
+        query: Real[Array, "*b q d_q"],
+        key: Real[Array, "*b k d_k"],
+        value: Real[Array, "*b k d_v"],
         *,
-        previous_weights: Float[Array, "*b q k"] | None = None,
+        state: Float[Array, "*b q k"] | None = None,
         mask: Bool[Array, "..."] | None = None,
-        bias: Float[Array, "..."] | None = None,
+        bias: Real[Array, "..."] | None = None,
+        key_mask: Bool[Array, "..."] | None = None,
         deterministic: bool = True,
     ) -> tuple[Float[Array, "*b q d_v"], Float[Array, "*b q k"]]:
         """Attend.
@@ -57,16 +64,18 @@ class LocationSensitiveAttention(SingleHead):
             query: `(*b, q, d_q)`.
             key: `(*b, k, d_k)`.
             value: `(*b, k, d_v)`.
-            previous_weights: Those of the step before; zeros if None.
-            mask: Broadcastable to `(*b, q, k)`; True = may attend.
-            bias: Broadcastable to `(*b, q, k)`, added to the scores.
+            state: Those of the step before; zeros if None.
+            mask: True = may attend; `(*b, q, k)` with ones allowed, `(q, k)` or `(k,)`.
+            bias: Added to the scores, of the same shapes.
+            key_mask: `(*b, k)`; True = the key exists.
             deterministic: Turns dropout off; where it is on, give `rngs={"dropout": rng}`.
 
         Returns:
             The context `(*b, q, d_v)` and the weights, which the next step takes.
         """
-        if previous_weights is None:
-            previous_weights = jnp.zeros((*query.shape[:-1], key.shape[-2]))
+        inputs = self.prepare(query, key, value, mask=mask, bias=bias, key_mask=key_mask)
+        if state is None:
+            state = jnp.zeros((*query.shape[:-1], key.shape[-2]))
 
         def score(query: jax.Array, key: jax.Array) -> jax.Array:
             hidden_dim = self.hidden_dim or key.shape[-1]
@@ -74,7 +83,7 @@ class LocationSensitiveAttention(SingleHead):
             return ops.location_sensitive_scores(
                 query,
                 key,
-                previous_weights,
+                state=state,
                 w_query=self.parameter("w_query", (query.shape[-1], hidden_dim), query),
                 w_key=self.parameter("w_key", (key.shape[-1], hidden_dim), key),
                 w_location=self.parameter("w_location", (self.num_filters, hidden_dim), query),
@@ -84,13 +93,9 @@ class LocationSensitiveAttention(SingleHead):
             )
 
         return self.attend(
-            query,
-            key,
-            value,
+            inputs,
             score=score,
             normalizer=self.normalizer,
-            mask=mask,
-            bias=bias,
             deterministic=deterministic,
         )
 
@@ -108,7 +113,7 @@ class GaussianMixtureAttention(SingleHead):
         >>> model = GaussianMixtureAttention()
         >>> variables = model.init(jax.random.key(0), query, key, key)
         >>> context, position = model.apply(variables, query, key, key)
-        >>> context, position = model.apply(variables, query, key, key, previous_position=position)
+        >>> context, position = model.apply(variables, query, key, key, state=position)
         >>> context.shape, position.shape
         ((2, 1, 4), (2, 10))
     """
@@ -116,16 +121,20 @@ class GaussianMixtureAttention(SingleHead):
     normalizer: ops.Normalizer = ops.exponential
     num_windows: int = 10
 
+    needs_history: ClassVar[bool] = True
+
     @nn.compact
+    @renamed_arguments(previous_position="state")
     def __call__(
         self,
-        query: Float[Array, "*b q d_q"],
-        key: Float[Array, "*b k d_k"],
-        value: Float[Array, "*b k d_v"],
+        query: Real[Array, "*b q d_q"],
+        key: Real[Array, "*b k d_k"],
+        value: Real[Array, "*b k d_v"],
         *,
-        previous_position: Float[Array, "*b m"] | None = None,
+        state: Float[Array, "*b m"] | None = None,
         mask: Bool[Array, "..."] | None = None,
-        bias: Float[Array, "..."] | None = None,
+        bias: Real[Array, "..."] | None = None,
+        key_mask: Bool[Array, "..."] | None = None,
         deterministic: bool = True,
     ) -> tuple[Float[Array, "*b q d_v"], Float[Array, "*b m"]]:
         """Attend.
@@ -134,29 +143,30 @@ class GaussianMixtureAttention(SingleHead):
             query: `(*b, q, d_q)`, in order.
             key: `(*b, k, d_k)`.
             value: `(*b, k, d_v)`.
-            previous_position: Where the windows were before the first query; zeros if None.
-            mask: Broadcastable to `(*b, q, k)`; True = may attend.
-            bias: Broadcastable to `(*b, q, k)`, added to the scores.
+            state: Where the windows were before the first query; zeros if None.
+            mask: True = may attend; `(*b, q, k)` with ones allowed, `(q, k)` or `(k,)`.
+            bias: Added to the scores, of the same shapes.
+            key_mask: `(*b, k)`; True = the key exists.
             deterministic: Turns dropout off; where it is on, give `rngs={"dropout": rng}`.
 
         Returns:
             The context `(*b, q, d_v)`, and the windows' positions after the last query.
         """
-        asked = query.astype(self.dtype or query.dtype)
+        inputs = self.prepare(query, key, value, mask=mask, bias=bias, key_mask=key_mask)
+        query = inputs.query
         mixture = ops.gaussian_mixture(
-            asked,
-            w=self.parameter("w", (query.shape[-1], 3 * self.num_windows), asked),
-            b=self.parameter("b", (3 * self.num_windows,), asked, ZEROS),
-            previous_position=previous_position,
+            query,
+            w=self.parameter("w", (query.shape[-1], 3 * self.num_windows), query),
+            b=self.parameter("b", (3 * self.num_windows,), query, ZEROS),
+            state=state,
         )
         context, _ = self.attend(
-            query,
-            key,
-            value,
+            inputs,
             score=lambda query, key: ops.gaussian_mixture_scores(mixture, key.shape[-2]),
             normalizer=self.normalizer,
-            mask=mask,
-            bias=bias,
             deterministic=deterministic,
         )
-        return context, mixture.position[..., -1, :]
+        if query.shape[-2]:
+            return context, mixture.position[..., -1, :]
+        none = jnp.zeros((*query.shape[:-2], self.num_windows), mixture.position.dtype)
+        return context, none if state is None else state

@@ -48,10 +48,22 @@ from attn_jax.ops.heads.differential import (
     differential_lambda,
     differential_scores,
     differential_weights,
+    repeat_pairs,
 )
-from attn_jax.ops.heads.multi_head import multi_head_attention, multi_head_scores, multi_head_weigh
-from attn_jax.ops.heads.query_key_norm import query_key_norm
-from attn_jax.ops.heads.talking_heads import talking_heads_attention, talking_heads_scores
+from attn_jax.ops.heads.latent import absorbed_queries, latent_attention, latent_keys
+from attn_jax.ops.heads.multi_head import (
+    multi_head_attention,
+    multi_head_scores,
+    multi_head_weigh,
+    share_heads,
+)
+from attn_jax.ops.heads.output_gate import output_gate
+from attn_jax.ops.heads.query_key_norm import query_key_norm, rms_normalize
+from attn_jax.ops.heads.talking_heads import (
+    mix_heads,
+    talking_heads_attention,
+    talking_heads_scores,
+)
 from attn_jax.ops.masks import causal_mask, combine_masks, padding_mask, window_mask
 from attn_jax.ops.normalizers.entmax import entmax, entmax15, sparsemax
 from attn_jax.ops.normalizers.softmax import Normalizer, softmax
@@ -67,6 +79,7 @@ from attn_jax.ops.scores.co_attention import (
     co_attention,
     co_attention_scores,
     co_attention_weights,
+    prepare_pair,
 )
 from attn_jax.ops.scores.concat import concat_attention, concat_scores
 from attn_jax.ops.scores.cosine import cosine_attention, cosine_scores
@@ -79,7 +92,7 @@ from attn_jax.ops.scores.dot_product import (
 from attn_jax.ops.scores.feed_forward import feed_forward_attention, feed_forward_scores
 from attn_jax.ops.scores.location import location_attention, location_scores
 from attn_jax.ops.sparse_masks import block_sparse_mask, dilated_mask, prefix_mask
-from attn_jax.ops.stages import attend, weigh
+from attn_jax.ops.stages import Inputs, add_bias, attend, prepare, prepare_heads, weigh
 from attn_jax.ops.streaming.attention import streaming_attention
 from attn_jax.ops.streaming.summary import AttentionSummary, Summary
 from attn_jax.ops.sub_quadratic.linear import elu_plus_one, linear_attention, linear_weights
@@ -95,8 +108,11 @@ __all__ = [
     "AttentionSummary",
     "GaussianMixture",
     "Implementation",
+    "Inputs",
     "Normalizer",
     "Summary",
+    "absorbed_queries",
+    "add_bias",
     "additive_attention",
     "additive_scores",
     "alibi_bias",
@@ -138,6 +154,8 @@ __all__ = [
     "gaussian_mixture_attention",
     "gaussian_mixture_scores",
     "hard_monotonic",
+    "latent_attention",
+    "latent_keys",
     "linear_attention",
     "linear_weights",
     "linformer_attention",
@@ -149,6 +167,7 @@ __all__ = [
     "location_scores",
     "location_sensitive_attention",
     "location_sensitive_scores",
+    "mix_heads",
     "mocha_attention",
     "monotonic_attention",
     "monotonic_scores",
@@ -157,18 +176,25 @@ __all__ = [
     "multi_head_weigh",
     "nystrom_attention",
     "nystrom_weights",
+    "output_gate",
     "padding_mask",
     "performer_attention",
     "performer_projection",
     "performer_weights",
     "predicted_position",
     "prefix_mask",
+    "prepare",
+    "prepare_heads",
+    "prepare_pair",
     "query_key_norm",
+    "repeat_pairs",
+    "rms_normalize",
     "rotary",
     "rotary_frequencies",
     "rotary_pairs",
     "scaled_dot_product_attention",
     "scaled_dot_product_scores",
+    "share_heads",
     "sigmoid",
     "soft_monotonic",
     "softmax",

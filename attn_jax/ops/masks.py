@@ -128,6 +128,30 @@ def combine_masks(*masks: Bool[Array, "..."] | None) -> Bool[Array, "..."] | Non
     return functools.reduce(operator.and_, (jnp.broadcast_to(mask, shape) for mask in given))
 
 
+def align_to_tokens(name: str, mask: jax.Array, shape: tuple[int, ...]) -> jax.Array:
+    """Give a mask of tokens the rank of `(*b, tokens)`, with axes of size one where it is shared.
+
+    Args:
+        name: What errors call it.
+        mask: Boolean, `(*b, tokens)` with ones allowed, or `(tokens,)`; True = the token exists.
+        shape: `(*b, tokens)`.
+
+    Raises:
+        TypeError: If the mask is not boolean.
+        ValueError: If it does not fit.
+    """
+    check_mask(mask, name)
+    sizes = (1,) * (len(shape) - mask.ndim) + mask.shape
+    if mask.ndim not in (1, len(shape)) or any(
+        size not in (1, total) for size, total in zip(sizes, shape, strict=True)
+    ):
+        raise ValueError(
+            f"{name} of shape {mask.shape} does not fit (*batch, tokens) = {shape}; what differs "
+            "from query to query, or from head to head, goes in mask."
+        )
+    return mask.reshape(sizes)
+
+
 def with_key_mask(
     mask: jax.Array | None, key_mask: jax.Array | None, shape: tuple[int, ...], batch: int
 ) -> jax.Array | None:
@@ -135,7 +159,7 @@ def with_key_mask(
 
     Args:
         mask: Boolean, of the rank of the scores.
-        key_mask: Boolean, `(*b, k)`, with ones allowed, or `(k,)`; True = the key exists.
+        key_mask: Boolean, `(*b, k)` with ones allowed, or `(k,)`; True = the key exists.
         shape: The shape of the scores.
         batch: How many batch axes they have: those before heads and queries.
 
@@ -148,32 +172,6 @@ def with_key_mask(
     """
     if key_mask is None:
         return mask
-    check_mask(key_mask, "key_mask")
-    tokens = (*shape[:batch], shape[-1])
-    sizes = (1,) * (len(tokens) - key_mask.ndim) + key_mask.shape
-    fits = key_mask.ndim in (1, len(tokens)) and all(
-        size in (1, total) for size, total in zip(sizes, tokens, strict=True)
-    )
-    if not fits:
-        raise ValueError(
-            f"key_mask of shape {key_mask.shape} does not fit (*batch, keys) = {tokens}; what "
-            "differs from query to query or head to head goes in mask."
-        )
-    middle = (1,) * (len(shape) - batch - 1)
-    return combine_masks(mask, key_mask.reshape(*sizes[:-1], *middle, sizes[-1]))
-
-
-def visible_keys(mask: jax.Array | None, bias: jax.Array | None) -> Bool[Array, "*b k"] | None:
-    """Say which keys at least one query may see, or None if there is neither mask nor bias.
-
-    Args:
-        mask: Boolean, `(..., q, k)` or lower rank.
-        bias: Added to the scores; minus infinity hides.
-    """
-    seen = [mask] if mask is not None else []
-    if bias is not None:
-        seen.append(bias > -jnp.inf)
-    allowed = combine_masks(*seen)
-    if allowed is None:
-        return None
-    return allowed.any(axis=-2) if allowed.ndim > 1 else allowed
+    key_mask = align_to_tokens("key_mask", key_mask, (*shape[:batch], shape[-1]))
+    middle = range(batch, len(shape) - 1)
+    return combine_masks(mask, jnp.expand_dims(key_mask, tuple(middle)))

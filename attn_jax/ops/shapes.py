@@ -15,21 +15,47 @@ def check_attention_inputs(query: jax.Array, key: jax.Array, value: jax.Array) -
     Raises:
         ValueError: If a rank is below two, batch axes differ, or keys and values differ in number.
     """
-    for name, array in (("query", query), ("key", key), ("value", value)):
-        if array.ndim < 2:
+    _check_rank(2, "(*batch, tokens, features); a single vector is {}[None, :]", query, key, value)
+    _check_tokens(query.shape[:-1], key.shape[:-1], value.shape[:-1])
+
+
+def check_head_inputs(query: jax.Array, key: jax.Array, value: jax.Array) -> None:
+    """Refuse queries, keys and values of several heads that do not fit together.
+
+    Args:
+        query: `(*b, q, h, d)`.
+        key: `(*b, k, h_k, d)`.
+        value: `(*b, k, h_v, e)`.
+
+    Raises:
+        ValueError: If a rank is below three, batch axes differ, or keys and values differ in
+            number.
+    """
+    hint = "(*batch, tokens, heads, features); a single head is {}[..., None, :]"
+    _check_rank(3, hint, query, key, value)
+    _check_tokens(query.shape[:-2], key.shape[:-2], value.shape[:-2])
+
+
+def _check_rank(least: int, hint: str, *arrays: jax.Array) -> None:
+    for name, array in zip(("query", "key", "value"), arrays, strict=True):
+        if array.ndim < least:
+            number = {2: "two", 3: "three"}[least]
             raise ValueError(
-                f"{name} of shape {array.shape} needs at least two axes, (*batch, tokens, "
-                f"features); a single vector is {name}[None, :]."
+                f"{name} of shape {array.shape} needs at least {number} axes, {hint.format(name)}."
             )
-    if not query.shape[:-2] == key.shape[:-2] == value.shape[:-2]:
+
+
+def _check_tokens(query: tuple[int, ...], key: tuple[int, ...], value: tuple[int, ...]) -> None:
+    """Compare the leading axes, `(*b, tokens)`."""
+    if not query[:-1] == key[:-1] == value[:-1]:
         raise ValueError(
-            f"the batch axes of query {query.shape[:-2]}, key {key.shape[:-2]} and value "
-            f"{value.shape[:-2]} differ; use jnp.broadcast_to to make them equal."
+            f"the batch axes of query {query[:-1]}, key {key[:-1]} and value {value[:-1]} differ; "
+            "use jnp.broadcast_to to make them equal."
         )
-    if key.shape[-2] != value.shape[-2]:
+    if key[-1] != value[-1]:
         raise ValueError(
-            f"key has {key.shape[-2]} tokens and value has {value.shape[-2]}; each key needs "
-            f"its value (shapes {key.shape} and {value.shape})."
+            f"key has {key[-1]} tokens and value has {value[-1]}; each key needs its value "
+            f"((*batch, tokens) are {key} and {value})."
         )
 
 

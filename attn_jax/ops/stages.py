@@ -1,29 +1,182 @@
-"""The stages that every attention shares: bias and mask, normalise, weigh."""
+"""The stages that every attention shares: what comes in, bias and mask, normalize, weigh."""
+
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Bool, Float
+from jaxtyping import Array, Bool, Float, Real
 
-from attn_jax.ops.masks import visible_keys
+from attn_jax.ops.masks import combine_masks, with_key_mask
 from attn_jax.ops.normalizers.softmax import Normalizer, softmax
-from attn_jax.ops.shapes import broadcast_to_scores, check_broadcast
+from attn_jax.ops.shapes import (
+    HEAD_AXES,
+    align_to_scores,
+    as_float,
+    check_attention_inputs,
+    check_head_inputs,
+    check_mask,
+)
 
 
-def add_bias(scores: Float[Array, "*s"], bias: Float[Array, "..."] | None) -> Float[Array, "*s"]:
-    """Add a bias, broadcast from any lower rank; minus infinity hides.
+class Inputs(NamedTuple):
+    """What an attention computes with, once it is checked.
+
+    Attributes:
+        query: Of a float type, as key and value.
+        key: Zeros where no query may look.
+        value: Zeros where no query may look.
+        mask: Of the rank of the scores; None lets every query see every key.
+        bias: Of the rank of the scores, or None.
+    """
+
+    query: jax.Array
+    key: jax.Array
+    value: jax.Array
+    mask: jax.Array | None
+    bias: jax.Array | None
+
+
+def prepare(
+    query: jax.Array,
+    key: jax.Array,
+    value: jax.Array,
+    *,
+    mask: jax.Array | None = None,
+    bias: jax.Array | None = None,
+    key_mask: jax.Array | None = None,
+    structure: jax.Array | None = None,
+    num_heads: int | None = None,
+) -> Inputs:
+    """Check the inputs of an attention, and make them what the stages take.
+
+    Args:
+        query: `(*b, q, d_q)`.
+        key: `(*b, k, d_k)`.
+        value: `(*b, k, d_v)`.
+        mask: Boolean, of the rank of the scores, or `(q, k)`, or `(k,)`.
+        bias: Likewise; minus infinity hides.
+        key_mask: Boolean, `(*b, k)`.
+        structure: Boolean, `(q, k)`: what the attention itself lets a query see, as its window.
+        num_heads: h, if the tokens will be split into heads and scores are `(*b, h, q, k)`.
 
     Raises:
-        ValueError: If the bias does not broadcast to the scores.
+        ValueError: If shapes do not fit together.
+        TypeError: If a mask is not boolean.
+    """
+    check_attention_inputs(query, key, value)
+    batch, heads = query.shape[:-2], () if num_heads is None else (num_heads,)
+    shape = (*batch, *heads, query.shape[-2], key.shape[-2])
+    mask, bias = _aligned(mask, bias, key_mask, structure, shape, len(batch))
+    query, key, value = as_float(query, key, value)
+    visible = visible_pairs(mask, bias)
+    if visible is not None:
+        # No head sees a token that none of them sees.
+        seen = visible.any(axis=tuple(range(len(batch), len(shape) - 1)))
+        key, value = hide_unseen(seen, key, value)
+    return Inputs(query, key, value, mask, bias)
+
+
+def prepare_heads(
+    query: jax.Array,
+    key: jax.Array,
+    value: jax.Array,
+    *,
+    mask: jax.Array | None = None,
+    bias: jax.Array | None = None,
+    key_mask: jax.Array | None = None,
+    num_heads: int,
+) -> Inputs:
+    """Do as :func:`prepare` in the layout `(*b, tokens, heads, features)`.
+
+    Args:
+        query: `(*b, q, h, d)`.
+        key: `(*b, k, h_k, d)`.
+        value: `(*b, k, h_v, e)`.
+        mask: Boolean, of the rank of the scores, or `(q, k)`, or `(k,)`.
+        bias: Likewise; minus infinity hides.
+        key_mask: Boolean, `(*b, k)`.
+        num_heads: How many heads the scores have.
+
+    Raises:
+        ValueError: If shapes do not fit together.
+        TypeError: If a mask is not boolean.
+    """
+    check_head_inputs(query, key, value)
+    tokens = [x.reshape(*x.shape[:-2], x.shape[-2] * x.shape[-1]) for x in (query, key, value)]
+    inputs = prepare(*tokens, mask=mask, bias=bias, key_mask=key_mask, num_heads=num_heads)
+    heads = [x.reshape(y.shape) for x, y in zip(inputs[:3], (query, key, value), strict=True)]
+    return inputs._replace(query=heads[0], key=heads[1], value=heads[2])
+
+
+def _aligned(
+    mask: jax.Array | None,
+    bias: jax.Array | None,
+    key_mask: jax.Array | None,
+    structure: jax.Array | None,
+    shape: tuple[int, ...],
+    batch: int,
+) -> tuple[jax.Array | None, jax.Array | None]:
+    """Return one mask for all that hides, and the bias, both of the rank of the scores."""
+    axes = "(*batch, queries, keys)" if len(shape) == batch + 2 else HEAD_AXES
+    if mask is not None:
+        check_mask(mask)
+        mask = align_to_scores("mask", mask, shape, axes)
+    if structure is not None:
+        mask = combine_masks(mask, align_to_scores("mask", structure, shape, axes))
+    if bias is not None:
+        (bias,) = as_float(align_to_scores("bias", bias, shape, axes))
+    return with_key_mask(mask, key_mask, shape, batch), bias
+
+
+def visible_pairs(
+    mask: Bool[Array, "..."] | None, bias: Float[Array, "..."] | None
+) -> Bool[Array, "..."] | None:
+    """Return which pairs of query and key may be seen; None if nothing hides any.
+
+    Args:
+        mask: True = may attend.
+        bias: Added to the scores; minus infinity hides.
+    """
+    return combine_masks(mask, None if bias is None else bias > -jnp.inf)
+
+
+def hide_unseen(seen: Bool[Array, "..."], *arrays: jax.Array) -> tuple[jax.Array, ...]:
+    """Put zeros where no query may look, so that what stands there cannot matter.
+
+    Zero times NaN is NaN: without this, one NaN in the padding would reach every context, and
+    through the scores every gradient.
+
+    Args:
+        seen: Which tokens at least one query may see; its axes are the first of the arrays', with
+            ones allowed.
+        *arrays: Keys and values.
+    """
+    trailing = [tuple(range(seen.ndim, array.ndim)) for array in arrays]
+    return tuple(
+        jnp.where(jnp.expand_dims(seen, axes), array, 0)
+        for array, axes in zip(arrays, trailing, strict=True)
+    )
+
+
+def add_bias(scores: Float[Array, "*s"], bias: Real[Array, "..."] | None) -> Float[Array, "*s"]:
+    """Add a bias; minus infinity hides.
+
+    Raises:
+        ValueError: If the bias does not fit the scores.
     """
     if bias is None:
         return scores
-    return scores + broadcast_to_scores("bias", bias, scores.shape).astype(scores.dtype)
+    bias = align_to_scores("bias", bias, scores.shape)
+    return scores + jnp.broadcast_to(bias, scores.shape).astype(scores.dtype)
 
 
-def weigh(weights: Float[Array, "*b q k"], value: Float[Array, "*b k d"]) -> Float[Array, "*b q d"]:
+def weigh(weights: Real[Array, "*b q k"], value: Real[Array, "*b k d"]) -> Float[Array, "*b q d"]:
     r"""Sum the values, each times its weight: :math:`c_i = \sum_j w_{ij} v_j`.
 
-    Sums are carried in float32 at least; the context has the values' type.
+    Sums are carried in float32 at least; the context has the values' type, float32 for integers.
+
+    Raises:
+        ValueError: If there are not as many weights as values.
 
     Example:
         >>> weigh(jnp.array([[0.25, 0.75]]), jnp.array([[4.0], [8.0]])).tolist()
@@ -34,6 +187,7 @@ def weigh(weights: Float[Array, "*b q k"], value: Float[Array, "*b k d"]) -> Flo
             f"weights of shape {weights.shape} are over {weights.shape[-1]} keys and value of "
             f"shape {value.shape} has {value.shape[-2]}."
         )
+    (value,) = as_float(value)
     context = jnp.einsum(
         "...qk,...kd->...qd",
         weights.astype(value.dtype),
@@ -43,68 +197,38 @@ def weigh(weights: Float[Array, "*b q k"], value: Float[Array, "*b k d"]) -> Flo
     return context.astype(value.dtype)
 
 
-def hide_unseen(
-    query: jax.Array,
-    key: jax.Array,
-    value: jax.Array,
-    *,
-    mask: jax.Array | None,
-    bias: jax.Array | None,
-) -> tuple[jax.Array, jax.Array]:
-    """Put zeros where no query may look, so that what stands there cannot matter.
-
-    Zero times NaN is NaN: without this, one NaN in the padding would reach every context, and
-    through the scores every gradient.
-
-    Args:
-        query: `(*b, q, d_q)`.
-        key: `(*b, k, d_k)`.
-        value: `(*b, k, d_v)`.
-        mask: Boolean, broadcastable to `(*b, q, k)`.
-        bias: Broadcastable to `(*b, q, k)`; minus infinity hides.
-
-    Returns:
-        Keys and values.
-
-    Raises:
-        ValueError: If mask or bias do not broadcast to the scores.
-        TypeError: If the mask is not boolean.
-    """
-    shape = (*query.shape[:-1], key.shape[-2])
-    for name, array in (("mask", mask), ("bias", bias)):
-        if array is not None:
-            check_broadcast(name, array, shape)
-    seen = visible_keys(mask, bias)
-    if seen is None:
-        return key, value
-    seen = jnp.broadcast_to(seen, key.shape[:-1])[..., None]
-    return jnp.where(seen, key, 0), jnp.where(seen, value, 0)
-
-
 def attend(
-    scores: Float[Array, "*b q k"],
-    value: Float[Array, "*b k d"],
+    scores: Real[Array, "*b q k"],
+    value: Real[Array, "*b k d"],
     *,
     mask: Bool[Array, "..."] | None = None,
-    bias: Float[Array, "..."] | None = None,
+    bias: Real[Array, "..."] | None = None,
+    key_mask: Bool[Array, "..."] | None = None,
     normalizer: Normalizer = softmax,
 ) -> tuple[Float[Array, "*b q d"], Float[Array, "*b q k"]]:
-    """Add the bias, normalise under the mask, and weigh the values.
+    """Add the bias, normalize under the mask, and weigh the values.
 
     Args:
         scores: `(*b, q, k)`.
         value: `(*b, k, d)`.
-        mask: Broadcastable to the scores; True = may attend.
-        bias: Broadcastable to the scores, added to them.
+        mask: True = may attend; of the rank of the scores, or `(q, k)`, or `(k,)`.
+        bias: Added to the scores; of the same ranks.
+        key_mask: `(*b, k)`, True = the key exists.
         normalizer: From scores to weights.
 
     Returns:
         `(context, weights)`.
+
+    Raises:
+        ValueError: If shapes do not fit together.
+        TypeError: If a mask is not boolean.
 
     Example:
         >>> context, weights = attend(jnp.zeros((1, 2)), jnp.array([[1.0], [3.0]]))
         >>> context.tolist(), weights.tolist()
         ([[2.0]], [[0.5, 0.5]])
     """
+    (scores,) = as_float(scores)
+    mask, bias = _aligned(mask, bias, key_mask, None, scores.shape, scores.ndim - 2)
     weights = normalizer(add_bias(scores, bias), mask=mask)
     return weigh(weights, value), weights

@@ -150,7 +150,9 @@ def test_any_attention_will_do(attention):
 )
 def test_attention_that_asks_for_more_than_a_query_is_refused(attention):
     model = translator(LuongDecoder(attention=attention, features=5))
-    with pytest.raises(ValueError, match=rf"attention={type(attention).__name__} needs the place"):
+    with pytest.raises(
+        ValueError, match=rf"attention={type(attention).__name__} needs the position"
+    ):
         model.init(jax.random.key(0), SOURCE, TARGET)
 
 

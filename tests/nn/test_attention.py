@@ -176,7 +176,7 @@ def test_pooling_looks_with_one_learned_query(name):
     model = nn.AttentionPooling(MODULES[name].clone())
     mask = jnp.array([[True] * 5, [True, True, True, False, False]])
     variables = model.init(jax.random.key(1), x)
-    pooled, captured = nn.apply_with_weights(model, variables, x, mask=mask)
+    pooled, captured = nn.apply_with_weights(model, variables, x, key_mask=mask)
     assert pooled.shape == (2, 6)
     (weights,) = captured.values()
     assert weights.shape[-2:] == (1, 5)

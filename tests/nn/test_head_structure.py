@@ -19,6 +19,8 @@ MODULES = {
     "performer": (nn.PerformerAttention(num_features=13, **SIZES), IMPLIED),
     "linformer": (nn.LinformerAttention(num_combinations=2, **SIZES), IMPLIED),
     "nystrom": (nn.NystromAttention(num_landmarks=2, **SIZES), IMPLIED),
+    "gated": (nn.GatedAttention(**SIZES), [*POINTS, "gate"]),
+    "gated by head": (nn.GatedAttention(headwise=True, **SIZES), [*POINTS, "gate"]),
     "talking heads": (nn.TalkingHeadsAttention(**SIZES), POINTS),
     "differential": (nn.DifferentialAttention(layer=2, **SIZES), POINTS),
 }
@@ -44,6 +46,12 @@ def functional(name, params, arrays):
         projected = jnp.einsum("btd,dhe->bthe", x, params[part]["kernel"])
         bias = params[part].get("bias", jnp.zeros(projected.shape[2:]))
         of_head.append(projected + bias[None, None])
+    if name.startswith("gated"):
+        scores = jnp.einsum("bqhd,bkhd->bhqk", of_head[0], of_head[1]) / 2
+        weights = jax.nn.softmax(scores, axis=-1)
+        context = jnp.einsum("bhqk,bkhd->bqhd", weights, of_head[2])
+        w = params["w_gate"].reshape(*params["w_gate"].shape[:2], -1)
+        return context * jax.nn.sigmoid(jnp.einsum("bqd,dhe->bqhe", arrays[0], w)), weights
     if name == "talking heads":
         return ops.talking_heads_attention(
             *of_head, w_scores=params["w_scores"], w_weights=params["w_weights"]
@@ -107,7 +115,7 @@ def test_hidden_keys_cannot_matter_and_gradients_are_finite(name):
     @jax.jit
     @jax.value_and_grad
     def step(variables, key, value):
-        return (model.apply(variables, query, key, value, mask=mask) ** 2).sum()
+        return (model.apply(variables, query, key, value, key_mask=mask) ** 2).sum()
 
     clean, gradients = step(variables, key, value)
     poisoned, _ = step(variables, key.at[:, 4:].set(jnp.nan), value.at[:, 4:].set(jnp.nan))
@@ -130,7 +138,7 @@ def test_nystrom_of_itself_keeps_padding_out_of_its_landmarks():
     model = MODULES["nystrom"][0]
     variables, apply = jax.jit(model.init)(jax.random.key(0), x), jax.jit(model.apply)
     alone = apply(variables, x[:, :4])
-    padded = apply(variables, x, mask=jnp.arange(6) < 4)
+    padded = apply(variables, x, key_mask=jnp.arange(6) < 4)
     np.testing.assert_allclose(padded[:, :4], alone, atol=1e-5)
 
 

@@ -15,19 +15,15 @@ MASK = jnp.asarray(np.random.default_rng(0).random((2, 3, 5)) < 0.7)
 
 
 def location_sensitive(*arrays, **parameters):
-    return ops.location_sensitive_attention(
-        *arrays, previous_weights=jnp.zeros((2, 3, 5)), **parameters
-    )
+    return ops.location_sensitive_attention(*arrays, state=jnp.zeros((2, 3, 5)), **parameters)
 
 
 def cosine(*arrays, log_temperature, mask):
     return ops.cosine_attention(*arrays, temperature=jnp.exp(log_temperature), mask=mask)
 
 
-def mocha(*arrays, mask, **parameters):
-    chunk = {n.removeprefix("chunk_"): x for n, x in parameters.items() if n.startswith("chunk_")}
-    monotonic = {n: x for n, x in parameters.items() if not n.startswith("chunk_")}
-    return ops.mocha_attention(*arrays, monotonic=monotonic, chunk=chunk, width=2, mask=mask)
+def mocha(*arrays, **parameters):
+    return ops.mocha_attention(*arrays, width=2, **parameters)
 
 
 # name: (module, its function of the parameters, whether it returns a state too)
@@ -138,11 +134,10 @@ def test_readers_have_noise_in_training_only(name):
 def test_the_state_goes_from_step_to_step(name):
     """One query after another; those that describe all queries at once agree with it."""
     model, variables, (query, key, value) = example(name)
-    argument = "previous_position" if name == "gaussian mixture" else "previous_weights"
     whole, _ = model.apply(variables, query, key, value)
     state, contexts = None, []
     for i in range(3):
-        given = {} if state is None else {argument: state}
+        given = {} if state is None else {"state": state}
         context, state = model.apply(variables, query[:, i : i + 1], key, value, **given)
         state = state[:, -1] if name == "monotonic" else state
         contexts.append(context)

@@ -28,7 +28,7 @@ CASES = {
     "features": (lambda: attend(key=(5, 8)), "key has 8 features and query expects 7"),
     "mask": (lambda: attend(mask=ONE((4, 5), bool)), r"mask of shape .*broadcast.*\(3, 5\)"),
     "mask of keys": (lambda: attend(mask=ONE(4, bool)), r"mask of shape \(4,\) does not broadcast"),
-    "bias": (lambda: attend(bias=ONE((2, 1, 5))), r"bias of shape \(2, 1, 5\) does not broadcast"),
+    "bias": (lambda: attend(bias=ONE((2, 1, 5))), r"bias of shape \(2, 1, 5\) has 3 axes"),
     "w_query": (
         lambda: additive(w_query=ONE((6, 4))),
         "query has 7 features and w_query ",

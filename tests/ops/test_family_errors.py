@@ -11,7 +11,7 @@ ENERGY = {"w_query": ONE((7, 6)), "w_key": ONE((4, 6)), "v": ONE(6)}
 LOCATION = ENERGY | {
     "w_location": ONE((2, 6)),
     "filters": ONE((3, 2)),
-    "previous_weights": ONE((3, 5)),
+    "state": ONE((3, 5)),
 }
 PLACE = {"w": ONE((7, 4)), "w_position": ONE((7, 6)), "v_position": ONE(6), "half_width": 2}
 
@@ -21,7 +21,8 @@ def call(function, parameters=None, **changed):
 
 
 def mocha(**changed):
-    return call(ops.mocha_attention, {"monotonic": ENERGY, "chunk": ENERGY, "width": 2}, **changed)
+    chunk = {f"chunk_{name}": x for name, x in ENERGY.items()}
+    return call(ops.mocha_attention, ENERGY | chunk | {"width": 2}, **changed)
 
 
 CASES = {
@@ -56,8 +57,8 @@ CASES = {
         "w_location has 9 features and w_query expects 6",
     ),
     "previous weights": (
-        call(ops.location_sensitive_attention, LOCATION, previous_weights=ONE((3, 4))),
-        r"previous_weights has shape \(3, 4\) and must have \(3, 5\)",
+        call(ops.location_sensitive_attention, LOCATION, state=ONE((3, 4))),
+        r"state has shape \(3, 4\) and must have \(3, 5\)",
     ),
     "mixture": (
         call(ops.gaussian_mixture_attention, w=ONE((7, 4)), b=ONE(4)),
@@ -68,14 +69,12 @@ CASES = {
         "b has 3 features and w expects 6",
     ),
     "mixture position": (
-        call(
-            ops.gaussian_mixture_attention, w=ONE((7, 6)), b=ONE(6), previous_position=ONE((3, 2))
-        ),
-        r"previous_position has shape \(3, 2\) and must have \(2,\)",
+        call(ops.gaussian_mixture_attention, w=ONE((7, 6)), b=ONE(6), state=ONE((3, 2))),
+        r"state has shape \(3, 2\) and must have \(2,\)",
     ),
     "reader": (
-        call(ops.monotonic_attention, ENERGY, previous_weights=ONE((3, 5))),
-        r"previous_weights has shape \(3, 5\) and must have \(5,\)",
+        call(ops.monotonic_attention, ENERGY, state=ONE((3, 5))),
+        r"state has shape \(3, 5\) and must have \(5,\)",
     ),
     "reader's parameters": (
         call(ops.monotonic_attention, ENERGY, v=ONE(7)),

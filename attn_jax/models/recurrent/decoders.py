@@ -14,26 +14,10 @@ from flax import linen as nn
 from jaxtyping import Array, Bool, Float
 
 from attn_jax.models.recurrent.encoder import CELLS, CellName
-from attn_jax.nn import (
-    AdditiveAttention,
-    GaussianMixtureAttention,
-    LocalMAttention,
-    LocationSensitiveAttention,
-    MochaAttention,
-    MonotonicAttention,
-)
+from attn_jax.nn import AdditiveAttention
 
 Memory = dict[str, jax.Array]
 State = Any
-
-
-_ASK_THE_STEP_BEFORE = (
-    GaussianMixtureAttention,
-    LocalMAttention,
-    LocationSensitiveAttention,
-    MochaAttention,
-    MonotonicAttention,
-)
 
 
 class RecurrentDecoder(nn.Module):
@@ -62,11 +46,11 @@ class RecurrentDecoder(nn.Module):
         Raises:
             ValueError: If the attention needs more than a query.
         """
-        if isinstance(self.attention, _ASK_THE_STEP_BEFORE):
+        if getattr(self.attention, "needs_history", False):
             raise ValueError(
-                f"attention={type(self.attention).__name__} needs the place of its query or where "
-                "the step before looked, which this decoder does not keep; LocalPAttention places "
-                "its window by the query alone."
+                f"attention={type(self.attention).__name__} needs the position of its query or the "
+                "state of the step before, which this decoder does not keep; LocalPAttention "
+                "places its window by the query alone."
             )
         self.recurrence = CELLS[self.cell](self.features)
         if self.project_key:

@@ -4,12 +4,13 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Bool, Float
+from jaxtyping import Array, Bool, Float, Real
 
 from attn_jax.ops.normalizers.softmax import Normalizer
 from attn_jax.ops.normalizers.unnormalized import exponential
-from attn_jax.ops.shapes import check_attention_inputs, check_features
-from attn_jax.ops.stages import attend, hide_unseen
+from attn_jax.ops.shapes import check_features
+from attn_jax.ops.stages import attend, prepare
+from attn_jax.renames import renamed_arguments
 
 
 class GaussianMixture(NamedTuple):
@@ -26,12 +27,13 @@ class GaussianMixture(NamedTuple):
     position: Float[Array, "*b q m"]
 
 
+@renamed_arguments(previous_position="state")
 def gaussian_mixture(
-    query: Float[Array, "*b q d_q"],
+    query: Real[Array, "*b q d_q"],
     *,
-    w: Float[Array, "d_q three_m"],
-    b: Float[Array, " three_m"],
-    previous_position: Float[Array, "*b m"] | None = None,
+    w: Real[Array, "d_q three_m"],
+    b: Real[Array, " three_m"],
+    state: Real[Array, "*b m"] | None = None,
 ) -> GaussianMixture:
     r"""Place the windows of each query, none further left than that of the query before.
 
@@ -42,7 +44,7 @@ def gaussian_mixture(
         query: `(*b, q, d_q)`, in order; decoding step by step, one.
         w: :math:`W`, whose columns are those of :math:`\hat\alpha, \hat\beta, \hat\kappa`.
         b: :math:`b`, likewise.
-        previous_position: :math:`\kappa_0`; zeros if None.
+        state: :math:`\kappa_0`; zeros if None.
 
     Returns:
         The windows, in float32 at least.
@@ -67,14 +69,13 @@ def gaussian_mixture(
     given = given + b.reshape((1,) * (given.ndim - 1) + b.shape)
     log_importance, log_precision, log_step = jnp.split(given, 3, axis=-1)
     position = jnp.cumsum(jnp.exp(log_step), axis=-2)
-    if previous_position is not None:
+    if state is not None:
         expected = (*query.shape[:-2], w.shape[1] // 3)
-        if previous_position.shape != expected:
+        if state.shape != expected:
             raise ValueError(
-                f"previous_position has shape {previous_position.shape} and must have {expected}, "
-                "(*batch, windows)."
+                f"state has shape {state.shape} and must have {expected}, (*batch, windows)."
             )
-        position = position + previous_position[..., None, :]
+        position = position + state[..., None, :]
     return GaussianMixture(log_importance, jnp.exp(log_precision), position)
 
 
@@ -101,16 +102,18 @@ def gaussian_mixture_scores(mixture: GaussianMixture, num_keys: int) -> Float[Ar
     return jax.nn.logsumexp(log_importance - precision * (position - keys) ** 2, axis=-1)
 
 
+@renamed_arguments(previous_position="state")
 def gaussian_mixture_attention(
-    query: Float[Array, "*b q d_q"],
-    key: Float[Array, "*b k d_k"],
-    value: Float[Array, "*b k d_v"],
+    query: Real[Array, "*b q d_q"],
+    key: Real[Array, "*b k d_k"],
+    value: Real[Array, "*b k d_v"],
     *,
-    w: Float[Array, "d_q three_m"],
-    b: Float[Array, " three_m"],
-    previous_position: Float[Array, "*b m"] | None = None,
+    w: Real[Array, "d_q three_m"],
+    b: Real[Array, " three_m"],
+    state: Real[Array, "*b m"] | None = None,
     mask: Bool[Array, "..."] | None = None,
-    bias: Float[Array, "..."] | None = None,
+    bias: Real[Array, "..."] | None = None,
+    key_mask: Bool[Array, "..."] | None = None,
     normalizer: Normalizer = exponential,
 ) -> tuple[Float[Array, "*b q d_v"], Float[Array, "*b q k"]]:
     r"""Attend through windows that the queries move along the keys.
@@ -128,10 +131,11 @@ def gaussian_mixture_attention(
         value: `(*b, k, d_v)`.
         w: Gives :math:`\hat\alpha, \hat\beta, \hat\kappa` of `m` windows.
         b: Bias of the same.
-        previous_position: Where the windows were before the first query, zeros if None; decoding
+        state: Where the windows were before the first query, zeros if None; decoding
             step by step, the last `position` of :func:`gaussian_mixture`.
-        mask: Broadcastable to `(*b, q, k)`; True = may attend.
-        bias: Broadcastable to `(*b, q, k)`, added to the scores.
+        mask: True = may attend; `(*b, q, k)` with ones allowed, `(q, k)` or `(k,)`.
+        bias: Added to the scores, of the same shapes.
+        key_mask: `(*b, k)`; True = the key exists.
         normalizer: From scores to weights.
 
     Returns:
@@ -139,7 +143,7 @@ def gaussian_mixture_attention(
 
     Raises:
         ValueError: If shapes do not fit together.
-        TypeError: If the mask is not boolean.
+        TypeError: If a mask is not boolean.
 
     Example:
         >>> value = jnp.eye(4)
@@ -153,8 +157,9 @@ def gaussian_mixture_attention(
         Graves, "Generating Sequences With Recurrent Neural Networks", 2013, section 5.1.
         https://arxiv.org/abs/1308.0850
     """
-    check_attention_inputs(query, key, value)
-    _, value = hide_unseen(query, key, value, mask=mask, bias=bias)
-    mixture = gaussian_mixture(query, w=w, b=b, previous_position=previous_position)
+    query, key, value, mask, bias = prepare(
+        query, key, value, mask=mask, bias=bias, key_mask=key_mask
+    )
+    mixture = gaussian_mixture(query, w=w, b=b, state=state)
     scores = gaussian_mixture_scores(mixture, key.shape[-2])
     return attend(scores, value, mask=mask, bias=bias, normalizer=normalizer)

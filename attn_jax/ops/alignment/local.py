@@ -2,25 +2,26 @@
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Bool, Float, Int
+from jaxtyping import Array, Bool, Float, Int, Real
 
 from attn_jax.ops.masks import combine_masks, window_mask
 from attn_jax.ops.normalizers.softmax import Normalizer, softmax
 from attn_jax.ops.scores.bilinear import bilinear_scores
 from attn_jax.ops.shapes import check_attention_inputs, check_features
-from attn_jax.ops.stages import attend, hide_unseen
+from attn_jax.ops.stages import attend, prepare
 
 
 def local_m_attention(
-    query: Float[Array, "*b q d_q"],
-    key: Float[Array, "*b k d_k"],
-    value: Float[Array, "*b k d_v"],
+    query: Real[Array, "*b q d_q"],
+    key: Real[Array, "*b k d_k"],
+    value: Real[Array, "*b k d_v"],
     *,
-    w: Float[Array, "d_q d_k"],
+    w: Real[Array, "d_q d_k"],
     half_width: int,
     query_offset: int | Int[Array, ""] = 0,
     mask: Bool[Array, "..."] | None = None,
-    bias: Float[Array, "..."] | None = None,
+    bias: Real[Array, "..."] | None = None,
+    key_mask: Bool[Array, "..."] | None = None,
     normalizer: Normalizer = softmax,
 ) -> tuple[Float[Array, "*b q d_v"], Float[Array, "*b q k"]]:
     r"""Attend to a window around the query's own position (local-m, monotonic).
@@ -38,8 +39,9 @@ def local_m_attention(
         w: Of the bilinear score.
         half_width: :math:`D`, the keys on either side.
         query_offset: The position of the first query among the keys.
-        mask: Broadcastable to `(*b, q, k)`; True = may attend.
-        bias: Broadcastable to `(*b, q, k)`, added to the scores.
+        mask: True = may attend; `(*b, q, k)` with ones allowed, `(q, k)` or `(k,)`.
+        bias: Added to the scores, of the same shapes.
+        key_mask: `(*b, k)`; True = the key exists.
         normalizer: From scores to weights.
 
     Returns:
@@ -47,7 +49,7 @@ def local_m_attention(
 
     Raises:
         ValueError: If shapes do not fit together, or the width is negative.
-        TypeError: If the mask is not boolean.
+        TypeError: If a mask is not boolean.
 
     Example:
         >>> x = jnp.zeros((4, 3))
@@ -61,18 +63,25 @@ def local_m_attention(
     """
     check_attention_inputs(query, key, value)
     sizes = query.shape[-2], key.shape[-2]
-    mask = combine_masks(mask, window_mask(*sizes, half_width, query_offset=query_offset))
-    key, value = hide_unseen(query, key, value, mask=mask, bias=bias)
+    query, key, value, mask, bias = prepare(
+        query,
+        key,
+        value,
+        mask=mask,
+        bias=bias,
+        key_mask=key_mask,
+        structure=window_mask(*sizes, half_width, query_offset=query_offset),
+    )
     scores = bilinear_scores(query, key, w=w)
     return attend(scores, value, mask=mask, bias=bias, normalizer=normalizer)
 
 
 def predicted_position(
-    query: Float[Array, "*b q d_q"],
+    query: Real[Array, "*b q d_q"],
     num_keys: int | Int[Array, "*b"],
     *,
-    w_position: Float[Array, "d_q a"],
-    v_position: Float[Array, " a"],
+    w_position: Real[Array, "d_q a"],
+    v_position: Real[Array, " a"],
 ) -> Float[Array, "*b q"]:
     r"""Say where each query should look: :math:`p_i = S\, \sigma(v_p^\top \tanh(W_p q_i))`.
 
@@ -103,7 +112,7 @@ def predicted_position(
 
 
 def around(
-    position: Float[Array, "*b q"], half_width: int, normalizer: Normalizer = softmax
+    position: Real[Array, "*b q"], half_width: int, normalizer: Normalizer = softmax
 ) -> Normalizer:
     r"""Make a normaliser see only a window, and fade to its ends.
 
@@ -139,17 +148,18 @@ def around(
 
 
 def local_p_attention(
-    query: Float[Array, "*b q d_q"],
-    key: Float[Array, "*b k d_k"],
-    value: Float[Array, "*b k d_v"],
+    query: Real[Array, "*b q d_q"],
+    key: Real[Array, "*b k d_k"],
+    value: Real[Array, "*b k d_v"],
     *,
-    w: Float[Array, "d_q d_k"],
-    w_position: Float[Array, "d_q a"],
-    v_position: Float[Array, " a"],
+    w: Real[Array, "d_q d_k"],
+    w_position: Real[Array, "d_q a"],
+    v_position: Real[Array, " a"],
     half_width: int,
     lengths: Int[Array, "*b"] | None = None,
     mask: Bool[Array, "..."] | None = None,
-    bias: Float[Array, "..."] | None = None,
+    bias: Real[Array, "..."] | None = None,
+    key_mask: Bool[Array, "..."] | None = None,
     normalizer: Normalizer = softmax,
 ) -> tuple[Float[Array, "*b q d_v"], Float[Array, "*b q k"]]:
     r"""Attend to a window around a position that the query predicts (local-p, predictive).
@@ -171,8 +181,9 @@ def local_p_attention(
         v_position: :math:`v_p`.
         half_width: :math:`D`, at least 1.
         lengths: :math:`S` of each sequence, where padding follows it; k if None.
-        mask: Broadcastable to `(*b, q, k)`; True = may attend.
-        bias: Broadcastable to `(*b, q, k)`, added to the scores.
+        mask: True = may attend; `(*b, q, k)` with ones allowed, `(q, k)` or `(k,)`.
+        bias: Added to the scores, of the same shapes.
+        key_mask: `(*b, k)`; True = the key exists.
         normalizer: From scores to weights, before the bell curve.
 
     Returns:
@@ -180,7 +191,7 @@ def local_p_attention(
 
     Raises:
         ValueError: If shapes do not fit together, or the width is not positive.
-        TypeError: If the mask is not boolean.
+        TypeError: If a mask is not boolean.
 
     Example:
         >>> x = jnp.zeros((5, 3))
@@ -193,14 +204,15 @@ def local_p_attention(
         Luong, Pham and Manning, "Effective Approaches to Attention-based Neural Machine
         Translation", 2015, section 3.2, equations 9 and 10. https://arxiv.org/abs/1508.04025
     """
-    check_attention_inputs(query, key, value)
+    query, key, value, mask, bias = prepare(
+        query, key, value, mask=mask, bias=bias, key_mask=key_mask
+    )
     position = predicted_position(
         query,
         key.shape[-2] if lengths is None else lengths,
         w_position=w_position,
         v_position=v_position,
     )
-    key, value = hide_unseen(query, key, value, mask=mask, bias=bias)
     scores = bilinear_scores(query, key, w=w)
     window = around(position, half_width, normalizer)
     return attend(scores, value, mask=mask, bias=bias, normalizer=window)

@@ -2,52 +2,53 @@
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Bool, Float
+from jaxtyping import Array, Bool, Float, Real
 
 from attn_jax.ops.normalizers.softmax import Normalizer, softmax
 from attn_jax.ops.scores.additive import pairwise_hidden
-from attn_jax.ops.shapes import check_attention_inputs, check_features
-from attn_jax.ops.stages import attend, hide_unseen
+from attn_jax.ops.shapes import check_features
+from attn_jax.ops.stages import attend, prepare
+from attn_jax.renames import renamed_arguments
 
 
 def location_features(
-    previous_weights: Float[Array, "*b q k"], filters: Float[Array, "r c"]
+    state: Real[Array, "*b q k"], *, filters: Real[Array, "r c"]
 ) -> Float[Array, "*b q k c"]:
     r"""Describe where attention was by a convolution over the keys: :math:`f = F * \alpha`.
 
     Args:
-        previous_weights: :math:`\alpha_{i-1}`, `(*b, q, k)`.
+        state: :math:`\alpha_{i-1}`, `(*b, q, k)`.
         filters: :math:`F`, `c` filters of width `r`, centred (the middle one of the taps, of an
             even number the one before it, lies on the key itself); zeros beyond the ends.
 
     Returns:
-        `f[..., j, :] = sum over r of filters[r] * previous_weights[..., j + r - (width - 1) // 2]`.
+        `f[..., j, :] = sum over r of filters[r] * state[..., j + r - (width - 1) // 2]`.
 
     Example:
-        >>> previous_weights = jnp.array([[0.0, 1.0, 0.0]])
+        >>> state = jnp.array([[0.0, 1.0, 0.0]])
         >>> filters = jnp.array([[1.0], [2.0], [3.0]])
-        >>> location_features(previous_weights, filters)[0, :, 0].tolist()
+        >>> location_features(state, filters=filters)[0, :, 0].tolist()
         [3.0, 2.0, 1.0]
     """
-    num_keys, width = previous_weights.shape[-1], filters.shape[0]
+    num_keys, width = state.shape[-1], filters.shape[0]
     left = (width - 1) // 2
-    around = [(0, 0)] * (previous_weights.ndim - 1) + [(left, width - 1 - left)]
-    padded = jnp.pad(previous_weights, around)
+    around = [(0, 0)] * (state.ndim - 1) + [(left, width - 1 - left)]
+    padded = jnp.pad(state, around)
     taps = [padded[..., r : r + num_keys] for r in range(width)]
     return jnp.einsum("...r,rc->...c", jnp.stack(taps, axis=-1), filters)
 
 
 def location_sensitive_scores(
-    query: Float[Array, "*b q d_q"],
-    key: Float[Array, "*b k d_k"],
-    previous_weights: Float[Array, "*b q k"],
+    query: Real[Array, "*b q d_q"],
+    key: Real[Array, "*b k d_k"],
     *,
-    w_query: Float[Array, "d_q a"],
-    w_key: Float[Array, "d_k a"],
-    w_location: Float[Array, "c a"],
-    filters: Float[Array, "r c"],
-    v: Float[Array, " a"],
-    b: Float[Array, " a"] | None = None,
+    state: Real[Array, "*b q k"],
+    w_query: Real[Array, "d_q a"],
+    w_key: Real[Array, "d_k a"],
+    w_location: Real[Array, "c a"],
+    filters: Real[Array, "r c"],
+    v: Real[Array, " a"],
+    b: Real[Array, " a"] | None = None,
 ) -> Float[Array, "*b q k"]:
     r"""Score by one hidden layer that also sees where attention was.
 
@@ -57,7 +58,7 @@ def location_sensitive_scores(
     Args:
         query: `(*b, q, d_q)`.
         key: `(*b, k, d_k)`.
-        previous_weights: :math:`\alpha_{i-1}`, the weights of the step before each query.
+        state: :math:`\alpha_{i-1}`, the weights of the step before each query.
         w_query: Projects queries to the hidden layer.
         w_key: Projects keys to the hidden layer.
         w_location: :math:`W_f`, projects the features of :func:`location_features`.
@@ -74,7 +75,8 @@ def location_sensitive_scores(
     Example:
         >>> one, zero = jnp.ones((1, 1)), jnp.zeros((1, 1))
         >>> scores = location_sensitive_scores(
-        ...     one, one, one, w_query=zero, w_key=zero, w_location=one, filters=one, v=jnp.ones(1)
+        ...     one, one, state=one, w_query=zero, w_key=zero, w_location=one, filters=one,
+        ...     v=jnp.ones(1),
         ... )
         >>> round(float(scores[0, 0]), 4)  # tanh(1)
         0.7616
@@ -88,40 +90,42 @@ def location_sensitive_scores(
         ("v", v.shape[0], "w_query", w_query.shape[1]),
     ):
         check_features(name, size, other, expected)
-    check_previous_weights(previous_weights, (*query.shape[:-1], key.shape[-2]))
-    features = location_features(previous_weights.astype(query.dtype), filters)
+    check_state(state, (*query.shape[:-1], key.shape[-2]))
+    features = location_features(state.astype(query.dtype), filters=filters)
     hidden = pairwise_hidden(query, key, w_query, w_key, b) + features @ w_location
     dtype = jnp.promote_types(hidden.dtype, jnp.float32)
     return jnp.einsum("...a,a->...", jnp.tanh(hidden), v, preferred_element_type=dtype)
 
 
-def check_previous_weights(previous_weights: jax.Array, shape: tuple[int, ...]) -> None:
+def check_state(state: jax.Array, shape: tuple[int, ...]) -> None:
     """Refuse weights of a step before that are not shaped as they must be.
 
     Raises:
         ValueError: If they are not.
     """
-    if previous_weights.shape != shape:
+    if state.shape != shape:
         raise ValueError(
-            f"previous_weights has shape {previous_weights.shape} and must have {shape}, that of "
+            f"state has shape {state.shape} and must have {shape}, that of "
             "the weights of the step before."
         )
 
 
+@renamed_arguments(previous_weights="state")
 def location_sensitive_attention(
-    query: Float[Array, "*b q d_q"],
-    key: Float[Array, "*b k d_k"],
-    value: Float[Array, "*b k d_v"],
+    query: Real[Array, "*b q d_q"],
+    key: Real[Array, "*b k d_k"],
+    value: Real[Array, "*b k d_v"],
     *,
-    previous_weights: Float[Array, "*b q k"],
-    w_query: Float[Array, "d_q a"],
-    w_key: Float[Array, "d_k a"],
-    w_location: Float[Array, "c a"],
-    filters: Float[Array, "r c"],
-    v: Float[Array, " a"],
-    b: Float[Array, " a"] | None = None,
+    state: Real[Array, "*b q k"],
+    w_query: Real[Array, "d_q a"],
+    w_key: Real[Array, "d_k a"],
+    w_location: Real[Array, "c a"],
+    filters: Real[Array, "r c"],
+    v: Real[Array, " a"],
+    b: Real[Array, " a"] | None = None,
     mask: Bool[Array, "..."] | None = None,
-    bias: Float[Array, "..."] | None = None,
+    bias: Real[Array, "..."] | None = None,
+    key_mask: Bool[Array, "..."] | None = None,
     normalizer: Normalizer = softmax,
 ) -> tuple[Float[Array, "*b q d_v"], Float[Array, "*b q k"]]:
     r"""Attend by content and by where attention was at the step before.
@@ -130,24 +134,25 @@ def location_sensitive_attention(
               v^\top \tanh(W_q q_i + W_k k_j + W_f f_{ij} + b)\big), \qquad f_i = F * w_{i-1}
 
     In a decoder there is one query at a time, and the weights it returns are the next step's
-    `previous_weights`; the first step's are zeros, or one at the first key. In Chorowski's symbols
+    `state`; the first step's are zeros, or one at the first key. In Chorowski's symbols
     :math:`s_{i-1}` is the query, :math:`h_j` key and value, :math:`\alpha_{i-1}` is
-    `previous_weights`, and :math:`W, V, U, F, w` are `w_query`, `w_key`, `w_location`, `filters`
+    `state`, and :math:`W, V, U, F, w` are `w_query`, `w_key`, `w_location`, `filters`
     and `v`.
 
     Args:
         query: `(*b, q, d_q)`.
         key: `(*b, k, d_k)`.
         value: `(*b, k, d_v)`.
-        previous_weights: The weights of the step before each query.
+        state: The weights of the step before each query.
         w_query: Projects queries to the hidden layer.
         w_key: Projects keys to the hidden layer.
         w_location: Projects what the filters found.
         filters: `c` filters of width `r` over the previous weights; see :func:`location_features`.
         v: Weighs the hidden units.
         b: Bias of the hidden layer, if any.
-        mask: Broadcastable to `(*b, q, k)`; True = may attend.
-        bias: Broadcastable to `(*b, q, k)`, added to the scores.
+        mask: True = may attend; `(*b, q, k)` with ones allowed, `(q, k)` or `(k,)`.
+        bias: Added to the scores, of the same shapes.
+        key_mask: `(*b, k)`; True = the key exists.
         normalizer: From scores to weights.
 
     Returns:
@@ -155,14 +160,14 @@ def location_sensitive_attention(
 
     Raises:
         ValueError: If shapes do not fit together.
-        TypeError: If the mask is not boolean.
+        TypeError: If a mask is not boolean.
 
     Example:
         >>> query, key = jnp.ones((1, 3)), jnp.ones((5, 4))
         >>> weights = jnp.zeros((1, 5))
         >>> for _ in range(2):
         ...     context, weights = location_sensitive_attention(
-        ...         query, key, key, previous_weights=weights, w_query=jnp.ones((3, 7)),
+        ...         query, key, key, state=weights, w_query=jnp.ones((3, 7)),
         ...         w_key=jnp.ones((4, 7)), w_location=jnp.ones((2, 7)),
         ...         filters=jnp.ones((3, 2)), v=jnp.ones(7),
         ...     )
@@ -173,12 +178,13 @@ def location_sensitive_attention(
         Chorowski et al., "Attention-Based Models for Speech Recognition", 2015, section 2.1,
         equations 8 and 9. https://arxiv.org/abs/1506.07503
     """
-    check_attention_inputs(query, key, value)
-    key, value = hide_unseen(query, key, value, mask=mask, bias=bias)
+    query, key, value, mask, bias = prepare(
+        query, key, value, mask=mask, bias=bias, key_mask=key_mask
+    )
     scores = location_sensitive_scores(
         query,
         key,
-        previous_weights,
+        state=state,
         w_query=w_query,
         w_key=w_key,
         w_location=w_location,

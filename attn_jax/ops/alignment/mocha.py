@@ -1,21 +1,18 @@
 """Monotonic chunkwise attention, MoChA (Chiu and Raffel 2018)."""
 
-from collections.abc import Mapping
-from typing import Any
-
 import jax.numpy as jnp
-from jaxtyping import Array, Bool, Float
+from jaxtyping import Array, Bool, Float, Real
 
 from attn_jax.ops.alignment.monotonic import continue_from, monotonic_scores, soft_monotonic
 from attn_jax.ops.normalizers.softmax import Normalizer, masked_scores, softmax
 from attn_jax.ops.scores.additive import additive_scores
-from attn_jax.ops.shapes import check_attention_inputs
-from attn_jax.ops.stages import add_bias, hide_unseen, weigh
+from attn_jax.ops.stages import add_bias, prepare, weigh
+from attn_jax.renames import renamed_arguments
 
 
 def chunkwise_weights(
-    alignment: Float[Array, "*b q k"],
-    chunk_scores: Float[Array, "*b q k"],
+    alignment: Real[Array, "*b q k"],
+    chunk_scores: Real[Array, "*b q k"],
     width: int,
     *,
     mask: Bool[Array, "..."] | None = None,
@@ -61,17 +58,27 @@ def chunkwise_weights(
     return jnp.sum(jnp.stack(shares), axis=0)
 
 
+@renamed_arguments(previous_alignment="state")
 def mocha_attention(
-    query: Float[Array, "*b q d_q"],
-    key: Float[Array, "*b k d_k"],
-    value: Float[Array, "*b k d_v"],
+    query: Real[Array, "*b q d_q"],
+    key: Real[Array, "*b k d_k"],
+    value: Real[Array, "*b k d_v"],
     *,
-    monotonic: Mapping[str, Any],
-    chunk: Mapping[str, Any],
+    w_query: Real[Array, "d_q a"],
+    w_key: Real[Array, "d_k a"],
+    v: Real[Array, " a"],
+    b: Real[Array, " a"] | None = None,
+    gain: float | Real[Array, ""] = 1.0,
+    offset: float | Real[Array, ""] = 0.0,
+    chunk_w_query: Real[Array, "d_q a_chunk"],
+    chunk_w_key: Real[Array, "d_k a_chunk"],
+    chunk_v: Real[Array, " a_chunk"],
+    chunk_b: Real[Array, " a_chunk"] | None = None,
     width: int,
-    previous_alignment: Float[Array, "*b k"] | None = None,
+    state: Real[Array, "*b k"] | None = None,
     mask: Bool[Array, "..."] | None = None,
-    bias: Float[Array, "..."] | None = None,
+    bias: Real[Array, "..."] | None = None,
+    key_mask: Bool[Array, "..."] | None = None,
     normalizer: Normalizer = soft_monotonic,
 ) -> tuple[Float[Array, "*b q d_v"], Float[Array, "*b q k"]]:
     r"""Attend softly to the few keys that end where a monotonic reader stops.
@@ -89,14 +96,23 @@ def mocha_attention(
         query: `(*b, q, d_q)`, in order.
         key: `(*b, k, d_k)`, in order.
         value: `(*b, k, d_v)`.
-        monotonic: The parameters of :func:`monotonic_scores`, by name.
-        chunk: The parameters of :func:`additive_scores`, by name.
+        w_query: Of the reader's score, :func:`monotonic_scores`.
+        w_key: Of the reader's score.
+        v: Of the reader's score.
+        b: Of the reader's score, if it has a bias.
+        gain: Of the reader's score.
+        offset: Of the reader's score.
+        chunk_w_query: Of the chunks' score, :func:`additive_scores`.
+        chunk_w_key: Of the chunks' score.
+        chunk_v: Of the chunks' score.
+        chunk_b: Of the chunks' score, if it has a bias.
         width: :math:`w`, the keys of a chunk.
-        previous_alignment: :math:`\alpha_0`, where the reader may stand before the first query; at
+        state: :math:`\alpha_0`, where the reader may stand before the first query; at
             the first key if None.
-        mask: Broadcastable to `(*b, q, k)`; True = may attend.
-        bias: Broadcastable to `(*b, q, k)`, added to the reader's scores; where it is minus
+        mask: True = may attend; `(*b, q, k)` with ones allowed, `(q, k)` or `(k,)`.
+        bias: Added to the reader's scores, of the same shapes; where it is minus
             infinity, hides.
+        key_mask: `(*b, k)`; True = the key exists.
         normalizer: `soft_monotonic`, or `hard_monotonic` in use.
 
     Returns:
@@ -104,13 +120,14 @@ def mocha_attention(
 
     Raises:
         ValueError: If shapes do not fit together.
-        TypeError: If the mask is not boolean.
+        TypeError: If a mask is not boolean.
 
     Example:
         >>> query, key = jnp.ones((2, 3)), jnp.ones((5, 4))
-        >>> energy = {"w_query": jnp.ones((3, 7)), "w_key": jnp.ones((4, 7)), "v": jnp.ones(7)}
+        >>> w_query, w_key, v = jnp.ones((3, 7)), jnp.ones((4, 7)), jnp.ones(7)
         >>> context, weights = mocha_attention(
-        ...     query, key, key, monotonic=energy, chunk=energy, width=2
+        ...     query, key, key, w_query=w_query, w_key=w_key, v=v,
+        ...     chunk_w_query=w_query, chunk_w_key=w_key, chunk_v=v, width=2,
         ... )
         >>> context.shape, weights.shape
         ((2, 4), (2, 5))
@@ -119,10 +136,16 @@ def mocha_attention(
         Chiu and Raffel, "Monotonic Chunkwise Attention", 2018, sections 2.2 and 2.3.
         https://arxiv.org/abs/1712.05382
     """
-    check_attention_inputs(query, key, value)
-    key, value = hide_unseen(query, key, value, mask=mask, bias=bias)
-    scores = masked_scores(add_bias(monotonic_scores(query, key, **monotonic), bias), mask)
-    alignment = continue_from(normalizer, previous_alignment)(scores)
-    chunk_scores = additive_scores(query, key, **chunk)
+    query, key, value, mask, bias = prepare(
+        query, key, value, mask=mask, bias=bias, key_mask=key_mask
+    )
+    scores = monotonic_scores(
+        query, key, w_query=w_query, w_key=w_key, v=v, b=b, gain=gain, offset=offset
+    )
+    scores = masked_scores(add_bias(scores, bias), mask)
+    alignment = continue_from(normalizer, state)(scores)
+    chunk_scores = additive_scores(
+        query, key, w_query=chunk_w_query, w_key=chunk_w_key, v=chunk_v, b=chunk_b
+    )
     weights = chunkwise_weights(alignment, chunk_scores, width, mask=scores > -jnp.inf)
     return weigh(weights, value), weights

@@ -11,19 +11,20 @@ from collections.abc import Callable
 import jax
 import jax.numpy as jnp
 from jax import lax
-from jaxtyping import Array, Bool, Float
+from jaxtyping import Array, Bool, Float, Real
 
 from attn_jax.ops.normalizers.softmax import Normalizer, masked_scores
 from attn_jax.ops.scores.additive import additive_scores
 from attn_jax.ops.scores.cosine import direction
-from attn_jax.ops.shapes import check_attention_inputs
-from attn_jax.ops.stages import attend, hide_unseen
+from attn_jax.ops.stages import attend, prepare
+from attn_jax.renames import renamed_arguments
 
 
+@renamed_arguments(previous_weights="state")
 def soft_monotonic(
-    scores: Float[Array, "*b q k"],
+    scores: Real[Array, "*b q k"],
     *,
-    previous_weights: Float[Array, "*b k"] | None = None,
+    state: Real[Array, "*b k"] | None = None,
     mask: Bool[Array, "..."] | None = None,
 ) -> Float[Array, "*b q k"]:
     r"""Give each key the probability that a monotonic reader stops there.
@@ -41,7 +42,7 @@ def soft_monotonic(
 
     Args:
         scores: `(*b, q, k)`, of any float type.
-        previous_weights: :math:`\alpha_0`, where the reader may stand before the first query; at
+        state: :math:`\alpha_0`, where the reader may stand before the first query; at
             the first key if None. Decoding step by step, the weights that the last step gave.
         mask: Broadcastable to the scores; True = may attend. A hidden key is passed by.
 
@@ -61,13 +62,14 @@ def soft_monotonic(
         section 2.4 and appendix C. https://arxiv.org/abs/1704.00784
     """
     scores = masked_scores(scores, mask)
-    return _expected(jax.nn.sigmoid(scores), jax.nn.sigmoid(-scores), scores, previous_weights)
+    return _expected(jax.nn.sigmoid(scores), jax.nn.sigmoid(-scores), scores, state)
 
 
+@renamed_arguments(previous_weights="state")
 def hard_monotonic(
-    scores: Float[Array, "*b q k"],
+    scores: Real[Array, "*b q k"],
     *,
-    previous_weights: Float[Array, "*b k"] | None = None,
+    state: Real[Array, "*b k"] | None = None,
     mask: Bool[Array, "..."] | None = None,
 ) -> Float[Array, "*b q k"]:
     r"""Give all weight to the first key, from the last one on, with :math:`s_{ij} \ge 0`.
@@ -77,7 +79,7 @@ def hard_monotonic(
 
     Args:
         scores: `(*b, q, k)`, of any float type.
-        previous_weights: One where the reader stands before the first query; the first key if
+        state: One where the reader stands before the first query; the first key if
             None.
         mask: Broadcastable to the scores; True = may attend. A hidden key is passed by.
 
@@ -98,7 +100,7 @@ def hard_monotonic(
     """
     scores = masked_scores(scores, mask)
     stops = (scores >= 0).astype(scores.dtype)
-    return _expected(stops, 1 - stops, scores, previous_weights)
+    return _expected(stops, 1 - stops, scores, state)
 
 
 def _expected(
@@ -111,7 +113,7 @@ def _expected(
         previous = jnp.broadcast_to(first, (*batch, num_keys))
     elif previous.shape != (*batch, num_keys):
         raise ValueError(
-            f"previous_weights has shape {previous.shape} and must have {(*batch, num_keys)}, "
+            f"state has shape {previous.shape} and must have {(*batch, num_keys)}, "
             "(*batch, keys): the weights of one query, the one before."
         )
     may_attend = (scores > -jnp.inf).any(axis=-1, keepdims=True)
@@ -137,15 +139,15 @@ def _reached(go_on: jax.Array, previous: jax.Array) -> jax.Array:
 
 
 def monotonic_scores(
-    query: Float[Array, "*b q d_q"],
-    key: Float[Array, "*b k d_k"],
+    query: Real[Array, "*b q d_q"],
+    key: Real[Array, "*b k d_k"],
     *,
-    w_query: Float[Array, "d_q a"],
-    w_key: Float[Array, "d_k a"],
-    v: Float[Array, " a"],
-    b: Float[Array, " a"] | None = None,
-    gain: float | Float[Array, ""] = 1.0,
-    offset: float | Float[Array, ""] = 0.0,
+    w_query: Real[Array, "d_q a"],
+    w_key: Real[Array, "d_k a"],
+    v: Real[Array, " a"],
+    b: Real[Array, " a"] | None = None,
+    gain: float | Real[Array, ""] = 1.0,
+    offset: float | Real[Array, ""] = 0.0,
 ) -> Float[Array, "*b q k"]:
     r"""Score by additive attention whose sharpness and place on the sigmoid can be learned.
 
@@ -180,20 +182,22 @@ def monotonic_scores(
     return gain * scores + offset
 
 
+@renamed_arguments(previous_weights="state")
 def monotonic_attention(
-    query: Float[Array, "*b q d_q"],
-    key: Float[Array, "*b k d_k"],
-    value: Float[Array, "*b k d_v"],
+    query: Real[Array, "*b q d_q"],
+    key: Real[Array, "*b k d_k"],
+    value: Real[Array, "*b k d_v"],
     *,
-    w_query: Float[Array, "d_q a"],
-    w_key: Float[Array, "d_k a"],
-    v: Float[Array, " a"],
-    b: Float[Array, " a"] | None = None,
-    gain: float | Float[Array, ""] = 1.0,
-    offset: float | Float[Array, ""] = 0.0,
-    previous_weights: Float[Array, "*b k"] | None = None,
+    w_query: Real[Array, "d_q a"],
+    w_key: Real[Array, "d_k a"],
+    v: Real[Array, " a"],
+    b: Real[Array, " a"] | None = None,
+    gain: float | Real[Array, ""] = 1.0,
+    offset: float | Real[Array, ""] = 0.0,
+    state: Real[Array, "*b k"] | None = None,
     mask: Bool[Array, "..."] | None = None,
-    bias: Float[Array, "..."] | None = None,
+    bias: Real[Array, "..."] | None = None,
+    key_mask: Bool[Array, "..."] | None = None,
     normalizer: Normalizer = soft_monotonic,
 ) -> tuple[Float[Array, "*b q d_v"], Float[Array, "*b q k"]]:
     r"""Attend from left to right, each query from where the last one stopped.
@@ -215,10 +219,11 @@ def monotonic_attention(
         b: Bias of the hidden layer, if any.
         gain: :math:`g`.
         offset: :math:`r`.
-        previous_weights: Where the reader may stand before the first query; at the first key if
+        state: Where the reader may stand before the first query; at the first key if
             None. Decoding step by step, the weights that the last step gave.
-        mask: Broadcastable to `(*b, q, k)`; True = may attend.
-        bias: Broadcastable to `(*b, q, k)`, added to the scores.
+        mask: True = may attend; `(*b, q, k)` with ones allowed, `(q, k)` or `(k,)`.
+        bias: Added to the scores, of the same shapes.
+        key_mask: `(*b, k)`; True = the key exists.
         normalizer: `soft_monotonic`, or `hard_monotonic` in use.
 
     Returns:
@@ -226,7 +231,7 @@ def monotonic_attention(
 
     Raises:
         ValueError: If shapes do not fit together.
-        TypeError: If the mask is not boolean.
+        TypeError: If a mask is not boolean.
 
     Example:
         >>> query, key = jnp.ones((2, 3)), jnp.ones((5, 4))
@@ -241,19 +246,20 @@ def monotonic_attention(
         Raffel et al., "Online and Linear-Time Attention by Enforcing Monotonic Alignments", 2017,
         sections 2.3 to 2.6. https://arxiv.org/abs/1704.00784
     """
-    check_attention_inputs(query, key, value)
-    key, value = hide_unseen(query, key, value, mask=mask, bias=bias)
+    query, key, value, mask, bias = prepare(
+        query, key, value, mask=mask, bias=bias, key_mask=key_mask
+    )
     scores = monotonic_scores(
         query, key, w_query=w_query, w_key=w_key, v=v, b=b, gain=gain, offset=offset
     )
-    align = continue_from(normalizer, previous_weights)
+    align = continue_from(normalizer, state)
     return attend(scores, value, mask=mask, bias=bias, normalizer=align)
 
 
 def continue_from(
-    normalizer: Callable[..., Array], previous_weights: Float[Array, "*b k"] | None
+    normalizer: Callable[..., Array], state: Real[Array, "*b k"] | None
 ) -> Normalizer:
     """The normaliser as it goes on from the weights of a step before, if there was one."""
-    if previous_weights is None:
+    if state is None:
         return normalizer
-    return functools.partial(normalizer, previous_weights=previous_weights)
+    return functools.partial(normalizer, state=state)

@@ -2,25 +2,27 @@
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, Real
 
 from attn_jax.ops.shapes import check_features
 
 
 def attention_gate(
-    x: Float[Array, "*b h w c"],
-    gating: Float[Array, "*b h_g w_g c_g"],
+    x: Real[Array, "*b h w c"],
+    gating: Real[Array, "*b h_g w_g c_g"],
     *,
-    w_x: Float[Array, "r s c a"],
-    w_gating: Float[Array, "c_g a"],
-    b: Float[Array, " a"],
-    v: Float[Array, " a"],
-    b_v: Float[Array, ""],
-) -> tuple[Float[Array, "*b h w c"], Float[Array, "*b h w"]]:
-    r"""Let a coarse, contextual signal decide where fine features pass.
+    w_x: Real[Array, "r s c a"],
+    w_gating: Real[Array, "c_g a"],
+    b: Real[Array, " a"],
+    v: Real[Array, " a"],
+    b_v: Real[Array, ""],
+) -> Float[Array, "*b h w"]:
+    r"""Return how much of the fine features passes at each place, by a coarse, contextual signal.
 
     .. math:: \alpha = \sigma\big(\psi^\top \operatorname{relu}(W_x^\top x + W_g^\top g + b_g)
-              + b_\psi\big), \qquad \hat x = \alpha \cdot x
+              + b_\psi\big)
+
+    The features that pass on are :math:`\hat x = \alpha \cdot x`.
 
     In the paper's symbols :math:`W_g` is `w_gating`, :math:`b_g` is `b`, :math:`\psi` is `v` and
     :math:`b_\psi` is `b_v`. Where the grid of `x` is finer than that of `gating`, :math:`W_x` is a
@@ -36,13 +38,13 @@ def attention_gate(
         b_v: Bias of the gate; above zero the gate begins open.
 
     Returns:
-        The gated features, and the gate between 0 and 1.
+        The gate, between 0 and 1.
 
     Raises:
         ValueError: If features or grids do not fit together.
 
     Example:
-        >>> output, gate = attention_gate(
+        >>> gate = attention_gate(
         ...     jnp.ones((4, 6, 3)),
         ...     jnp.ones((2, 3, 5)),
         ...     w_x=jnp.zeros((2, 2, 3, 7)),
@@ -51,8 +53,8 @@ def attention_gate(
         ...     v=jnp.zeros(7),
         ...     b_v=jnp.array(0.0),
         ... )
-        >>> output.shape, gate[0].tolist()
-        ((4, 6, 3), [0.5, 0.5, 0.5, 0.5, 0.5, 0.5])
+        >>> gate[0].tolist()
+        [0.5, 0.5, 0.5, 0.5, 0.5, 0.5]
 
     References:
         Oktay et al., "Attention U-Net: Learning Where to Look for the Pancreas", 2018, section 2.2.
@@ -62,8 +64,7 @@ def attention_gate(
     hidden = _strided(x, w_x) + gating @ w_gating
     hidden = jax.nn.relu(hidden + b.reshape((1,) * (hidden.ndim - 1) + b.shape))
     scores = (hidden @ v).astype(jnp.promote_types(hidden.dtype, jnp.float32)) + b_v
-    gate = jax.image.resize(jax.nn.sigmoid(scores), x.shape[:-1], "linear")
-    return x * gate[..., None].astype(x.dtype), gate
+    return jax.image.resize(jax.nn.sigmoid(scores), x.shape[:-1], "linear")
 
 
 def _strided(x: jax.Array, w: jax.Array) -> jax.Array:

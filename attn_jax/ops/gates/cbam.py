@@ -3,24 +3,26 @@
 import jax
 import jax.numpy as jnp
 from jax import lax
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, Real
 
 from attn_jax.ops.gates.squeeze_excitation import bottleneck, check_bottleneck
 from attn_jax.ops.shapes import check_features
 
 
 def channel_gate(
-    x: Float[Array, "*b h w c"],
+    x: Real[Array, "*b h w c"],
     *,
-    w_squeeze: Float[Array, "c r"],
-    b_squeeze: Float[Array, " r"],
-    w_excite: Float[Array, "r c"],
-    b_excite: Float[Array, " c"],
-) -> tuple[Float[Array, "*b h w c"], Float[Array, "*b c"]]:
-    r"""Let the mean and the maximum of all channels decide how much of each passes.
+    w_squeeze: Real[Array, "c r"],
+    b_squeeze: Real[Array, " r"],
+    w_excite: Real[Array, "r c"],
+    b_excite: Real[Array, " c"],
+) -> Float[Array, "*b c"]:
+    r"""Return how much of each channel passes, by the mean and the maximum of all of them.
 
     .. math:: M_c(F) = \sigma\big(\operatorname{MLP}(\operatorname{mean}_{ij} F)
-              + \operatorname{MLP}(\max_{ij} F)\big), \qquad F' = M_c(F) \cdot F
+              + \operatorname{MLP}(\max_{ij} F)\big)
+
+    The features that pass on are :math:`F' = M_c(F) \cdot F`.
 
     Args:
         x: F, features on a grid.
@@ -30,21 +32,21 @@ def channel_gate(
         b_excite: Its bias.
 
     Returns:
-        The gated features, and the gate between 0 and 1.
+        The gate, between 0 and 1.
 
     Raises:
         ValueError: If the features do not fit the parameters.
 
     Example:
-        >>> output, gate = channel_gate(
+        >>> gate = channel_gate(
         ...     jnp.ones((2, 3, 4)),
         ...     w_squeeze=jnp.ones((4, 2)),
         ...     b_squeeze=jnp.zeros(2),
         ...     w_excite=jnp.zeros((2, 4)),
         ...     b_excite=jnp.zeros(4),
         ... )
-        >>> output.shape, gate.tolist()
-        ((2, 3, 4), [0.5, 0.5, 0.5, 0.5])
+        >>> gate.tolist()
+        [0.5, 0.5, 0.5, 0.5]
 
     References:
         Woo et al., "CBAM: Convolutional Block Attention Module", 2018, section 3.
@@ -55,20 +57,20 @@ def channel_gate(
     pooled = jnp.mean(wide, axis=(-3, -2)), jnp.max(wide, axis=(-3, -2))
     layers = (w_squeeze, b_squeeze, w_excite, b_excite)
     of_mean, of_largest = (bottleneck(z, *layers) for z in pooled)
-    gate = jax.nn.sigmoid(of_mean + of_largest)
-    return x * gate[..., None, None, :].astype(x.dtype), gate
+    return jax.nn.sigmoid(of_mean + of_largest)
 
 
 def spatial_gate(
-    x: Float[Array, "*b h w c"],
+    x: Real[Array, "*b h w c"],
     *,
-    kernel: Float[Array, "r s 2 1"],
-    b: Float[Array, ""] | None = None,
-) -> tuple[Float[Array, "*b h w c"], Float[Array, "*b h w"]]:
-    r"""Let the mean and the maximum over the channels decide which places pass.
+    kernel: Real[Array, "r s 2 1"],
+    b: Real[Array, ""] | None = None,
+) -> Float[Array, "*b h w"]:
+    r"""Return how much of each place passes, by the mean and the maximum over its channels.
 
-    .. math:: M_s(F) = \sigma\big(f([\operatorname{mean}_c F; \max_c F])\big), \qquad
-              F'' = M_s(F) \cdot F
+    .. math:: M_s(F) = \sigma\big(f([\operatorname{mean}_c F; \max_c F])\big)
+
+    The features that pass on are :math:`F'' = M_s(F) \cdot F`.
 
     Args:
         x: F, features on a grid.
@@ -76,15 +78,15 @@ def spatial_gate(
         b: Bias of the score, if any.
 
     Returns:
-        The gated features, and the gate between 0 and 1.
+        The gate, between 0 and 1.
 
     Raises:
         ValueError: If the kernel does not take two maps and give one.
 
     Example:
-        >>> output, gate = spatial_gate(jnp.ones((2, 3, 4)), kernel=jnp.zeros((7, 7, 2, 1)))
-        >>> output.shape, gate.tolist()
-        ((2, 3, 4), [[0.5, 0.5, 0.5], [0.5, 0.5, 0.5]])
+        >>> gate = spatial_gate(jnp.ones((2, 3, 4)), kernel=jnp.zeros((7, 7, 2, 1)))
+        >>> gate.tolist()
+        [[0.5, 0.5, 0.5], [0.5, 0.5, 0.5]]
 
     References:
         Woo et al., "CBAM: Convolutional Block Attention Module", 2018, section 3.
@@ -101,5 +103,4 @@ def spatial_gate(
         padding="SAME",
         dimension_numbers=("NHWC", "HWIO", "NHWC"),
     )
-    gate = jax.nn.sigmoid(scores.reshape(x.shape[:-1]) + (0 if b is None else b))
-    return x * gate[..., None].astype(x.dtype), gate
+    return jax.nn.sigmoid(scores.reshape(x.shape[:-1]) + (0 if b is None else b))

@@ -2,23 +2,25 @@
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, Real
 
 from attn_jax.ops.shapes import check_features
 
 
 def squeeze_excitation(
-    x: Float[Array, "*b h w c"],
+    x: Real[Array, "*b h w c"],
     *,
-    w_squeeze: Float[Array, "c r"],
-    b_squeeze: Float[Array, " r"],
-    w_excite: Float[Array, "r c"],
-    b_excite: Float[Array, " c"],
-) -> tuple[Float[Array, "*b h w c"], Float[Array, "*b c"]]:
-    r"""Let the mean of all channels decide how much of each passes.
+    w_squeeze: Real[Array, "c r"],
+    b_squeeze: Real[Array, " r"],
+    w_excite: Real[Array, "r c"],
+    b_excite: Real[Array, " c"],
+) -> Float[Array, "*b c"]:
+    r"""Return how much of each channel passes, by the means of all of them.
 
     .. math:: s = \sigma\big(W_2 \operatorname{relu}(W_1 z + b_1) + b_2\big), \qquad
-              z_c = \frac{1}{hw} \sum_{ij} x_{ijc}, \qquad \tilde x_{ijc} = s_c x_{ijc}
+              z_c = \frac{1}{hw} \sum_{ij} x_{ijc}
+
+    The features that pass on are :math:`\tilde x_{ijc} = s_c x_{ijc}`.
 
     Args:
         x: Features on a grid.
@@ -28,21 +30,21 @@ def squeeze_excitation(
         b_excite: :math:`b_2`.
 
     Returns:
-        The gated features, and the gate between 0 and 1.
+        The gate, between 0 and 1.
 
     Raises:
         ValueError: If the features do not fit the parameters.
 
     Example:
-        >>> output, gate = squeeze_excitation(
+        >>> gate = squeeze_excitation(
         ...     jnp.ones((2, 3, 4)),
         ...     w_squeeze=jnp.ones((4, 2)),
         ...     b_squeeze=jnp.zeros(2),
         ...     w_excite=jnp.zeros((2, 4)),
         ...     b_excite=jnp.zeros(4),
         ... )
-        >>> output.shape, gate.tolist()
-        ((2, 3, 4), [0.5, 0.5, 0.5, 0.5])
+        >>> gate.tolist()
+        [0.5, 0.5, 0.5, 0.5]
 
     References:
         Hu, Shen and Sun, "Squeeze-and-Excitation Networks", 2018, section 3.
@@ -50,8 +52,7 @@ def squeeze_excitation(
     """
     check_bottleneck(x, w_squeeze, b_squeeze, w_excite, b_excite)
     mean = jnp.mean(x.astype(jnp.promote_types(x.dtype, jnp.float32)), axis=(-3, -2))
-    gate = jax.nn.sigmoid(bottleneck(mean, w_squeeze, b_squeeze, w_excite, b_excite))
-    return x * gate[..., None, None, :].astype(x.dtype), gate
+    return jax.nn.sigmoid(bottleneck(mean, w_squeeze, b_squeeze, w_excite, b_excite))
 
 
 def bottleneck(

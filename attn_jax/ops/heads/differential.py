@@ -2,24 +2,19 @@
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Bool, Float
+from jaxtyping import Array, Bool, Float, Real
 
-from attn_jax.ops.heads.multi_head import (
-    check_head_inputs,
-    hide_unseen_heads,
-    multi_head_scores,
-    multi_head_weigh,
-)
+from attn_jax.ops.heads.multi_head import multi_head_scores, multi_head_weigh
 from attn_jax.ops.normalizers.softmax import Normalizer, softmax
-from attn_jax.ops.shapes import check_broadcast
-from attn_jax.ops.stages import add_bias
+from attn_jax.ops.shapes import check_broadcast, check_head_inputs
+from attn_jax.ops.stages import add_bias, prepare_heads
 
 
 def differential_lambda(
-    query_1: Float[Array, " d"],
-    key_1: Float[Array, " d"],
-    query_2: Float[Array, " d"],
-    key_2: Float[Array, " d"],
+    query_1: Real[Array, " d"],
+    key_1: Real[Array, " d"],
+    query_2: Real[Array, " d"],
+    key_2: Real[Array, " d"],
     *,
     initial: float,
 ) -> Float[Array, ""]:
@@ -45,9 +40,9 @@ def differential_lambda(
 
 
 def differential_weights(
-    scores: Float[Array, "*b h2 q k"],
+    scores: Real[Array, "*b h2 q k"],
     *,
-    lambda_: float | Float[Array, "..."],
+    lambda_: float | Real[Array, "..."],
     mask: Bool[Array, "..."] | None = None,
     normalizer: Normalizer = softmax,
 ) -> Float[Array, "*b h q k"]:
@@ -84,14 +79,15 @@ def differential_weights(
 
 
 def differential_attention(
-    query: Float[Array, "*b q h2 d"],
-    key: Float[Array, "*b k h2_k d"],
-    value: Float[Array, "*b k h_k e"],
+    query: Real[Array, "*b q h2 d"],
+    key: Real[Array, "*b k h2_k d"],
+    value: Real[Array, "*b k h_k e"],
     *,
-    lambda_: float | Float[Array, "..."],
-    scale: float | Float[Array, ""] | None = None,
+    lambda_: float | Real[Array, "..."],
+    scale: float | Real[Array, ""] | None = None,
     mask: Bool[Array, "..."] | None = None,
-    bias: Float[Array, "..."] | None = None,
+    bias: Real[Array, "..."] | None = None,
+    key_mask: Bool[Array, "..."] | None = None,
     normalizer: Normalizer = softmax,
 ) -> tuple[Float[Array, "*b q h e"], Float[Array, "*b h q k"]]:
     r"""Attend by the difference of two maps.
@@ -108,8 +104,9 @@ def differential_attention(
         value: `(*b, k, h_k, e)`.
         lambda_: :math:`\lambda`, one number or one for each head; see :func:`differential_lambda`.
         scale: What multiplies the inner product; :math:`1/\sqrt{d}` if None.
-        mask: Broadcastable to `(*b, h, q, k)`; True = may attend.
-        bias: Broadcastable to `(*b, h, q, k)`, added to the scores of both maps.
+        mask: True = may attend; `(*b, h, q, k)` with ones allowed, `(q, k)` or `(k,)`.
+        bias: Added to the scores of both maps, of the same shapes.
+        key_mask: `(*b, k)`; True = the key exists.
         normalizer: From scores to weights.
 
     Returns:
@@ -117,7 +114,7 @@ def differential_attention(
 
     Raises:
         ValueError: If shapes do not fit together.
-        TypeError: If the mask is not boolean.
+        TypeError: If a mask is not boolean.
 
     Example:
         >>> pair, value = jnp.ones((5, 2, 4)), jnp.ones((5, 1, 3))
@@ -136,17 +133,19 @@ def differential_attention(
                 "2i + 1 are a pair."
             )
     num_heads = query.shape[-2] // 2
-    key, value = hide_unseen_heads(query, key, value, num_heads, mask=mask, bias=bias)
+    query, key, value, mask, bias = prepare_heads(
+        query, key, value, mask=mask, bias=bias, key_mask=key_mask, num_heads=num_heads
+    )
     scores = add_bias(differential_scores(query, key, scale=scale), repeat_pairs(bias))
     weights = differential_weights(scores, lambda_=lambda_, mask=mask, normalizer=normalizer)
     return multi_head_weigh(weights, value), weights
 
 
 def differential_scores(
-    query: Float[Array, "*b q h2 d"],
-    key: Float[Array, "*b k h2_k d"],
+    query: Real[Array, "*b q h2 d"],
+    key: Real[Array, "*b k h2_k d"],
     *,
-    scale: float | Float[Array, ""] | None = None,
+    scale: float | Real[Array, ""] | None = None,
 ) -> Float[Array, "*b h2 q k"]:
     r"""Scaled dot products of both maps of each head.
 

@@ -2,17 +2,17 @@
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, Real
 
-from attn_jax.ops.shapes import check_features
+from attn_jax.ops.shapes import as_float, check_features
 
 
 def query_key_norm(
-    query: Float[Array, "*b q h d"],
-    key: Float[Array, "*b k h_k d"],
+    query: Real[Array, "*b q h d"],
+    key: Real[Array, "*b k h_k d"],
     *,
-    query_scale: Float[Array, " d"] | None = None,
-    key_scale: Float[Array, " d"] | None = None,
+    query_scale: Real[Array, " d"] | None = None,
+    key_scale: Real[Array, " d"] | None = None,
     epsilon: float = 1e-6,
 ) -> tuple[Float[Array, "*b q h d"], Float[Array, "*b k h_k d"]]:
     r"""Normalise each head of queries and keys to a root mean square of one.
@@ -50,12 +50,12 @@ def query_key_norm(
     """
     check_features("key", key.shape[-1], "query", query.shape[-1])
     return (
-        rms_normalise(query, query_scale, epsilon, "query_scale"),
-        rms_normalise(key, key_scale, epsilon, "key_scale"),
+        rms_normalize(query, query_scale, epsilon, "query_scale"),
+        rms_normalize(key, key_scale, epsilon, "key_scale"),
     )
 
 
-def rms_normalise(
+def rms_normalize(
     x: jax.Array, scale: jax.Array | None, epsilon: float, name: str = "scale"
 ) -> jax.Array:
     """Divide by the root mean square over the last axis, and multiply by a scale.
@@ -63,6 +63,7 @@ def rms_normalise(
     Raises:
         ValueError: If the scale does not fit the features.
     """
+    (x,) = as_float(x)
     wide = x.astype(jnp.promote_types(x.dtype, jnp.float32))
     normal = wide * jax.lax.rsqrt(jnp.mean(wide**2, axis=-1, keepdims=True) + epsilon)
     if scale is not None:

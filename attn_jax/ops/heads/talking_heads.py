@@ -2,25 +2,20 @@
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Bool, Float
+from jaxtyping import Array, Bool, Float, Real
 
-from attn_jax.ops.heads.multi_head import (
-    check_head_inputs,
-    hide_unseen_heads,
-    multi_head_scores,
-    multi_head_weigh,
-)
+from attn_jax.ops.heads.multi_head import multi_head_scores, multi_head_weigh
 from attn_jax.ops.normalizers.softmax import Normalizer, softmax
 from attn_jax.ops.shapes import check_features
-from attn_jax.ops.stages import add_bias
+from attn_jax.ops.stages import add_bias, prepare_heads
 
 
 def talking_heads_scores(
-    query: Float[Array, "*b q h_s d"],
-    key: Float[Array, "*b k h_k d"],
+    query: Real[Array, "*b q h_s d"],
+    key: Real[Array, "*b k h_k d"],
     *,
-    w_scores: Float[Array, "h_s h"],
-    scale: float | Float[Array, ""] | None = None,
+    w_scores: Real[Array, "h_s h"],
+    scale: float | Real[Array, ""] | None = None,
 ) -> Float[Array, "*b h q k"]:
     r"""Mix the heads' scores: :math:`s_{hij} = \sum_g P_{gh} \, q_{ig} \cdot k_{jg} / \sqrt{d}`.
 
@@ -47,15 +42,16 @@ def talking_heads_scores(
 
 
 def talking_heads_attention(
-    query: Float[Array, "*b q h_s d"],
-    key: Float[Array, "*b k h_k d"],
-    value: Float[Array, "*b k h_v e"],
+    query: Real[Array, "*b q h_s d"],
+    key: Real[Array, "*b k h_k d"],
+    value: Real[Array, "*b k h_v e"],
     *,
-    w_scores: Float[Array, "h_s h"],
-    w_weights: Float[Array, "h h_w"],
-    scale: float | Float[Array, ""] | None = None,
+    w_scores: Real[Array, "h_s h"],
+    w_weights: Real[Array, "h h_w"],
+    scale: float | Real[Array, ""] | None = None,
     mask: Bool[Array, "..."] | None = None,
-    bias: Float[Array, "..."] | None = None,
+    bias: Real[Array, "..."] | None = None,
+    key_mask: Bool[Array, "..."] | None = None,
     normalizer: Normalizer = softmax,
 ) -> tuple[Float[Array, "*b q h_w e"], Float[Array, "*b h_w q k"]]:
     r"""Attend with heads that are mixed before the softmax and after it.
@@ -74,8 +70,9 @@ def talking_heads_attention(
         w_scores: :math:`P^l`, from the heads of the query to those that are normalised.
         w_weights: :math:`P^w`, from those to the heads of the value.
         scale: What multiplies the inner product; :math:`1/\sqrt{d}` if None.
-        mask: Broadcastable to `(*b, h, q, k)`; True = may attend.
-        bias: Broadcastable to `(*b, h, q, k)`, added to the mixed scores.
+        mask: True = may attend; `(*b, h, q, k)` with ones allowed, `(q, k)` or `(k,)`.
+        bias: Added to the mixed scores, of the same shapes.
+        key_mask: `(*b, k)`; True = the key exists.
         normalizer: From scores to weights.
 
     Returns:
@@ -83,7 +80,7 @@ def talking_heads_attention(
 
     Raises:
         ValueError: If shapes do not fit together.
-        TypeError: If the mask is not boolean.
+        TypeError: If a mask is not boolean.
 
     Example:
         >>> x, eye = jnp.ones((5, 3, 4)), jnp.eye(3)
@@ -94,9 +91,10 @@ def talking_heads_attention(
     References:
         Shazeer et al., "Talking-Heads Attention", 2020, section 4. https://arxiv.org/abs/2003.02436
     """
-    check_head_inputs(query, key, value)
     check_features("w_weights", w_weights.shape[0], "w_scores", w_scores.shape[1])
-    key, value = hide_unseen_heads(query, key, value, w_scores.shape[1], mask=mask, bias=bias)
+    query, key, value, mask, bias = prepare_heads(
+        query, key, value, mask=mask, bias=bias, key_mask=key_mask, num_heads=w_scores.shape[1]
+    )
     scores = talking_heads_scores(query, key, w_scores=w_scores, scale=scale)
     weights = mix_heads(normalizer(add_bias(scores, bias), mask=mask), w_weights)
     return multi_head_weigh(weights, value), weights

@@ -15,7 +15,7 @@ import functools
 import jax
 import jax.numpy as jnp
 from jax import lax
-from jaxtyping import Array, Bool, Float
+from jaxtyping import Array, Bool, Float, Real
 
 from attn_jax.ops.normalizers.softmax import masked_scores
 from attn_jax.ops.shapes import broadcast_to_scores
@@ -25,15 +25,15 @@ _STEPS = 24
 
 
 def sparsemax(
-    scores: Float[Array, "*b k"], *, mask: Bool[Array, "..."] | None = None
+    scores: Real[Array, "*b k"], *, mask: Bool[Array, "..."] | None = None
 ) -> Float[Array, "*b k"]:
     r"""Take the nearest point of the simplex: :math:`w_j = [s_j - \tau]_+`.
 
     Scores more than one below the largest always get weight zero.
 
     Args:
-        scores: `(*b, k)`, of any float type.
-        mask: Broadcastable to the scores; True = may attend.
+        scores: `(*b, k)`, of any real type.
+        mask: True = may attend; of the rank of the scores, or `(q, k)`, or `(k,)`.
 
     Returns:
         Weights that sum to one, or are all zero where nothing is allowed; float32 at least.
@@ -54,15 +54,15 @@ def sparsemax(
 
 
 def entmax15(
-    scores: Float[Array, "*b k"], *, mask: Bool[Array, "..."] | None = None
+    scores: Real[Array, "*b k"], *, mask: Bool[Array, "..."] | None = None
 ) -> Float[Array, "*b k"]:
     r"""Normalise half-way between softmax and sparsemax: :math:`w_j = [s_j / 2 - \tau]_+^2`.
 
     Scores more than two below the largest always get weight zero.
 
     Args:
-        scores: `(*b, k)`, of any float type.
-        mask: Broadcastable to the scores; True = may attend.
+        scores: `(*b, k)`, of any real type.
+        mask: True = may attend; of the rank of the scores, or `(q, k)`, or `(k,)`.
 
     Returns:
         Weights that sum to one, or are all zero where nothing is allowed; float32 at least.
@@ -83,8 +83,8 @@ def entmax15(
 
 
 def entmax(
-    scores: Float[Array, "*b k"],
-    alpha: float | int | Float[Array, "..."] = 1.5,
+    scores: Real[Array, "*b k"],
+    alpha: float | int | Real[Array, "..."] = 1.5,
     *,
     mask: Bool[Array, "..."] | None = None,
 ) -> Float[Array, "*b k"]:
@@ -94,11 +94,11 @@ def entmax(
     As a normaliser with another alpha: `functools.partial(entmax, alpha=1.3)`.
 
     Args:
-        scores: `(*b, k)`, of any float type.
+        scores: `(*b, k)`, of any real type.
         alpha: :math:`\alpha \ge 1`. Far above 2 float32 loses digits: at 4 the weights, cube roots
             of small differences, are right to 1e-2. An array broadcasts to `(*b, 1)`: for one
             alpha a head and scores `(*b, h, q, k)`, of shape `(h, 1, 1)`.
-        mask: Broadcastable to the scores; True = may attend.
+        mask: True = may attend; of the rank of the scores, or `(q, k)`, or `(k,)`.
 
     Returns:
         Weights that sum to one, or are all zero where nothing is allowed; float32 at least.

@@ -10,9 +10,9 @@ from typing import Protocol, runtime_checkable
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Bool, Float
+from jaxtyping import Array, Bool, Float, Real
 
-from attn_jax.ops.shapes import broadcast_to_scores, check_mask
+from attn_jax.ops.shapes import align_to_scores, as_float, check_mask
 
 
 @runtime_checkable
@@ -20,7 +20,7 @@ class Normalizer(Protocol):
     """From scores to weights, over the last axis."""
 
     def __call__(
-        self, scores: Float[Array, "... k"], *, mask: Bool[Array, "..."] | None = None
+        self, scores: Real[Array, "... k"], *, mask: Bool[Array, "..."] | None = None
     ) -> Float[Array, "... k"]:
         """Normalise the scores of the keys that the mask allows."""
         ...
@@ -33,11 +33,13 @@ def masked_scores(scores: jax.Array, mask: jax.Array | None) -> jax.Array:
         TypeError: If the mask is not boolean.
         ValueError: If the mask does not broadcast to the scores.
     """
+    (scores,) = as_float(scores)
     scores = scores.astype(jnp.promote_types(scores.dtype, jnp.float32))
     if mask is None:
         return scores
     check_mask(mask)
-    return jnp.where(broadcast_to_scores("mask", mask, scores.shape), scores, -jnp.inf)
+    mask = align_to_scores("mask", mask, scores.shape, "(*batch, keys)")
+    return jnp.where(mask, scores, -jnp.inf)
 
 
 @jax.custom_jvp
@@ -58,15 +60,15 @@ def _softmax_jvp(primals, tangents):
 
 
 def softmax(
-    scores: Float[Array, "*b k"], *, mask: Bool[Array, "..."] | None = None
+    scores: Real[Array, "*b k"], *, mask: Bool[Array, "..."] | None = None
 ) -> Float[Array, "*b k"]:
     r"""Exponentiate and divide by the sum.
 
     .. math:: w_j = \frac{\exp s_j}{\sum_i \exp s_i}
 
     Args:
-        scores: `(*b, k)`, of any float type.
-        mask: Broadcastable to the scores; True = may attend.
+        scores: `(*b, k)`, of any real type.
+        mask: True = may attend; of the rank of the scores, or `(q, k)`, or `(k,)`.
 
     Returns:
         Weights that sum to one, or are all zero where nothing is allowed; float32 at least.

@@ -4,23 +4,23 @@ import functools
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Bool, Float
+from jaxtyping import Array, Bool, Float, Real
 
 from attn_jax.ops.normalizers.softmax import Normalizer, masked_scores, softmax
 from attn_jax.ops.shapes import broadcast_to_scores
 
 
 def top_k_softmax(
-    scores: Float[Array, "*b k"], top: int = 8, *, mask: Bool[Array, "..."] | None = None
+    scores: Real[Array, "*b k"], top: int = 8, *, mask: Bool[Array, "..."] | None = None
 ) -> Float[Array, "*b k"]:
     r"""Normalise over the `top` largest scores; all others get weight zero.
 
     Of equal scores the first are taken. As a normaliser: `functools.partial(top_k_softmax, top=4)`.
 
     Args:
-        scores: `(*b, k)`, of any float type.
+        scores: `(*b, k)`, of any real type.
         top: How many keys a query attends to, at most; the papers' :math:`k`.
-        mask: Broadcastable to the scores; True = may attend.
+        mask: True = may attend; of the rank of the scores, or `(q, k)`, or `(k,)`.
 
     Returns:
         Weights that sum to one, or are all zero where nothing is allowed; float32 at least.
@@ -50,7 +50,7 @@ def top_k_softmax(
 
 
 def with_temperature(
-    normalizer: Normalizer, temperature: float | int | Float[Array, "..."]
+    normalizer: Normalizer, temperature: float | int | Real[Array, "..."]
 ) -> Normalizer:
     r"""Divide the scores by a temperature :math:`T` before a normaliser sees them.
 
@@ -84,11 +84,11 @@ def with_temperature(
 
 
 def _tempered(
-    scores: Float[Array, "*b k"],
+    scores: Real[Array, "*b k"],
     *,
     mask: Bool[Array, "..."] | None = None,
     normalizer: Normalizer,
-    temperature: float | int | Float[Array, "..."],
+    temperature: float | int | Real[Array, "..."],
 ) -> Float[Array, "*b k"]:
     scores = masked_scores(scores, mask)
     divisor = jnp.asarray(temperature, scores.dtype)

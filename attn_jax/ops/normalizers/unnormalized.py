@@ -2,25 +2,25 @@
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Bool, Float
+from jaxtyping import Array, Bool, Float, Real
 
 from attn_jax.ops.normalizers.softmax import masked_scores
 from attn_jax.ops.shapes import broadcast_to_scores
 
 
 def sigmoid(
-    scores: Float[Array, "*b k"],
-    bias: float | int | Float[Array, "..."] = 0.0,
+    scores: Real[Array, "*b k"],
+    bias: float | int | Real[Array, "..."] = 0.0,
     *,
     mask: Bool[Array, "..."] | None = None,
 ) -> Float[Array, "*b k"]:
     r"""Decide about each key alone: :math:`w_j = \sigma(s_j + b)`.
 
     Args:
-        scores: `(*b, k)`, of any float type.
+        scores: `(*b, k)`, of any real type.
         bias: :math:`b`; :math:`-\log k` makes the weights sum to about one at the start of
             training. An array broadcasts to `(*b, 1)`.
-        mask: Broadcastable to the scores; True = may attend.
+        mask: True = may attend; of the rank of the scores, or `(q, k)`, or `(k,)`.
 
     Returns:
         Weights between zero and one; float32 at least.
@@ -43,13 +43,13 @@ def sigmoid(
 
 
 def exponential(
-    scores: Float[Array, "*b k"], *, mask: Bool[Array, "..."] | None = None
+    scores: Real[Array, "*b k"], *, mask: Bool[Array, "..."] | None = None
 ) -> Float[Array, "*b k"]:
     r"""Take the scores for logarithms of the weights: :math:`w_j = \exp s_j`.
 
     Args:
-        scores: `(*b, k)`, of any float type.
-        mask: Broadcastable to the scores; True = may attend.
+        scores: `(*b, k)`, of any real type.
+        mask: True = may attend; of the rank of the scores, or `(q, k)`, or `(k,)`.
 
     Returns:
         Weights of any size, none negative; float32 at least.
@@ -66,8 +66,8 @@ def exponential(
 
 
 def softmax_with_sink(
-    scores: Float[Array, "*b k"],
-    sink: float | int | Float[Array, "..."] = 0.0,
+    scores: Real[Array, "*b k"],
+    sink: float | int | Real[Array, "..."] = 0.0,
     *,
     mask: Bool[Array, "..."] | None = None,
 ) -> Float[Array, "*b k"]:
@@ -78,10 +78,10 @@ def softmax_with_sink(
     With :math:`b = 0` it is "softmax off by one"; learned, one a head, gpt-oss's sinks.
 
     Args:
-        scores: `(*b, k)`, of any float type.
+        scores: `(*b, k)`, of any real type.
         sink: :math:`b`. An array broadcasts to `(*b, 1)`: for one sink a head and scores
             `(*b, h, q, k)`, of shape `(h, 1, 1)`.
-        mask: Broadcastable to the scores; True = may attend.
+        mask: True = may attend; of the rank of the scores, or `(q, k)`, or `(k,)`.
 
     Returns:
         Weights that sum to less than one; float32 at least.

@@ -4,7 +4,7 @@ import math
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float, Int
+from jaxtyping import Array, Float, Int, Real
 
 from attn_jax.ops.masks import key_offsets
 
@@ -51,7 +51,7 @@ def t5_buckets(
 
 
 def t5_relative_bias(
-    table: Float[Array, "n h"],
+    table: Real[Array, "n h"],
     num_queries: int,
     num_keys: int,
     *,

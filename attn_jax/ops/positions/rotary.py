@@ -2,9 +2,9 @@
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float, Int
+from jaxtyping import Array, Float, Int, Real
 
-from attn_jax.ops.shapes import check_broadcast
+from attn_jax.ops.shapes import as_float, check_broadcast
 
 
 def rotary_frequencies(dim: int, *, base: float = 10_000.0) -> Float[Array, " n"]:
@@ -36,10 +36,10 @@ def rotary_frequencies(dim: int, *, base: float = 10_000.0) -> Float[Array, " n"
 
 
 def rotary(
-    x: Float[Array, "*b t h d"],
+    x: Real[Array, "*b t h d"],
     *,
     positions: Int[Array, "..."] | None = None,
-    frequencies: Float[Array, " n"] | None = None,
+    frequencies: Real[Array, " n"] | None = None,
 ) -> Float[Array, "*b t h d"]:
     r"""Rotate queries or keys by their positions; feature i is paired with feature i + n.
 
@@ -74,6 +74,7 @@ def rotary(
         Su et al., "RoFormer: Enhanced Transformer with Rotary Position Embedding", 2021, section
         3.2. https://arxiv.org/abs/2104.09864
     """
+    (x,) = as_float(x)
     cos, sin = _cos_sin(x, positions, frequencies)
     pairs = cos.shape[-1]
     first, second, rest = jnp.split(x, [pairs, 2 * pairs], axis=-1)
@@ -82,10 +83,10 @@ def rotary(
 
 
 def rotary_pairs(
-    x: Float[Array, "*b t h d"],
+    x: Real[Array, "*b t h d"],
     *,
     positions: Int[Array, "..."] | None = None,
-    frequencies: Float[Array, " n"] | None = None,
+    frequencies: Real[Array, " n"] | None = None,
 ) -> Float[Array, "*b t h d"]:
     r"""Rotate queries or keys by their positions; features 2i and 2i + 1 are a pair.
 
@@ -113,6 +114,7 @@ def rotary_pairs(
     References:
         Su et al., "RoFormer", 2021, equation 34. https://arxiv.org/abs/2104.09864
     """
+    (x,) = as_float(x)
     cos, sin = _cos_sin(x, positions, frequencies)
     rotated = 2 * cos.shape[-1]
     first, second = x[..., 0:rotated:2], x[..., 1:rotated:2]

@@ -2,21 +2,21 @@
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Bool, Float
+from jaxtyping import Array, Bool, Float, Real
 
 from attn_jax.ops.normalizers.softmax import Normalizer, softmax
-from attn_jax.ops.shapes import check_attention_inputs, check_features
-from attn_jax.ops.stages import attend, hide_unseen
+from attn_jax.ops.shapes import check_features
+from attn_jax.ops.stages import attend, prepare
 
 
 def additive_scores(
-    query: Float[Array, "*b q d_q"],
-    key: Float[Array, "*b k d_k"],
+    query: Real[Array, "*b q d_q"],
+    key: Real[Array, "*b k d_k"],
     *,
-    w_query: Float[Array, "d_q a"],
-    w_key: Float[Array, "d_k a"] | None,
-    v: Float[Array, " a"],
-    b: Float[Array, " a"] | None = None,
+    w_query: Real[Array, "d_q a"],
+    w_key: Real[Array, "d_k a"] | None,
+    v: Real[Array, " a"],
+    b: Real[Array, " a"] | None = None,
     block_size: int | None = None,
 ) -> Float[Array, "*b q k"]:
     r"""Score by one hidden layer: :math:`s_{ij} = v^\top \tanh(W_q q_i + W_k k_j + b)`.
@@ -106,17 +106,18 @@ def pairwise_hidden(
 
 
 def additive_attention(
-    query: Float[Array, "*b q d_q"],
-    key: Float[Array, "*b k d_k"],
-    value: Float[Array, "*b k d_v"],
+    query: Real[Array, "*b q d_q"],
+    key: Real[Array, "*b k d_k"],
+    value: Real[Array, "*b k d_v"],
     *,
-    w_query: Float[Array, "d_q a"],
-    w_key: Float[Array, "d_k a"] | None,
-    v: Float[Array, " a"],
-    b: Float[Array, " a"] | None = None,
+    w_query: Real[Array, "d_q a"],
+    w_key: Real[Array, "d_k a"] | None,
+    v: Real[Array, " a"],
+    b: Real[Array, " a"] | None = None,
     block_size: int | None = None,
     mask: Bool[Array, "..."] | None = None,
-    bias: Float[Array, "..."] | None = None,
+    bias: Real[Array, "..."] | None = None,
+    key_mask: Bool[Array, "..."] | None = None,
     normalizer: Normalizer = softmax,
 ) -> tuple[Float[Array, "*b q d_v"], Float[Array, "*b q k"]]:
     r"""Attend by a small network that scores each pair of query and key.
@@ -137,8 +138,9 @@ def additive_attention(
         v: Weighs the hidden units.
         b: Bias of the hidden layer, if any.
         block_size: How many queries to score at once, all if None; see :func:`additive_scores`.
-        mask: Broadcastable to `(*b, q, k)`; True = may attend.
-        bias: Broadcastable to `(*b, q, k)`, added to the scores.
+        mask: True = may attend; `(*b, q, k)` with ones allowed, `(q, k)` or `(k,)`.
+        bias: Added to the scores, of the same shapes.
+        key_mask: `(*b, k)`; True = the key exists.
         normalizer: From scores to weights.
 
     Returns:
@@ -146,7 +148,7 @@ def additive_attention(
 
     Raises:
         ValueError: If shapes do not fit together.
-        TypeError: If the mask is not boolean.
+        TypeError: If a mask is not boolean.
 
     Example:
         >>> query, key = jnp.ones((2, 3)), jnp.ones((5, 4))
@@ -161,8 +163,9 @@ def additive_attention(
         Bahdanau, Cho and Bengio, "Neural Machine Translation by Jointly Learning to Align and
         Translate", 2015, section 3.1 and appendix A.1.2. https://arxiv.org/abs/1409.0473
     """
-    check_attention_inputs(query, key, value)
-    key, value = hide_unseen(query, key, value, mask=mask, bias=bias)
+    query, key, value, mask, bias = prepare(
+        query, key, value, mask=mask, bias=bias, key_mask=key_mask
+    )
     scores = additive_scores(
         query, key, w_query=w_query, w_key=w_key, v=v, b=b, block_size=block_size
     )

@@ -1,16 +1,16 @@
 """Bilinear attention, Luong's "general" score (Luong 2015)."""
 
 import jax.numpy as jnp
-from jaxtyping import Array, Bool, Float
+from jaxtyping import Array, Bool, Float, Real
 
 from attn_jax.ops.normalizers.softmax import Normalizer, softmax
 from attn_jax.ops.scores.dot_product import dot_product_scores
-from attn_jax.ops.shapes import check_attention_inputs, check_features
-from attn_jax.ops.stages import attend, hide_unseen
+from attn_jax.ops.shapes import check_features
+from attn_jax.ops.stages import attend, prepare
 
 
 def bilinear_scores(
-    query: Float[Array, "*b q d_q"], key: Float[Array, "*b k d_k"], *, w: Float[Array, "d_q d_k"]
+    query: Real[Array, "*b q d_q"], key: Real[Array, "*b k d_k"], *, w: Real[Array, "d_q d_k"]
 ) -> Float[Array, "*b q k"]:
     r"""Score by a matrix between query and key: :math:`s_{ij} = q_i^\top W k_j`.
 
@@ -36,13 +36,14 @@ def bilinear_scores(
 
 
 def bilinear_attention(
-    query: Float[Array, "*b q d_q"],
-    key: Float[Array, "*b k d_k"],
-    value: Float[Array, "*b k d_v"],
+    query: Real[Array, "*b q d_q"],
+    key: Real[Array, "*b k d_k"],
+    value: Real[Array, "*b k d_v"],
     *,
-    w: Float[Array, "d_q d_k"],
+    w: Real[Array, "d_q d_k"],
     mask: Bool[Array, "..."] | None = None,
-    bias: Float[Array, "..."] | None = None,
+    bias: Real[Array, "..."] | None = None,
+    key_mask: Bool[Array, "..."] | None = None,
     normalizer: Normalizer = softmax,
 ) -> tuple[Float[Array, "*b q d_v"], Float[Array, "*b q k"]]:
     r"""Attend by a matrix between query and key.
@@ -57,8 +58,9 @@ def bilinear_attention(
         key: `(*b, k, d_k)`.
         value: `(*b, k, d_v)`.
         w: :math:`W`.
-        mask: Broadcastable to `(*b, q, k)`; True = may attend.
-        bias: Broadcastable to `(*b, q, k)`, added to the scores.
+        mask: True = may attend; `(*b, q, k)` with ones allowed, `(q, k)` or `(k,)`.
+        bias: Added to the scores, of the same shapes.
+        key_mask: `(*b, k)`; True = the key exists.
         normalizer: From scores to weights.
 
     Returns:
@@ -66,7 +68,7 @@ def bilinear_attention(
 
     Raises:
         ValueError: If shapes do not fit together.
-        TypeError: If the mask is not boolean.
+        TypeError: If a mask is not boolean.
 
     Example:
         >>> query, key = jnp.ones((2, 3)), jnp.ones((5, 4))
@@ -78,7 +80,8 @@ def bilinear_attention(
         Luong, Pham and Manning, "Effective Approaches to Attention-based Neural Machine
         Translation", 2015, section 3.1, "general". https://arxiv.org/abs/1508.04025
     """
-    check_attention_inputs(query, key, value)
-    key, value = hide_unseen(query, key, value, mask=mask, bias=bias)
+    query, key, value, mask, bias = prepare(
+        query, key, value, mask=mask, bias=bias, key_mask=key_mask
+    )
     scores = bilinear_scores(query, key, w=w)
     return attend(scores, value, mask=mask, bias=bias, normalizer=normalizer)

@@ -2,19 +2,26 @@
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Bool, Float
+from jaxtyping import Array, Bool, Float, Real
 
-from attn_jax.ops.masks import visible_keys
+from attn_jax.ops.masks import align_to_tokens
 from attn_jax.ops.normalizers.softmax import Normalizer, softmax
-from attn_jax.ops.shapes import broadcast_to_scores, check_attention_inputs, check_features
-from attn_jax.ops.stages import add_bias, weigh
+from attn_jax.ops.shapes import check_features
+from attn_jax.ops.stages import (
+    Inputs,
+    add_bias,
+    hide_unseen,
+    prepare,
+    visible_pairs,
+    weigh,
+)
 
 
 def co_attention_scores(
-    first: Float[Array, "*b m d_1"],
-    second: Float[Array, "*b n d_2"],
+    first: Real[Array, "*b m d_1"],
+    second: Real[Array, "*b n d_2"],
     *,
-    w: Float[Array, "d_1 d_2"],
+    w: Real[Array, "d_1 d_2"],
 ) -> Float[Array, "*b m n"]:
     r"""The affinity of each pair of tokens: :math:`A_{ij} = x_i^\top W y_j`.
 
@@ -41,12 +48,14 @@ def co_attention_scores(
 
 
 def co_attention(
-    first: Float[Array, "*b m d_1"],
-    second: Float[Array, "*b n d_2"],
+    first: Real[Array, "*b m d_1"],
+    second: Real[Array, "*b n d_2"],
     *,
-    w: Float[Array, "d_1 d_2"],
+    w: Real[Array, "d_1 d_2"],
     mask: Bool[Array, "..."] | None = None,
-    bias: Float[Array, "..."] | None = None,
+    bias: Real[Array, "..."] | None = None,
+    query_mask: Bool[Array, "..."] | None = None,
+    key_mask: Bool[Array, "..."] | None = None,
     normalizer: Normalizer = softmax,
 ) -> tuple[
     tuple[Float[Array, "*b m d_2"], Float[Array, "*b m n"]],
@@ -64,8 +73,11 @@ def co_attention(
         first: X, the tokens of one modality.
         second: Y, the tokens of the other.
         w: W, from the features of one to those of the other.
-        mask: Broadcastable to `(*b, m, n)`; True = the two may attend to each other.
-        bias: Broadcastable to `(*b, m, n)`, added to the affinities.
+        mask: True = the two may attend to each other; `(*b, m, n)` with ones allowed, `(m, n)` or
+            `(n,)`.
+        bias: Added to the affinities, of the same shapes.
+        query_mask: `(*b, m)`; True = the token of the first sequence exists.
+        key_mask: `(*b, n)`; True = the token of the second sequence exists.
         normalizer: From scores to weights.
 
     Returns:
@@ -74,7 +86,7 @@ def co_attention(
 
     Raises:
         ValueError: If shapes do not fit together.
-        TypeError: If the mask is not boolean.
+        TypeError: If a mask is not boolean.
 
     Example:
         >>> image, text = jnp.ones((7, 3)), jnp.ones((5, 2))
@@ -88,14 +100,16 @@ def co_attention(
         Xiong, Zhong and Socher, "Dynamic Coattention Networks for Question Answering", 2017,
         section 2.2. https://arxiv.org/abs/1611.01604
     """
-    first, second, mask, bias = hide_unseen_pairs(first, second, mask=mask, bias=bias)
+    first, second, _, mask, bias = prepare_pair(
+        first, second, mask=mask, bias=bias, query_mask=query_mask, key_mask=key_mask
+    )
     scores = add_bias(co_attention_scores(first, second, w=w), bias)
     weights, back = co_attention_weights(scores, mask=mask, normalizer=normalizer)
     return (weigh(weights, second), weights), (weigh(back, first), back)
 
 
 def co_attention_weights(
-    scores: Float[Array, "*b m n"],
+    scores: Real[Array, "*b m n"],
     *,
     mask: Bool[Array, "*b m n"] | None = None,
     normalizer: Normalizer = softmax,
@@ -119,34 +133,38 @@ def co_attention_weights(
     return normalizer(scores, mask=mask), back
 
 
-def hide_unseen_pairs(
-    first: jax.Array, second: jax.Array, *, mask: jax.Array | None, bias: jax.Array | None
-) -> tuple[jax.Array, jax.Array, jax.Array | None, jax.Array | None]:
-    """Check the inputs, and put zeros into the tokens at which no token of the other may look.
+def prepare_pair(
+    first: jax.Array,
+    second: jax.Array,
+    *,
+    mask: jax.Array | None,
+    bias: jax.Array | None,
+    query_mask: jax.Array | None,
+    key_mask: jax.Array | None,
+) -> Inputs:
+    """Check two sequences, and put zeros into the tokens at which none of the other may look.
 
     Returns:
-        Both sequences, and mask and bias broadcast to `(*b, m, n)`.
+        The first sequence as query, the second as key, and mask and bias of the affinities' shape.
 
     Raises:
         ValueError: If shapes do not fit together.
-        TypeError: If the mask is not boolean.
+        TypeError: If a mask is not boolean.
     """
-    check_attention_inputs(first, second, second)
-    shape = (*first.shape[:-1], second.shape[-2])
-    mask, bias = (
-        None if array is None else broadcast_to_scores(name, array, shape)
-        for name, array in (("mask", mask), ("bias", bias))
+    there = None
+    if query_mask is not None:
+        there = align_to_tokens("query_mask", query_mask, first.shape[:-1])[..., None]
+    inputs = prepare(
+        first, second, second, mask=mask, bias=bias, key_mask=key_mask, structure=there
     )
-    second = _hide_unseen(second, mask, bias)
-    first = _hide_unseen(first, _transposed(mask), _transposed(bias))
-    return first, second, mask, bias
+    shape = (*first.shape[:-1], second.shape[-2])
+    mask, bias = (None if x is None else jnp.broadcast_to(x, shape) for x in inputs[3:])
+    visible = visible_pairs(mask, bias)
+    query = inputs.query
+    if visible is not None:
+        (query,) = hide_unseen(visible.any(axis=-1), query)
+    return Inputs(query, inputs.key, inputs.value, mask, bias)
 
 
 def _transposed(x: jax.Array | None) -> jax.Array | None:
     return None if x is None else jnp.swapaxes(x, -1, -2)
-
-
-def _hide_unseen(tokens: jax.Array, mask: jax.Array | None, bias: jax.Array | None) -> jax.Array:
-    """Put zeros where no token of the other modality may look."""
-    seen = visible_keys(mask, bias)
-    return tokens if seen is None else jnp.where(seen[..., None], tokens, 0)

@@ -1,20 +1,19 @@
 """Luong's "concat" score (Luong 2015): one matrix on the joined query and key."""
 
 import jax.numpy as jnp
-from jaxtyping import Array, Bool, Float
+from jaxtyping import Array, Bool, Float, Real
 
 from attn_jax.ops.normalizers.softmax import Normalizer, softmax
 from attn_jax.ops.scores.additive import additive_scores
-from attn_jax.ops.shapes import check_attention_inputs
-from attn_jax.ops.stages import attend, hide_unseen
+from attn_jax.ops.stages import attend, prepare
 
 
 def concat_scores(
-    query: Float[Array, "*b q d_q"],
-    key: Float[Array, "*b k d_k"],
+    query: Real[Array, "*b q d_q"],
+    key: Real[Array, "*b k d_k"],
     *,
-    w: Float[Array, "d a"],
-    v: Float[Array, " a"],
+    w: Real[Array, "d a"],
+    v: Real[Array, " a"],
 ) -> Float[Array, "*b q k"]:
     r"""Score the joined vectors by one layer: :math:`s_{ij} = v^\top \tanh(W [q_i; k_j])`.
 
@@ -49,14 +48,15 @@ def concat_scores(
 
 
 def concat_attention(
-    query: Float[Array, "*b q d_q"],
-    key: Float[Array, "*b k d_k"],
-    value: Float[Array, "*b k d_v"],
+    query: Real[Array, "*b q d_q"],
+    key: Real[Array, "*b k d_k"],
+    value: Real[Array, "*b k d_v"],
     *,
-    w: Float[Array, "d a"],
-    v: Float[Array, " a"],
+    w: Real[Array, "d a"],
+    v: Real[Array, " a"],
     mask: Bool[Array, "..."] | None = None,
-    bias: Float[Array, "..."] | None = None,
+    bias: Real[Array, "..."] | None = None,
+    key_mask: Bool[Array, "..."] | None = None,
     normalizer: Normalizer = softmax,
 ) -> tuple[Float[Array, "*b q d_v"], Float[Array, "*b q k"]]:
     r"""Attend by one layer on the joined query and key.
@@ -73,8 +73,9 @@ def concat_attention(
         value: `(*b, k, d_v)`.
         w: :math:`W`, of `d = d_q + d_k` features; the query's come first.
         v: Weighs the hidden units.
-        mask: Broadcastable to `(*b, q, k)`; True = may attend.
-        bias: Broadcastable to `(*b, q, k)`, added to the scores.
+        mask: True = may attend; `(*b, q, k)` with ones allowed, `(q, k)` or `(k,)`.
+        bias: Added to the scores, of the same shapes.
+        key_mask: `(*b, k)`; True = the key exists.
         normalizer: From scores to weights.
 
     Returns:
@@ -82,7 +83,7 @@ def concat_attention(
 
     Raises:
         ValueError: If shapes do not fit together.
-        TypeError: If the mask is not boolean.
+        TypeError: If a mask is not boolean.
 
     Example:
         >>> query, key = jnp.ones((2, 3)), jnp.ones((5, 4))
@@ -94,7 +95,8 @@ def concat_attention(
         Luong, Pham and Manning, "Effective Approaches to Attention-based Neural Machine
         Translation", 2015, section 3.1, "concat". https://arxiv.org/abs/1508.04025
     """
-    check_attention_inputs(query, key, value)
-    key, value = hide_unseen(query, key, value, mask=mask, bias=bias)
+    query, key, value, mask, bias = prepare(
+        query, key, value, mask=mask, bias=bias, key_mask=key_mask
+    )
     scores = concat_scores(query, key, w=w, v=v)
     return attend(scores, value, mask=mask, bias=bias, normalizer=normalizer)

@@ -2,19 +2,19 @@
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Bool, Float
+from jaxtyping import Array, Bool, Float, Real
 
 from attn_jax.ops.normalizers.softmax import Normalizer, softmax
 from attn_jax.ops.scores.dot_product import dot_product_scores
-from attn_jax.ops.shapes import check_attention_inputs, check_features
-from attn_jax.ops.stages import attend, hide_unseen
+from attn_jax.ops.shapes import check_features
+from attn_jax.ops.stages import attend, prepare
 
 
 def cosine_scores(
-    query: Float[Array, "*b q d"],
-    key: Float[Array, "*b k d"],
+    query: Real[Array, "*b q d"],
+    key: Real[Array, "*b k d"],
     *,
-    temperature: float | int | Float[Array, ""] = 1.0,
+    temperature: float | int | Real[Array, ""] = 1.0,
 ) -> Float[Array, "*b q k"]:
     r"""Score by the angle: :math:`s_{ij} = \cos(q_i, k_j) / T`.
 
@@ -53,13 +53,14 @@ def direction(x: jax.Array) -> jax.Array:
 
 
 def cosine_attention(
-    query: Float[Array, "*b q d"],
-    key: Float[Array, "*b k d"],
-    value: Float[Array, "*b k d_v"],
+    query: Real[Array, "*b q d"],
+    key: Real[Array, "*b k d"],
+    value: Real[Array, "*b k d_v"],
     *,
-    temperature: float | int | Float[Array, ""] = 1.0,
+    temperature: float | int | Real[Array, ""] = 1.0,
     mask: Bool[Array, "..."] | None = None,
-    bias: Float[Array, "..."] | None = None,
+    bias: Real[Array, "..."] | None = None,
+    key_mask: Bool[Array, "..."] | None = None,
     normalizer: Normalizer = softmax,
 ) -> tuple[Float[Array, "*b q d_v"], Float[Array, "*b q k"]]:
     r"""Attend by the angle between query and key, whatever their lengths.
@@ -76,8 +77,9 @@ def cosine_attention(
         key: `(*b, k, d)`.
         value: `(*b, k, d_v)`.
         temperature: :math:`T`, positive; it may be learned.
-        mask: Broadcastable to `(*b, q, k)`; True = may attend.
-        bias: Broadcastable to `(*b, q, k)`, added to the scores.
+        mask: True = may attend; `(*b, q, k)` with ones allowed, `(q, k)` or `(k,)`.
+        bias: Added to the scores, of the same shapes.
+        key_mask: `(*b, k)`; True = the key exists.
         normalizer: From scores to weights.
 
     Returns:
@@ -85,7 +87,7 @@ def cosine_attention(
 
     Raises:
         ValueError: If shapes do not fit together, or the temperature is not positive.
-        TypeError: If the mask is not boolean.
+        TypeError: If a mask is not boolean.
 
     Example:
         >>> query, key = jnp.array([[9.0, 0.0]]), jnp.array([[1.0, 0.0], [0.0, 1.0]])
@@ -99,7 +101,8 @@ def cosine_attention(
         Liu et al., "Swin Transformer V2", 2021, section 3.3, where T is learned.
         https://arxiv.org/abs/2111.09883
     """
-    check_attention_inputs(query, key, value)
-    key, value = hide_unseen(query, key, value, mask=mask, bias=bias)
+    query, key, value, mask, bias = prepare(
+        query, key, value, mask=mask, bias=bias, key_mask=key_mask
+    )
     scores = cosine_scores(query, key, temperature=temperature)
     return attend(scores, value, mask=mask, bias=bias, normalizer=normalizer)

@@ -4,15 +4,15 @@ import math
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Bool, Float
+from jaxtyping import Array, Bool, Float, Real
 
 from attn_jax.ops.normalizers.softmax import Normalizer, softmax
-from attn_jax.ops.shapes import check_attention_inputs, check_features
-from attn_jax.ops.stages import attend, hide_unseen
+from attn_jax.ops.shapes import check_features
+from attn_jax.ops.stages import attend, prepare
 
 
 def dot_product_scores(
-    query: Float[Array, "*b q d"], key: Float[Array, "*b k d"]
+    query: Real[Array, "*b q d"], key: Real[Array, "*b k d"]
 ) -> Float[Array, "*b q k"]:
     r"""Score by the inner product: :math:`s_{ij} = q_i \cdot k_j`.
 
@@ -36,10 +36,10 @@ def dot_product_scores(
 
 
 def scaled_dot_product_scores(
-    query: Float[Array, "*b q d"],
-    key: Float[Array, "*b k d"],
+    query: Real[Array, "*b q d"],
+    key: Real[Array, "*b k d"],
     *,
-    scale: float | Float[Array, ""] | None = None,
+    scale: float | Real[Array, ""] | None = None,
 ) -> Float[Array, "*b q k"]:
     r"""Score by the scaled inner product: :math:`s_{ij} = q_i \cdot k_j / \sqrt{d}`.
 
@@ -72,12 +72,13 @@ def default_scale(query: jax.Array, scale: float | jax.Array | None) -> float | 
 
 
 def dot_product_attention(
-    query: Float[Array, "*b q d"],
-    key: Float[Array, "*b k d"],
-    value: Float[Array, "*b k d_v"],
+    query: Real[Array, "*b q d"],
+    key: Real[Array, "*b k d"],
+    value: Real[Array, "*b k d_v"],
     *,
     mask: Bool[Array, "..."] | None = None,
-    bias: Float[Array, "..."] | None = None,
+    bias: Real[Array, "..."] | None = None,
+    key_mask: Bool[Array, "..."] | None = None,
     normalizer: Normalizer = softmax,
 ) -> tuple[Float[Array, "*b q d_v"], Float[Array, "*b q k"]]:
     r"""Attend by the inner product of query and key.
@@ -90,8 +91,9 @@ def dot_product_attention(
         query: `(*b, q, d)`.
         key: `(*b, k, d)`.
         value: `(*b, k, d_v)`.
-        mask: Broadcastable to `(*b, q, k)`; True = may attend.
-        bias: Broadcastable to `(*b, q, k)`, added to the scores.
+        mask: True = may attend; `(*b, q, k)` with ones allowed, `(q, k)` or `(k,)`.
+        bias: Added to the scores, of the same shapes.
+        key_mask: `(*b, k)`; True = the key exists.
         normalizer: From scores to weights.
 
     Returns:
@@ -99,7 +101,7 @@ def dot_product_attention(
 
     Raises:
         ValueError: If shapes do not fit together.
-        TypeError: If the mask is not boolean.
+        TypeError: If a mask is not boolean.
 
     Example:
         >>> key = jnp.array([[1.0, 0.0], [0.0, 1.0]])
@@ -111,20 +113,22 @@ def dot_product_attention(
         Luong, Pham and Manning, "Effective Approaches to Attention-based Neural Machine
         Translation", 2015, section 3.1. https://arxiv.org/abs/1508.04025
     """
-    check_attention_inputs(query, key, value)
-    key, value = hide_unseen(query, key, value, mask=mask, bias=bias)
+    query, key, value, mask, bias = prepare(
+        query, key, value, mask=mask, bias=bias, key_mask=key_mask
+    )
     scores = dot_product_scores(query, key)
     return attend(scores, value, mask=mask, bias=bias, normalizer=normalizer)
 
 
 def scaled_dot_product_attention(
-    query: Float[Array, "*b q d"],
-    key: Float[Array, "*b k d"],
-    value: Float[Array, "*b k d_v"],
+    query: Real[Array, "*b q d"],
+    key: Real[Array, "*b k d"],
+    value: Real[Array, "*b k d_v"],
     *,
-    scale: float | Float[Array, ""] | None = None,
+    scale: float | Real[Array, ""] | None = None,
     mask: Bool[Array, "..."] | None = None,
-    bias: Float[Array, "..."] | None = None,
+    bias: Real[Array, "..."] | None = None,
+    key_mask: Bool[Array, "..."] | None = None,
     normalizer: Normalizer = softmax,
 ) -> tuple[Float[Array, "*b q d_v"], Float[Array, "*b q k"]]:
     r"""Attend by the inner product over the root of the number of features.
@@ -136,8 +140,9 @@ def scaled_dot_product_attention(
         key: `(*b, k, d)`.
         value: `(*b, k, d_v)`.
         scale: What multiplies the inner product; :math:`1/\sqrt{d}` if None.
-        mask: Broadcastable to `(*b, q, k)`; True = may attend.
-        bias: Broadcastable to `(*b, q, k)`, added to the scaled scores.
+        mask: True = may attend; `(*b, q, k)` with ones allowed, `(q, k)` or `(k,)`.
+        bias: Added to the scaled scores, of the same shapes.
+        key_mask: `(*b, k)`; True = the key exists.
         normalizer: From scores to weights.
 
     Returns:
@@ -145,7 +150,7 @@ def scaled_dot_product_attention(
 
     Raises:
         ValueError: If shapes do not fit together.
-        TypeError: If the mask is not boolean.
+        TypeError: If a mask is not boolean.
 
     Example:
         >>> query, key = jnp.array([[2.0, 0.0]]), jnp.array([[1.0, 0.0], [0.0, 1.0]])
@@ -157,7 +162,8 @@ def scaled_dot_product_attention(
         Vaswani et al., "Attention Is All You Need", 2017, section 3.2.1.
         https://arxiv.org/abs/1706.03762
     """
-    check_attention_inputs(query, key, value)
-    key, value = hide_unseen(query, key, value, mask=mask, bias=bias)
+    query, key, value, mask, bias = prepare(
+        query, key, value, mask=mask, bias=bias, key_mask=key_mask
+    )
     scores = scaled_dot_product_scores(query, key, scale=scale)
     return attend(scores, value, mask=mask, bias=bias, normalizer=normalizer)

@@ -4,12 +4,11 @@ from collections.abc import Callable, Sequence
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Bool, Float
+from jaxtyping import Array, Bool, Float, Real
 
 from attn_jax.ops.normalizers.softmax import Normalizer, softmax
 from attn_jax.ops.scores.additive import pairwise_hidden
-from attn_jax.ops.shapes import check_attention_inputs
-from attn_jax.ops.stages import attend, hide_unseen
+from attn_jax.ops.stages import attend, prepare
 
 Layers = Sequence[tuple[Float[Array, "_d_in _d_out"], Float[Array, " _d_out"]]]
 
@@ -38,8 +37,8 @@ def _check_layers(layers: Layers, num_features: int) -> None:
 
 
 def feed_forward_scores(
-    query: Float[Array, "*b q d_q"],
-    key: Float[Array, "*b k d_k"],
+    query: Real[Array, "*b q d_q"],
+    key: Real[Array, "*b k d_k"],
     *,
     layers: Layers,
     activation: Callable[[jax.Array], jax.Array] = jax.nn.relu,
@@ -76,14 +75,15 @@ def feed_forward_scores(
 
 
 def feed_forward_attention(
-    query: Float[Array, "*b q d_q"],
-    key: Float[Array, "*b k d_k"],
-    value: Float[Array, "*b k d_v"],
+    query: Real[Array, "*b q d_q"],
+    key: Real[Array, "*b k d_k"],
+    value: Real[Array, "*b k d_v"],
     *,
     layers: Layers,
     activation: Callable[[jax.Array], jax.Array] = jax.nn.relu,
     mask: Bool[Array, "..."] | None = None,
-    bias: Float[Array, "..."] | None = None,
+    bias: Real[Array, "..."] | None = None,
+    key_mask: Bool[Array, "..."] | None = None,
     normalizer: Normalizer = softmax,
 ) -> tuple[Float[Array, "*b q d_v"], Float[Array, "*b q k"]]:
     r"""Attend by a multi-layer perceptron that scores each pair of query and key.
@@ -97,8 +97,9 @@ def feed_forward_attention(
         layers: `(kernel, bias)` of each layer; the first takes `d_q + d_k` features (the query's
             come first), the last gives one.
         activation: Between the layers.
-        mask: Broadcastable to `(*b, q, k)`; True = may attend.
-        bias: Broadcastable to `(*b, q, k)`, added to the scores.
+        mask: True = may attend; `(*b, q, k)` with ones allowed, `(q, k)` or `(k,)`.
+        bias: Added to the scores, of the same shapes.
+        key_mask: `(*b, k)`; True = the key exists.
         normalizer: From scores to weights.
 
     Returns:
@@ -106,7 +107,7 @@ def feed_forward_attention(
 
     Raises:
         ValueError: If shapes do not fit together.
-        TypeError: If the mask is not boolean.
+        TypeError: If a mask is not boolean.
 
     Example:
         >>> layers = [(jnp.ones((5, 7)), jnp.ones(7)), (jnp.ones((7, 1)), jnp.ones(1))]
@@ -119,7 +120,8 @@ def feed_forward_attention(
         The "alignment model" of Bahdanau, Cho and Bengio, 2015, section 3.1, with any depth.
         https://arxiv.org/abs/1409.0473
     """
-    check_attention_inputs(query, key, value)
-    key, value = hide_unseen(query, key, value, mask=mask, bias=bias)
+    query, key, value, mask, bias = prepare(
+        query, key, value, mask=mask, bias=bias, key_mask=key_mask
+    )
     scores = feed_forward_scores(query, key, layers=layers, activation=activation)
     return attend(scores, value, mask=mask, bias=bias, normalizer=normalizer)

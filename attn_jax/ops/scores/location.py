@@ -1,15 +1,15 @@
 """Location-based attention (Luong 2015): the query alone says where to look."""
 
 import jax.numpy as jnp
-from jaxtyping import Array, Bool, Float
+from jaxtyping import Array, Bool, Float, Real
 
 from attn_jax.ops.normalizers.softmax import Normalizer, softmax
-from attn_jax.ops.shapes import check_attention_inputs, check_features
-from attn_jax.ops.stages import attend, hide_unseen
+from attn_jax.ops.shapes import check_features
+from attn_jax.ops.stages import attend, prepare
 
 
 def location_scores(
-    query: Float[Array, "*b q d_q"], num_keys: int, *, w: Float[Array, "d_q n"]
+    query: Real[Array, "*b q d_q"], num_keys: int, *, w: Real[Array, "d_q n"]
 ) -> Float[Array, "*b q k"]:
     r"""Score positions by the query alone: :math:`s_i = W^\top q_i`.
 
@@ -39,13 +39,14 @@ def location_scores(
 
 
 def location_attention(
-    query: Float[Array, "*b q d_q"],
-    key: Float[Array, "*b k d_k"],
-    value: Float[Array, "*b k d_v"],
+    query: Real[Array, "*b q d_q"],
+    key: Real[Array, "*b k d_k"],
+    value: Real[Array, "*b k d_v"],
     *,
-    w: Float[Array, "d_q n"],
+    w: Real[Array, "d_q n"],
     mask: Bool[Array, "..."] | None = None,
-    bias: Float[Array, "..."] | None = None,
+    bias: Real[Array, "..."] | None = None,
+    key_mask: Bool[Array, "..."] | None = None,
     normalizer: Normalizer = softmax,
 ) -> tuple[Float[Array, "*b q d_v"], Float[Array, "*b q k"]]:
     r"""Attend to positions that the query names, whatever stands there.
@@ -60,8 +61,9 @@ def location_attention(
         key: `(*b, k, d_k)`.
         value: `(*b, k, d_v)`.
         w: A column for each of `n` positions, at least k.
-        mask: Broadcastable to `(*b, q, k)`; True = may attend.
-        bias: Broadcastable to `(*b, q, k)`, added to the scores.
+        mask: True = may attend; `(*b, q, k)` with ones allowed, `(q, k)` or `(k,)`.
+        bias: Added to the scores, of the same shapes.
+        key_mask: `(*b, k)`; True = the key exists.
         normalizer: From scores to weights.
 
     Returns:
@@ -69,7 +71,7 @@ def location_attention(
 
     Raises:
         ValueError: If shapes do not fit together.
-        TypeError: If the mask is not boolean.
+        TypeError: If a mask is not boolean.
 
     Example:
         >>> key = jnp.ones((5, 4))
@@ -81,7 +83,8 @@ def location_attention(
         Luong, Pham and Manning, "Effective Approaches to Attention-based Neural Machine
         Translation", 2015, section 3.1, equation 8. https://arxiv.org/abs/1508.04025
     """
-    check_attention_inputs(query, key, value)
-    _, value = hide_unseen(query, key, value, mask=mask, bias=bias)
+    query, key, value, mask, bias = prepare(
+        query, key, value, mask=mask, bias=bias, key_mask=key_mask
+    )
     scores = location_scores(query, key.shape[-2], w=w)
     return attend(scores, value, mask=mask, bias=bias, normalizer=normalizer)

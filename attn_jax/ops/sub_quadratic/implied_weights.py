@@ -9,8 +9,9 @@ from jax import lax
 from jax.typing import ArrayLike
 
 from attn_jax.hooks import tap_derived
-from attn_jax.ops.shapes import check_attention_inputs, check_mask
-from attn_jax.ops.stages import weigh
+from attn_jax.ops.masks import align_to_tokens
+from attn_jax.ops.shapes import as_float, check_attention_inputs
+from attn_jax.ops.stages import hide_unseen, weigh
 
 Operands = Mapping[str, jax.Array]
 
@@ -93,47 +94,42 @@ def observable(
     return tap_derived(ImpliedMap(weights, tuple(options.items())), context, given)
 
 
-def hide_keys(
-    query: jax.Array, key: jax.Array, value: jax.Array, mask: jax.Array | None
-) -> tuple[jax.Array, jax.Array, jax.Array | None]:
+def prepare_tokens(
+    query: jax.Array, key: jax.Array, value: jax.Array, key_mask: jax.Array | None
+) -> tuple[jax.Array, jax.Array, jax.Array, jax.Array | None]:
     """Check the inputs, and put zeros where the mask of the keys hides.
 
     Args:
         query: `(*b, q, d_q)`.
         key: `(*b, k, d_k)`.
         value: `(*b, k, d_v)`.
-        mask: Boolean, broadcastable to `(*b, k)`.
+        key_mask: Boolean, `(*b, k)` with ones allowed, or `(k,)`.
 
     Returns:
-        Key, value, and the mask as `(*b, k)` or None.
+        Query, key and value of a float type, and the mask as `(*b, k)` or None.
 
     Raises:
         ValueError: If shapes do not fit together.
         TypeError: If the mask is not boolean.
     """
     check_attention_inputs(query, key, value)
-    if mask is None:
-        return key, value, None
-    mask = token_mask("mask", mask, key.shape[:-1])
-    key, value = (jnp.where(mask[..., None], x, 0) for x in (key, value))
-    return key, value, mask
+    query, key, value = as_float(query, key, value)
+    if key_mask is None:
+        return query, key, value, None
+    key_mask = full_token_mask("key_mask", key_mask, key)
+    key, value = hide_unseen(key_mask, key, value)
+    return query, key, value, key_mask
 
 
-def token_mask(name: str, mask: jax.Array, shape: tuple[int, ...]) -> jax.Array:
-    """Broadcast a mask of tokens to `(*b, tokens)`.
+def full_token_mask(name: str, mask: jax.Array, tokens: jax.Array) -> jax.Array:
+    """Broadcast a mask to the tokens, `(*b, tokens)`.
 
     Raises:
-        ValueError: If it does not broadcast.
+        ValueError: If it does not fit.
         TypeError: If it is not boolean.
     """
-    check_mask(mask)
-    sizes = (1,) * (len(shape) - mask.ndim) + mask.shape
-    if len(sizes) != len(shape) or any(s not in (1, t) for s, t in zip(sizes, shape, strict=True)):
-        raise ValueError(
-            f"{name} of shape {mask.shape} does not broadcast to (*batch, tokens) = {shape}; an "
-            "attention without a map hides a key from every query or from none."
-        )
-    return jnp.broadcast_to(mask, shape)
+    shape = tokens.shape[:-1]
+    return jnp.broadcast_to(align_to_tokens(name, mask, shape), shape)
 
 
 def safe_divide(numerator: jax.Array, denominator: jax.Array) -> jax.Array:

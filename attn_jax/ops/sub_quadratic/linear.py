@@ -4,16 +4,18 @@ from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Bool, Float
+from jaxtyping import Array, Bool, Float, Real
 
 from attn_jax.ops.shapes import check_features
+from attn_jax.ops.stages import hide_unseen
 from attn_jax.ops.sub_quadratic.feature_maps import check_causal, feature_context, feature_weights
-from attn_jax.ops.sub_quadratic.implied_weights import hide_keys, observable
+from attn_jax.ops.sub_quadratic.implied_weights import observable, prepare_tokens
+from attn_jax.renames import renamed_arguments
 
 FeatureMap = Callable[[jax.Array], jax.Array]
 
 
-def elu_plus_one(x: Float[Array, "*s"]) -> Float[Array, "*s"]:
+def elu_plus_one(x: Real[Array, "*s"]) -> Float[Array, "*s"]:
     r"""Map to positive features: :math:`\phi(x) = \operatorname{elu}(x) + 1`.
 
     Example:
@@ -23,13 +25,14 @@ def elu_plus_one(x: Float[Array, "*s"]) -> Float[Array, "*s"]:
     return jax.nn.elu(x) + 1
 
 
+@renamed_arguments(mask="key_mask")
 def linear_attention(
-    query: Float[Array, "*b q d"],
-    key: Float[Array, "*b k d"],
-    value: Float[Array, "*b k e"],
+    query: Real[Array, "*b q d"],
+    key: Real[Array, "*b k d"],
+    value: Real[Array, "*b k e"],
     *,
     feature_map: FeatureMap = elu_plus_one,
-    mask: Bool[Array, "..."] | None = None,
+    key_mask: Bool[Array, "..."] | None = None,
     causal: bool = False,
 ) -> Float[Array, "*b q e"]:
     r"""Attend in time and memory linear in the number of tokens.
@@ -45,7 +48,7 @@ def linear_attention(
         key: `(*b, k, d)`.
         value: `(*b, k, e)`.
         feature_map: :math:`\phi`, over the last axis, to features that are not negative.
-        mask: Broadcastable to `(*b, k)`; True = the queries may attend to this key.
+        key_mask: `(*b, k)`; True = the key exists.
         causal: Let each query see only the keys up to its own position.
 
     Returns:
@@ -54,7 +57,7 @@ def linear_attention(
 
     Raises:
         ValueError: If shapes do not fit together.
-        TypeError: If the mask is not boolean.
+        TypeError: If a mask is not boolean.
 
     Example:
         >>> x = jnp.ones((5, 3))
@@ -65,23 +68,24 @@ def linear_attention(
         Katharopoulos et al., "Transformers are RNNs: Fast Autoregressive Transformers with Linear
         Attention", 2020, section 3. https://arxiv.org/abs/2006.16236
     """
-    key, value, seen = hide_keys(query, key, value, mask)
-    features = _features(query, key, seen, feature_map, causal)
+    query, key, value, key_mask = prepare_tokens(query, key, value, key_mask)
+    features = _features(query, key, key_mask, feature_map, causal)
     return observable(
         feature_context(*features, value, causal=causal),
         linear_weights,
-        {"query": query, "key": key, "value": value, "mask": seen},
+        {"query": query, "key": key, "value": value, "key_mask": key_mask},
         feature_map=feature_map,
         causal=causal,
     )
 
 
+@renamed_arguments(mask="key_mask")
 def linear_weights(
-    query: Float[Array, "*b q d"],
-    key: Float[Array, "*b k d"],
+    query: Real[Array, "*b q d"],
+    key: Real[Array, "*b k d"],
     *,
     feature_map: FeatureMap = elu_plus_one,
-    mask: Bool[Array, "..."] | None = None,
+    key_mask: Bool[Array, "..."] | None = None,
     causal: bool = False,
 ) -> Float[Array, "*b q k"]:
     r"""Return the map that :func:`linear_attention` implies, at quadratic cost.
@@ -92,7 +96,7 @@ def linear_weights(
         query: `(*b, q, d)`.
         key: `(*b, k, d)`.
         feature_map: :math:`\phi`.
-        mask: Broadcastable to `(*b, k)`; True = the queries may attend to this key.
+        key_mask: `(*b, k)`; True = the key exists.
         causal: Let each query see only the keys up to its own position.
 
     Returns:
@@ -100,20 +104,20 @@ def linear_weights(
 
     Raises:
         ValueError: If shapes do not fit together.
-        TypeError: If the mask is not boolean.
+        TypeError: If a mask is not boolean.
 
     Example:
         >>> linear_weights(jnp.ones((1, 3)), jnp.ones((4, 3))).tolist()
         [[0.25, 0.25, 0.25, 0.25]]
     """
-    key, _, seen = hide_keys(query, key, key, mask)
-    return feature_weights(*_features(query, key, seen, feature_map, causal), causal=causal)
+    query, key, _, key_mask = prepare_tokens(query, key, key, key_mask)
+    return feature_weights(*_features(query, key, key_mask, feature_map, causal), causal=causal)
 
 
 def _features(
     query: jax.Array,
     key: jax.Array,
-    seen: jax.Array | None,
+    key_mask: jax.Array | None,
     feature_map: FeatureMap,
     causal: bool,
 ) -> tuple[jax.Array, jax.Array]:
@@ -122,4 +126,4 @@ def _features(
     check_causal(causal, query, key)
     dtype = jnp.promote_types(query.dtype, jnp.float32)
     of_query, of_key = feature_map(query.astype(dtype)), feature_map(key.astype(dtype))
-    return of_query, of_key if seen is None else jnp.where(seen[..., None], of_key, 0)
+    return of_query, of_key if key_mask is None else hide_unseen(key_mask, of_key)[0]

@@ -2,24 +2,26 @@
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Bool, Float
+from jaxtyping import Array, Bool, Float, Real
 
 from attn_jax.ops.normalizers.softmax import Normalizer, softmax
 from attn_jax.ops.scores.dot_product import scaled_dot_product_scores
 from attn_jax.ops.shapes import check_features
 from attn_jax.ops.stages import weigh
-from attn_jax.ops.sub_quadratic.implied_weights import hide_keys, observable
+from attn_jax.ops.sub_quadratic.implied_weights import observable, prepare_tokens
+from attn_jax.renames import renamed_arguments
 
 
+@renamed_arguments(mask="key_mask")
 def linformer_attention(
-    query: Float[Array, "*b q d"],
-    key: Float[Array, "*b k d"],
-    value: Float[Array, "*b k e"],
+    query: Real[Array, "*b q d"],
+    key: Real[Array, "*b k d"],
+    value: Real[Array, "*b k e"],
     *,
-    w_key: Float[Array, "k p"],
-    w_value: Float[Array, "k p"],
+    w_key: Real[Array, "k p"],
+    w_value: Real[Array, "k p"],
     scale: float | None = None,
-    mask: Bool[Array, "..."] | None = None,
+    key_mask: Bool[Array, "..."] | None = None,
     normalizer: Normalizer = softmax,
 ) -> Float[Array, "*b q e"]:
     r"""Attend to p combinations of the keys, however many keys there are.
@@ -36,8 +38,7 @@ def linformer_attention(
         w_key: Combines the keys.
         w_value: Combines the values.
         scale: What multiplies the inner product; :math:`1/\sqrt{d}` if None.
-        mask: Broadcastable to `(*b, k)`; True = the queries may attend to this key. A hidden key
-            takes no part in the combinations.
+        key_mask: `(*b, k)`; True = the key exists. The others take no part in the combinations.
         normalizer: From scores, of the combinations, to weights.
 
     Returns:
@@ -45,7 +46,7 @@ def linformer_attention(
 
     Raises:
         ValueError: If shapes do not fit together.
-        TypeError: If the mask is not boolean.
+        TypeError: If a mask is not boolean.
 
     Example:
         >>> x = jnp.ones((5, 3))
@@ -57,7 +58,7 @@ def linformer_attention(
         Wang et al., "Linformer: Self-Attention with Linear Complexity", 2020, section 4.
         https://arxiv.org/abs/2006.04768
     """
-    key, value, seen = hide_keys(query, key, value, mask)
+    query, key, value, key_mask = prepare_tokens(query, key, value, key_mask)
     combined = _combined_weights(query, key, w_key, scale, normalizer)
     check_features("value (its tokens)", value.shape[-2], "w_value", w_value.shape[-2])
     check_features("w_value", w_value.shape[-1], "w_key", w_key.shape[-1])
@@ -69,20 +70,21 @@ def linformer_attention(
     return observable(
         weigh(combined, _combine(w_value, value)),
         _weights,
-        {"query": query, "key": key, "value": value, "mask": seen} | parameters,
+        {"query": query, "key": key, "value": value, "key_mask": key_mask} | parameters,
         scale=scale,
         normalizer=normalizer,
     )
 
 
+@renamed_arguments(mask="key_mask")
 def linformer_weights(
-    query: Float[Array, "*b q d"],
-    key: Float[Array, "*b k d"],
+    query: Real[Array, "*b q d"],
+    key: Real[Array, "*b k d"],
     *,
-    w_key: Float[Array, "k p"],
-    w_value: Float[Array, "k p"],
+    w_key: Real[Array, "k p"],
+    w_value: Real[Array, "k p"],
     scale: float | None = None,
-    mask: Bool[Array, "..."] | None = None,
+    key_mask: Bool[Array, "..."] | None = None,
     normalizer: Normalizer = softmax,
 ) -> Float[Array, "*b q k"]:
     r"""Return the map that :func:`linformer_attention` implies, at quadratic cost.
@@ -97,7 +99,7 @@ def linformer_weights(
         w_key: Combines the keys.
         w_value: Combines the values.
         scale: What multiplies the inner product; :math:`1/\sqrt{d}` if None.
-        mask: Broadcastable to `(*b, k)`; True = the queries may attend to this key.
+        key_mask: `(*b, k)`; True = the key exists.
         normalizer: From scores, of the combinations, to weights.
 
     Returns:
@@ -105,17 +107,17 @@ def linformer_weights(
 
     Raises:
         ValueError: If shapes do not fit together.
-        TypeError: If the mask is not boolean.
+        TypeError: If a mask is not boolean.
 
     Example:
         >>> w = jnp.full((4, 2), 1 / 4)
         >>> linformer_weights(jnp.ones((1, 3)), jnp.ones((4, 3)), w_key=w, w_value=w).tolist()
         [[0.25, 0.25, 0.25, 0.25]]
     """
-    key, _, seen = hide_keys(query, key, key, mask)
+    query, key, _, key_mask = prepare_tokens(query, key, key, key_mask)
     check_features("key (its tokens)", key.shape[-2], "w_value", w_value.shape[-2])
     check_features("w_value", w_value.shape[-1], "w_key", w_key.shape[-1])
-    return _weights(query, key, w_key, w_value, seen, scale=scale, normalizer=normalizer)
+    return _weights(query, key, w_key, w_value, key_mask, scale=scale, normalizer=normalizer)
 
 
 def _weights(
@@ -123,14 +125,14 @@ def _weights(
     key: jax.Array,
     w_key: jax.Array,
     w_value: jax.Array,
-    mask: jax.Array | None = None,
+    key_mask: jax.Array | None = None,
     *,
     scale: float | None,
     normalizer: Normalizer,
 ) -> jax.Array:
     combined = _combined_weights(query, key, w_key, scale, normalizer)
     weights = jnp.einsum("...qp,...kp->...qk", combined, w_value.astype(combined.dtype))
-    return weights if mask is None else jnp.where(mask[..., None, :], weights, 0)
+    return weights if key_mask is None else jnp.where(key_mask[..., None, :], weights, 0)
 
 
 def _combined_weights(

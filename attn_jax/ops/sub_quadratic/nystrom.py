@@ -4,28 +4,30 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 from jax.typing import ArrayLike
-from jaxtyping import Array, Bool, Float
+from jaxtyping import Array, Bool, Float, Real
 
 from attn_jax.ops.normalizers.softmax import softmax
 from attn_jax.ops.scores.dot_product import default_scale
 from attn_jax.ops.shapes import check_features
 from attn_jax.ops.sub_quadratic.implied_weights import (
-    hide_keys,
+    full_token_mask,
     observable,
+    prepare_tokens,
     safe_divide,
-    token_mask,
 )
+from attn_jax.renames import renamed_arguments
 
 
+@renamed_arguments(mask="key_mask")
 def nystrom_attention(
-    query: Float[Array, "*b q d"],
-    key: Float[Array, "*b k d"],
-    value: Float[Array, "*b k e"],
+    query: Real[Array, "*b q d"],
+    key: Real[Array, "*b k d"],
+    value: Real[Array, "*b k e"],
     *,
     num_landmarks: int,
     num_iterations: int = 6,
     scale: float | None = None,
-    mask: Bool[Array, "..."] | None = None,
+    key_mask: Bool[Array, "..."] | None = None,
     query_mask: Bool[Array, "..."] | None = None,
 ) -> Float[Array, "*b q e"]:
     r"""Approximate scaled dot-product attention through m landmarks of queries and of keys.
@@ -45,9 +47,9 @@ def nystrom_attention(
         num_landmarks: m. With as many as there are tokens, and iterations enough, it is exact.
         num_iterations: Of the pseudoinverse.
         scale: What multiplies the inner product; :math:`1/\sqrt{d}` if None.
-        mask: Broadcastable to `(*b, k)`; True = the queries may attend to this key.
-        query_mask: Broadcastable to `(*b, q)`; True = a real query. The others, say padding, take
-            no part in the landmarks.
+        key_mask: `(*b, k)`; True = the key exists.
+        query_mask: `(*b, q)`; True = the query exists. The others, say padding, take no part in
+            the landmarks.
 
     Returns:
         The context alone; :func:`nystrom_weights` gives the map.
@@ -65,23 +67,25 @@ def nystrom_attention(
         Xiong et al., "Nyströmformer: A Nyström-based Algorithm for Approximating Self-Attention",
         2021, section 3 and equation 11. https://arxiv.org/abs/2102.03902
     """
-    key, value, seen = hide_keys(query, key, value, mask)
-    query_seen = _query_mask(query, query_mask)
+    query, key, value, key_mask = prepare_tokens(query, key, value, key_mask)
+    query_mask = _query_mask(query, query_mask)
     options = {"num_landmarks": num_landmarks, "num_iterations": num_iterations, "scale": scale}
-    to_keys, inverse, from_queries = _factors(query, key, seen, query_seen, **options)
+    to_keys, inverse, from_queries = _factors(query, key, key_mask, query_mask, **options)
     context = to_keys @ (inverse @ (from_queries @ value.astype(from_queries.dtype)))
-    operands = {"query": query, "key": key, "value": value, "mask": seen, "query_mask": query_seen}
+    masks = {"key_mask": key_mask, "query_mask": query_mask}
+    operands = {"query": query, "key": key, "value": value} | masks
     return observable(context.astype(value.dtype), nystrom_weights, operands, **options)
 
 
+@renamed_arguments(mask="key_mask")
 def nystrom_weights(
-    query: Float[Array, "*b q d"],
-    key: Float[Array, "*b k d"],
+    query: Real[Array, "*b q d"],
+    key: Real[Array, "*b k d"],
     *,
     num_landmarks: int,
     num_iterations: int = 6,
     scale: float | None = None,
-    mask: Bool[Array, "..."] | None = None,
+    key_mask: Bool[Array, "..."] | None = None,
     query_mask: Bool[Array, "..."] | None = None,
 ) -> Float[Array, "*b q k"]:
     r"""Return the map that :func:`nystrom_attention` implies, at quadratic cost.
@@ -94,8 +98,8 @@ def nystrom_weights(
         num_landmarks: m.
         num_iterations: Of the pseudoinverse.
         scale: What multiplies the inner product; :math:`1/\sqrt{d}` if None.
-        mask: Broadcastable to `(*b, k)`; True = the queries may attend to this key.
-        query_mask: Broadcastable to `(*b, q)`; True = a real query.
+        key_mask: `(*b, k)`; True = the key exists.
+        query_mask: `(*b, q)`; True = the query exists.
 
     Returns:
         `(*b, q, k)`, in float32 at least.
@@ -108,11 +112,11 @@ def nystrom_weights(
         >>> nystrom_weights(jnp.ones((1, 3)), jnp.ones((2, 3)), num_landmarks=1).tolist()
         [[0.5, 0.5]]
     """
-    key, _, seen = hide_keys(query, key, key, mask)
+    query, key, _, key_mask = prepare_tokens(query, key, key, key_mask)
     to_keys, inverse, from_queries = _factors(
         query,
         key,
-        seen,
+        key_mask,
         _query_mask(query, query_mask),
         num_landmarks=num_landmarks,
         num_iterations=num_iterations,
@@ -122,14 +126,14 @@ def nystrom_weights(
 
 
 def _query_mask(query: jax.Array, mask: jax.Array | None) -> jax.Array | None:
-    return None if mask is None else token_mask("query_mask", mask, query.shape[:-1])
+    return None if mask is None else full_token_mask("query_mask", mask, query)
 
 
 def _factors(
     query: jax.Array,
     key: jax.Array,
-    seen: jax.Array | None,
-    query_seen: jax.Array | None,
+    key_mask: jax.Array | None,
+    query_mask: jax.Array | None,
     *,
     num_landmarks: int,
     num_iterations: int,
@@ -142,16 +146,16 @@ def _factors(
     dtype = jnp.promote_types(query.dtype, jnp.float32)
     query = query.astype(dtype) * default_scale(query, scale)
     key = key.astype(dtype)
-    query_marks, query_found = _landmarks(query, query_seen, num_landmarks)
-    key_marks, key_found = _landmarks(key, seen, num_landmarks)
-    key_mask = None if seen is None else seen[..., None, :]
+    query_marks, query_found = _landmarks(query, query_mask, num_landmarks)
+    key_marks, key_found = _landmarks(key, key_mask, num_landmarks)
+    visible = None if key_mask is None else key_mask[..., None, :]
     core = softmax(_products(query_marks, key_marks), mask=key_found[..., None, :])
     # A landmark of no token is a row or a column of zeros, which the pseudoinverse keeps.
     core = jnp.where(query_found[..., None], core, 0)
     return (
         softmax(_products(query, key_marks), mask=key_found[..., None, :]),
         _pseudoinverse(core, num_iterations),
-        softmax(_products(query_marks, key), mask=key_mask),
+        softmax(_products(query_marks, key), mask=visible),
     )
 
 
@@ -159,14 +163,14 @@ def _products(one: jax.Array, other: jax.Array) -> jax.Array:
     return jnp.einsum("...qd,...kd->...qk", one, other)
 
 
-def _landmarks(x: jax.Array, seen: jax.Array | None, count: int) -> tuple[jax.Array, jax.Array]:
+def _landmarks(x: jax.Array, mask: jax.Array | None, count: int) -> tuple[jax.Array, jax.Array]:
     """The means of `count` stretches of the visible tokens, and which stretches have any."""
-    seen = jnp.ones(x.shape[:-1], bool) if seen is None else seen
-    rank = jnp.cumsum(seen, axis=-1) - 1
-    stretch = rank * count // jnp.maximum(seen.sum(axis=-1, keepdims=True), 1)
-    member = jax.nn.one_hot(stretch, count, dtype=x.dtype) * seen[..., None]
+    mask = jnp.ones(x.shape[:-1], bool) if mask is None else mask
+    rank = jnp.cumsum(mask, axis=-1) - 1
+    stretch = rank * count // jnp.maximum(mask.sum(axis=-1, keepdims=True), 1)
+    member = jax.nn.one_hot(stretch, count, dtype=x.dtype) * mask[..., None]
     size = member.sum(axis=-2)
-    total = jnp.einsum("...tm,...td->...md", member, jnp.where(seen[..., None], x, 0))
+    total = jnp.einsum("...tm,...td->...md", member, jnp.where(mask[..., None], x, 0))
     return safe_divide(total, size[..., None]), size > 0
 
 

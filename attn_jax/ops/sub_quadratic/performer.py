@@ -2,11 +2,12 @@
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Bool, Float, PRNGKeyArray
+from jaxtyping import Array, Bool, Float, PRNGKeyArray, Real
 
 from attn_jax.ops.shapes import check_features
 from attn_jax.ops.sub_quadratic.feature_maps import check_causal, feature_context, feature_weights
-from attn_jax.ops.sub_quadratic.implied_weights import hide_keys, observable
+from attn_jax.ops.sub_quadratic.implied_weights import observable, prepare_tokens
+from attn_jax.renames import renamed_arguments
 
 
 def performer_projection(rng: PRNGKeyArray, dim: int, num_features: int) -> Float[Array, "d m"]:
@@ -40,13 +41,14 @@ def performer_projection(rng: PRNGKeyArray, dim: int, num_features: int) -> Floa
     return jnp.moveaxis(columns, 0, 1).reshape(dim, -1)[:, :num_features]
 
 
+@renamed_arguments(mask="key_mask")
 def performer_attention(
-    query: Float[Array, "*b q d"],
-    key: Float[Array, "*b k d"],
-    value: Float[Array, "*b k e"],
+    query: Real[Array, "*b q d"],
+    key: Real[Array, "*b k d"],
+    value: Real[Array, "*b k e"],
     *,
-    projection: Float[Array, "d m"],
-    mask: Bool[Array, "..."] | None = None,
+    projection: Real[Array, "d m"],
+    key_mask: Bool[Array, "..."] | None = None,
     causal: bool = False,
 ) -> Float[Array, "*b q e"]:
     r"""Estimate scaled dot-product attention in time and memory linear in the number of tokens.
@@ -65,7 +67,7 @@ def performer_attention(
         key: `(*b, k, d)`.
         value: `(*b, k, e)`.
         projection: :math:`\omega`, a column each; :func:`performer_projection` draws it.
-        mask: Broadcastable to `(*b, k)`; True = the queries may attend to this key.
+        key_mask: `(*b, k)`; True = the key exists.
         causal: Let each query see only the keys up to its own position.
 
     Returns:
@@ -73,7 +75,7 @@ def performer_attention(
 
     Raises:
         ValueError: If shapes do not fit together.
-        TypeError: If the mask is not boolean.
+        TypeError: If a mask is not boolean.
 
     Example:
         >>> x = jnp.ones((5, 3))
@@ -85,23 +87,24 @@ def performer_attention(
         Choromanski et al., "Rethinking Attention with Performers", 2021, lemma 1 and section 2.4.
         https://arxiv.org/abs/2009.14794
     """
-    key, value, seen = hide_keys(query, key, value, mask)
-    features = _features(query, key, seen, projection, causal)
+    query, key, value, key_mask = prepare_tokens(query, key, value, key_mask)
+    features = _features(query, key, key_mask, projection, causal)
     batched = jnp.broadcast_to(projection, (*query.shape[:-2], *projection.shape))
     return observable(
         feature_context(*features, value, causal=causal),
         _weights,
-        {"query": query, "key": key, "value": value, "mask": seen, "projection": batched},
+        {"query": query, "key": key, "value": value, "key_mask": key_mask, "projection": batched},
         causal=causal,
     )
 
 
+@renamed_arguments(mask="key_mask")
 def performer_weights(
-    query: Float[Array, "*b q d"],
-    key: Float[Array, "*b k d"],
+    query: Real[Array, "*b q d"],
+    key: Real[Array, "*b k d"],
     *,
-    projection: Float[Array, "d m"],
-    mask: Bool[Array, "..."] | None = None,
+    projection: Real[Array, "d m"],
+    key_mask: Bool[Array, "..."] | None = None,
     causal: bool = False,
 ) -> Float[Array, "*b q k"]:
     r"""Return the map that :func:`performer_attention` implies, at quadratic cost.
@@ -110,7 +113,7 @@ def performer_weights(
         query: `(*b, q, d)`.
         key: `(*b, k, d)`.
         projection: :math:`\omega`, a column each.
-        mask: Broadcastable to `(*b, k)`; True = the queries may attend to this key.
+        key_mask: `(*b, k)`; True = the key exists.
         causal: Let each query see only the keys up to its own position.
 
     Returns:
@@ -118,32 +121,32 @@ def performer_weights(
 
     Raises:
         ValueError: If shapes do not fit together.
-        TypeError: If the mask is not boolean.
+        TypeError: If a mask is not boolean.
 
     Example:
         >>> projection = performer_projection(jax.random.key(0), 3, 7)
         >>> performer_weights(jnp.ones((1, 3)), jnp.ones((2, 3)), projection=projection).tolist()
         [[0.5, 0.5]]
     """
-    key, _, seen = hide_keys(query, key, key, mask)
-    return _weights(query, key, projection, seen, causal=causal)
+    query, key, _, key_mask = prepare_tokens(query, key, key, key_mask)
+    return _weights(query, key, projection, key_mask, causal=causal)
 
 
 def _weights(
     query: jax.Array,
     key: jax.Array,
     projection: jax.Array,
-    mask: jax.Array | None = None,
+    key_mask: jax.Array | None = None,
     *,
     causal: bool,
 ) -> jax.Array:
-    return feature_weights(*_features(query, key, mask, projection, causal), causal=causal)
+    return feature_weights(*_features(query, key, key_mask, projection, causal), causal=causal)
 
 
 def _features(
     query: jax.Array,
     key: jax.Array,
-    seen: jax.Array | None,
+    key_mask: jax.Array | None,
     projection: jax.Array,
     causal: bool,
 ) -> tuple[jax.Array, jax.Array]:
@@ -156,8 +159,8 @@ def _features(
     check_features("query", query.shape[-1], "projection", projection.shape[-2])
     check_causal(causal, query, key)
     of_query, of_key = _exponents(query, projection), _exponents(key, projection)
-    if seen is not None:
-        of_key = jnp.where(seen[..., None], of_key, -jnp.inf)
+    if key_mask is not None:
+        of_key = jnp.where(key_mask[..., None], of_key, -jnp.inf)
     return _stable_exp(of_query, -1), _stable_exp(of_key, (-2, -1))
 
 

@@ -69,7 +69,7 @@ def test_step_by_step_is_all_at_once():
     whole = soft(scores)
     previous = None
     for i in range(Q):
-        step = ops.soft_monotonic(scores[:, i : i + 1], previous_weights=previous)
+        step = ops.soft_monotonic(scores[:, i : i + 1], state=previous)
         np.testing.assert_allclose(step, whole[:, i : i + 1], atol=1e-6)
         previous = step[:, 0]
 
@@ -80,7 +80,7 @@ def test_windows_of_a_mixture_go_on_step_by_step():
     whole = ops.gaussian_mixture(query, w=w, b=b)
     previous = None
     for i in range(3):
-        step = ops.gaussian_mixture(query[i : i + 1], w=w, b=b, previous_position=previous)
+        step = ops.gaussian_mixture(query[i : i + 1], w=w, b=b, state=previous)
         np.testing.assert_allclose(step.position, whole.position[i : i + 1], rtol=1e-5)
         previous = step.position[0]
 

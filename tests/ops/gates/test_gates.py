@@ -1,7 +1,6 @@
 """Gates of vision models against NumPy loops written from their papers."""
 
 import functools
-import math
 
 import jax
 import jax.numpy as jnp
@@ -110,11 +109,8 @@ each = pytest.mark.parametrize("name", FAMILY)
 @each
 def test_it_is_the_formula_of_its_paper(name):
     function, parameters, reference = FAMILY[name]
-    output, gate = jax.jit(functools.partial(function, **parameters))(X)
-    expected = reference(np.asarray(X, np.float64))
-    np.testing.assert_allclose(gate, expected, atol=1e-5)
-    expected = expected[:, None, None] if gate.ndim == 2 else expected[..., None]
-    np.testing.assert_allclose(output, np.asarray(X) * expected, atol=2e-5)
+    gate = jax.jit(functools.partial(function, **parameters))(X)
+    np.testing.assert_allclose(gate, reference(np.asarray(X, np.float64)), atol=1e-5)
 
 
 @each
@@ -128,24 +124,23 @@ def test_gradients(name):
 def test_vmap_batches_and_bfloat16(name):
     function, parameters, _ = FAMILY[name]
     function = jax.jit(function)
-    output, gate = function(X, **parameters)
+    gate = function(X, **parameters)
     if name != "attention gate":
-        mapped, _ = jax.vmap(functools.partial(function, **parameters))(X)
-        np.testing.assert_allclose(mapped, output, atol=1e-6)
-        deep, _ = function(X[:, None, None], **parameters)
-        np.testing.assert_allclose(deep[:, 0, 0], output, atol=1e-6)
+        mapped = jax.vmap(functools.partial(function, **parameters))(X)
+        np.testing.assert_allclose(mapped, gate, atol=1e-6)
+        deep = function(X[:, None, None], **parameters)
+        np.testing.assert_allclose(deep[:, 0, 0], gate, atol=1e-6)
     low = jax.tree.map(lambda x: x.astype(jnp.bfloat16), parameters)
-    small, small_gate = function(X.astype(jnp.bfloat16), **low)
-    assert (small.dtype, small_gate.dtype) == (jnp.bfloat16, jnp.float32)
+    small_gate = function(X.astype(jnp.bfloat16), **low)
+    assert small_gate.dtype == jnp.float32
     np.testing.assert_allclose(small_gate, gate, atol=0.05)
 
 
 def test_an_attention_gate_of_equal_grids_and_axes():
     gating, w_x = normal(B, H, W, 11), GATE["w_x"][:1, :1]
-    output, gate = jax.jit(ops.attention_gate)(X, gating, **GATE | {"w_x": w_x})
+    gate = jax.jit(ops.attention_gate)(X, gating, **GATE | {"w_x": w_x})
     hidden = np.maximum(X @ w_x[0, 0] + gating @ GATE["w_gating"] + GATE["b"][None, None, None], 0)
     np.testing.assert_allclose(gate, sigmoid(hidden @ GATE["v"] + 0.4), atol=1e-5)
-    assert math.prod(output.shape) == X.size
 
 
 ERRORS = {

@@ -76,7 +76,7 @@ def test_gradients():
 
 def test_what_no_head_may_see_cannot_matter():
     (query, key, value), parameters = example(3, 3)
-    mask = jnp.ones((3, Q, K), bool).at[..., 2].set(False)
+    mask = jnp.ones((1, 3, Q, K), bool).at[..., 2].set(False)
 
     def total(query, key, value):
         return (ops.multi_head_attention(query, key, value, mask=mask, **parameters)[0] ** 2).sum()

@@ -57,14 +57,14 @@ def location_sensitive(p, q, k, i, j):
     width, center = len(p["filters"]), (len(p["filters"]) - 1) // 2
     hidden = q @ p["w_query"] + k @ p["w_key"] + p["b"]
     for r in range(width):
-        if 0 <= j + r - center < p["previous_weights"].shape[-1]:
-            before = p["previous_weights"][i, j + r - center]
+        if 0 <= j + r - center < p["state"].shape[-1]:
+            before = p["state"][i, j + r - center]
             hidden = hidden + before * p["filters"][r] @ p["w_location"]
     return p["v"] @ np.tanh(hidden)
 
 
 def gaussian_mixture(p, query, key, mask, bias):
-    weights, position = np.zeros((len(query), len(key))), p["previous_position"]
+    weights, position = np.zeros((len(query), len(key))), p["state"]
     for i, q in enumerate(query):
         importance, precision, step = np.split(np.exp(q @ p["w"] + p["b"]), 3)
         position = position + step
@@ -95,16 +95,16 @@ def monotonic(p, query, key, mask, bias):
     stop = np.zeros(mask.shape)
     for i, j in np.argwhere(mask):
         stop[i, j] = sigmoid(monotonic_score(p, query[i], key[j]) + bias[i, j])
-    return read(stop, mask, p["previous_weights"])
+    return read(stop, mask, p["state"])
 
 
 def mocha(p, query, key, mask, bias):
-    previous = p["previous_alignment"]
-    alignment = monotonic(p["monotonic"] | {"previous_weights": previous}, query, key, mask, bias)
+    alignment = monotonic(p, query, key, mask, bias)
+    chunk_energy = {n.removeprefix("chunk_"): x for n, x in p.items() if n.startswith("chunk_")}
     weights = np.zeros(mask.shape)
     for i, end in np.ndindex(mask.shape):
         chunk = [j for j in range(max(0, end - 2), end + 1) if mask[i, j]]
-        e = {j: math.exp(additive(p["chunk"], query[i], key[j])) for j in chunk}
+        e = {j: math.exp(additive(chunk_energy, query[i], key[j])) for j in chunk}
         for j in chunk:
             weights[i, j] += alignment[i, end] * e[j] / sum(e.values())
     return weights
@@ -167,32 +167,32 @@ FAMILY = {
         | {
             "w_location": normal(2, A),
             "filters": normal(4, 2),
-            "previous_weights": weights_before(B, Q, K),
+            "state": weights_before(B, Q, K),
         },
         softmax_of(location_sensitive),
-        ("previous_weights",),
+        ("state",),
     ),
     "gaussian mixture": Member(
         ops.gaussian_mixture_attention,
         {
             "w": normal(D_Q, 6, scale=0.3),
             "b": normal(6, scale=0.3),
-            "previous_position": normal(B, 2, scale=0.1),
+            "state": normal(B, 2, scale=0.1),
         },
         gaussian_mixture,
-        ("previous_position",),
+        ("state",),
     ),
     "monotonic": Member(
         ops.monotonic_attention,
-        READER | {"previous_weights": weights_before(B, K)},
+        READER | {"state": weights_before(B, K)},
         monotonic,
-        ("previous_weights",),
+        ("state",),
     ),
     "mocha": Member(
         functools.partial(ops.mocha_attention, width=3),
-        {"monotonic": READER, "chunk": energy(), "previous_alignment": weights_before(B, K)},
+        READER | {f"chunk_{n}": x for n, x in energy().items()} | {"state": weights_before(B, K)},
         mocha,
-        ("previous_alignment",),
+        ("state",),
     ),
     "local-m": Member(
         functools.partial(ops.local_m_attention, half_width=1, query_offset=1),
@@ -333,7 +333,7 @@ def test_no_keys_give_zeros(name):
     member = FAMILY[name]
     query, key, value = arrays(name)
     parameters = {
-        n: x[..., :0] if n.startswith(("previous_w", "previous_a")) else x
+        n: x[..., :0] if n == "state" and x.shape[-1] == K else x
         for n, x in member.parameters.items()
     }
     attend = jax.jit(lambda p, *inputs: member.function(*inputs, **p))

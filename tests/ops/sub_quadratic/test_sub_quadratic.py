@@ -161,7 +161,7 @@ def test_it_is_the_formula_of_its_paper(name, masked):
     seen = RNG.random((B, K)) < (0.6 if masked else 2)
     seen[:, :3] = True
     expected, expected_weights = reference(name, *arrays, seen)
-    mask = {"mask": jnp.asarray(seen)} if masked else {}
+    mask = {"key_mask": jnp.asarray(seen)} if masked else {}
     np.testing.assert_allclose(weigh(*arrays[:2], **mask), expected_weights, atol=1e-5)
     np.testing.assert_allclose(attend(*arrays, **mask), expected, atol=2e-5)
 
@@ -171,7 +171,7 @@ def step(name):
     """The context and the gradients of its square."""
 
     def total(query, key, value, mask):
-        context = parts(name)[0](query, key, value, mask=mask)
+        context = parts(name)[0](query, key, value, key_mask=mask)
         return (context**2).sum() + context.sum(), context
 
     return jax.jit(jax.grad(total, argnums=(0, 1, 2), has_aux=True))
@@ -199,7 +199,7 @@ def test_gradients_are_what_a_small_step_changes(name):
 
     def total(step):
         moved = [x + step * d for x, d in zip(arrays, directions, strict=True)]
-        context = np.asarray(parts(name)[0](*moved, mask=mask), np.float64)
+        context = np.asarray(parts(name)[0](*moved, key_mask=mask), np.float64)
         return (context**2).sum() + context.sum()
 
     gradients, _ = step(name)(*arrays, mask)
@@ -211,7 +211,7 @@ def test_gradients_are_what_a_small_step_changes(name):
 def test_weights_are_hook_points_that_may_be_edited(name):
     arrays, (attend, weigh) = inputs(name), parts(name)
     mask = jnp.broadcast_to(jnp.arange(K) != 1, (B, K))
-    attend = functools.partial(attend, mask=mask)
+    attend = functools.partial(attend, key_mask=mask)
     points = [p.name for p in hook_points(attend)(*arrays)]
     assert points == ["query", "key", "value", "weights", "context"]
 
@@ -224,7 +224,7 @@ def test_weights_are_hook_points_that_may_be_edited(name):
         return capture(attend)(*arrays), doubled(*arrays), moved(*arrays), by_rows
 
     (context, captured), doubled, moved, by_rows = look(*arrays)
-    np.testing.assert_allclose(captured["weights"], weigh(*arrays[:2], mask=mask), atol=1e-6)
+    np.testing.assert_allclose(captured["weights"], weigh(*arrays[:2], key_mask=mask), atol=1e-6)
     np.testing.assert_allclose(by_rows, captured["weights"].sum(-1), atol=1e-5)
     np.testing.assert_array_equal(captured["context"], context)
     np.testing.assert_allclose(context, attend(*arrays), atol=1e-6)
@@ -285,12 +285,12 @@ def test_rows_sum_to_one_or_are_zero_and_follow_the_order_of_the_keys(name, seed
     query, key = (np.float32(scale * rng.normal(size=(n, D))) for n in (Q, K))
     mask = rng.random(K) < 0.5
     arrays = (jnp.asarray(query), jnp.asarray(key))
-    weights = np.asarray(weigh(*arrays, mask=jnp.asarray(mask)))
+    weights = np.asarray(weigh(*arrays, key_mask=jnp.asarray(mask)))
     sums = weights.sum(-1)
     assert np.all((np.abs(sums - 1) < 1e-5) | (sums == 0))
     assert not weights[:, ~mask].any()
     order = rng.permutation(K)
-    ordered = weigh(arrays[0], jnp.asarray(key[order]), mask=jnp.asarray(mask[order]))
+    ordered = weigh(arrays[0], jnp.asarray(key[order]), key_mask=jnp.asarray(mask[order]))
     np.testing.assert_allclose(ordered, weights[:, order], atol=1e-5)
 
 
@@ -331,18 +331,18 @@ def test_nystrom_with_a_landmark_for_each_token_is_softmax_attention():
 def test_nystrom_of_a_padded_sequence_is_that_of_the_sequence_alone():
     x, mask = normal(K, D), jnp.arange(K) < Q
     attend = jax.jit(functools.partial(ops.nystrom_attention, num_landmarks=3))
-    padded = attend(x, x, x, mask=mask, query_mask=mask)[:Q]
+    padded = attend(x, x, x, key_mask=mask, query_mask=mask)[:Q]
     np.testing.assert_allclose(padded, attend(x[:Q], x[:Q], x[:Q]), atol=1e-5)
 
 
 X = jnp.ones((5, 3))
 ERRORS = {
     "mask": (
-        lambda: ops.linear_attention(X, X, X, mask=jnp.ones(4, bool)),
-        r"mask of shape \(4,\)",
+        lambda: ops.linear_attention(X, X, X, key_mask=jnp.ones(4, bool)),
+        r"key_mask of shape \(4,\) does not fit",
     ),
     "mask of pairs": (
-        lambda: ops.linear_attention(X, X, X, mask=jnp.ones((5, 5), bool)),
+        lambda: ops.linear_attention(X, X, X, key_mask=jnp.ones((5, 5), bool)),
         "hides a key from every query or from none",
     ),
     "features": (lambda: ops.linear_attention(X, X[:, :2], X), "key has 2 features"),
@@ -382,5 +382,5 @@ def test_errors_say_what_is_wrong(case):
 
 @pytest.mark.usefixtures("unchecked")
 def test_a_mask_of_numbers_is_refused():
-    with pytest.raises(TypeError, match="mask must be boolean"):
-        ops.linear_attention(X, X, X, mask=jnp.ones(5))
+    with pytest.raises(TypeError, match="key_mask must be boolean"):
+        ops.linear_attention(X, X, X, key_mask=jnp.ones(5))
