@@ -7,7 +7,7 @@ from flax import linen
 from jax import lax
 
 from attn_jax.hooks import HookError, capture, hook_points, intervene, tap
-from attn_jax.hooks.patterns import indices, key
+from attn_jax.hooks.patterns import key, match
 
 X = jnp.ones((3, 5))
 
@@ -159,7 +159,7 @@ def test_branches_share_a_name_if_their_values_are_alike():
     ],
 )
 def test_patterns(pattern, name, lengths, wanted):
-    assert indices(pattern, name, lengths) == wanted
+    assert match(pattern, name, lengths) == wanted
 
 
 def test_keys_write_out_what_was_chosen():
