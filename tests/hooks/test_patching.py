@@ -1,4 +1,4 @@
-"""Patches: what is put where, in unrolled and scanned models."""
+"""Patches of unrolled and scanned models."""
 
 import jax
 import jax.numpy as jnp
@@ -50,18 +50,18 @@ MODELS = pytest.mark.parametrize("fn", [unrolled, scanned])
 def test_a_patch_replaces_what_it_names(fn, options, where):
     _, donor = capture(fn)(OTHER)
     out = intervene(fn, {"layers.1.weights": patch(donor, **options)})(CLEAN)
-    wanted = np.array(CLEAN) + 1
-    wanted[where] = np.asarray(OTHER)[where] + 1
-    np.testing.assert_array_equal(out, wanted + 2)
+    expected = np.array(CLEAN) + 1
+    expected[where] = np.asarray(OTHER)[where] + 1
+    np.testing.assert_array_equal(out, expected + 2)
 
 
 @MODELS
 @pytest.mark.parametrize("layers", [2, [2], slice(2, None), jnp.int32(2)])
 def test_layers_are_chosen_by_number(fn, layers):
     edits = {"*weights": patch(0.0, layers=layers, heads=0)}
-    wanted = np.array(CLEAN) + 3
-    wanted[0] = 1
-    np.testing.assert_array_equal(intervene(fn, edits)(CLEAN), wanted)
+    expected = np.array(CLEAN) + 3
+    expected[0] = 1
+    np.testing.assert_array_equal(intervene(fn, edits)(CLEAN), expected)
 
 
 @MODELS
@@ -77,9 +77,9 @@ def test_heads_may_be_batched():
 
     out = jax.vmap(without)(jnp.arange(H))
     for head in range(H):
-        wanted = np.array(CLEAN) + 3
-        wanted[head] = 1
-        np.testing.assert_array_equal(out[head], wanted)
+        expected = np.array(CLEAN) + 3
+        expected[head] = 1
+        np.testing.assert_array_equal(out[head], expected)
 
 
 def test_axes_follow_the_layout_of_the_leaf():

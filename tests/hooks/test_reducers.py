@@ -15,8 +15,8 @@ WEIGHTS = jax.nn.softmax(jax.random.normal(jax.random.key(0), (2, 3, 7, 5)))
 
 def test_entropy_by_hand():
     weights = jnp.array([[0.25] * 4, [1.0, 0, 0, 0], [0.5, 0.5, 0, 0], [0, 0, 0, 0]])
-    wanted = [math.log(4), 0, math.log(2), 0]
-    np.testing.assert_allclose(entropy(weights), wanted, rtol=1e-6)
+    expected = [math.log(4), 0, math.log(2), 0]
+    np.testing.assert_allclose(entropy(weights), expected, rtol=1e-6)
     assert jnp.isfinite(jax.grad(lambda w: entropy(w).sum())(weights)).all()
 
 

@@ -1,4 +1,4 @@
-"""Edits, reducers and what goes wrong in them; how the transformations compose."""
+"""Edits, reducers and their errors, and compositions of the transformations."""
 
 import re
 
