@@ -1,12 +1,12 @@
-"""Read and edit named values in any JAX function."""
+"""Read and edit named values inside any JAX function."""
 
-from attn_jax.hooks.errors import HookError
 from attn_jax.hooks.find_attention import find_attention
 from attn_jax.hooks.gradients import activation_grads
 from attn_jax.hooks.patching import patch
+from attn_jax.hooks.patterns import HookError
 from attn_jax.hooks.plan import Site
+from attn_jax.hooks.points import HookPoint
 from attn_jax.hooks.reducers import SiteReducer, entropy, mean_heads, row_blocked, top_k
-from attn_jax.hooks.survey import HookPoint
 from attn_jax.hooks.tap import DerivedTap, tap, tap_derived
 from attn_jax.hooks.transforms import capture, hook_points, intervene
 

@@ -1,4 +1,4 @@
-"""Gradients with respect to values inside of a function."""
+"""Gradients with respect to values inside a function."""
 
 import dataclasses
 import functools
@@ -9,10 +9,10 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
-from attn_jax.hooks.errors import HookError
-from attn_jax.hooks.plan import Edit, Plan, Request, Site, make_plan
+from attn_jax.hooks.patterns import HookError
+from attn_jax.hooks.plan import Edit, Plan, Request, Site, make_plan, parse_spec
+from attn_jax.hooks.points import HookPoint
 from attn_jax.hooks.rules.zeros import zeros_like
-from attn_jax.hooks.survey import HookPoint
 from attn_jax.hooks.transforms import trace
 
 
@@ -22,8 +22,8 @@ def activation_grads(
     """Return a function that differentiates a scalar `fn` with respect to named values in it.
 
     Args:
-        fn: a function that returns a scalar.
-        spec: a glob, or several.
+        fn: A function that returns a scalar.
+        spec: A glob, or a list of globs.
 
     Returns:
         A function with the arguments of `fn` that returns `{name: gradient}`, with the names
@@ -31,8 +31,9 @@ def activation_grads(
         taken has a gradient of zero.
 
     Raises:
-        HookError: if a glob matches nothing, or a value that cannot be differentiated: one that
-            is not of a floating type, or lies in a `while` loop or a custom derivative.
+        HookError: If the spec is empty, a glob matches nothing, or it matches a value that cannot
+            be differentiated: one that is not of a floating type, or lies in a `while` loop or a
+            custom derivative.
 
     Example:
         >>> from attn_jax.hooks import tap
@@ -41,17 +42,20 @@ def activation_grads(
         >>> activation_grads(loss, "hidden")(jnp.array([1.0, 3.0]))
         {'hidden': Array([ 4., 12.], dtype=float32)}
     """
+    globs = dict.fromkeys(parse_spec(spec))
 
     @functools.wraps(fn)
     def gradients(*args: Any, **kwargs: Any) -> dict[str, Array]:
         traced = trace(fn, args, kwargs)
         points = {point.name: point for point in traced.block.points()}
-        plan = make_plan(points.values(), spec, {})
+        plan = make_plan(points.values(), globs, {})
         for name in plan.requests:
             _check_differentiable(points[name])
+        # The gradient of a value is that of a zero added to it. The zeros are shaped like the
+        # captured values, so that each step of a loop has its own.
         shapes = jax.eval_shape(lambda: traced.run(plan)[1])
-        nothing = {k: zeros_like(shape) for k, shape in shapes.items() if not k.endswith("?")}
-        return jax.grad(lambda added: traced.run(_adding(plan, added))[0])(nothing)
+        zeros = {k: zeros_like(shape) for k, shape in shapes.items() if not k.endswith("?")}
+        return jax.grad(lambda addends: traced.run(_adding(plan, addends))[0])(zeros)
 
     return gradients
 
@@ -66,15 +70,18 @@ def _check_differentiable(point: HookPoint) -> None:
         raise HookError(f"cannot differentiate with respect to {point.name!r}: {reason}.")
 
 
-def _adding(plan: Plan, added: Mapping[str, Array]) -> Plan:
-    """Return the plan that adds to each requested value what stands under its key."""
+def _adding(plan: Plan, addends: Mapping[str, Array]) -> Plan:
+    """Return a plan that adds to each requested value the addend under its key."""
     edits = {
-        name: [Edit(r.key, r.at, functools.partial(_add, added[r.key], r)) for r in requests]
+        name: [
+            Edit(r.key, r.selection, functools.partial(_add, addends[r.key], r)) for r in requests
+        ]
         for name, requests in plan.requests.items()
     }
     return dataclasses.replace(plan, requests={}, edits=edits)
 
 
-def _add(added: Array, request: Request, value: Array, site: Site) -> Array:
-    kept = (step for step, chosen in zip(site.index, request.at, strict=True) if chosen is None)
-    return value + added[tuple(kept)]
+def _add(addends: Array, request: Request, value: Array, site: Site) -> Array:
+    # A loop with a selected step has no axis among the addends.
+    steps = zip(site.index, request.selection, strict=True)
+    return value + addends[tuple(step for step, selected in steps if selected is None)]

@@ -1,7 +1,6 @@
-"""Runs a jaxpr, and on the way reads and edits the hook points that a plan names."""
+"""An interpreter of jaxprs that reads and edits the hook points named in a plan."""
 
 import contextlib
-import dataclasses
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -9,45 +8,14 @@ import jax
 from jax import Array
 from jax.extend import core
 
+from attn_jax.hooks.frame import Frame
 from attn_jax.hooks.names import scopes_of
 from attn_jax.hooks.plan import Plan
+from attn_jax.hooks.points import Block, Captured
 from attn_jax.hooks.replay import replay
 from attn_jax.hooks.rules import RULES
-from attn_jax.hooks.rules.rule import Found
-from attn_jax.hooks.rules.taps import visit
-from attn_jax.hooks.survey import Block, open_jaxpr
-
-
-@dataclasses.dataclass(frozen=True)
-class Frame:
-    """What an equation is run with.
-
-    Attributes:
-        plan: what is to be read and edited.
-        jaxpr: the jaxpr that the equation stands in.
-        index: for each loop around it, which step this is.
-    """
-
-    plan: Plan
-    jaxpr: core.Jaxpr
-    index: tuple[Array, ...] = ()
-
-    def evaluate(
-        self,
-        block: Block,
-        jaxpr: core.Jaxpr | core.ClosedJaxpr,
-        values: Sequence[Any],
-        *index: Array,
-    ) -> tuple[list[Any], Found]:
-        """Run a jaxpr further inside, one loop deeper for each index given."""
-        return evaluate(self.plan, block, jaxpr, values, self.index + index)
-
-    def replay(self, eqn: core.JaxprEqn, values: Sequence[Any]) -> list[Any]:
-        """Run the equation as it stands."""
-        known = zip(eqn.invars, values, strict=True)
-        environment = {v: value for v, value in known if not isinstance(v, core.Literal)}
-        replay(self.jaxpr, [eqn], eqn.outvars, environment)
-        return [environment[v] for v in eqn.outvars]
+from attn_jax.hooks.rules.taps import run_tap
+from attn_jax.hooks.survey import open_jaxpr
 
 
 def evaluate(
@@ -56,30 +24,38 @@ def evaluate(
     jaxpr: core.Jaxpr | core.ClosedJaxpr,
     values: Sequence[Any],
     index: tuple[Array, ...] = (),
-) -> tuple[list[Any], Found]:
-    """Run a jaxpr; return its results, and what was found on the way.
+) -> tuple[list[Any], Captured]:
+    """Run a jaxpr; return its results and the captured values.
 
-    Equations that hold nothing of interest are replayed, whole stretches at a time.
+    Args:
+        plan: The values to read and to edit.
+        block: The hook points of the jaxpr, pruned to those of the plan.
+        jaxpr: The jaxpr, open or closed.
+        values: Its arguments.
+        index: The current step of each loop around it.
     """
     inside = open_jaxpr(jaxpr)
-    frame = Frame(plan, inside, index)
+    frame = Frame(plan, inside, evaluate, index)
     environment = dict(zip(inside.constvars, getattr(jaxpr, "consts", ()), strict=True))
     environment.update(zip(inside.invars, values, strict=True))
 
     def read(atom: core.Var | core.Literal) -> Any:
         return atom.val if isinstance(atom, core.Literal) else environment[atom]
 
-    found: Found = {}
+    captured: Captured = {}
     uses = _last_uses(inside)
     start = 0
+    # Stop only at the equations with a hook point of the plan, in the order of the program. The
+    # stretches between them are JAX's to evaluate, so that no primitive without jaxprs needs a
+    # rule here.
     for i in sorted((*block.taps, *block.inner)):
         _replay_between(inside, start, i, uses, environment)
-        outs, more = _step(frame, block, i, [read(v) for v in inside.eqns[i].invars])
+        outs, entries = _run_eqn(frame, block, i, [read(v) for v in inside.eqns[i].invars])
         environment.update(zip(inside.eqns[i].outvars, outs, strict=True))
-        found |= more
+        captured |= entries
         start = i + 1
     _replay_between(inside, start, len(inside.eqns), uses, environment)
-    return [read(v) for v in inside.outvars], found
+    return [read(v) for v in inside.outvars], captured
 
 
 def _last_uses(jaxpr: core.Jaxpr) -> dict[core.Var, int]:
@@ -95,26 +71,31 @@ def _replay_between(
     jaxpr: core.Jaxpr,
     start: int,
     stop: int,
-    needed: Mapping[core.Var, int],
+    last_uses: Mapping[core.Var, int],
     environment: dict[core.Var, Any],
 ) -> None:
     eqns = jaxpr.eqns[start:stop]
     if eqns:
-        outvars = [v for eqn in eqns for v in eqn.outvars if needed.get(v, -1) >= stop]
+        # Only results used after the stretch leave it; in eager mode the others are freed.
+        outvars = [v for eqn in eqns for v in eqn.outvars if last_uses.get(v, -1) >= stop]
         replay(jaxpr, eqns, outvars, environment)
 
 
-def _step(frame: Frame, block: Block, i: int, values: Sequence[Any]) -> tuple[Sequence[Any], Found]:
+def _run_eqn(
+    frame: Frame, block: Block, i: int, values: Sequence[Any]
+) -> tuple[Sequence[Any], Captured]:
     eqn = frame.jaxpr.eqns[i]
-    with _scoped(eqn):
+    # A tap reads and edits at once; any other equation here has jaxprs with taps inside, and
+    # its rule rebuilds it around them.
+    with _scopes(eqn):
         if i in block.taps:
-            return visit(frame, block.taps[i], eqn, values)
+            return run_tap(frame, block.taps[i], eqn, values)
         return RULES[eqn.primitive.name].run(frame, eqn, values, block.inner[i])
 
 
 @contextlib.contextmanager
-def _scoped(eqn: core.JaxprEqn) -> Iterator[None]:
-    """Stand in the named scopes of an equation, so that profiles and outer hooks see them."""
+def _scopes(eqn: core.JaxprEqn) -> Iterator[None]:
+    """Enter the named scopes of an equation, so that profiles and outer hooks see them."""
     with contextlib.ExitStack() as stack:
         for scope in scopes_of(eqn):
             stack.enter_context(jax.named_scope(scope))

@@ -1,16 +1,19 @@
-"""Edits that put values from elsewhere in place of those computed."""
+"""Edits that replace computed values by values from elsewhere."""
 
 from collections.abc import Mapping, Sequence
 
+import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import Array
+from jax.core import Tracer
 from jax.typing import ArrayLike
 
-from attn_jax.hooks.errors import HookError
+from attn_jax.hooks.patterns import HookError
 from attn_jax.hooks.plan import EditFunction, Site
 
-Which = int | Sequence[int] | slice | Array
-"""Which of several: a number, several, a slice, or a traced number, over which one may vmap."""
+Which = int | np.integer | Sequence[int] | np.ndarray | slice | Array
+"""A selection of layers, heads or positions: a number, several, a slice, or a traced number."""
 
 # The axes of the heads and of the positions, from the right.
 _HEADS_QUERIES_KEYS = (-3, -2)
@@ -21,7 +24,7 @@ _AXES: dict[str, tuple[int, int]] = dict.fromkeys(
 
 
 def patch(
-    values: ArrayLike | Mapping[str, Array],
+    values: ArrayLike | Mapping[str, ArrayLike],
     *,
     layers: Which | None = None,
     heads: Which | None = None,
@@ -29,26 +32,29 @@ def patch(
     head_axis: int | None = None,
     position_axis: int | None = None,
 ) -> EditFunction:
-    """Return an edit that replaces values, or a part of them, by given ones.
+    """Return an edit that replaces values, or parts of them, by the given ones.
 
     Args:
-        values: what to put in: what :func:`capture` returned for another input, from which each
-            hook point takes the entry of its name; or one array, or a number, for all of them.
-            Stacks of a scanned loop are taken apart by themselves.
-        layers: which layers to edit, all if None. A layer's number is the first in its name.
-        heads: which heads to edit, all if None. Where it is traced one may `vmap` over it.
-        positions: which queries, or tokens, to edit, all if None.
-        head_axis: the axis of the heads; if None -2 for `query`, `key`, `value` and `context`,
-            `(*b, tokens, heads, features)`, and -3 for all else, as `(*b, heads, queries, keys)`.
-        position_axis: the axis of the positions; if None -3 and -2, likewise. Without an axis of
-            heads, `(*b, tokens, features)`, set it to -2.
+        values: The replacements: a dictionary that :func:`capture` returned for another input,
+            from which each hook point takes the entry of its name; or one array, or a number,
+            for all hook points. Stacks of a scanned loop are taken apart.
+        layers: The layers to edit, all if None, counted from 0. The number of a layer is the
+            first one in the name of its hook point.
+        heads: The heads to edit, all if None. Pass a traced number to `vmap` over heads.
+        positions: The queries, or tokens, to edit, all if None.
+        head_axis: The axis of the heads; if None -2 for `query`, `key`, `value` and `context`,
+            `(*b, tokens, heads, features)`, and -3 for all others, as `(*b, heads, queries,
+            keys)`.
+        position_axis: The axis of the positions; if None -3 and -2, likewise. For values without
+            an axis of heads, `(*b, tokens, features)`, set it to -2.
 
     Returns:
         An edit for :func:`intervene`.
 
     Raises:
-        HookError: when the edit runs, if it has no value for a hook point, if shapes do not fit,
-            or if there is no such layer, head or position.
+        HookError: If `layers` counts from the end. When the edit runs: if it has no value for a
+            hook point, if shapes do not fit, if a float would replace an integer, if there is no
+            such head or position, or if a name has no layer.
 
     Example:
         >>> from attn_jax.hooks import capture, intervene, tap
@@ -59,16 +65,17 @@ def patch(
         Array([[2., 2., 2.],
                [0., 0., 0.]], dtype=float32)
     """
+    _check_layers(layers)
 
     def edit(value: Array, site: Site) -> Array:
         head, position = _AXES.get(_leaf(site), _HEADS_QUERIES_KEYS)
-        new = _value_for(site, values, value)
+        new = _replacement(site, values, value)
         if heads is not None:
             axis = head if head_axis is None else head_axis
-            new = jnp.where(_along("heads", heads, value, axis), new, value)
+            new = jnp.where(_mask_along("heads", heads, value, axis), new, value)
         if positions is not None:
             axis = position if position_axis is None else position_axis
-            new = jnp.where(_along("positions", positions, value, axis), new, value)
+            new = jnp.where(_mask_along("positions", positions, value, axis), new, value)
         if layers is not None:
             new = jnp.where(_contains(layers, _layer(site)), new, value)
         return new
@@ -80,12 +87,18 @@ def _leaf(site: Site) -> str:
     return site.name.rpartition(".")[2].partition("#")[0]
 
 
-def _value_for(site: Site, values: ArrayLike | Mapping[str, Array], old: Array) -> Array:
-    """Return the replacement of one value, of its shape and dtype."""
+def _replacement(site: Site, values: ArrayLike | Mapping[str, ArrayLike], old: Array) -> Array:
+    """Return the replacement of one value, in its shape and dtype."""
     name, new = _entry(site, values) if isinstance(values, Mapping) else (site.name, values)
-    steps, new = _open_steps(site, name), jnp.asarray(new)
+    steps, new = _stacked_steps(site, name), jnp.asarray(new)
     if steps and new.ndim == old.ndim + len(steps):
         new = new[steps]
+    # A float replaces a float of another precision, but would lose its fraction as an integer.
+    if jnp.issubdtype(new.dtype, jnp.inexact) and not jnp.issubdtype(old.dtype, jnp.inexact):
+        raise HookError(
+            f"a value of dtype {new.dtype} does not fit the dtype {old.dtype} of {site.name!r}; "
+            "round it and convert it first."
+        )
     try:
         return jnp.broadcast_to(new, old.shape).astype(old.dtype)
     except ValueError:
@@ -95,23 +108,23 @@ def _value_for(site: Site, values: ArrayLike | Mapping[str, Array], old: Array) 
         ) from None
 
 
-def _entry(site: Site, values: Mapping[str, Array]) -> tuple[str, Array]:
+def _entry(site: Site, values: Mapping[str, ArrayLike]) -> tuple[str, ArrayLike]:
     for name in (site.name, site.point.name):
         if name in values:
             return name, values[name]
     raise HookError(f"there is no value for {site.name!r} among {', '.join(values) or 'nothing'}")
 
 
-def _open_steps(site: Site, name: str) -> tuple[Array, ...]:
-    """Return the indices into what capture returns under a name: those not written out in it."""
+def _stacked_steps(site: Site, name: str) -> tuple[Array, ...]:
+    """Return the index into the stack captured under a name: the steps not written out in it."""
     parts = zip(site.point.name.split("."), name.split("."), strict=True)
-    open_scans = iter([given == "*" for part, given in parts if part == "*"])
+    is_stacked = iter([part == "*" for point_part, part in parts if point_part == "*"])
     pairs = zip(site.index, site.point.loops, strict=True)
     # A while loop has no axis; shard_map has one, which is not written in the name.
     return tuple(
         step
         for step, loop in pairs
-        if loop.kind == "shard_map" or (loop.kind == "scan" and next(open_scans))
+        if loop.kind == "shard_map" or (loop.kind == "scan" and next(is_stacked))
     )
 
 
@@ -127,33 +140,48 @@ def _layer(site: Site) -> Array | int:
     raise HookError(f"{site.name!r} has no number of a layer in its name")
 
 
-def _along(what: str, which: Which, value: Array, axis: int) -> Array:
-    """Return a mask of the chosen ones along an axis, which broadcasts with the value."""
+def _mask_along(kind: str, which: Which, value: Array, axis: int) -> Array:
+    """Return a mask of the selected heads or positions, which broadcasts with the value."""
     if value.ndim < -axis:
-        raise HookError(f"a value of shape {list(value.shape)} has no axis {axis} of {what}")
+        raise HookError(f"a value of shape {list(value.shape)} has no axis {axis} of {kind}")
     size = value.shape[axis]
-    _check_range(what, which, size)
     shape = [1] * value.ndim
     shape[axis] = size
-    numbers = jnp.arange(size)
     if isinstance(which, slice):
         return jnp.zeros(size, bool).at[which].set(True).reshape(shape)
+    _check_numbers(kind, which, size)
     which = jnp.asarray(which)
-    return _contains(jnp.where(which < 0, which + size, which), numbers).reshape(shape)
+    return _contains(jnp.where(which < 0, which + size, which), jnp.arange(size)).reshape(shape)
 
 
 def _contains(which: Which, number: ArrayLike) -> Array:
     if isinstance(which, slice):
         start, stop, step = which.start or 0, which.stop, which.step or 1
         number = jnp.asarray(number)
-        above = (number >= start) & ((number - start) % step == 0)
-        return above if stop is None else above & (number < stop)
+        is_after = (number >= start) & ((number - start) % step == 0)
+        return is_after if stop is None else is_after & (number < stop)
     return jnp.isin(number, jnp.asarray(which))
 
 
-def _check_range(what: str, which: Which, size: int) -> None:
-    if isinstance(which, slice | Array):
-        return
-    for number in [which] if isinstance(which, int) else which:
-        if isinstance(number, int) and not -size <= number < size:
-            raise HookError(f"{what}={number} is out of range; there are {size}")
+def _check_layers(layers: Which | None) -> None:
+    # An edit sees one layer at a time and does not know how many there are.
+    ends = [layers.start, layers.stop, layers.step] if isinstance(layers, slice) else layers
+    negative = [number for number in _known_numbers(ends) if number < 0]
+    if negative:
+        raise HookError(f"layers={layers} counts from the end; layers are counted from 0.")
+
+
+def _check_numbers(kind: str, which: Which, size: int) -> None:
+    if jnp.asarray(which).dtype == bool:
+        raise HookError(f"{kind}={which} is a mask; pass the numbers, np.flatnonzero(mask).")
+    for number in _known_numbers(which):
+        if not -size <= number < size:
+            raise HookError(f"{kind}={number} is out of range; there are {size}")
+
+
+def _known_numbers(which: object) -> list[int]:
+    """Return the numbers that are known while tracing."""
+    leaves = jax.tree.leaves(which)
+    return [
+        int(number) for leaf in leaves if not isinstance(leaf, Tracer) for number in np.ravel(leaf)
+    ]

@@ -1,4 +1,4 @@
-"""What a call of capture or intervene wants, settled against the hook points there are."""
+"""The requests and edits of one call, matched against the hook points that exist."""
 
 import dataclasses
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -8,25 +8,25 @@ import jax
 from jax import Array
 
 from attn_jax.hooks import patterns
-from attn_jax.hooks.errors import HookError
-from attn_jax.hooks.survey import Block, HookPoint
+from attn_jax.hooks.patterns import HookError, Selection
+from attn_jax.hooks.points import Block, HookPoint
 
 Reducer = Callable[[Array], Any]
-"""Maps the value of one hook point, of one step of each loop around it, to any pytree."""
+"""Maps the value of one hook point, at one step of each loop around it, to any pytree."""
 
 Spec = str | Sequence[str] | Mapping[str, Reducer | None]
-"""A glob, several globs, or for each glob what to keep of the values (all of them if None)."""
+"""A glob, several globs, or a reducer for each glob (None keeps the values as they are)."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Site:
-    """Where an edit is.
+    """The place of an edit.
 
     Attributes:
-        name: the name of the hook point, with the indices that the pattern chose written out.
-        index: for each loop around it, the outermost first, which step this is, as a traced
+        name: The name of the hook point, with the steps that the pattern selects written out.
+        index: The current step of each loop around the value, the outermost first, as a traced
             integer; for `shard_map` the number of the device.
-        point: the hook point itself.
+        point: The hook point itself.
     """
 
     name: str
@@ -35,112 +35,128 @@ class Site:
 
 
 EditFunction = Callable[[Array, Site], Array]
-"""Maps a value and its site to what shall stand in its place, of the same shape and dtype."""
+"""Maps a value and its site to its replacement, of the same shape and dtype."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Request:
-    """One entry of what capture returns; `at` has an index, or None for all, for each loop."""
+    """An entry of the captured values: its key, its selection of steps and its reducer."""
 
     key: str
-    at: patterns.At
+    selection: Selection
     reduce: Reducer | None
 
 
 @dataclasses.dataclass(frozen=True)
 class Edit:
-    """One function to apply at a hook point; `at` is as in a request."""
+    """A function to apply to a value, at the selected steps of the loops around it."""
 
     name: str
-    at: patterns.At
+    selection: Selection
     function: EditFunction
 
 
 @dataclasses.dataclass(frozen=True)
 class Plan:
-    """Requests and edits by the name of the hook point, and the requests by their key."""
+    """The requests and edits at each hook point, by its name."""
 
     requests: Mapping[str, Sequence[Request]]
     edits: Mapping[str, Sequence[Edit]]
 
     def prune(self, block: Block) -> Block:
-        """Return of a block only what is to be run step by step."""
-        wanted = self.requests.keys() | self.edits.keys()
-        taps = {i: p for i, p in block.taps.items() if wanted & {point.name for point in p}}
+        """Return the part of a block that has requests or edits.
+
+        Only these equations run one by one; the interpreter replays the others in stretches.
+        """
+        names = self.requests.keys() | self.edits.keys()
+        taps = {i: p for i, p in block.taps.items() if names & {point.name for point in p}}
         inner = {i: tuple(map(self.prune, blocks)) for i, blocks in block.inner.items()}
         return Block(taps, {i: blocks for i, blocks in inner.items() if any(blocks)})
 
-    def chooses_at(self, depth: int) -> bool:
-        """Whether any entry is about one step of a loop that lies so many loops deep."""
+    def selects_step(self, depth: int) -> bool:
+        """Whether any request selects one step of a loop at this depth."""
         return any(
-            request.at[depth : depth + 1] not in ((), (None,))
+            request.selection[depth : depth + 1] not in ((), (None,))
             for requests in self.requests.values()
             for request in requests
         )
 
-    def at(self, key: str) -> patterns.At:
-        """Return which indices an entry of a capture, or its flag `key?`, is about."""
+    def selection(self, key: str) -> Selection:
+        """Return the selection of a captured entry, or of its flag `key?`."""
         return next(
-            request.at
+            request.selection
             for requests in self.requests.values()
             for request in requests
             if request.key == key.removesuffix("?")
         )
 
 
-def as_mapping(spec: Spec) -> Mapping[str, Reducer | None]:
-    """Return a spec as a mapping from globs to reducers."""
-    if isinstance(spec, Mapping):
-        return spec
-    return dict.fromkeys([spec] if isinstance(spec, str) else spec)
-
-
-def make_plan(points: Iterable[HookPoint], spec: Spec, edits: Mapping[str, EditFunction]) -> Plan:
-    """Match what is asked for with the hook points there are.
+def parse_spec(spec: Spec) -> dict[str, Reducer | None]:
+    """Return a spec as a mapping from globs to reducers.
 
     Raises:
-        HookError: if a pattern matches none, or one that is out of reach.
+        HookError: If the spec is empty.
+    """
+    globs = [spec] if isinstance(spec, str) else spec
+    reducers = dict(globs) if isinstance(globs, Mapping) else dict.fromkeys(globs)
+    if not reducers:
+        raise HookError(
+            f"the spec {spec!r} names no hook points; '*' names all of them, and "
+            "hook_points(fn)(*args) lists them."
+        )
+    return reducers
+
+
+def make_plan(
+    points: Iterable[HookPoint],
+    reducers: Mapping[str, Reducer | None],
+    edits: Mapping[str, EditFunction],
+) -> Plan:
+    """Match the globs of a call against the hook points that exist.
+
+    Raises:
+        HookError: If a glob matches no hook point, or one that is out of reach.
     """
     by_name = {point.name: point for point in points}
     requests: dict[str, list[Request]] = {}
     keys = set[str]()
-    for pattern, reduce in as_mapping(spec).items():
-        for point, at in _matches(pattern, by_name, "capture"):
-            key = patterns.key(point.name, at)
+    for pattern, reduce in reducers.items():
+        for point, selection in _matches(pattern, by_name, "capture"):
+            key = patterns.key(point.name, selection)
             if key not in keys:  # the first pattern that gives a key decides its reducer
                 keys.add(key)
-                request = Request(key, point.aligned(at), reduce)
+                request = Request(key, point.align(selection), reduce)
                 requests.setdefault(point.name, []).append(request)
-    changes: dict[str, list[Edit]] = {}
+    edits_by_name: dict[str, list[Edit]] = {}
     for pattern, function in edits.items():
-        for point, at in _matches(pattern, by_name, "edit"):
-            edit = Edit(patterns.key(point.name, at), point.aligned(at), function)
-            changes.setdefault(point.name, []).append(edit)
-    return Plan(requests, changes)
+        for point, selection in _matches(pattern, by_name, "edit"):
+            edit = Edit(patterns.key(point.name, selection), point.align(selection), function)
+            edits_by_name.setdefault(point.name, []).append(edit)
+    return Plan(requests, edits_by_name)
 
 
 def _matches(
     pattern: str, by_name: Mapping[str, HookPoint], verb: str
-) -> list[tuple[HookPoint, patterns.At]]:
-    found = [
-        (point, at)
+) -> list[tuple[HookPoint, Selection]]:
+    matches = [
+        (point, selection)
         for point in by_name.values()
-        for at in patterns.indices(pattern, point.name, point.lengths)
+        for selection in patterns.match(pattern, point.name, point.lengths)
         if not (point.is_observation and pattern.endswith("*"))
     ]
-    if not found:
+    if not matches:
         raise patterns.no_match(pattern, by_name)
-    for point, _ in found:
+    for point, _ in matches:
         reason = point.hidden or (verb == "edit" and point.frozen)
         if reason:
             raise HookError(f"cannot {verb} hook point {point.name!r}: {reason}.")
-    return found
+    return matches
 
 
 def describe(value: Any) -> str:
-    """Describe a value in an error: shape and dtype of each array in it."""
-    described = [
+    """Describe a value in an error: the shape and dtype of each array in it."""
+    arrays = [
         f"{leaf.dtype}{list(leaf.shape)}" if hasattr(leaf, "shape") else repr(leaf)
         for leaf in jax.tree.leaves(value)
     ]
-    return ", ".join(described) or repr(value)
+    return ", ".join(arrays) or repr(value)

@@ -1,4 +1,4 @@
-"""Runs equations as they stand, through JAX's own evaluator."""
+"""Evaluation of unchanged equations, by JAX's own evaluator."""
 
 from collections.abc import MutableMapping, Sequence
 from typing import Any
@@ -16,17 +16,20 @@ def replay(
     """Evaluate some equations of a jaxpr.
 
     Args:
-        jaxpr: where the equations stand.
-        eqns: equations that follow each other.
-        outvars: which of their results are needed afterwards.
-        environment: the values known so far; these results are added.
+        jaxpr: The jaxpr that contains the equations.
+        eqns: Consecutive equations.
+        outvars: Those of their results that are needed afterwards.
+        environment: The values computed so far, to which these results are added.
     """
-    made = {v for eqn in eqns for v in eqn.outvars}
-    used = dict.fromkeys(
-        v for eqn in eqns for v in eqn.invars if not isinstance(v, core.Literal) and v not in made
+    results = {v for eqn in eqns for v in eqn.outvars}
+    operands = dict.fromkeys(
+        v
+        for eqn in eqns
+        for v in eqn.invars
+        if not isinstance(v, core.Literal) and v not in results
     )
-    part = _part(jaxpr, eqns, list(used), list(outvars))
-    values = eval_jaxpr(part, (), *[environment[v] for v in used])
+    part = _part(jaxpr, eqns, list(operands), list(outvars))
+    values = eval_jaxpr(part, (), *[environment[v] for v in operands])
     environment.update(zip(outvars, values, strict=True))
 
 
@@ -36,8 +39,8 @@ def _part(
     invars: Sequence[core.Var],
     outvars: Sequence[core.Var],
 ) -> core.Jaxpr:
-    # The evaluator never looks at effects, and those on inputs are numbered by position, so
-    # that they would be wrong here. The names of arguments must be as many as these.
+    # The evaluator ignores effects, and those on inputs are numbered by position, so that they
+    # would be wrong here. JAX checks that there is a debug name for each argument and result.
     debug = jaxpr.debug_info._replace(
         arg_names=("",) * len(invars), result_paths=("",) * len(outvars)
     )

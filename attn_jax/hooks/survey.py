@@ -1,4 +1,4 @@
-"""Finds the hook points of a jaxpr, before anything runs."""
+"""A survey of the hook points of a jaxpr, before anything runs."""
 
 import dataclasses
 import functools
@@ -10,82 +10,19 @@ import jax
 from jax.extend import core
 
 from attn_jax.hooks.names import Path, is_differentiated, scopes_of
-from attn_jax.hooks.patterns import At
+from attn_jax.hooks.points import Block, HookPoint, ResultPoint
 from attn_jax.hooks.rules import RULES
-from attn_jax.hooks.rules.rule import Body, Loop
+from attn_jax.hooks.rules.rule import SubJaxpr
 from attn_jax.hooks.tap import DerivedTap, tap_p
 
-
-@dataclasses.dataclass(frozen=True)
-class HookPoint:
-    """A value that can be read, and mostly edited, by its name.
-
-    Attributes:
-        name: the path of modules and the leaf, joined by dots; `*` stands for the index of a
-            scanned loop.
-        shape: the shape of one value, as an edit sees it, without the axes of loops; of a value
-            of several arrays, theirs.
-        dtype: its dtype, or theirs.
-        loops: the loops around it, the outermost first.
-        is_conditional: whether it lies in a branch that may not run.
-        frozen: why it cannot be edited, or empty.
-        hidden: why it can be neither read nor edited, or empty.
-        is_observation: whether it is computed only to be read. A pattern must name it: one that
-            ends in `*` passes it over.
-    """
-
-    name: str
-    shape: tuple[Any, ...]
-    dtype: Any
-    loops: tuple[Loop, ...] = ()
-    is_conditional: bool = False
-    frozen: str = ""
-    hidden: str = ""
-    is_observation: bool = False
-
-    @property
-    def lengths(self) -> tuple[int, ...]:
-        """The length of each loop that is written `*` in the name."""
-        return tuple(loop.length or 0 for loop in self.loops if loop.kind == "scan")
-
-    def aligned(self, at: At) -> At:
-        """Return indices, given for each `*` of the name, for each of the loops instead."""
-        chosen = iter(at)
-        return tuple(next(chosen) if loop.kind == "scan" else None for loop in self.loops)
-
-
-@dataclasses.dataclass(frozen=True)
-class ResultPoint(HookPoint):
-    """A result of an equation that is no tap, by its position among the results."""
-
-    position: int = 0
-
-
-@dataclasses.dataclass(frozen=True)
-class Block:
-    """The hook points in one jaxpr, by the number of their equation, and those further inside."""
-
-    taps: dict[int, tuple[HookPoint, ...]]
-    inner: dict[int, tuple["Block", ...]]
-
-    def points(self) -> Iterator[HookPoint]:
-        """Yield the hook points in the order of the program."""
-        for i in sorted((*self.taps, *self.inner)):
-            yield from self.taps.get(i, ())
-            for block in self.inner.get(i, ()):
-                yield from block.points()
-
-    def __bool__(self) -> bool:
-        return bool(self.taps or self.inner)
-
-
 Detector = Callable[[core.Jaxpr], dict[int, int]]
-"""Says which results of which equations of a jaxpr are to be hook points, instead of its taps."""
+"""Maps a jaxpr to the results that become hook points in place of its taps: for the number of
+an equation, the position of the result."""
 
 
 def survey(jaxpr: core.Jaxpr, detector: Detector | None = None) -> Block:
-    """Find every hook point of a jaxpr: its taps, or what a detector finds."""
-    return _Surveyor(detector).block(Body(jaxpr), HookPoint("", (), None), Path())
+    """Return every hook point of a jaxpr: its taps, or the results that a detector selects."""
+    return _Surveyor(detector).block(SubJaxpr(jaxpr), HookPoint("", (), None), Path())
 
 
 _DIFFERENTIATED = (
@@ -95,133 +32,142 @@ _DIFFERENTIATED = (
 
 
 class _Surveyor:
-    """Walks a jaxpr in the order of the program, and numbers names that return."""
+    """Walks a jaxpr in the order of the program, and numbers repeated names."""
 
     def __init__(self, detector: Detector | None) -> None:
         self.detector = detector
-        self.used = Counter[str]()
-        self.given = dict[str, HookPoint]()
+        self.counts = Counter[str]()
+        self.points = dict[str, HookPoint]()
 
-    def block(self, body: Body, around: HookPoint, path: Path) -> Block:
-        """Survey one body; `around` is a nameless point that tells what holds for all inside."""
+    def block(self, sub: SubJaxpr, context: HookPoint, path: Path) -> Block:
+        """Survey one jaxpr; `context` is a nameless point with what holds for all points inside."""
         taps, inner = {}, {}
-        detected = self.detector(open_jaxpr(body.jaxpr)) if self.detector else {}
-        for i, eqn in enumerate(open_jaxpr(body.jaxpr).eqns):
-            here = path.enter(scopes_of(eqn))
-            frozen = around.frozen or _DIFFERENTIATED * is_differentiated(eqn)
-            inside = dataclasses.replace(around, frozen=frozen)
+        detected = self.detector(open_jaxpr(sub.jaxpr)) if self.detector else {}
+        for i, eqn in enumerate(open_jaxpr(sub.jaxpr).eqns):
+            eqn_path = path.enter(scopes_of(eqn))
+            frozen = context.frozen or _DIFFERENTIATED * is_differentiated(eqn)
+            eqn_context = dataclasses.replace(context, frozen=frozen)
             if i in detected:
-                taps[i] = (self._result(eqn, inside, here, detected[i]),)
+                taps[i] = (self._result_point(eqn, eqn_context, eqn_path, detected[i]),)
             elif eqn.primitive is tap_p:
                 if not self.detector and (
-                    points := self._points(eqn, inside, here, body.is_replay)
+                    points := self._tap_points(eqn, eqn_context, eqn_path, sub.is_replay)
                 ):
                     taps[i] = points
-            elif blocks := self._inside(eqn, inside, here, body.is_replay):
+            elif blocks := self._inner_blocks(eqn, eqn_context, eqn_path, sub.is_replay):
                 inner[i] = blocks
         return Block(taps, inner)
 
-    def _points(
-        self, eqn: core.JaxprEqn, around: HookPoint, path: Path, is_replay: bool
+    def _tap_points(
+        self, eqn: core.JaxprEqn, context: HookPoint, path: Path, is_replay: bool
     ) -> tuple[HookPoint, ...]:
         leaves = {path.leaf(leaf): aval for leaf, aval in _leaves(eqn).items()}
-        # What the forward pass computed is not recorded again; what it never needed is here.
-        if is_replay and all(self.used[name] for name in leaves):
+        # A backward pass repeats the taps of a checkpoint that its forward pass has recorded
+        # already. Those that the forward pass lost as dead code appear only here.
+        if is_replay and all(self.counts[name] for name in leaves):
             return ()
-        watched = {path.leaf(x) for x in getattr(eqn.params["site"], "observations", ())}
+        derived = eqn.params["derived"]
+        observations = {path.leaf(leaf) for leaf in getattr(derived, "observations", ())}
         return tuple(
-            self._named(_point(around, name, aval, name in watched))
+            self._numbered(_point(context, name, aval, name in observations))
             for name, aval in leaves.items()
         )
 
-    def _result(
-        self, eqn: core.JaxprEqn, around: HookPoint, path: Path, position: int
+    def _result_point(
+        self, eqn: core.JaxprEqn, context: HookPoint, path: Path, position: int
     ) -> HookPoint:
         aval: Any = eqn.outvars[position].aval
-        known = {field.name: getattr(around, field.name) for field in dataclasses.fields(around)}
-        known |= {"name": path.leaf("weights"), "shape": aval.shape, "dtype": aval.dtype}
-        return self._named(ResultPoint(**known, position=position))
+        fields = {f.name: getattr(context, f.name) for f in dataclasses.fields(context)}
+        fields |= {"name": path.leaf("weights"), "shape": aval.shape, "dtype": aval.dtype}
+        return self._numbered(ResultPoint(**fields, position=position))
 
-    def _named(self, point: HookPoint) -> HookPoint:
-        """Return the point with a number if its name was used before."""
+    def _numbered(self, point: HookPoint) -> HookPoint:
+        """Return the point, with a number in its name if the name was used before."""
         base = point.name
         while True:
-            again = self.used[base]
-            self.used[base] += 1
-            named = dataclasses.replace(point, name=f"{base}#{again}" if again else base)
-            # Two branches of a `cond` may share a name, if the value is of one kind.
-            if self.given.setdefault(named.name, named) == named:
-                return named
+            count = self.counts[base]
+            self.counts[base] += 1
+            numbered = dataclasses.replace(point, name=f"{base}#{count}" if count else base)
+            # Two branches of a `cond` may share a name, if their values are of the same kind.
+            if self.points.setdefault(numbered.name, numbered) == numbered:
+                return numbered
 
-    def _inside(
-        self, eqn: core.JaxprEqn, around: HookPoint, path: Path, is_replay: bool
+    def _inner_blocks(
+        self, eqn: core.JaxprEqn, context: HookPoint, path: Path, is_replay: bool
     ) -> tuple[Block, ...]:
-        bodies = bodies_of(eqn)
-        before, after = self.used.copy(), self.used.copy()
+        # Each branch counts names from the same start, as only one of them runs; afterwards a
+        # name has been used as often as in the branch that uses it most.
+        before, after = self.counts.copy(), self.counts.copy()
         blocks = []
-        for body in bodies:
-            if body.is_branch:
-                self.used = before.copy()
-            body = dataclasses.replace(body, is_replay=body.is_replay or is_replay)
-            inner = path.loop() if body.loop and body.loop.kind == "scan" else path
-            blocks.append(self.block(body, _deeper(around, body), inner))
-            after |= self.used
-        self.used = after
+        for sub in sub_jaxprs_of(eqn):
+            if sub.is_branch:
+                self.counts = before.copy()
+            sub = dataclasses.replace(sub, is_replay=sub.is_replay or is_replay)
+            sub_path = path.loop() if sub.loop and sub.loop.kind == "scan" else path
+            blocks.append(self.block(sub, _sub_context(context, sub), sub_path))
+            after |= self.counts
+        self.counts = after
         return tuple(blocks) if any(blocks) else ()
 
 
 _OBSERVED = "it is read off the call and nothing depends on it; edit the scores or weights instead"
 
 
-def _point(around: HookPoint, name: str, aval: Any, is_observation: bool) -> HookPoint:
+def _point(context: HookPoint, name: str, aval: Any, is_observation: bool) -> HookPoint:
     return dataclasses.replace(
-        around,
+        context,
         name=name,
         shape=jax.tree.map(lambda x: x.shape, aval),
         dtype=jax.tree.map(lambda x: x.dtype, aval),
-        frozen=around.frozen or _OBSERVED * is_observation,
+        frozen=context.frozen or _OBSERVED * is_observation,
         is_observation=is_observation,
     )
 
 
-def _deeper(around: HookPoint, body: Body) -> HookPoint:
+def _sub_context(context: HookPoint, sub: SubJaxpr) -> HookPoint:
     return dataclasses.replace(
-        around,
-        loops=around.loops + ((body.loop,) if body.loop else ()),
-        is_conditional=around.is_conditional or body.is_branch,
-        frozen=around.frozen or body.frozen,
-        hidden=around.hidden or body.hidden,
+        context,
+        loops=context.loops + ((sub.loop,) if sub.loop else ()),
+        is_conditional=context.is_conditional or sub.is_branch,
+        frozen=context.frozen or sub.frozen,
+        hidden=context.hidden or sub.hidden,
     )
 
 
 def _leaves(eqn: core.JaxprEqn) -> dict[str, Any]:
     """Return the hook points of a tap, each with its abstract value."""
-    site, names = eqn.params["site"], eqn.params["operands"]
-    if site is None:
+    derived, names = eqn.params["derived"], eqn.params["operands"]
+    if derived is None:
         return {eqn.params["name"]: eqn.outvars[0].aval}
     value, *operands = (_abstract(v.aval) for v in eqn.invars)
-    known = dict(zip(names, operands, strict=True)) | {site.leaves[-1]: value}
-    return _derived(site, tuple(known.items()))
+    avals = dict(zip(names, operands, strict=True)) | {derived.leaves[-1]: value}
+    return _derived_leaves(derived, tuple(avals.items()))
 
 
+# The layers of a model are alike, so one trace of the formulas serves all of them.
 @functools.lru_cache(maxsize=256)
-def _derived(site: DerivedTap, known: tuple[tuple[str, Any], ...]) -> dict[str, Any]:
-    """Return what a site derives; layers are alike, so that one of them is traced for all."""
-    avals = jax.eval_shape(lambda known: [site.derive(x, known) for x in site.leaves], dict(known))
-    return dict(zip(site.leaves, avals, strict=True))
+def _derived_leaves(derived: DerivedTap, operands: tuple[tuple[str, Any], ...]) -> dict[str, Any]:
+    def derive_all(operands):
+        return [derived.derive(leaf, operands) for leaf in derived.leaves]
+
+    avals = jax.eval_shape(derive_all, dict(operands))
+    return dict(zip(derived.leaves, avals, strict=True))
 
 
 def _abstract(aval: Any) -> jax.ShapeDtypeStruct:
     return jax.ShapeDtypeStruct(aval.shape, aval.dtype)
 
 
-def bodies_of(eqn: core.JaxprEqn) -> Sequence[Body]:
+def sub_jaxprs_of(eqn: core.JaxprEqn) -> Sequence[SubJaxpr]:
     """Return the jaxprs inside an equation; those of a primitive without a rule are hidden."""
     rule = RULES.get(eqn.primitive.name)
     if rule is not None:
-        return rule.bodies(eqn)
-    why = f"it lies inside {eqn.primitive.name!r}, which hooks cannot look into"
-    return [Body(jaxpr, hidden=why) for value in eqn.params.values() for jaxpr in _jaxprs(value)]
+        return rule.sub_jaxprs(eqn)
+    # They are searched all the same, so that a tap inside gives an error that names it.
+    reason = f"it lies inside {eqn.primitive.name!r}, which hooks cannot look into"
+    return [
+        SubJaxpr(jaxpr, hidden=reason) for value in eqn.params.values() for jaxpr in _jaxprs(value)
+    ]
 
 
 def _jaxprs(value: Any) -> Iterator[core.Jaxpr]:

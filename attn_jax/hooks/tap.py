@@ -9,24 +9,25 @@ from jax.extend import core
 from jax.interpreters import ad, batching, mlir
 from jax.typing import ArrayLike
 
-from attn_jax.hooks.errors import HookError
+from attn_jax.hooks.patterns import HookError
+from attn_jax.renames import renamed_arguments
 
 tap_p = core.Primitive("tap")
 
-# A name may hold dots, but nothing that a pattern, a repeat or an untaken branch is written with.
+# A name may contain dots, but no character that marks a pattern, a repeat or an untaken branch.
 RESERVED = frozenset("*?[]#")
 
 
 @runtime_checkable
 class DerivedTap(Protocol):
-    """What a fused call knows about the values that it never computes.
+    """The formulas of a fused call for values that it never computes.
 
     A tap may carry *operands*: named arrays from which hidden values follow. An implementation
-    says which these values are and how they follow, so that they are hook points too, computed
-    only when somebody asks. It must be hashable and comparable, as it is a static parameter.
+    says which values these are and how they follow, so that they too are hook points, computed
+    only on request. It must be hashable and comparable, as it is a static parameter.
 
     Attributes:
-        leaves: names of the hook points, upstream first; the last is the tapped value itself.
+        leaves: The names of the hook points, upstream first; the last is the tapped value itself.
     """
 
     @property
@@ -36,19 +37,19 @@ class DerivedTap(Protocol):
 
     @property
     def observations(self) -> tuple[str, ...]:
-        """Those of the leaves that nothing depends on: read, if named, and never edited."""
+        """The leaves that nothing depends on: read, if named, and never edited."""
         ...
 
     def derive(self, leaf: str, operands: Mapping[str, Array]) -> Array:
-        """Return the value of a leaf, from what is nearest upstream of it among the operands."""
+        """Return the value of a leaf, computed from the nearest operands upstream of it."""
         ...
 
     def rewrite(self, leaf: str, edited: Array, operands: Mapping[str, Array]) -> dict[str, Array]:
-        """Return operands that hold the edited leaf, and nothing that depended on the old one."""
+        """Return operands with the edited leaf, and without those that depend on the old one."""
         ...
 
     def rows(self, operands: Mapping[str, Array], start: ArrayLike, size: int) -> dict[str, Array]:
-        """Return the operands of `size` queries from `start` on, so a map can go by rows."""
+        """Return the operands of `size` queries from `start`, so that a map can go row by row."""
         ...
 
 
@@ -56,18 +57,18 @@ def tap(name: str, value: ArrayLike) -> Array:
     """Name a value, so that :func:`capture` and :func:`intervene` can find it.
 
     The tap is an identity that leaves no trace in the compiled program. Its full name is the
-    path of the named scopes around it (Linen modules are such scopes) and `name`. Use what it
-    returns: a tap whose result is discarded is removed as dead code under `grad`.
+    path of the named scopes around it (Linen modules are such scopes) and `name`. Use the value
+    that it returns: a tap whose result is discarded is removed as dead code under `grad`.
 
     Args:
-        name: the last part of the hook point's name. It may hold dots, but none of `*?[]#`.
-        value: any array.
+        name: The last part of the hook point's name. It may contain dots, but none of `*?[]#`.
+        value: Any array.
 
     Returns:
         The same value.
 
     Raises:
-        HookError: if the name is empty or holds a reserved character.
+        HookError: If the name is empty or contains a reserved character.
 
     Example:
         >>> import jax.numpy as jnp
@@ -78,28 +79,29 @@ def tap(name: str, value: ArrayLike) -> Array:
         Array([0., 0., 0.], dtype=float32)
     """
     _check_name(name)
-    return tap_p.bind(jnp.asarray(value), name=name, site=None, operands=())
+    return tap_p.bind(jnp.asarray(value), name=name, derived=None, operands=())
 
 
-def tap_derived(site: DerivedTap, value: ArrayLike, operands: Mapping[str, Array]) -> Array:
-    """Tap a value together with the operands from which `site` derives hidden ones.
+@renamed_arguments(site="derived")
+def tap_derived(derived: DerivedTap, value: ArrayLike, operands: Mapping[str, Array]) -> Array:
+    """Tap a value together with the operands from which `derived` computes hidden ones.
 
     Args:
-        site: says which hook points there are, and how they follow from the operands.
-        value: the value of the last leaf.
-        operands: named arrays. Under `vmap` each of them gets the batch axis in front, so their
+        derived: The hook points of the call, and how they follow from the operands.
+        value: The value of the last leaf.
+        operands: Named arrays. Under `vmap` each of them gets the batch axis in front, so their
             axes must broadcast against each other at equal rank.
 
     Returns:
         The same value.
     """
-    for leaf in site.leaves:
+    for leaf in derived.leaves:
         _check_name(leaf)
     return tap_p.bind(
         jnp.asarray(value),
         *operands.values(),
-        name=site.leaves[-1],
-        site=site,
+        name=derived.leaves[-1],
+        derived=derived,
         operands=tuple(operands),
     )
 
@@ -107,7 +109,7 @@ def tap_derived(site: DerivedTap, value: ArrayLike, operands: Mapping[str, Array
 def _check_name(name: str) -> None:
     if not name or RESERVED.intersection(name):
         raise HookError(
-            f"{name!r} cannot name a hook point; a name is not empty and holds none of *?[]#."
+            f"{name!r} cannot name a hook point; a name is not empty and contains none of *?[]#."
         )
 
 

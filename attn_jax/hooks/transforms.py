@@ -1,4 +1,4 @@
-"""The public transformations: list, capture and intervene."""
+"""The public transformations: hook_points, capture and intervene."""
 
 import dataclasses
 import functools
@@ -9,13 +9,14 @@ import jax
 from jax.extend import core
 
 from attn_jax.hooks.interpreter import evaluate
-from attn_jax.hooks.plan import EditFunction, Plan, Spec, make_plan
-from attn_jax.hooks.survey import Block, Detector, HookPoint, survey
+from attn_jax.hooks.plan import EditFunction, Plan, Spec, make_plan, parse_spec
+from attn_jax.hooks.points import Block, HookPoint
+from attn_jax.hooks.survey import Detector, survey
 
 
 @dataclasses.dataclass(frozen=True)
 class Traced:
-    """A function made a jaxpr for certain arguments, with the hook points found in it."""
+    """A function traced to a jaxpr for certain arguments, with its hook points."""
 
     jaxpr: core.ClosedJaxpr
     block: Block
@@ -23,22 +24,22 @@ class Traced:
     result: jax.tree_util.PyTreeDef
 
     def run(self, plan: Plan) -> tuple[Any, dict[str, Any]]:
-        """Evaluate it; return its result, and what was found."""
-        outs, found = evaluate(plan, plan.prune(self.block), self.jaxpr, self.arguments)
-        return jax.tree.unflatten(self.result, outs), found
+        """Evaluate the jaxpr; return the result of the function and the captured values."""
+        outs, captured = evaluate(plan, plan.prune(self.block), self.jaxpr, self.arguments)
+        return jax.tree.unflatten(self.result, outs), captured
 
 
 def trace(
     fn: Callable, args: tuple, kwargs: Mapping[str, Any], detector: Detector | None = None
 ) -> Traced:
-    """Trace a function. What is not an array (flags, names, modules) it gets as it is."""
+    """Trace a function. Arguments other than arrays (flags, names, modules) stay as they are."""
     leaves, tree = jax.tree.flatten((args, dict(kwargs)))
     is_array = [hasattr(leaf, "shape") and hasattr(leaf, "dtype") for leaf in leaves]
 
     def of_arrays(*arrays):
-        left = iter(arrays)
-        full = [next(left) if a else leaf for a, leaf in zip(is_array, leaves, strict=True)]
-        args, kwargs = jax.tree.unflatten(tree, full)
+        traced = iter(arrays)
+        merged = [next(traced) if a else leaf for a, leaf in zip(is_array, leaves, strict=True)]
+        args, kwargs = jax.tree.unflatten(tree, merged)
         return fn(*args, **kwargs)
 
     arrays = [leaf for a, leaf in zip(is_array, leaves, strict=True) if a]
@@ -50,10 +51,10 @@ def hook_points(fn: Callable) -> Callable[..., list[HookPoint]]:
     """Return a function that lists the hook points of `fn`, in the order of the program.
 
     Args:
-        fn: any function of arrays that JAX can trace.
+        fn: Any function of arrays that JAX can trace.
 
     Returns:
-        A function of the arguments of `fn`; abstract ones (`jax.ShapeDtypeStruct`) will do,
+        A function with the arguments of `fn`. Abstract ones (`jax.ShapeDtypeStruct`) are enough,
         as nothing is computed.
 
     Example:
@@ -73,27 +74,27 @@ def hook_points(fn: Callable) -> Callable[..., list[HookPoint]]:
 
 
 def capture(fn: Callable, spec: Spec = "*") -> Callable[..., tuple[Any, dict[str, Any]]]:
-    """Return a function that computes `fn` and returns named values from inside of it too.
+    """Return a function that computes `fn` and also returns named values from inside it.
 
-    Like `jax.grad` it holds no state and composes with every other transformation; wrap it in
-    `jax.jit` where it is called more than once, as it traces `fn` at each call.
+    Like `jax.grad` it holds no state and composes with every other transformation. It traces
+    `fn` at each call, so wrap it in `jax.jit` if you call it more than once.
 
     Args:
-        fn: any function of arrays that JAX can trace.
-        spec: which hook points: a glob (`"*.weights"`; its `*` crosses dots), a list of
-            them, or a mapping from globs to reducers. A reducer is called with the value of one
-            step of each loop around, before anything is stored; None keeps the value. Where
+        fn: Any function of arrays that JAX can trace.
+        spec: The hook points to capture: a glob (`"*.weights"`; its `*` crosses dots), a list of
+            globs, or a mapping from globs to reducers. A reducer is called with the value at one
+            step of each loop around it, before anything is stored; None keeps the value. Where
             several globs match, the first decides.
 
     Returns:
         A function with the arguments of `fn` that returns `(out, {name: value})`. The axes
         of a value are: loops, the outermost first; then those of `vmap`; then its own. Under
-        `shard_map` there is a leading axis of devices. Of a `while` loop it is the value of
+        `shard_map` there is a leading axis of devices. In a `while` loop it is the value of
         the last iteration. In a branch that was not taken it is zeros, and `name?` is False.
 
     Raises:
-        HookError: if a glob matches nothing, if a hook point is out of reach, or if a reducer
-            fails.
+        HookError: If the spec is empty, a glob matches nothing, a hook point is out of reach, or
+            a reducer fails.
 
     Example:
         >>> import jax.numpy as jnp
@@ -104,31 +105,33 @@ def capture(fn: Callable, spec: Spec = "*") -> Callable[..., tuple[Any, dict[str
         >>> captured
         {'hidden': Array([1., 1., 1.], dtype=float32)}
     """
+    reducers = parse_spec(spec)
 
     @functools.wraps(fn)
-    def captured(*args, **kwargs):
+    def capturing(*args, **kwargs):
         traced = trace(fn, args, kwargs)
-        return traced.run(make_plan(traced.block.points(), spec, {}))
+        return traced.run(make_plan(traced.block.points(), reducers, {}))
 
-    return captured
+    return capturing
 
 
 def intervene(fn: Callable, edits: Mapping[str, EditFunction]) -> Callable[..., Any]:
-    """Return a function that computes `fn` with named values inside of it replaced.
+    """Return a function that computes `fn` with named values inside it replaced.
 
     Args:
-        fn: any function of arrays that JAX can trace.
-        edits: from globs to edits, `edit(value, site) -> value`. `site.name` is the hook
-            point and `site.index` the step of each loop around it. Shape and dtype must stay.
-            Where several globs match, all edits are made, in this order. A glob with the number
-            of a step, as `layers.2.*`, edits that step of a scan alone.
+        fn: Any function of arrays that JAX can trace.
+        edits: A mapping from globs to edits, `edit(value, site) -> value`. `site.name` is the
+            hook point and `site.index` the current step of each loop around it. Shape and dtype
+            must stay the same. Where several globs match, all their edits are applied, in the
+            order of the mapping. A glob with the number of a step, as `layers.2.*`, edits only
+            that step of a scan. An empty mapping edits nothing.
 
     Returns:
         A function with the arguments and the result of `fn`.
 
     Raises:
-        HookError: if a glob matches nothing, if a hook point is out of reach, or if an edit
-            fails or changes shape or dtype.
+        HookError: If a glob matches nothing, a hook point is out of reach, or an edit fails or
+            changes shape or dtype.
 
     Example:
         >>> import jax.numpy as jnp
@@ -140,8 +143,8 @@ def intervene(fn: Callable, edits: Mapping[str, EditFunction]) -> Callable[..., 
     """
 
     @functools.wraps(fn)
-    def intervened(*args, **kwargs):
+    def edited(*args, **kwargs):
         traced = trace(fn, args, kwargs)
-        return traced.run(make_plan(traced.block.points(), (), edits))[0]
+        return traced.run(make_plan(traced.block.points(), {}, edits))[0]
 
-    return intervened
+    return edited

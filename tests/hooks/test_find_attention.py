@@ -1,4 +1,4 @@
-"""Attention found in models that know nothing of hooks, against the weights they can hand out."""
+"""Attention detected in models without taps, against the weights that they can return."""
 
 import equinox as eqx
 import jax
@@ -29,25 +29,25 @@ def linen_model():
 )
 def test_linen(wrap):
     fn, weights = linen_model()
-    found = find_attention(wrap(fn))(X)
-    assert list(found) == ["mixer.weights"]
-    np.testing.assert_allclose(found["mixer.weights"], weights, rtol=1e-6, atol=1e-7)
+    captured = find_attention(wrap(fn))(X)
+    assert list(captured) == ["mixer.weights"]
+    np.testing.assert_allclose(captured["mixer.weights"], weights, rtol=1e-6, atol=1e-7)
 
 
 def test_nnx():
     model = nnx.MultiHeadAttention(H, FEATURES, decode=False, rngs=nnx.Rngs(0))
     (weights,) = find_attention(lambda x: model(x))(X).values()
     project = [f(X) for f in (model.query, model.key)]
-    wanted = linen.dot_product_attention_weights(*project)
-    np.testing.assert_allclose(weights.reshape(wanted.shape), wanted, rtol=1e-5, atol=1e-6)
+    expected = linen.dot_product_attention_weights(*project)
+    np.testing.assert_allclose(weights.reshape(expected.shape), expected, rtol=1e-5, atol=1e-6)
 
 
 def test_equinox():
     model = eqx.nn.MultiheadAttention(H, FEATURES, key=jax.random.key(0))
     (weights,) = jax.vmap(find_attention(lambda x: model(x, x, x)))(X).values()
     query, key = (jax.vmap(jax.vmap(f))(X) for f in (model.query_proj, model.key_proj))
-    wanted = linen.dot_product_attention_weights(*(x.reshape(B, T, H, D) for x in (query, key)))
-    np.testing.assert_allclose(weights, wanted, rtol=1e-5, atol=1e-6)
+    expected = linen.dot_product_attention_weights(*(x.reshape(B, T, H, D) for x in (query, key)))
+    np.testing.assert_allclose(weights, expected, rtol=1e-5, atol=1e-6)
 
 
 def test_layers_of_a_scan_are_stacked():

@@ -1,4 +1,4 @@
-"""What hook points are called, and which of them a pattern means."""
+"""Names of hook points, and the patterns that match them."""
 
 import jax
 import jax.numpy as jnp
@@ -7,7 +7,7 @@ from flax import linen
 from jax import lax
 
 from attn_jax.hooks import HookError, capture, hook_points, intervene, tap
-from attn_jax.hooks.patterns import indices, key
+from attn_jax.hooks.patterns import key, match
 
 X = jnp.ones((3, 5))
 
@@ -90,7 +90,7 @@ def applied(model):
 
 
 @pytest.mark.parametrize(
-    ("model", "wanted"),
+    ("model", "expected"),
     [
         (Mixer(), ["hidden"]),
         (Mixer(name="given"), ["given.hidden"]),
@@ -104,9 +104,9 @@ def applied(model):
     ids=["root", "named root", "unrolled", "scanned", "scanned method"],
 )
 @pytest.mark.parametrize("wrap", [lambda f: f, jax.jit, jax.checkpoint, jax.vmap])
-def test_linen_names(model, wanted, wrap):
+def test_linen_names(model, expected, wrap):
     x = jnp.ones((2, *X.shape)) if wrap is jax.vmap else X
-    assert names(wrap(applied(model)), x) == wanted
+    assert names(wrap(applied(model)), x) == expected
 
 
 def test_a_gradient_has_the_same_names():
@@ -136,7 +136,7 @@ def test_branches_share_a_name_if_their_values_are_alike():
 
 
 @pytest.mark.parametrize(
-    ("pattern", "name", "lengths", "wanted"),
+    ("pattern", "name", "lengths", "expected"),
     [
         ("*", "a.b", (), [()]),
         ("*.b", "b", (), [()]),
@@ -158,8 +158,8 @@ def test_branches_share_a_name_if_their_values_are_alike():
         ("t.4.layers.0.w", "t.*.layers.*.w", (5, 3), [(4, 0)]),
     ],
 )
-def test_patterns(pattern, name, lengths, wanted):
-    assert indices(pattern, name, lengths) == wanted
+def test_patterns(pattern, name, lengths, expected):
+    assert match(pattern, name, lengths) == expected
 
 
 def test_keys_write_out_what_was_chosen():

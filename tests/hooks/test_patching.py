@@ -1,4 +1,4 @@
-"""Patches: what is put where, in unrolled and scanned models."""
+"""Patches of unrolled and scanned models."""
 
 import jax
 import jax.numpy as jnp
@@ -42,25 +42,26 @@ MODELS = pytest.mark.parametrize("fn", [unrolled, scanned])
         ({"heads": 1}, np.s_[1]),
         ({"heads": -1, "positions": [0, 2]}, np.s_[1, [0, 2]]),
         ({"positions": slice(1, None, 2)}, np.s_[:, 1::2]),
+        ({"positions": range(1, 3)}, np.s_[:, 1:3]),
         ({}, np.s_[:]),
     ],
-    ids=["head", "head and positions", "slice", "all"],
+    ids=["head", "head and positions", "slice", "range", "all"],
 )
 def test_a_patch_replaces_what_it_names(fn, options, where):
     _, donor = capture(fn)(OTHER)
     out = intervene(fn, {"layers.1.weights": patch(donor, **options)})(CLEAN)
-    wanted = np.array(CLEAN) + 1
-    wanted[where] = np.asarray(OTHER)[where] + 1
-    np.testing.assert_array_equal(out, wanted + 2)
+    expected = np.array(CLEAN) + 1
+    expected[where] = np.asarray(OTHER)[where] + 1
+    np.testing.assert_array_equal(out, expected + 2)
 
 
 @MODELS
 @pytest.mark.parametrize("layers", [2, [2], slice(2, None), jnp.int32(2)])
 def test_layers_are_chosen_by_number(fn, layers):
     edits = {"*weights": patch(0.0, layers=layers, heads=0)}
-    wanted = np.array(CLEAN) + 3
-    wanted[0] = 1
-    np.testing.assert_array_equal(intervene(fn, edits)(CLEAN), wanted)
+    expected = np.array(CLEAN) + 3
+    expected[0] = 1
+    np.testing.assert_array_equal(intervene(fn, edits)(CLEAN), expected)
 
 
 @MODELS
@@ -76,9 +77,9 @@ def test_heads_may_be_batched():
 
     out = jax.vmap(without)(jnp.arange(H))
     for head in range(H):
-        wanted = np.array(CLEAN) + 3
-        wanted[head] = 1
-        np.testing.assert_array_equal(out[head], wanted)
+        expected = np.array(CLEAN) + 3
+        expected[head] = 1
+        np.testing.assert_array_equal(out[head], expected)
 
 
 def test_axes_follow_the_layout_of_the_leaf():
@@ -101,13 +102,37 @@ def test_axes_follow_the_layout_of_the_leaf():
         ),
         (patch({"other": CLEAN}), "no value for 'layers.0.weights' among other"),
         (patch(0.0, heads=2), "heads=2 is out of range; there are 2"),
+        (patch(0.0, heads=np.int64(2)), "heads=2 is out of range; there are 2"),
+        (patch(0.0, heads=jnp.array([0, -3])), "heads=-3 is out of range; there are 2"),
+        (patch(0.0, heads=[True, False]), r"heads=\[True, False\] is a mask; pass the numbers"),
         (patch(0.0, head_axis=-4, heads=0), "no axis -4 of heads"),
     ],
-    ids=["shape", "name", "head", "axis"],
+    ids=["shape", "name", "head", "numpy", "array", "mask", "axis"],
 )
 def test_patches_that_do_not_fit_say_why(edit, message):
     with pytest.raises(HookError, match=message):
         intervene(unrolled, {"*": edit})(CLEAN)
+
+
+@pytest.mark.parametrize(
+    "layers",
+    [-1, [0, -1], jnp.int32(-1), slice(-1, None), slice(0, -1), slice(None, None, -1)],
+    ids=str,
+)
+def test_layers_are_not_counted_from_the_end(layers):
+    with pytest.raises(HookError, match="counts from the end; layers are counted from 0"):
+        patch(0.0, layers=layers)
+
+
+def test_a_float_does_not_become_an_integer():
+    def fn(x):
+        return tap("count", x)
+
+    counts = jnp.arange(3)
+    message = "a value of dtype float32 does not fit the dtype int32 of 'count'"
+    with pytest.raises(HookError, match=message):
+        intervene(fn, {"count": patch(0.5)})(counts)
+    np.testing.assert_array_equal(intervene(fn, {"count": patch(7)})(counts), [7, 7, 7])
 
 
 def test_layers_need_a_number():

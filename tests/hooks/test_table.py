@@ -1,6 +1,6 @@
-"""Where hooks work: each case against NumPy written apart, and the table in the documentation.
+"""Each case in which hooks work or refuse to, against separate NumPy, and its table in the docs.
 
-`python tests/hooks/test_table.py` writes the table anew; the last test here compares it.
+`python tests/hooks/test_table.py` rewrites the table; the last test here compares it.
 """
 
 import dataclasses
@@ -132,8 +132,8 @@ def decoder_reference(x, edit):
 
 
 def decoders_reference(x, edit):
-    out, found = decoder_reference(x, edit)
-    return np.moveaxis(out, 0, 1), found
+    out, captured = decoder_reference(x, edit)
+    return np.moveaxis(out, 0, 1), captured
 
 
 def nested(x):
@@ -190,8 +190,8 @@ def branch(x):
 
 def branch_reference(x, edit):
     hidden, zeros = edit("positive", np.sin(x), ()), np.zeros(3)
-    found = {"positive": hidden, "positive?": True, "negative": zeros, "negative?": False}
-    return 2 * hidden, found
+    captured = {"positive": hidden, "positive?": True, "negative": zeros, "negative?": False}
+    return 2 * hidden, captured
 
 
 @jax.custom_jvp
@@ -322,7 +322,7 @@ def under_equinox(x):
     return eqx.filter_jit(EquinoxModel(jnp.ones(())))(x)
 
 
-# What may stand outside of a transformed function, which returns a result and what was found.
+# Transformations around a transformed function, which returns a result and captured values.
 
 
 def as_it_is(function):
@@ -331,8 +331,8 @@ def as_it_is(function):
 
 def differentiated(function):
     def of_x(x):
-        grads, found = jax.grad(lambda x: _summed(function(x)), has_aux=True)(x)
-        return grads, found
+        grads, captured = jax.grad(lambda x: _summed(function(x)), has_aux=True)(x)
+        return grads, captured
 
     return of_x
 
@@ -352,8 +352,8 @@ def with_custom_gradient(function):
 def batched_reference(function):
     def of_batch(x):
         rows = [function(row) for row in x]
-        found = {name: np.stack([row[1][name] for row in rows]) for name in rows[0][1]}
-        return np.stack([row[0] for row in rows]), found
+        captured = {name: np.stack([row[1][name] for row in rows]) for name in rows[0][1]}
+        return np.stack([row[0] for row in rows]), captured
 
     return of_batch
 
@@ -576,7 +576,7 @@ def reference_gradients(case, x):
 
 
 def measured(case, column, x):
-    """Return what the library computes: `(out, found)`."""
+    """Return the result of the library, `(out, captured)`."""
 
     def edit(value, site):
         return scaled(site.name, value, site.index).astype(value.dtype)
@@ -591,12 +591,12 @@ def measured(case, column, x):
     return case.outside(functions[column])(x)
 
 
-def _no_result(found):
-    return sum(value.sum() for value in found.values()), found
+def _no_result(captured):
+    return sum(value.sum() for value in captured.values()), captured
 
 
 def expected(case, column, x):
-    """Return what NumPy says to the same."""
+    """Return the same, computed by NumPy."""
     functions = {
         "capture": lambda x: case.reference(x, unedited),
         "intervene": lambda x: (case.reference(x, scaled)[0], {}),
@@ -618,15 +618,18 @@ def test_cell(case, column):
             with pytest.raises(HookError, match=re.escape(outcome.removeprefix(REFUSED))):
                 measured(case, column, x)
             return
-        out, found = measured(case, column, x)
-    expected_out, expected_found = expected(case, column, case.x)
+        out, captured = measured(case, column, x)
+    expected_out, expected_captured = expected(case, column, case.x)
     tolerance = {"float64": 1e-9, "float32": 1e-4, "bfloat16": 3e-2}[case.dtype]
-    assert set(found) == set(expected_found)
-    for actual, wanted in [(out, expected_out), *((found[n], expected_found[n]) for n in found)]:
+    assert set(captured) == set(expected_captured)
+    for actual, reference in [
+        (out, expected_out),
+        *((captured[n], expected_captured[n]) for n in captured),
+    ]:
         assert actual.dtype == case.dtype or actual.dtype == bool
-        assert np.shape(actual) == np.shape(wanted)
+        assert np.shape(actual) == np.shape(reference)
         np.testing.assert_allclose(
-            np.asarray(actual, float), np.asarray(wanted, float), rtol=tolerance, atol=tolerance
+            np.asarray(actual, float), np.asarray(reference, float), rtol=tolerance, atol=tolerance
         )
 
 
@@ -639,8 +642,8 @@ def render():
         "# Where hooks work",
         "",
         "Every cell is a test: *yes* means that the values, the edited result or the gradients "
-        "were compared with NumPy; *refused* that the library raises an error with these words. "
-        "[Hooks](hooks.md) explains the words.",
+        "are compared with NumPy; *refused* that the library raises an error with these words. "
+        "[Hooks](hooks.md) explains the terms.",
         "",
         "| where the hook point lies | `capture` | `intervene` | `activation_grads` |",
         "|---|---|---|---|",
@@ -652,7 +655,7 @@ def render():
 
 
 def test_the_documented_table_is_this_one():
-    assert TABLE.read_text() == render(), "write it anew with: python tests/hooks/test_table.py"
+    assert TABLE.read_text() == render(), "rewrite it with: python tests/hooks/test_table.py"
 
 
 if __name__ == "__main__":

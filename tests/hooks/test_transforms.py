@@ -1,4 +1,4 @@
-"""Edits, reducers and what goes wrong in them; how the transformations compose."""
+"""Edits, reducers and their errors, and compositions of the transformations."""
 
 import re
 
@@ -121,3 +121,27 @@ def test_an_edit_may_depend_on_what_is_differentiated_or_batched():
 def test_values_without_a_gradient_are_named(function, message):
     with pytest.raises(HookError, match=f"cannot differentiate with respect to {message}"):
         activation_grads(function, "*")(X)
+
+
+@pytest.mark.parametrize(
+    ("transform", "spec"),
+    [(capture, []), (capture, ()), (capture, {}), (activation_grads, []), (activation_grads, ())],
+)
+def test_an_empty_spec_says_how_to_name_all_hook_points(transform, spec):
+    message = f"the spec {spec!r} names no hook points; '*' names all of them"
+    with pytest.raises(HookError, match=re.escape(message)):
+        transform(fn, spec)
+
+
+def test_no_edits_change_nothing():
+    np.testing.assert_array_equal(intervene(fn, {})(X), X + 1)
+
+
+def test_a_scan_without_steps_gives_empty_stacks():
+    def none_and_one(x):
+        x = lax.scan(lambda x, y: (tap("none", x + y), None), x, jnp.ones((0, 2, 3)))[0]
+        return lax.scan(lambda x, y: (tap("one", x + y), None), x, jnp.ones((1, 2, 3)))[0]
+
+    captured = capture(none_and_one, ["*.none", "0.one"])(X)[1]
+    assert captured["*.none"].shape == (0, 2, 3)
+    np.testing.assert_array_equal(captured["0.one"], X + 1)

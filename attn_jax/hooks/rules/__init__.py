@@ -1,4 +1,4 @@
-"""One rule for each primitive that holds jaxprs, one file for each group of them."""
+"""One rule for each primitive that contains jaxprs, one file for each kind of them."""
 
 from attn_jax.hooks.rules import branches, calls, derivatives, devices, loops
 from attn_jax.hooks.rules.rule import Rule
@@ -10,4 +10,4 @@ RULES: dict[str, Rule] = {
     **derivatives.RULES,
     **devices.RULES,
 }
-"""By the name of the primitive, as some have other names in other versions of JAX."""
+"""The rules by the name of the primitive, which may differ between versions of JAX."""

@@ -1,29 +1,29 @@
-"""Calls: `jax.jit` and the plain calls that only group equations."""
+"""Rules of calls: `jax.jit` and the plain calls that only group equations."""
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import jax
 from jax.extend import core
 
-from attn_jax.hooks.rules.rule import Body, Found, Rule
-
-if TYPE_CHECKING:
-    from attn_jax.hooks.interpreter import Frame
-    from attn_jax.hooks.survey import Block
+from attn_jax.hooks.frame import Frame
+from attn_jax.hooks.points import Block, Captured
+from attn_jax.hooks.rules.rule import Rule, SubJaxpr
 
 
 def _run_jit(
-    frame: "Frame", eqn: core.JaxprEqn, values: Sequence[Any], blocks: Sequence["Block"]
-) -> tuple[Sequence[Any], Found]:
+    frame: Frame, eqn: core.JaxprEqn, values: Sequence[Any], blocks: Sequence[Block]
+) -> tuple[Sequence[Any], Captured]:
     params = eqn.params
 
     def call(*values):
         return frame.evaluate(blocks[0], params["jaxpr"], values)
 
+    # The rebuilt call keeps the name and the shardings of the original: profiles show the one,
+    # and the layout of the results over devices depends on the other.
     call.__name__ = params["name"]
-    ins, outs = _known(params["in_shardings"]), _known(params["out_shardings"])
-    # Buffers are not donated here: the function may be asked again with the same arguments.
+    ins, outs = _specified(params["in_shardings"]), _specified(params["out_shardings"])
+    # Buffers are not donated, because the caller may use the same arguments again.
     jitted = jax.jit(
         call,
         in_shardings=ins,
@@ -33,19 +33,19 @@ def _run_jit(
     return jitted(*values)
 
 
-def _known(shardings: Sequence[Any]) -> tuple[Any, ...] | None:
+def _specified(shardings: Sequence[Any]) -> tuple[Any, ...] | None:
     """Return shardings with None for each that was left open, or None if all were."""
-    known = tuple(s if isinstance(s, jax.sharding.Sharding) else None for s in shardings)
-    return known if any(s is not None for s in known) else None
+    specified = tuple(s if isinstance(s, jax.sharding.Sharding) else None for s in shardings)
+    return specified if any(s is not None for s in specified) else None
 
 
 def _run_call(
-    frame: "Frame", eqn: core.JaxprEqn, values: Sequence[Any], blocks: Sequence["Block"]
-) -> tuple[Sequence[Any], Found]:
+    frame: Frame, eqn: core.JaxprEqn, values: Sequence[Any], blocks: Sequence[Block]
+) -> tuple[Sequence[Any], Captured]:
     return frame.evaluate(blocks[0], eqn.params["call_jaxpr"], values)
 
 
-_jit = Rule(lambda eqn: [Body(eqn.params["jaxpr"])], _run_jit)
-_call = Rule(lambda eqn: [Body(eqn.params["call_jaxpr"])], _run_call)
+_jit = Rule(lambda eqn: [SubJaxpr(eqn.params["jaxpr"])], _run_jit)
+_call = Rule(lambda eqn: [SubJaxpr(eqn.params["call_jaxpr"])], _run_call)
 
 RULES = {"jit": _jit, "pjit": _jit, "closed_call": _call, "core_call": _call}

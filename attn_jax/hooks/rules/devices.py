@@ -1,19 +1,17 @@
-"""Devices: under `shard_map` what is found has a leading axis, one entry for each device."""
+"""Rule of devices: under `shard_map` captured values have a leading axis, one entry per device."""
 
 import math
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import jax
 from jax import lax
 from jax.extend import core
 from jax.sharding import PartitionSpec
 
-from attn_jax.hooks.rules.rule import Body, Found, Loop, Rule
-
-if TYPE_CHECKING:
-    from attn_jax.hooks.interpreter import Frame
-    from attn_jax.hooks.survey import Block
+from attn_jax.hooks.frame import Frame
+from attn_jax.hooks.points import Block, Captured, Loop
+from attn_jax.hooks.rules.rule import Rule, SubJaxpr
 
 
 def _axes(eqn: core.JaxprEqn) -> tuple[str, ...]:
@@ -23,20 +21,21 @@ def _axes(eqn: core.JaxprEqn) -> tuple[str, ...]:
     return tuple(axis for axis in eqn.params["mesh"].axis_names if axis in manual)
 
 
-def _bodies(eqn: core.JaxprEqn) -> list[Body]:
+def _sub_jaxprs(eqn: core.JaxprEqn) -> list[SubJaxpr]:
     devices = math.prod(eqn.params["mesh"].shape[axis] for axis in _axes(eqn))
-    return [Body(eqn.params["jaxpr"], loop=Loop("shard_map", devices))]
+    return [SubJaxpr(eqn.params["jaxpr"], loop=Loop("shard_map", devices))]
 
 
 def _run(
-    frame: "Frame", eqn: core.JaxprEqn, values: Sequence[Any], blocks: Sequence["Block"]
-) -> tuple[Sequence[Any], Found]:
+    frame: Frame, eqn: core.JaxprEqn, values: Sequence[Any], blocks: Sequence[Block]
+) -> tuple[Sequence[Any], Captured]:
     params, axes = eqn.params, _axes(eqn)
 
     def body(*shards):
         device = lax.axis_index(axes)
-        outs, found = frame.evaluate(blocks[0], params["jaxpr"], shards, device)
-        return outs, jax.tree.map(lambda value: value[None], found)
+        outs, captured = frame.evaluate(blocks[0], params["jaxpr"], shards, device)
+        # Each device contributes one entry to a new axis, over which the output is sharded.
+        return outs, jax.tree.map(lambda value: value[None], captured)
 
     mapped = jax.shard_map(
         body,
@@ -49,4 +48,4 @@ def _run(
     return mapped(*values)
 
 
-RULES = {"shard_map": Rule(_bodies, _run)}
+RULES = {"shard_map": Rule(_sub_jaxprs, _run)}

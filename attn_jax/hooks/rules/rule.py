@@ -1,41 +1,26 @@
-"""What a rule says about the jaxprs inside an equation."""
+"""The interface of a rule: the jaxprs inside an equation, and how to run it with them."""
 
 import dataclasses
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any, Literal
 
 from jax import Array
 from jax.extend import core
 
-if TYPE_CHECKING:
-    from attn_jax.hooks.interpreter import Frame
-    from attn_jax.hooks.survey import Block
+from attn_jax.hooks.frame import Frame
+from attn_jax.hooks.points import Block, Captured, Loop
 
 
 @dataclasses.dataclass(frozen=True)
-class Loop:
-    """Something around a hook point that makes many values of one.
-
-    Attributes:
-        kind: `scan` (also `lax.map` and loops of known length), `while` or `shard_map`.
-        length: the number of steps or devices; None where only the running program knows.
-    """
-
-    kind: Literal["scan", "while", "shard_map"]
-    length: int | None
-
-
-@dataclasses.dataclass(frozen=True)
-class Body:
+class SubJaxpr:
     """A jaxpr inside an equation.
 
     Attributes:
-        jaxpr: the jaxpr, open or closed.
-        loop: the loop it is the body of.
-        is_branch: whether it is one of several of which one runs.
-        is_replay: whether a backward pass computes here again what a forward pass did.
-        frozen: why a value inside cannot be edited, or empty.
-        hidden: why a value inside cannot be seen at all, or empty.
+        jaxpr: The jaxpr, open or closed.
+        loop: The loop whose body it is, if any.
+        is_branch: Whether it is one of several branches, of which one runs.
+        is_replay: Whether a backward pass computes here again what a forward pass did.
+        frozen: The reason why a value inside cannot be edited, or an empty string.
+        hidden: The reason why a value inside can be neither read nor edited, or an empty string.
     """
 
     jaxpr: core.Jaxpr | core.ClosedJaxpr
@@ -46,21 +31,18 @@ class Body:
     hidden: str = ""
 
 
-Found = dict[str, Any]
-"""Captured values by name. Inside a `cond`, `name?` says whether `name` was computed."""
-
-
 @dataclasses.dataclass(frozen=True)
 class Rule:
-    """How one higher-order primitive is looked into.
+    """The treatment of one higher-order primitive.
 
     Attributes:
-        bodies: the jaxprs of an equation.
-        run: evaluates the equation with these bodies; returns its results and what was found.
+        sub_jaxprs: Returns the jaxprs inside an equation.
+        run: Evaluates an equation from its operands and the blocks of its jaxprs; returns its
+            results and the captured values.
     """
 
-    bodies: Callable[[core.JaxprEqn], Sequence[Body]]
+    sub_jaxprs: Callable[[core.JaxprEqn], Sequence[SubJaxpr]]
     run: Callable[
-        ["Frame", core.JaxprEqn, Sequence[Array], Sequence["Block"]],
-        tuple[Sequence[Array], Found],
+        [Frame, core.JaxprEqn, Sequence[Array], Sequence[Block]],
+        tuple[Sequence[Array], Captured],
     ]

@@ -1,145 +1,150 @@
-"""What happens at one tap: edits first, then the value goes on, then it is read."""
+"""The rule of the tap: edit the value, pass it on, then read it."""
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 from jax import Array, lax
 from jax.extend import core
 
-from attn_jax.hooks.errors import HookError
+from attn_jax.hooks.frame import Frame
+from attn_jax.hooks.patterns import HookError, Selection
 from attn_jax.hooks.plan import Edit, Reducer, Request, Site, describe
+from attn_jax.hooks.points import Captured, HookPoint, ResultPoint
 from attn_jax.hooks.reducers import SiteReducer
-from attn_jax.hooks.rules.rule import Found
-from attn_jax.hooks.survey import HookPoint, ResultPoint
 from attn_jax.hooks.tap import DerivedTap, tap_p
 
-if TYPE_CHECKING:
-    from attn_jax.hooks.interpreter import Frame
+Reader = Callable[[Reducer | None], Any]
+"""Returns the value of a hook point, as it is or through a reducer."""
 
 
-def visit(
-    frame: "Frame", points: Sequence[HookPoint], eqn: core.JaxprEqn, values: Sequence[Array]
-) -> tuple[list[Array], Found]:
-    """Run a tap; return what flows on from it, and what was found."""
+def run_tap(
+    frame: Frame, points: Sequence[HookPoint], eqn: core.JaxprEqn, values: Sequence[Array]
+) -> tuple[list[Array], Captured]:
+    """Run a tap; return the value that flows on from it, and the captured values."""
     if isinstance(points[0], ResultPoint):
-        return _result(frame, points[0], eqn, values)
+        return _run_result(frame, points[0], eqn, values)
     value, *operands = values
-    if eqn.params["site"] is None:
-        return _plain(frame, points[0], eqn, value)
-    named = dict(zip(eqn.params["operands"], operands, strict=True))
-    return _derived(frame, points, eqn, value, named)
+    if eqn.params["derived"] is None:
+        return _run_plain(frame, points[0], eqn, value)
+    by_name = dict(zip(eqn.params["operands"], operands, strict=True))
+    return _run_derived(frame, points, eqn, value, by_name)
 
 
-def _result(
-    frame: "Frame", point: ResultPoint, eqn: core.JaxprEqn, values: Sequence[Array]
-) -> tuple[list[Array], Found]:
+def _run_result(
+    frame: Frame, point: ResultPoint, eqn: core.JaxprEqn, values: Sequence[Array]
+) -> tuple[list[Array], Captured]:
     outs = frame.replay(eqn, values)
-    return outs, _read(frame, point, _reading(outs[point.position]))
+    return outs, _capture(frame, point, _reader(outs[point.position]))
 
 
-def _plain(
-    frame: "Frame", point: HookPoint, eqn: core.JaxprEqn, value: Array
-) -> tuple[list[Array], Found]:
-    # The tap is placed anew, so that hooks around these hooks find it too.
-    value = tap_p.bind(_edited(frame, point, value), **eqn.params)
-    return [value], _read(frame, point, _reading(value))
+def _run_plain(
+    frame: Frame, point: HookPoint, eqn: core.JaxprEqn, value: Array
+) -> tuple[list[Array], Captured]:
+    # The tap is bound again, so that hooks around these hooks find it too.
+    value = tap_p.bind(_apply_edits(frame, point, value), **eqn.params)
+    return [value], _capture(frame, point, _reader(value))
 
 
-def _derived(
-    frame: "Frame",
+def _run_derived(
+    frame: Frame,
     points: Sequence[HookPoint],
     eqn: core.JaxprEqn,
     value: Array,
     operands: dict[str, Array],
-) -> tuple[list[Array], Found]:
-    site: DerivedTap = eqn.params["site"]
-    last = site.leaves[-1]
+) -> tuple[list[Array], Captured]:
+    derived: DerivedTap = eqn.params["derived"]
+    last = derived.leaves[-1]
     operands[last] = value
-    leaves = dict(zip(site.leaves, points, strict=True))
+    leaves = dict(zip(derived.leaves, points, strict=True))
+    # Upstream leaves are edited first: the rewritten operands lack all that depends on them, so
+    # that a leaf further down is derived from the edited ones.
     for leaf, point in leaves.items():
         if point.name in frame.plan.edits:
-            edited = _edited(frame, point, site.derive(leaf, operands))
-            operands = site.rewrite(leaf, edited, operands)
-    value = site.derive(last, operands)
-    rest = {name: operand for name, operand in operands.items() if name != last}
-    value = tap_p.bind(value, *rest.values(), **eqn.params | {"operands": tuple(rest)})
-    return [value], _read_leaves(frame, site, leaves, rest | {last: value})
+            edited = _apply_edits(frame, point, derived.derive(leaf, operands))
+            operands = derived.rewrite(leaf, edited, operands)
+    # Without edits the tapped value is still among the operands, and this returns it unchanged.
+    value = derived.derive(last, operands)
+    upstream = {name: operand for name, operand in operands.items() if name != last}
+    value = tap_p.bind(value, *upstream.values(), **eqn.params | {"operands": tuple(upstream)})
+    return [value], _capture_leaves(frame, derived, leaves, upstream | {last: value})
 
 
-def _read_leaves(
-    frame: "Frame",
-    site: DerivedTap,
+def _capture_leaves(
+    frame: Frame,
+    derived: DerivedTap,
     leaves: Mapping[str, HookPoint],
     operands: Mapping[str, Array],
-) -> Found:
+) -> Captured:
     if not any(point.name in frame.plan.requests for point in leaves.values()):
         return {}
-    # Without the barrier XLA may merge what is derived with the call itself, and then compute
-    # the call differently because somebody is looking.
+    # Without the barrier XLA may merge the derived values with the call itself, which would then
+    # compute other bits because somebody is looking.
     operands = lax.optimization_barrier(dict(operands))
 
-    def reading(leaf: str) -> Callable[[Reducer | None], Any]:
+    def reader(leaf: str) -> Reader:
         def read(reduce: Reducer | None) -> Any:
             if isinstance(reduce, SiteReducer):
-                return reduce.of_derived(site, leaf, operands)
-            value = site.derive(leaf, operands)
+                return reduce.of_derived(derived, leaf, operands)
+            value = derived.derive(leaf, operands)
             return value if reduce is None else reduce(value)
 
         return read
 
-    found: Found = {}
+    captured: Captured = {}
     for leaf, point in leaves.items():
-        found |= _read(frame, point, reading(leaf))
-    return found
+        captured |= _capture(frame, point, reader(leaf))
+    return captured
 
 
-def _edited(frame: "Frame", point: HookPoint, value: Array) -> Array:
+def _apply_edits(frame: Frame, point: HookPoint, value: Array) -> Array:
     for edit in frame.plan.edits.get(point.name, ()):
         new = _call_edit(edit, point, value, frame.index)
-        value = _select(edit.at, frame.index, new, value)
+        value = _select(edit.selection, frame.index, new, value)
     return value
 
 
 def _call_edit(edit: Edit, point: HookPoint, value: Array, index: tuple[Array, ...]) -> Array:
-    given = describe(value)
     try:
         new = edit.function(value, Site(edit.name, index, point))
     except Exception as error:
-        raise HookError(f"the edit at {edit.name!r} failed, given {given}: {error}") from error
+        raise HookError(
+            f"the edit at {edit.name!r} failed, given {describe(value)}: {error}"
+        ) from error
     new = new if isinstance(new, jax.Array) else jnp.asarray(new)
     if (new.shape, new.dtype) != (value.shape, value.dtype):
         raise HookError(
-            f"the edit at {edit.name!r} must keep shape and dtype: it was given {given} and "
-            f"returned {describe(new)}; jnp.broadcast_to(…, value.shape).astype(value.dtype) does."
+            f"the edit at {edit.name!r} must keep shape and dtype: it was given {describe(value)} "
+            f"and returned {describe(new)}; "
+            "return jnp.broadcast_to(new, value.shape).astype(value.dtype)."
         )
     return new
 
 
-def _select(at: Sequence[int | None], index: Sequence[Array], new: Array, old: Array) -> Array:
-    """Take the new value at the chosen steps of the loops around, and the old one elsewhere."""
-    for step, chosen in zip(index, at, strict=True):
-        new = new if chosen is None else lax.select(step == chosen, new, old)
+def _select(selection: Selection, index: Sequence[Array], new: Array, old: Array) -> Array:
+    """Take the new value at the selected steps of the loops around, and the old one elsewhere."""
+    for step, selected in zip(index, selection, strict=True):
+        new = new if selected is None else lax.select(step == selected, new, old)
     return new
 
 
-def _reading(value: Array) -> Callable[[Reducer | None], Any]:
+def _reader(value: Array) -> Reader:
     return lambda reduce: value if reduce is None else reduce(value)
 
 
-def _read(frame: "Frame", point: HookPoint, read: Callable[[Reducer | None], Any]) -> Found:
+def _capture(frame: Frame, point: HookPoint, read: Reader) -> Captured:
     requests = frame.plan.requests.get(point.name, ())
-    return {request.key: _reduced(request, point, read) for request in requests}
+    return {request.key: _read(request, point, read) for request in requests}
 
 
-def _reduced(request: Request, point: HookPoint, read: Callable[[Reducer | None], Any]) -> Any:
+def _read(request: Request, point: HookPoint, read: Reader) -> Any:
     if request.reduce is None:
         return read(None)
     try:
         return read(request.reduce)
     except Exception as error:
-        given = f"{point.dtype}{list(point.shape)}"
         raise HookError(
-            f"the reducer for {request.key!r} failed, given {given}: {error}"
+            f"the reducer for {request.key!r} failed, "
+            f"given {point.dtype}{list(point.shape)}: {error}"
         ) from error

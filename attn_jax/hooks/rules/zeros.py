@@ -1,4 +1,4 @@
-"""Arrays made from abstract values."""
+"""Zeros shaped like abstract values."""
 
 import functools
 from collections.abc import Iterable
@@ -9,7 +9,7 @@ from jax import Array, lax
 
 
 def zeros_like(shape: jax.ShapeDtypeStruct) -> Array:
-    """Return zeros of an abstract value, laid out over a mesh as it is."""
+    """Return zeros like an abstract value, laid out over a mesh in the same way."""
     array = jnp.zeros(shape.shape, shape.dtype)
     if varying := _varying_axes(shape):
         return _vary(array, tuple(varying))

@@ -1,0 +1,93 @@
+"""Hook points, the loops around them, and their places in a jaxpr."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator
+from typing import Any, Literal
+
+from attn_jax.hooks.patterns import Selection
+
+Captured = dict[str, Any]
+"""Captured values by name. Inside a `cond`, `name?` says whether `name` was computed."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Loop:
+    """A loop or a device mesh, which turns one hook point into many values.
+
+    Attributes:
+        kind: `scan` (also `lax.map` and loops of known length), `while` or `shard_map`.
+        length: The number of steps or devices; None where only the running program knows it.
+    """
+
+    kind: Literal["scan", "while", "shard_map"]
+    length: int | None
+
+
+@dataclasses.dataclass(frozen=True)
+class HookPoint:
+    """A value that can be read, and usually edited, by its name.
+
+    Attributes:
+        name: The path of modules and the leaf, joined by dots; `*` stands for the step of a
+            scanned loop.
+        shape: The shape of one value as an edit sees it, without the axes of loops; a pytree of
+            shapes if the value consists of several arrays.
+        dtype: The dtype of the value, or a pytree of dtypes.
+        loops: The loops around the value, the outermost first.
+        is_conditional: Whether the value lies in a branch that may not run.
+        frozen: The reason why the value cannot be edited, or an empty string.
+        hidden: The reason why the value can be neither read nor edited, or an empty string.
+        is_observation: Whether the value is computed only to be read. Such a point must be
+            asked for by name: a pattern that ends in `*` skips it.
+    """
+
+    name: str
+    shape: tuple[Any, ...]
+    dtype: Any
+    loops: tuple[Loop, ...] = ()
+    is_conditional: bool = False
+    frozen: str = ""
+    hidden: str = ""
+    is_observation: bool = False
+
+    @property
+    def lengths(self) -> tuple[int, ...]:
+        """The length of each loop that is written `*` in the name."""
+        return tuple(loop.length or 0 for loop in self.loops if loop.kind == "scan")
+
+    def align(self, selection: Selection) -> Selection:
+        """Return a selection of one step per loop, given one of a step per `*` in the name."""
+        steps = iter(selection)
+        return tuple(next(steps) if loop.kind == "scan" else None for loop in self.loops)
+
+
+@dataclasses.dataclass(frozen=True)
+class ResultPoint(HookPoint):
+    """A result of an equation other than a tap, by its position among the results."""
+
+    position: int = 0
+
+
+@dataclasses.dataclass(frozen=True)
+class Block:
+    """The hook points of one jaxpr, by the number of their equation.
+
+    Attributes:
+        taps: The points of each equation that is a tap or has a detected result.
+        inner: The blocks of each equation that has jaxprs with hook points inside.
+    """
+
+    taps: dict[int, tuple[HookPoint, ...]]
+    inner: dict[int, tuple[Block, ...]]
+
+    def points(self) -> Iterator[HookPoint]:
+        """Yield the hook points in the order of the program."""
+        for i in sorted((*self.taps, *self.inner)):
+            yield from self.taps.get(i, ())
+            for block in self.inner.get(i, ()):
+                yield from block.points()
+
+    def __bool__(self) -> bool:
+        return bool(self.taps or self.inner)
