@@ -33,6 +33,7 @@ from attn_jax.nn.sub_quadratic import (
     PerformerAttention,
     SubQuadraticAttention,
 )
+from attn_jax.renames import renamed_names
 
 __all__ = [
     "CBAM",
@@ -77,3 +78,5 @@ __all__ = [
     "apply_with_weights",
     "attend_with_taps",
 ]
+
+__getattr__ = renamed_names("attn_jax.nn", {"attend": "attend_with_taps"})

@@ -114,9 +114,9 @@ class RelativePositionBias(nn.Module):
         """
         shape = (self.num_buckets, self.num_heads)
         return ops.t5_relative_bias(
-            self.param("table", nn.initializers.normal(1.0), shape, jnp.float32),
             num_queries,
             num_keys,
+            table=self.param("table", nn.initializers.normal(1.0), shape, jnp.float32),
             max_distance=self.max_distance,
             causal=self.causal,
             query_offset=query_offset,

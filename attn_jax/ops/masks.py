@@ -78,19 +78,19 @@ def window_mask(
     return (offsets >= -left) & (offsets <= right)
 
 
-def padding_mask(lengths: Int[Array, "*b"], num_keys: int) -> Bool[Array, "*b 1 k"]:
+def padding_mask(num_keys: int, *, lengths: Int[Array, "*b"]) -> Bool[Array, "*b 1 k"]:
     """Hide the padding behind sequences of unequal length.
 
     Args:
-        lengths: How many keys of each sequence are real.
         num_keys: k, the padded length.
+        lengths: How many keys of each sequence are real.
 
     Returns:
-        `mask[..., 0, j] = j < length`, which broadcasts over the queries. For the multi-head
-        layout, whose scores are `(*b, h, q, k)`, add a head axis: `mask[..., None, :, :]`.
+        `mask[..., 0, j] = j < length`, a `mask` of scores `(*b, q, k)`. Without its last axis but
+        one, `mask[..., 0, :]`, it is the `key_mask` that every attention takes.
 
     Example:
-        >>> padding_mask(jnp.array([1, 3]), 3).astype(int).tolist()
+        >>> padding_mask(3, lengths=jnp.array([1, 3])).astype(int).tolist()
         [[[1, 0, 0]], [[1, 1, 1]]]
     """
     keys = jnp.arange(num_keys).reshape((1,) * (lengths.ndim + 1) + (num_keys,))

@@ -48,16 +48,16 @@ def dilated_mask(
 
 
 def block_sparse_mask(
-    layout: Bool[Array, "*b m n"], num_queries: int, num_keys: int, *, block_size: int
+    num_queries: int, num_keys: int, *, layout: Bool[Array, "*b m n"], block_size: int
 ) -> Bool[Array, "*b q k"]:
     """Let blocks of queries attend to blocks of keys, as a layout says.
 
     Local, strided, fixed, global and random patterns are all layouts.
 
     Args:
-        layout: Which of the m blocks of queries sees which of the n blocks of keys.
         num_queries: q; the last block may be cut short.
         num_keys: k; the last block may be cut short.
+        layout: Which of the m blocks of queries sees which of the n blocks of keys.
         block_size: How many tokens a block has.
 
     Returns:
@@ -68,7 +68,8 @@ def block_sparse_mask(
         TypeError: If the layout is not boolean.
 
     Example:
-        >>> block_sparse_mask(jnp.eye(2, dtype=bool), 3, 4, block_size=2).astype(int).tolist()
+        >>> layout = jnp.eye(2, dtype=bool)
+        >>> block_sparse_mask(3, 4, layout=layout, block_size=2).astype(int).tolist()
         [[1, 1, 0, 0], [1, 1, 0, 0], [0, 0, 1, 1]]
 
     References:
@@ -91,25 +92,25 @@ def block_sparse_mask(
 
 
 def prefix_mask(
-    lengths: Int[Array, "*b"],
     num_queries: int,
     num_keys: int,
     *,
+    lengths: Int[Array, "*b"],
     query_offset: int | Int[Array, "*b"] = 0,
 ) -> Bool[Array, "*b q k"]:
     """Let every query see the prefix, and beyond it only what is not after itself (prefix-LM).
 
     Args:
-        lengths: How many keys of each sequence are its prefix.
         num_queries: q.
         num_keys: k.
+        lengths: How many keys of each sequence are its prefix.
         query_offset: The position of the first query among the keys.
 
     Returns:
         `mask[i, j] = j < length or j <= i + query_offset`.
 
     Example:
-        >>> prefix_mask(jnp.array(2), 3, 4).astype(int).tolist()
+        >>> prefix_mask(3, 4, lengths=jnp.array(2)).astype(int).tolist()
         [[1, 1, 0, 0], [1, 1, 0, 0], [1, 1, 1, 0]]
 
     References:
@@ -119,4 +120,4 @@ def prefix_mask(
     """
     offset = jnp.broadcast_to(jnp.asarray(query_offset), lengths.shape)
     causal = causal_mask(num_queries, num_keys, query_offset=offset)
-    return padding_mask(lengths, num_keys) | causal
+    return padding_mask(num_keys, lengths=lengths) | causal

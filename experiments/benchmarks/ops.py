@@ -50,7 +50,7 @@ def cases() -> dict[str, Case]:
     tokens = (_normal(BATCH, TOKENS, FEATURES),) * 3
     heads = (_normal(BATCH, TOKENS, HEADS, FEATURES // HEADS),) * 3
     scores = (_normal(BATCH, TOKENS, TOKENS),)
-    bias = ops.alibi_bias(HEADS, TOKENS, TOKENS)
+    bias = ops.alibi_bias(TOKENS, TOKENS, num_heads=HEADS)
     w, w_hidden, v = _normal(FEATURES, FEATURES), _normal(FEATURES, HIDDEN), _normal(HIDDEN)
     projections = (_normal(FEATURES, HEADS, FEATURES // HEADS),) * 3
     w_out = _normal(HEADS, FEATURES // HEADS, FEATURES)
@@ -61,7 +61,9 @@ def cases() -> dict[str, Case]:
     return {
         "attention": Case(ops.attention, "jax.nn", heads),
         "attention, causal": Case(causal, "jax.nn, causal", heads),
-        "attention, ALiBi": Case(lambda *x: ops.attention(*x, bias=bias), "jax.nn, ALiBi", heads),
+        "attention, ALiBi": Case(
+            lambda *x: ops.attention(*x, bias=bias[None]), "jax.nn, ALiBi", heads
+        ),
         "dot_product": Case(_context(ops.dot_product_attention), "dot", tokens),
         "scaled_dot_product": Case(
             _context(ops.scaled_dot_product_attention), "scaled dot", tokens

@@ -62,7 +62,7 @@ def linear(query: Array, key: Array, value: Array) -> Array:
 
 def fused_alibi(query: Array, key: Array, value: Array) -> Array:
     """ALiBi by the bias that jax.nn takes."""
-    bias = alibi_bias(query.shape[-2], query.shape[-3], key.shape[-3])
+    bias = alibi_bias(query.shape[-3], key.shape[-3], num_heads=query.shape[-2])
     return jax.nn.dot_product_attention(query, key, value, bias[None])
 
 

@@ -64,8 +64,8 @@ def alibi_inputs(rng):
 
 
 def alibi(query, key, value):
-    bias = ops.alibi_bias(query.shape[-2], query.shape[-3], key.shape[-3])
-    return ops.attention(query, key, value, bias=bias, causal=True)
+    bias = ops.alibi_bias(query.shape[-3], key.shape[-3], num_heads=query.shape[-2])
+    return ops.attention(query, key, value, bias=bias[None], causal=True)
 
 
 def softcap_inputs(rng):

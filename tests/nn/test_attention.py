@@ -114,7 +114,7 @@ def test_edited_weights_change_the_context(name):
 @each
 def test_a_masked_batch_equals_the_sequences_alone(name):
     model, variables, (query, key, value) = example(name)
-    mask = ops.padding_mask(jnp.array([5, 3]), 5)
+    mask = ops.padding_mask(5, lengths=jnp.array([5, 3]))
     heads = "heads" if isinstance(model, nn.MultiHeadAttention) else ""
     context = model.apply(variables, query, key, value, mask=mask[:, None] if heads else mask)
     alone = model.apply(variables, query[1:], key[1:, :3], value[1:, :3])

@@ -12,6 +12,7 @@ from attn_jax import nn, ops
 from attn_jax.hooks import capture, hook_points, intervene
 
 POINTS = ["query", "key", "value", "scores", "weights", "context"]
+FUSED = ["query", "key", "value", "scores", "weights", "summary", "context"]
 IMPLIED = ["query", "key", "value", "weights", "context"]
 SIZES = {"num_heads": 3, "head_dim": 4, "out_dim": 5}
 MODULES = {
@@ -19,8 +20,8 @@ MODULES = {
     "performer": (nn.PerformerAttention(num_features=13, **SIZES), IMPLIED),
     "linformer": (nn.LinformerAttention(num_combinations=2, **SIZES), IMPLIED),
     "nystrom": (nn.NystromAttention(num_landmarks=2, **SIZES), IMPLIED),
-    "gated": (nn.GatedAttention(**SIZES), [*POINTS, "gate"]),
-    "gated by head": (nn.GatedAttention(headwise=True, **SIZES), [*POINTS, "gate"]),
+    "gated": (nn.GatedAttention(**SIZES), [*FUSED, "gate"]),
+    "gated by head": (nn.GatedAttention(headwise=True, **SIZES), [*FUSED, "gate"]),
     "talking heads": (nn.TalkingHeadsAttention(**SIZES), POINTS),
     "differential": (nn.DifferentialAttention(layer=2, **SIZES), POINTS),
 }
@@ -166,7 +167,7 @@ def test_part_of_the_features_may_be_rotated():
 def test_a_relative_bias_is_learned():
     model = nn.RelativePositionBias(num_heads=3, num_buckets=8, max_distance=9)
     variables = model.init(jax.random.key(0), 5, 7)
-    expected = ops.t5_relative_bias(variables["params"]["table"], 5, 7, max_distance=9)
+    expected = ops.t5_relative_bias(5, 7, table=variables["params"]["table"], max_distance=9)
     np.testing.assert_array_equal(model.apply(variables, 5, 7), expected)
 
 

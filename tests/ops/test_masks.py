@@ -24,7 +24,7 @@ def test_a_negative_window_is_refused():
 
 
 def test_padding_of_several_batch_axes():
-    mask = ops.padding_mask(jnp.array([[0, 2], [3, 1]]), 3)
+    mask = ops.padding_mask(3, lengths=jnp.array([[0, 2], [3, 1]]))
     assert mask.shape == (2, 2, 1, 3)
     np.testing.assert_array_equal(mask[:, :, 0].sum(-1), [[0, 2], [3, 1]])
 

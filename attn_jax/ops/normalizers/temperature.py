@@ -8,18 +8,21 @@ from jaxtyping import Array, Bool, Float, Real
 
 from attn_jax.ops.normalizers.softmax import Normalizer, masked_scores, softmax
 from attn_jax.ops.shapes import broadcast_to_scores
+from attn_jax.renames import renamed_arguments
 
 
+@renamed_arguments(top="top_k")
 def top_k_softmax(
-    scores: Real[Array, "*b k"], top: int = 8, *, mask: Bool[Array, "..."] | None = None
+    scores: Real[Array, "*b k"], top_k: int = 8, *, mask: Bool[Array, "..."] | None = None
 ) -> Float[Array, "*b k"]:
-    r"""Normalise over the `top` largest scores; all others get weight zero.
+    r"""Normalise over the `top_k` largest scores; all others get weight zero.
 
-    Of equal scores the first are taken. As a normaliser: `functools.partial(top_k_softmax, top=4)`.
+    Of equal scores the first are taken. To choose k, give as normalizer
+    `functools.partial(top_k_softmax, top_k=4)`.
 
     Args:
         scores: `(*b, k)`, of any real type.
-        top: How many keys a query attends to, at most; the papers' :math:`k`.
+        top_k: How many keys a query attends to, at most; the papers' :math:`k`.
         mask: True = may attend; of the rank of the scores, or `(q, k)`, or `(k,)`.
 
     Returns:
@@ -27,7 +30,7 @@ def top_k_softmax(
 
     Raises:
         TypeError: If the mask is not boolean.
-        ValueError: If `top` is not positive, or the mask does not broadcast to the scores.
+        ValueError: If `top_k` is not positive, or the mask does not broadcast to the scores.
 
     Example:
         >>> top_k_softmax(jnp.array([3.0, 1.0, 3.0, 2.0]), 2).tolist()
@@ -39,12 +42,12 @@ def top_k_softmax(
         Gupta et al., "Memory-efficient Transformers via Top-k Attention", 2021.
         https://arxiv.org/abs/2106.06899
     """
-    if top < 1:
-        raise ValueError(f"top={top} must be at least 1, the number of keys to attend to.")
+    if top_k < 1:
+        raise ValueError(f"top_k={top_k} must be at least 1, the number of keys to attend to.")
     scores = masked_scores(scores, mask)
-    if top >= scores.shape[-1]:
+    if top_k >= scores.shape[-1]:
         return softmax(scores)
-    _, indices = jax.lax.top_k(scores, top)
+    _, indices = jax.lax.top_k(scores, top_k)
     kept = jnp.put_along_axis(jnp.zeros(scores.shape, bool), indices, True, axis=-1, inplace=False)
     return softmax(scores, mask=kept)
 

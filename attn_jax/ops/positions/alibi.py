@@ -36,23 +36,23 @@ def alibi_slopes(num_heads: int) -> Float[Array, " h"]:
 
 
 def alibi_bias(
-    num_heads: int,
     num_queries: int,
     num_keys: int,
     *,
+    num_heads: int,
     query_offset: int | Int[Array, ""] = 0,
 ) -> Float[Array, "h q k"]:
     r"""Penalise each score in proportion to the distance from query to key.
 
     .. math:: \text{bias}_{hij} = -m_h \, |i + \text{query\_offset} - j|
 
-    Give it as `bias` to :func:`attn_jax.ops.attention`. With a causal mask this is the paper's;
-    without one it is its symmetric form.
+    Give it as `bias` to :func:`attn_jax.ops.attention`; where there is a batch, `bias[None]`. With
+    a causal mask this is the paper's; without one it is its symmetric form.
 
     Args:
-        num_heads: h.
         num_queries: q.
         num_keys: k.
+        num_heads: h.
         query_offset: The position of the first query among the keys.
 
     Returns:
@@ -62,7 +62,7 @@ def alibi_bias(
         ValueError: If there is no head.
 
     Example:
-        >>> alibi_bias(8, 2, 3)[0].tolist()
+        >>> alibi_bias(2, 3, num_heads=8)[0].tolist()
         [[-0.0, -0.5, -1.0], [-0.5, -0.0, -0.5]]
 
     References:

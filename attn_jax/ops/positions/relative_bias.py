@@ -28,7 +28,7 @@ def t5_buckets(
         num_queries: q.
         num_keys: k.
         num_buckets: How many buckets there are.
-        max_distance: From where on distances are not told apart.
+        max_distance: Distances beyond this share one bucket.
         causal: Whether keys after the query are hidden.
         query_offset: The position of the first query among the keys.
 
@@ -51,23 +51,24 @@ def t5_buckets(
 
 
 def t5_relative_bias(
-    table: Real[Array, "n h"],
     num_queries: int,
     num_keys: int,
     *,
+    table: Real[Array, "n h"],
     max_distance: int = 128,
     causal: bool = False,
     query_offset: int | Int[Array, ""] = 0,
 ) -> Float[Array, "h q k"]:
     """Look up a bias for each head and each pair of query and key, by their distance.
 
-    Give it as `bias` to :func:`attn_jax.ops.attention`, with `scale=1.0` to do as T5 does.
+    Give it as `bias` to :func:`attn_jax.ops.attention`, with `scale=1.0` to do as T5 does; where
+    there is a batch, `bias[None]`.
 
     Args:
-        table: A learned number for each bucket and head; :func:`t5_buckets` says which bucket.
         num_queries: q.
         num_keys: k.
-        max_distance: From where on distances are not told apart.
+        table: A learned number for each bucket and head; :func:`t5_buckets` says which bucket.
+        max_distance: Distances beyond this share one bucket.
         causal: Whether keys after the query are hidden, so that they need no buckets.
         query_offset: The position of the first query among the keys.
 
@@ -79,7 +80,7 @@ def t5_relative_bias(
             or `max_distance` is reached before the buckets grow.
 
     Example:
-        >>> t5_relative_bias(jnp.ones((32, 2)), 3, 5).shape
+        >>> t5_relative_bias(3, 5, table=jnp.ones((32, 2))).shape
         (2, 3, 5)
 
     References:

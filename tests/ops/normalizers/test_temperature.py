@@ -17,7 +17,9 @@ MASK[1, 2] = False
 
 @pytest.mark.parametrize("top", [1, 3, 7, 11])
 def test_only_the_largest_are_normalised(top):
-    weights = jax.jit(functools.partial(ops.top_k_softmax, top=top))(SCORES, mask=jnp.asarray(MASK))
+    weights = jax.jit(functools.partial(ops.top_k_softmax, top_k=top))(
+        SCORES, mask=jnp.asarray(MASK)
+    )
     expected = np.zeros(SCORES.shape)
     for row in np.ndindex(SCORES.shape[:-1]):
         seen = np.flatnonzero(MASK[row])
@@ -74,7 +76,7 @@ def test_each_head_may_have_its_own_temperature():
 
 
 def test_what_is_out_of_range_is_refused():
-    with pytest.raises(ValueError, match="top=0 must be at least 1"):
+    with pytest.raises(ValueError, match="top_k=0 must be at least 1"):
         ops.top_k_softmax(jnp.zeros(3), 0)
     with pytest.raises(ValueError, match="temperature=0 must be positive"):
         ops.with_temperature(ops.softmax, 0)

@@ -26,7 +26,10 @@ def test_slopes_by_hand(heads, slopes):
 
 
 def test_alibi_falls_with_distance():
-    bias, slopes = np.asarray(ops.alibi_bias(3, 2, 5, query_offset=1)), [2**-4, 2**-8, 2**-2]
+    bias, slopes = (
+        np.asarray(ops.alibi_bias(2, 5, num_heads=3, query_offset=1)),
+        [2**-4, 2**-8, 2**-2],
+    )
     for h, i, j in np.ndindex(3, 2, 5):
         assert bias[h, i, j] == -slopes[h] * abs(i + 1 - j)
 
@@ -57,29 +60,29 @@ def test_buckets_one_by_one(causal, buckets, longest):
 
 def test_the_bias_looks_its_bucket_up():
     table = jnp.asarray(np.random.default_rng(7).normal(size=(8, 3)), jnp.float32)
-    bias = np.asarray(ops.t5_relative_bias(table, 5, 7, max_distance=9))
+    bias = np.asarray(ops.t5_relative_bias(5, 7, table=table, max_distance=9))
     buckets = np.asarray(ops.t5_buckets(5, 7, num_buckets=8, max_distance=9))
     numbers = np.asarray(table)
     for h, i, j in np.ndindex(3, 5, 7):
         assert bias[h, i, j] == numbers[buckets[i, j], h]
-    grad = jax.jit(jax.grad(lambda t: ops.t5_relative_bias(t, 5, 7, max_distance=9).sum()))
+    grad = jax.jit(jax.grad(lambda t: ops.t5_relative_bias(5, 7, table=t, max_distance=9).sum()))
     counts = grad(table)
     np.testing.assert_array_equal(counts[:, 0], np.bincount(np.ravel(buckets), minlength=8))
 
 
 def test_the_offset_may_be_traced_and_is_that_of_the_row():
     table = jnp.asarray(np.random.default_rng(8).normal(size=(8, 3)), jnp.float32)
-    row = jax.jit(lambda n: ops.t5_relative_bias(table, 1, 7, query_offset=n, max_distance=9))
-    whole = ops.t5_relative_bias(table, 7, 7, max_distance=9)
-    slope = jax.jit(lambda n: ops.alibi_bias(3, 1, 7, query_offset=n))
+    row = jax.jit(lambda n: ops.t5_relative_bias(1, 7, table=table, query_offset=n, max_distance=9))
+    whole = ops.t5_relative_bias(7, 7, table=table, max_distance=9)
+    slope = jax.jit(lambda n: ops.alibi_bias(1, 7, num_heads=3, query_offset=n))
     for i in (0, 4):
         np.testing.assert_array_equal(row(i)[:, 0], whole[:, i])
-        np.testing.assert_array_equal(slope(i)[:, 0], ops.alibi_bias(3, 7, 7)[:, i])
+        np.testing.assert_array_equal(slope(i)[:, 0], ops.alibi_bias(7, 7, num_heads=3)[:, i])
 
 
 def test_they_enter_the_fused_attention():
     x = jnp.ones((5, 3, 2))
-    bias = ops.alibi_bias(3, 5, 5)
+    bias = ops.alibi_bias(5, 5, num_heads=3)
     attend = functools.partial(ops.attention, bias=bias, causal=True)
     _, captured = jax.jit(capture(attend, "weights"))(x, x, x)
     slope = 2**-2
