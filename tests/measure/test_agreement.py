@@ -51,7 +51,7 @@ def test_pointing_and_mass_by_hand():
 
 def test_the_bootstrap_interval_is_scipys():
     values = np.random.default_rng(2).normal(size=101).astype(np.float32)
-    mean, low, high = measure.bootstrap(jnp.array(values), jax.random.key(0), draws=4000)
+    mean, low, high = measure.bootstrap(jnp.array(values), rng=jax.random.key(0), draws=4000)
     theirs = stats.bootstrap(
         (values,), np.mean, n_resamples=4000, method="percentile", rng=np.random.default_rng(0)
     ).confidence_interval
@@ -61,5 +61,5 @@ def test_the_bootstrap_interval_is_scipys():
 
 
 def test_the_bootstrap_leaves_out_what_is_missing():
-    mean, low, high = measure.bootstrap(jnp.array([1.0, jnp.nan, 1.0]), jax.random.key(0))
+    mean, low, high = measure.bootstrap(jnp.array([1.0, jnp.nan, 1.0]), rng=jax.random.key(0))
     assert mean == low == high == 1.0

@@ -71,7 +71,7 @@ def test_the_diagonal_of_unequal_lengths():
 
 
 def test_random_links_stay_within_the_source_and_reach_all_of_it():
-    found = measure.random_links(jax.random.key(0), jnp.full(400, 3), (2, 5))
+    found = measure.random_links(jnp.full(400, 3), (2, 5), rng=jax.random.key(0))
     assert (found.sum(-1) == 1).all()
     assert (found.mean((0, 1))[:3] > 0.25).all()
     assert not found[..., 3:].any()

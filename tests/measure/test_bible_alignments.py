@@ -44,7 +44,7 @@ def guesses(verses, shape):
     real = (jnp.arange(shape[0])[None] < targets[:, None])[..., None]
     weights = jnp.array(model_1(verses, shape))
     return {
-        "random": measure.random_links(jax.random.key(0), sources, shape) & real,
+        "random": measure.random_links(sources, shape, rng=jax.random.key(0)) & real,
         "diagonal": measure.diagonal_links(targets, sources, shape),
         "model 1": measure.argmax_links(weights),
         "model 1, threshold": measure.threshold_links(weights, 0.3),

@@ -1,4 +1,4 @@
-"""The importance of heads, beside gates opened and shut one by one."""
+"""The importance of heads, compared with gates opened and shut one by one."""
 
 import re
 
@@ -99,16 +99,37 @@ def test_heads_are_pruned_in_the_order_given():
     np.testing.assert_allclose(found.random[::6], found.accuracy[::6], atol=1e-6)
 
 
+def test_a_single_logit_is_pruned_as_two():
+    def one(x):
+        return fn(x)[:, :1]
+
+    def two(x):
+        half = one(x) / 2
+        return jnp.concatenate([-half, half], -1)
+
+    target = jnp.where(one(X)[:, 0] > 0, TARGET > 0, TARGET > 1).astype(int)
+    for measured in (measure.head_importance, measure.head_ablation):
+        found, expected = measured(one, X, target), measured(two, X, target)
+        for name in NAMES:
+            assert np.abs(found[name]).max() > 0
+            np.testing.assert_allclose(found[name], expected[name], atol=1e-6)
+    order = measure.head_importance(two, X, target)
+    curve = measure.pruning_curve(one, X, target, order, rng=jax.random.key(0), draws=2)
+    right = (np.asarray(one(X))[:, 0] > 0) == (np.asarray(target) == 1)
+    assert 0 < right.mean() < 1
+    np.testing.assert_allclose(curve.accuracy[0], right.mean(), atol=1e-6)
+
+
 @pytest.mark.parametrize(
     ("call", "message"),
     [
         (
             lambda: measure.head_importance(fn, X, TARGET[:5]),
-            "(..., n, h, q, k) with n=5 are needed to tell heads apart",
+            "(..., n, h, q, k) with n=5 is needed to tell heads apart",
         ),
         (
             lambda: measure.pruning_curve(fn, X, TARGET, {"a": jnp.ones(3)}, rng=jax.random.key(0)),
-            "importance has heads {'a': (3,)}, but the model {'last.attention.weights': (2,)",
+            "importance has heads {'a': (3,)}, but the model has {'last.attention.weights': (2,)",
         ),
     ],
 )

@@ -11,6 +11,7 @@ import pytest
 from flax import linen
 
 from attn_jax import hooks, measure, nn
+from attn_jax.measure import verdicts
 
 N, K, C = 61, 11, 3
 
@@ -73,6 +74,65 @@ def test_it_disbelieves_a_model_that_does_not(model, seed):
         assert card["adversarial"].value > 0.5
     else:
         assert card["comprehensiveness"].reads == "against"
+
+
+def single_logit(inputs):
+    return attends(inputs)[:, :1] - 3
+
+
+@pytest.mark.parametrize("output", [single_logit, lambda inputs: single_logit(inputs)[:, 0]])
+def test_a_single_logit_gets_the_card_of_two(output):
+    def two(inputs):
+        half = single_logit(inputs) / 2
+        return jnp.concatenate([-half, half], -1)
+
+    inputs, label = draw(0)
+    options = {"target": np.asarray(label == 0).astype(int), "objects": inputs["decides"] == 1}
+    one, other = (measure.report_card(fn, inputs, **options) for fn in (output, two))
+    assert other.reads == "supports"
+    assert one.verdict == other.verdict
+    for mine, its in zip(one.lines, other.lines, strict=True):
+        assert mine.reads == its.reads
+        for field in ("value", "low", "high", "random", "uniform"):
+            assert getattr(mine, field) == pytest.approx(getattr(its, field), abs=1e-5)
+
+
+def test_what_is_not_defined_agrees_with_nothing():
+    def constant(inputs):
+        return attends(inputs) * 0
+
+    card = measure.report_card(constant, draw(0)[0])
+    assert card.reads == "against"
+    for name in ("gradient", "integrated_gradients", "leave_one_out"):
+        assert (card[name].reads, card[name].verdict) == ("unclear", "not defined for any example")
+        assert card.to_dict()["lines"][-1]["value"] is None
+    assert str(card).count("not defined for any example") == 3
+    assert "nan" not in str(card)
+    for name in ("sufficiency", "deletion", "insertion"):
+        assert card[name].reads == "unclear", card[name]
+
+
+def estimates(mean, low, high, *, difference, defined=1.0):
+    control = verdicts.Interval(*(x - difference for x in (mean, low, high)))
+    apart = verdicts.Interval(difference, difference - 1e-9, difference + 1e-9)
+    return verdicts.Estimates(verdicts.Interval(mean, low, high), control, None, apart, defined)
+
+
+@pytest.mark.parametrize(
+    "name", ["sufficiency", "deletion", "insertion", "pointing_game", "mass_on_object"]
+)
+@pytest.mark.parametrize("sign", [1, -1])
+def test_a_measure_that_ties_with_its_control_is_no_success(name, sign):
+    tied = verdicts.line(name, estimates(1.0, 1.0, 1.0, difference=sign * 1e-7))
+    assert tied.reads == "unclear", tied
+    better = -1 if name in ("sufficiency", "deletion") else 1
+    apart = verdicts.line(name, estimates(0.5, 0.4, 0.6, difference=sign * 0.1))
+    assert apart.reads == ("supports" if sign == better else "against"), apart
+
+
+def test_a_measure_of_few_examples_says_so():
+    line = verdicts.line("gradient", estimates(0.9, 0.8, 1.0, difference=0.9, defined=1 / 20))
+    assert (line.reads, line.verdict) == ("unclear", "defined for only 5 % of the examples")
 
 
 def test_everything_that_runs_the_model_is_compiled_once():
@@ -185,22 +245,26 @@ def random_callback(inputs):
 @pytest.mark.parametrize(
     ("fn", "options", "message"),
     [
-        (unnormalized, {}, "the weights are no distributions: the sum of a row is"),
-        (random_inside, {}, "fn is not deterministic: asked twice, its logits differ by up to"),
+        (unnormalized, {}, "the weights are not distributions: the sum of a row is"),
+        (random_inside, {}, "fn is not deterministic: its logits differ by up to"),
         (random_callback, {}, "fn is not deterministic"),
         (
             attends,
             {"mask": np.zeros((N, K), bool)},
-            f"mask leaves example 0 no key, and {N} of {N}",
+            f"mask leaves {N} of {N} examples without keys, first example 0",
         ),
-        (attends, {"mask": np.ones((N, 5), bool)}, f"mask has shape ({N}, 5), but the weights {N}"),
+        (
+            attends,
+            {"mask": np.ones((N, 5), bool)},
+            f"mask has shape ({N}, 5), but the weights have {N}",
+        ),
         (attends, {"objects": np.ones((N, 5), bool)}, f"objects has shape ({N}, 5), but the map"),
         (
             attends,
             {"target": np.full(N, C)},
-            f"values from {C} up to {C}; one class from 0 to {C - 1}",
+            f"values from {C} to {C}; it must hold one class, from 0 to {C - 1}",
         ),
-        (attends, {"target": np.full(N, -1)}, "values from -1 up to -1; one class"),
+        (attends, {"target": np.full(N, -1)}, "values from -1 to -1; it must hold one class"),
         (attends, {"target": np.zeros(5, int)}, "target has shape (5,)"),
         (lambda x: attends(x)[0], {}, f"fn returns logits of shape ({C},) for {N} inputs"),
         (lambda x: attends(x) * jnp.nan, {}, "logits that are not finite, first for example 0"),
