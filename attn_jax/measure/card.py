@@ -39,7 +39,7 @@ class CardLine:
 
 @dataclasses.dataclass(frozen=True)
 class ReportCard:
-    """How far a map explains a model's predictions.
+    """A judgment of how far a map explains a model's predictions.
 
     Attributes:
         verdict: The verdict of all lines together, in a sentence.

@@ -1,4 +1,4 @@
-"""Measures through layers: worked by hand, beside loops from the papers, and beside networkx."""
+"""Measures through layers, compared with values by hand, the papers' loops and networkx."""
 
 import re
 
@@ -21,7 +21,7 @@ SOURCE_GRADS = RNG.normal(size=SOURCE.shape).astype(np.float32)
 
 
 def pad(weights, example, length):
-    """Takes the tokens from `length` on away from one example."""
+    """Remove the tokens from `length` on from one example."""
     weights = weights.copy()
     weights[:, example, :, :, length:] = 0
     weights[:, example, :, length:] = 0
@@ -152,7 +152,7 @@ GAMMA, BIAS = RNG.normal(size=(2, M)).astype(np.float32)
 
 
 def sent(n):
-    """What each token sends to each, and through which head, in float64."""
+    """Return each token's contribution to each other through each head, in float64."""
     found = np.zeros((H, T, T, M))
     for h, i, j in np.ndindex(H, T, T):
         found[h, i, j] = np.float64(SELF[0, n, h, i, j]) * (VALUE[n, j, h] @ W_OUT[h])
@@ -191,28 +191,31 @@ def test_a_token_that_attends_to_itself_alone_mixes_nothing():
 @pytest.mark.parametrize(
     ("call", "message"),
     [
-        (lambda: measure.rollout(jnp.array(CROSS)), "layers of self-attention, (..., h, t, t)"),
-        (lambda: measure.rollout(jnp.array(SELF), residual=1.0), "residual=1.0 must be a share"),
+        (
+            lambda: measure.rollout(jnp.array(CROSS)),
+            "layers of self-attention over the same tokens, (..., h, t, t)",
+        ),
+        (lambda: measure.rollout(jnp.array(SELF), residual=1.0), "residual=1.0 must be at least 0"),
         (
             lambda: measure.rollout(2 * jnp.array(SELF)),
             "row (0, 0, 0) of layer 0 has the sum 2 and the lowest weight",
         ),
         (lambda: measure.flow(-SELF[:, 0]), "row (0, 0) of layer 0 has the sum -1"),
-        (lambda: measure.flow(SELF[:, 0], residual=-0.5), "residual=-0.5 must be a share"),
+        (lambda: measure.flow(SELF[:, 0], residual=-0.5), "residual=-0.5 must be at least 0"),
         (
             lambda: measure.co_relevance(
                 [measure.CoLayer(other_one=jnp.ones((T, S)))], jnp.eye(T), jnp.eye(S)
             ),
             "other_one of layer 0 has shape (5, 7), but (7, 5) is needed",
         ),
-        (lambda: measure.flow(SELF), "flow takes (h, t, t) of one example at a time"),
+        (lambda: measure.flow(SELF), "flow takes one example at a time, (h, t, t)"),
         (
             lambda: measure.flow(SELF[:, 0], queries=[5]),
-            "queries names 5, but there are tokens 0 to 4",
+            "queries contains 5, but the tokens are 0 to 4",
         ),
         (
             lambda: measure.self_relevance(jnp.array(SELF), jnp.array(SELF[:2])),
-            "one gradient for each layer's weights is needed",
+            "pass one gradient for each layer's weights",
         ),
         (
             lambda: measure.cross_relevance(
