@@ -65,9 +65,10 @@ def _removal(estimates: Estimates) -> Judgment:
     value, random, high = estimates.value.mean, estimates.random.mean, estimates.difference.high
     if value < MATTERS and random < MATTERS:
         return "against", "removing keys changes nothing, whichever they are"
-    ratio = value / max(random, 1e-6)
-    words = f"removing its top keys changes the prediction {ratio:.1f} times as much as random keys"
-    if estimates.difference.low > 0 and ratio >= TIMES_CHANCE:
+    words = (
+        f"removing its top keys lowers the prediction by {value:.2f}, random keys by {random:.2f}"
+    )
+    if estimates.difference.low > 0 and value >= TIMES_CHANCE * random:
         return "supports", words
     # Even at the favorable end of the interval it changes less than that. Having too few examples
     # to tell is no evidence against a map.
@@ -181,7 +182,8 @@ def line(name: str, estimates: Estimates) -> CardLine:
 
 def _undefined(estimates: Estimates) -> Judgment | None:
     """Judge a measure that is a number for too few examples; None if it is for enough."""
-    if not math.isfinite(estimates.value.mean):
+    needed = (estimates.value, estimates.difference)
+    if not all(math.isfinite(each.mean) for each in needed if each is not None):
         return "unclear", "not defined for any example"
     if estimates.defined < ENOUGH_DEFINED:
         return "unclear", f"defined for only {100 * estimates.defined:.0f} % of the examples"

@@ -34,7 +34,7 @@ def weights_of():
 
 
 def answer(weights):
-    """The target's probability for given weights, example by example in float64."""
+    """Return all probabilities and the target's for given weights, in float64."""
     logits = np.einsum("nqk,nkc->nc", weights, np.float64(VALUES))
     raised = np.exp(logits - logits.max(-1, keepdims=True))
     probabilities = raised / raised.sum(-1, keepdims=True)
@@ -42,11 +42,11 @@ def answer(weights):
 
 
 def without(keep):
-    """The weights with some keys taken away, row by row."""
+    """Return the weights without some keys, row by row."""
     weights = weights_of()
     for n, q in np.ndindex(N, Q):
-        kept = weights[n, q] * keep[n]
-        weights[n, q] = kept / kept.sum() if kept.sum() else kept
+        rest = weights[n, q] * keep[n]
+        weights[n, q] = rest / rest.sum() if rest.sum() else rest
     return weights
 
 
@@ -62,7 +62,7 @@ def test_keys_are_erased_in_the_order_of_the_map():
     values = weights_of().mean(1)
     fractions = (0.0, 0.01, 0.3, 0.5, 1.0)
     places = measure.rank_keys(jnp.array(values), OF["mask"], rng=jax.random.key(0))
-    found = jax.jit(
+    result = jax.jit(
         functools.partial(measure.erase, model, attention="look.weights", fractions=fractions)
     )(INPUTS, places, TARGET, mask=OF["mask"])
     for f, fraction in enumerate(fractions):
@@ -71,25 +71,25 @@ def test_keys_are_erased_in_the_order_of_the_map():
             count = math.ceil(fraction * MASK[n].sum() - 1e-6)
             highest[n, np.argsort(-values[n], kind="stable")[:count]] = True
         np.testing.assert_allclose(
-            found.deleted[:, f], answer(without(MASK & ~highest))[1], atol=1e-5
+            result.deleted[:, f], answer(without(MASK & ~highest))[1], atol=1e-5
         )
         np.testing.assert_allclose(
-            found.inserted[:, f], answer(without(MASK & highest))[1], atol=1e-5
+            result.inserted[:, f], answer(without(MASK & highest))[1], atol=1e-5
         )
-    areas = measure.deletion_auc(found), measure.insertion_auc(found)
-    curves = found.deleted, found.inserted
+    areas = measure.deletion_auc(result), measure.insertion_auc(result)
+    curves = result.deleted, result.inserted
     for area, curve in zip(areas, curves, strict=True):
         np.testing.assert_allclose(area, np.trapezoid(curve, fractions, axis=-1), atol=1e-6)
     bins = (0.01, 0.5)
-    taken, alone = np.asarray(found.deleted)[:, [1, 3]], np.asarray(found.inserted)[:, [1, 3]]
+    taken, alone = np.asarray(result.deleted)[:, [1, 3]], np.asarray(result.inserted)[:, [1, 3]]
     np.testing.assert_allclose(
-        measure.comprehensiveness(found, bins), answer(weights_of())[1] - taken.mean(1), atol=1e-5
+        measure.comprehensiveness(result, bins), answer(weights_of())[1] - taken.mean(1), atol=1e-5
     )
     np.testing.assert_allclose(
-        measure.sufficiency(found, bins), answer(weights_of())[1] - alone.mean(1), atol=1e-5
+        measure.sufficiency(result, bins), answer(weights_of())[1] - alone.mean(1), atol=1e-5
     )
     with pytest.raises(ValueError, match=r"bins=\(0.2,\) must be among the fractions"):
-        measure.comprehensiveness(found, (0.2,))
+        measure.comprehensiveness(result, (0.2,))
 
 
 def test_equal_weights_rank_at_random_and_padding_last():
@@ -107,8 +107,8 @@ def test_leaving_one_out_is_a_loop_over_keys():
     expected = np.zeros((N, K))
     for key in range(K):
         expected[:, key] = full - answer(without(MASK & (np.arange(K) != key)))[1]
-    found = measure.leave_one_out(model, INPUTS, TARGET, jnp.array(full, jnp.float32), **OF)
-    np.testing.assert_allclose(found, np.where(MASK, expected, 0), atol=1e-5)
+    result = measure.leave_one_out(model, INPUTS, TARGET, jnp.array(full, jnp.float32), **OF)
+    np.testing.assert_allclose(result, np.where(MASK, expected, 0), atol=1e-5)
 
 
 def test_the_gradient_is_the_slope_of_leaving_a_little_out():
@@ -116,8 +116,8 @@ def test_the_gradient_is_the_slope_of_leaving_a_little_out():
     for key in range(K):
         share = np.where(np.arange(K) == key, 1 + step, 1.0) * MASK
         slope[:, key] = (answer(without(share))[1] - answer(weights_of())[1]) / step
-    found = measure.gradient_attribution(model, INPUTS, TARGET, **OF)
-    np.testing.assert_allclose(found, np.where(MASK, slope, 0), atol=1e-4)
+    result = measure.gradient_attribution(model, INPUTS, TARGET, **OF)
+    np.testing.assert_allclose(result, np.where(MASK, slope, 0), atol=1e-4)
 
 
 def test_integrated_gradients_follow_the_formula_and_make_up_the_difference():
@@ -127,10 +127,10 @@ def test_integrated_gradients_follow_the_formula_and_make_up_the_difference():
             raised = weights_of() * (alpha + step * (np.arange(K) == key))
             slope = (answer(raised)[1] - answer(weights_of() * alpha)[1]) / step
             expected[:, key] += slope / steps
-    found = measure.integrated_gradients(model, INPUTS, TARGET, steps=steps, **OF)
-    np.testing.assert_allclose(found, np.where(MASK, expected, 0), atol=1e-4)
+    result = measure.integrated_gradients(model, INPUTS, TARGET, steps=steps, **OF)
+    np.testing.assert_allclose(result, np.where(MASK, expected, 0), atol=1e-4)
     ends = answer(weights_of())[1] - answer(0 * weights_of())[1]
-    np.testing.assert_allclose(found.sum(-1), ends, atol=1e-3)
+    np.testing.assert_allclose(result.sum(-1), ends, atol=1e-3)
 
 
 def test_swaps_move_the_output_as_they_would_by_hand():
@@ -138,10 +138,10 @@ def test_swaps_move_the_output_as_they_would_by_hand():
     drawn = np.random.default_rng(1).dirichlet(np.ones(K), N)
     others = np.repeat(drawn[:, None], Q, 1)
     expected = np.abs(answer(others)[0] - answer(weights_of())[0]).sum(-1) / 2
-    found = measure.swap_weights(
+    result = measure.swap_weights(
         model, INPUTS, probabilities, jnp.array(drawn, jnp.float32), attention="look.weights"
     )
-    np.testing.assert_allclose(found, expected, atol=1e-5)
+    np.testing.assert_allclose(result, expected, atol=1e-5)
 
 
 def test_permutations_stay_among_the_keys_that_there_are():
@@ -157,8 +157,8 @@ def test_permutations_stay_among_the_keys_that_there_are():
     for _ in range(2000):
         weights = weights_of()
         for n in range(N):
-            there = np.flatnonzero(MASK[n])
-            weights[n][:, there] = weights[n][:, draws.permutation(there)]
+            exists = np.flatnonzero(MASK[n])
+            weights[n][:, exists] = weights[n][:, draws.permutation(exists)]
         expected += np.abs(answer(weights)[0] - answer(weights_of())[0]).sum(-1) / 2 / 2000
     # 64 draws of a quantity within [0, 1] whose spread is at most a quarter.
     np.testing.assert_allclose(moved, expected, atol=0.1)
@@ -167,19 +167,19 @@ def test_permutations_stay_among_the_keys_that_there_are():
 def test_the_adversary_differs_as_much_as_it_says_and_moves_no_more_than_it_may():
     probabilities = jnp.array(answer(weights_of())[0], jnp.float32)
     values = jnp.array(weights_of().mean(1), jnp.float32)
-    found = measure.adversarial_weights(
+    result = measure.adversarial_weights(
         model, INPUTS, probabilities, values, rng=jax.random.key(0), tolerance=0.1, **OF
     )
-    assert (found.change <= 0.1).all()
-    np.testing.assert_allclose(found.weights.sum(-1), 1, atol=1e-5)
-    assert (np.asarray(found.weights)[~MASK] == 0).all()
+    assert (result.change <= 0.1).all()
+    np.testing.assert_allclose(result.weights.sum(-1), 1, atol=1e-5)
+    assert (np.asarray(result.weights)[~MASK] == 0).all()
     np.testing.assert_allclose(
-        found.divergence, measure.jensen_shannon(found.weights, values), atol=1e-6
+        result.divergence, measure.jensen_shannon(result.weights, values), atol=1e-6
     )
     again = measure.swap_weights(
-        model, INPUTS, probabilities, found.weights, attention="look.weights"
+        model, INPUTS, probabilities, result.weights, attention="look.weights"
     )
-    np.testing.assert_allclose(found.change, again, atol=1e-5)
+    np.testing.assert_allclose(result.change, again, atol=1e-5)
 
 
 def test_where_the_output_ignores_the_weights_the_adversary_takes_the_furthest_map():
@@ -189,7 +189,7 @@ def test_where_the_output_ignores_the_weights_the_adversary_takes_the_furthest_m
 
     inputs = jnp.tile(jnp.array([[9.0, 0, 0, 0, 0]]), (3, 1))
     values = jax.nn.softmax(inputs)
-    found = measure.adversarial_weights(
+    result = measure.adversarial_weights(
         ignores,
         inputs,
         jax.nn.softmax(inputs[:, :2]),
@@ -198,7 +198,7 @@ def test_where_the_output_ignores_the_weights_the_adversary_takes_the_furthest_m
         attention="look.weights",
         mask=jnp.ones((3, 5), bool),
     )
-    assert (found.divergence > 0.95).all()
+    assert (result.divergence > 0.95).all()
 
 
 BINARY = jnp.array([0, 1, 1, 0, 1])
@@ -218,8 +218,8 @@ def two_logits(inputs):
 def test_a_single_logit_is_a_sigmoid(output):
     logit = np.einsum("nqk,nk->n", weights_of(), np.float64(VALUES[..., 0]))
     positive = 1 / (1 + np.exp(-logit))
-    found = measure.run_reweighed(output, "look.weights", lambda weights: weights)(INPUTS)
-    np.testing.assert_allclose(found, np.stack([1 - positive, positive], -1), atol=1e-6)
+    result = measure.run_reweighed(output, "look.weights", lambda weights: weights)(INPUTS)
+    np.testing.assert_allclose(result, np.stack([1 - positive, positive], -1), atol=1e-6)
 
 
 @pytest.mark.parametrize(
@@ -239,9 +239,9 @@ def test_a_single_logit_is_a_sigmoid(output):
 )
 def test_a_single_logit_is_measured_as_two(measured):
     probabilities = jax.nn.softmax(two_logits(INPUTS))
-    found = measured(one_logit, probabilities)
-    assert np.abs(found).max() > 1e-3
-    np.testing.assert_allclose(found, measured(two_logits, probabilities), atol=1e-6)
+    result = measured(one_logit, probabilities)
+    assert np.abs(result).max() > 1e-3
+    np.testing.assert_allclose(result, measured(two_logits, probabilities), atol=1e-6)
 
 
 def test_probabilities_of_a_single_logit_need_both_classes(unchecked):

@@ -21,19 +21,19 @@ W, M = jnp.array(WEIGHTS), jnp.array(MASK)[:, None]
 
 def per_map(of_row, keep=lambda n, q: True):
     """Return the mean over the queries that exist of a function of a row and its index."""
-    found = np.zeros((B, H))
+    result = np.zeros((B, H))
     for n, h in np.ndindex(B, H):
         rows = [of_row(WEIGHTS[n, h, q], q) for q in range(LENGTHS[n]) if keep(n, q)]
-        found[n, h] = np.mean(rows)
-    return found
+        result[n, h] = np.mean(rows)
+    return result
 
 
-def rows_of(found):
-    return measure.mean_over_queries(found, M)
+def rows_of(result):
+    return measure.mean_over_queries(result, M)
 
 
 @pytest.mark.parametrize(
-    ("found", "expected"),
+    ("result", "expected"),
     [
         (
             lambda: rows_of(measure.effective_keys(W)),
@@ -59,8 +59,8 @@ def rows_of(found):
     ],
     ids=["effective", "distance", "sink", "previous", "diagonal", "ahead"],
 )
-def test_a_score_is_a_mean_over_the_queries_that_there_are(found, expected):
-    np.testing.assert_allclose(jax.jit(found)(), expected(), atol=1e-5)
+def test_a_score_is_a_mean_over_the_queries_that_there_are(result, expected):
+    np.testing.assert_allclose(jax.jit(result)(), expected(), atol=1e-5)
 
 
 def test_the_vertical_score_is_the_largest_column_mean():
@@ -85,8 +85,8 @@ def test_the_similarity_of_heads_is_scipys():
         rows = range(LENGTHS[n])
         apart = [distance.jensenshannon(WEIGHTS[n, i, q], WEIGHTS[n, j, q], base=2) for q in rows]
         expected[n, i, j] = 1 - np.mean(np.square(np.nan_to_num(apart)))
-    found = measure.head_similarity(W, jnp.array(MASK))
-    np.testing.assert_allclose(found, expected, atol=1e-5)
+    result = measure.head_similarity(W, jnp.array(MASK))
+    np.testing.assert_allclose(result, expected, atol=1e-5)
 
 
 def test_heads_that_are_alike_are_one_cluster():

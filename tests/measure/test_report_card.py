@@ -1,4 +1,4 @@
-"""The card on models of which it is known, by construction, whether their maps can be believed."""
+"""The card of models whose maps are known, by construction, to be right or wrong."""
 
 import json
 import re
@@ -17,7 +17,7 @@ N, K, C = 61, 11, 3
 
 
 def draw(seed):
-    """Keys of which one decides: it alone says the class; the scores know which it is."""
+    """Draw keys of which only one holds the class; the scores know which."""
     kinds, noise, places = jax.random.split(jax.random.key(seed), 3)
     decides = jax.random.randint(places, (N,), 0, K)
     label = jax.random.randint(kinds, (N,), 0, C)
@@ -33,14 +33,14 @@ def attends(inputs):
 
 
 def ignores(inputs):
-    """Knows the class by another way than its attention, which points where it should."""
+    """Classify without the attention, which nevertheless points at the right key."""
     weights = hooks.tap("look.weights", jax.nn.softmax(4 * inputs["decides"]))
-    known = jnp.einsum("nk,nkc->nc", inputs["decides"], jax.nn.one_hot(inputs["says"], C))
-    return 6 * known + 1e-3 * weights.sum(-1, keepdims=True)
+    label = jnp.einsum("nk,nkc->nc", inputs["decides"], jax.nn.one_hot(inputs["says"], C))
+    return 6 * label + 1e-3 * weights.sum(-1, keepdims=True)
 
 
 def elsewhere(inputs):
-    """Attends to a key that says nothing, and lets a little of the deciding one through."""
+    """Attend to a key that does not matter, with a little weight on the one that decides."""
     other = jnp.roll(inputs["decides"], 1, axis=1)
     weights = hooks.tap("look.weights", jax.nn.softmax(6 * other + 2 * inputs["decides"]))
     said = jax.nn.one_hot(inputs["says"], C) * inputs["decides"][..., None]
@@ -130,6 +130,12 @@ def test_a_measure_that_ties_with_its_control_is_no_success(name, sign):
     assert apart.reads == ("supports" if sign == better else "against"), apart
 
 
+@pytest.mark.parametrize("name", verdicts.LINES)
+def test_a_measure_without_a_control_is_not_defined(name):
+    line = verdicts.line(name, estimates(0.5, 0.4, 0.6, difference=np.nan))
+    assert (line.reads, line.verdict) == ("unclear", "not defined for any example")
+
+
 def test_a_measure_of_few_examples_says_so():
     line = verdicts.line("gradient", estimates(0.9, 0.8, 1.0, difference=0.9, defined=1 / 20))
     assert (line.reads, line.verdict) == ("unclear", "defined for only 5 % of the examples")
@@ -143,7 +149,7 @@ def test_everything_that_runs_the_model_is_compiled_once():
         traced.append(1)
         return attends(inputs)
 
-    # The measures around the program compile small pieces of their own; they are compiled here.
+    # The first card also compiles small functions around the program; this does so in advance.
     measure.report_card(attends, inputs)
 
     def listen(event, duration, **_):
@@ -154,18 +160,18 @@ def test_everything_that_runs_the_model_is_compiled_once():
     try:
         first = measure.report_card(fn, inputs)
         assert len(compiled) == 1
-        seen = len(traced)
+        before = len(traced)
         second = measure.report_card(fn, inputs)
         assert len(compiled) == 1
-        # Asking which hook points there are traces, and runs nothing.
-        assert len(traced) - seen == 2
+        # Listing the hook points traces the model and runs nothing.
+        assert len(traced) - before == 2
     finally:
         jax.monitoring.unregister_event_duration_listener(listen)
     assert first == second
 
 
 class Layers(linen.Module):
-    """Two layers of self-attention, in a scan or one after the other, and a class token."""
+    """Two layers of self-attention, in a scan or one after the other, and a mean over tokens."""
 
     scanned: bool
 
@@ -198,7 +204,7 @@ def test_heads_layers_and_scanned_stacks_are_one_map():
     assert one.attention == ("layers.*.attention.weights",)
     assert other.attention == ("layers.0.attention.weights", "layers.1.attention.weights")
     for a, b in zip(one.lines, other.lines, strict=True):
-        # One pair of keys that rounding puts in another order moves a tau by 0.03 of a seventh.
+        # A pair of keys whose order rounding swaps moves the tau of one in seven examples.
         assert a.value == pytest.approx(b.value, abs=0.01), a.name
 
 
@@ -213,7 +219,7 @@ def test_padding_changes_nothing_that_is_not_drawn():
         return 6 * jnp.einsum("nk,nkc->nc", weights, jax.nn.one_hot(inputs["says"], C))
 
     one, other = measure.report_card(attends, inputs), measure.report_card(padded, wide, mask=mask)
-    # Ties between the keys that do not decide are broken at random, but the first is none of them.
+    # Ties between the keys that do not decide are broken at random, but the top key is not tied.
     for name in ("gradient", "integrated_gradients", "leave_one_out"):
         assert one[name].value == pytest.approx(other[name].value, abs=1e-5)
     assert one["comprehensiveness"].value == pytest.approx(
