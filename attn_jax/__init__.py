@@ -1,9 +1,9 @@
-"""Attention one can see, edit and trust, in JAX and Flax.
+"""See, edit and trust attention in JAX and Flax.
 
-The packages, each usable alone: :mod:`attn_jax.hooks` (read and edit named values in any JAX
-function), :mod:`attn_jax.ops` (attention as pure functions), :mod:`attn_jax.nn` (the same as Flax
-modules), :mod:`attn_jax.models`, :mod:`attn_jax.tasks`, :mod:`attn_jax.train` and
-:mod:`attn_jax.plot`.
+Each package can be used on its own: :mod:`attn_jax.hooks` reads and edits named values in any JAX
+function, :mod:`attn_jax.ops` has attention as pure functions, :mod:`attn_jax.nn` as Flax modules,
+:mod:`attn_jax.models` whole networks, :mod:`attn_jax.tasks` data, :mod:`attn_jax.train` training,
+:mod:`attn_jax.measure` numbers about attention, and :mod:`attn_jax.plot` pictures of it.
 """
 
 __version__ = "0.1.0"

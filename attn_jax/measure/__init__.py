@@ -1,7 +1,7 @@
-"""Numbers about attention: what it looks like, and how far it can be believed.
+"""Measures of attention: what it looks like, and how far it explains a model's predictions.
 
-Arrays in, arrays out, under `jit` and `vmap` unless a docstring says otherwise. What needs a
-model takes a function whose attention has hook points.
+Arrays in, arrays out, under `jit` and `vmap` unless a docstring says otherwise. Measures that run a
+model take a function whose attention has hook points.
 """
 
 from attn_jax.hooks import (
@@ -45,9 +45,9 @@ from attn_jax.measure.co_relevance import (
 )
 from attn_jax.measure.counterfactual import (
     Adversary,
-    adversarial_shares,
+    adversarial_weights,
     swap_permuted,
-    swap_shares,
+    swap_weights,
 )
 from attn_jax.measure.deception import (
     deception_penalty,
@@ -99,17 +99,18 @@ from attn_jax.measure.report import (
     report_card,
 )
 from attn_jax.measure.reweigh import (
-    equal_shares,
+    equal_weights,
     keep_keys,
     permute_keys,
     received,
     run_reweighed,
-    share_out,
+    set_weights,
 )
 from attn_jax.measure.rollout import (
     flow,
     rollout,
 )
+from attn_jax.renames import renamed_names
 
 __all__ = [
     "Adversary",
@@ -122,7 +123,7 @@ __all__ = [
     "Erasure",
     "PruningCurve",
     "ReportCard",
-    "adversarial_shares",
+    "adversarial_weights",
     "alignment_counts",
     "argmax_links",
     "attention_distance",
@@ -139,7 +140,7 @@ __all__ = [
     "drift",
     "effective_keys",
     "entropy",
-    "equal_shares",
+    "equal_weights",
     "erase",
     "flow",
     "gradient_attention",
@@ -170,14 +171,24 @@ __all__ = [
     "row_blocked",
     "run_reweighed",
     "self_relevance",
-    "share_out",
+    "set_weights",
     "sink_mass",
     "sufficiency",
     "swap_permuted",
-    "swap_shares",
+    "swap_weights",
     "threshold_links",
     "top_k",
     "total_variation",
     "value_norms",
     "vertical_score",
 ]
+
+__getattr__ = renamed_names(
+    __name__,
+    {
+        "adversarial_shares": "adversarial_weights",
+        "equal_shares": "equal_weights",
+        "share_out": "set_weights",
+        "swap_shares": "swap_weights",
+    },
+)

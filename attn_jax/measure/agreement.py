@@ -1,8 +1,10 @@
-"""How far two maps, or a map and the truth, agree."""
+"""Agreement between two maps, or between a map and the truth."""
 
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, PRNGKeyArray
+
+from attn_jax.measure.keywords import rng_by_keyword
 
 
 def kendall_tau(
@@ -10,20 +12,20 @@ def kendall_tau(
     second: Float[Array, "*b k"],
     mask: Bool[Array, "*b k"] | None = None,
 ) -> Float[Array, "*b"]:
-    r"""Kendall's rank correlation, corrected for ties (:math:`\tau_b`).
+    r"""Return Kendall's rank correlation, corrected for ties (:math:`\tau_b`).
 
     .. math:: \tau_b = \frac{C - D}{\sqrt{(n_0 - t_1)(n_0 - t_2)}}
 
-    over all pairs of keys: :math:`C` are in the same order in both, :math:`D` in opposite orders,
-    :math:`n_0` are all, :math:`t_1` and :math:`t_2` are ties in one.
+    where, of all :math:`n_0` pairs of keys, :math:`C` are in the same order in both rankings,
+    :math:`D` in opposite orders, and :math:`t_1` and :math:`t_2` tied in the one and the other.
 
     Args:
         first: A number for each key.
-        second: Another.
-        mask: Which keys there are; all by default.
+        second: Another number for each key.
+        mask: True for the keys that exist; all by default.
 
     Returns:
-        Between -1 and 1; NaN where one of them orders nothing.
+        The correlation, between -1 and 1; NaN where all keys of one ranking are tied.
 
     Example:
         >>> kendall_tau(jnp.array([1.0, 2.0, 3.0]), jnp.array([1.0, 3.0, 2.0])).round(4)
@@ -45,11 +47,11 @@ def kendall_tau(
 def total_variation(
     first: Float[Array, "*b c"], second: Float[Array, "*b c"]
 ) -> Float[Array, "*b"]:
-    """Half the sum of the differences of two distributions: 0 if equal, 1 if they share nothing.
+    """Return half the sum of absolute differences: 0 if equal, 1 if the supports are disjoint.
 
     Args:
-        first: Probabilities.
-        second: Others.
+        first: A distribution.
+        second: Another distribution.
 
     Returns:
         One number for each pair.
@@ -62,11 +64,11 @@ def total_variation(
 
 
 def jensen_shannon(first: Float[Array, "*b k"], second: Float[Array, "*b k"]) -> Float[Array, "*b"]:
-    """The Jensen-Shannon divergence of two distributions, in bits: 0 if equal, at most 1.
+    """Return the Jensen-Shannon divergence of two distributions, in bits: 0 if equal, at most 1.
 
     Args:
-        first: Probabilities.
-        second: Others.
+        first: A distribution.
+        second: Another distribution.
 
     Returns:
         One number for each pair.
@@ -82,24 +84,24 @@ def jensen_shannon(first: Float[Array, "*b k"], second: Float[Array, "*b k"]) ->
     return (_relative_entropy(first, middle) + _relative_entropy(second, middle)) / 2
 
 
-def _relative_entropy(of: Array, to: Array) -> Array:
-    safe = of > 0
-    ratio = jnp.where(safe, of, 1) / jnp.where(safe, to, 1)
-    return (of * jnp.log2(ratio)).sum(-1)
+def _relative_entropy(first: Array, second: Array) -> Array:
+    safe = first > 0
+    ratio = jnp.where(safe, first, 1) / jnp.where(safe, second, 1)
+    return (first * jnp.log2(ratio)).sum(-1)
 
 
 def pointing_game(values: Float[Array, "*b k"], objects: Bool[Array, "*b k"]) -> Float[Array, "*b"]:
-    """Whether the key that a map ranks highest lies on the object.
+    """Return whether the top key of a map lies on the object.
 
     Args:
-        values: The map; keys that share its highest value count by their share of hits.
-        objects: Which keys are the object.
+        values: The map. If several keys share the highest value, the share of them that hits.
+        objects: True for the keys of the object.
 
     Returns:
         1 for a hit, 0 for a miss.
 
     Raises:
-        ValueError: If the objects have another shape than the map.
+        ValueError: If the shapes of objects and map differ.
 
     Example:
         >>> pointing_game(jnp.array([0.1, 0.7, 0.2]), jnp.array([False, True, True]))
@@ -117,17 +119,17 @@ def pointing_game(values: Float[Array, "*b k"], objects: Bool[Array, "*b k"]) ->
 def mass_on_object(
     values: Float[Array, "*b k"], objects: Bool[Array, "*b k"]
 ) -> Float[Array, "*b"]:
-    """The share of a map that lies on the object.
+    """Return the share of a map that lies on the object.
 
     Args:
-        values: The map, at least zero everywhere.
-        objects: Which keys are the object.
+        values: The map, nowhere negative.
+        objects: True for the keys of the object.
 
     Returns:
-        Between 0 and 1; 0 for a map that is zero.
+        The share, between 0 and 1; 0 for a map that is zero.
 
     Raises:
-        ValueError: If the objects have another shape than the map.
+        ValueError: If the shapes of objects and map differ.
 
     Example:
         >>> mass_on_object(jnp.array([0.25, 0.25, 0.5]), jnp.array([False, True, True]))
@@ -139,38 +141,39 @@ def mass_on_object(
 
 
 def check_objects(objects: tuple[int, ...], values: tuple[int, ...]) -> None:
-    """Refuses object masks of another shape than the map's.
+    """Refuse object masks whose shape differs from the map's.
 
     Raises:
         ValueError: If they differ.
     """
     if objects != values:
         raise ValueError(
-            f"objects has shape {objects}, but the map {values}: one boolean for each key of each "
-            "example is needed; reduce an image's mask to the grid of its patches first."
+            f"objects has shape {objects}, but the map {values}; it must hold one boolean for each "
+            "key of each example. Reduce an image's mask to the grid of its patches first."
         )
 
 
+@rng_by_keyword
 def bootstrap(
     values: Float[Array, " n"],
-    rng: PRNGKeyArray,
     *,
+    rng: PRNGKeyArray,
     draws: int = 1000,
     level: float = 0.95,
 ) -> tuple[Float[Array, ""], Float[Array, ""], Float[Array, ""]]:
-    """The mean over examples, and between which values it falls if the examples are drawn anew.
+    """Return the mean over examples and its bootstrap interval.
 
     Args:
-        values: One for each example; NaN where it has none, which is left out.
-        rng: For the draws.
-        draws: How many.
-        level: The share of draws within the interval.
+        values: A number for each example; NaN values are left out.
+        rng: Random key for resampling the examples.
+        draws: The number of resampled sets.
+        level: The share of sets whose mean lies within the interval.
 
     Returns:
-        The mean and both ends of the interval (the percentile method).
+        The mean and both ends of the interval (percentile method).
 
     Example:
-        >>> mean, low, high = bootstrap(jnp.array([0.0, 1.0, 1.0, 0.0]), jax.random.key(0))
+        >>> mean, low, high = bootstrap(jnp.array([0.0, 1.0, 1.0, 0.0]), rng=jax.random.key(0))
         >>> float(mean), bool(low < mean < high)
         (0.5, True)
 

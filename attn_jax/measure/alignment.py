@@ -1,7 +1,7 @@
-"""Alignments and how many of their links are right: error rate, precision, recall and F.
+"""Word alignments and their scores: error rate, precision, recall and F.
 
-Links are booleans `(t, s)`: whether a target token goes with a source token. Gold links are *sure*
-or only *possible*; every sure link is possible too.
+Links are booleans `(t, s)`: whether a target token is aligned with a source token. Gold links are
+*sure* or only *possible*; every sure link is also possible.
 """
 
 from typing import NamedTuple
@@ -11,15 +11,17 @@ import jax.numpy as jnp
 from jax.typing import ArrayLike
 from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
 
+from attn_jax.measure.keywords import rng_by_keyword
+
 
 class AlignmentCounts(NamedTuple):
-    """Links counted; those of sentences add up to those of a corpus.
+    """Counts of links; the counts of sentences add up to those of a corpus.
 
     Attributes:
-        guessed: ``|A|``.
-        sure: ``|S|``.
-        guessed_sure: ``|A ∩ S|``.
-        guessed_possible: ``|A ∩ P|``.
+        guessed: The links of the alignment, `|A|`.
+        sure: The sure links, `|S|`.
+        guessed_sure: The links that are sure, `|A ∩ S|`.
+        guessed_possible: The links that are possible, `|A ∩ P|`.
     """
 
     guessed: Int[Array, "*b"]
@@ -28,22 +30,22 @@ class AlignmentCounts(NamedTuple):
     guessed_possible: Int[Array, "*b"]
 
     def total(self) -> "AlignmentCounts":
-        """The counts of all sentences together."""
+        """Return the counts of all sentences together."""
         return AlignmentCounts(*(count.sum() for count in self))
 
     @property
     def precision(self) -> Float[Array, "*b"]:
-        """``|A ∩ P| / |A|``; 1 where nothing was guessed."""
+        """The precision, `|A ∩ P| / |A|`; 1 where the alignment has no links."""
         return _ratio(self.guessed_possible, self.guessed)
 
     @property
     def recall(self) -> Float[Array, "*b"]:
-        """``|A ∩ S| / |S|``; 1 where nothing is sure."""
+        """The recall, `|A ∩ S| / |S|`; 1 where there are no sure links."""
         return _ratio(self.guessed_sure, self.sure)
 
     @property
     def error_rate(self) -> Float[Array, "*b"]:
-        """The alignment error rate, ``1 - (|A ∩ S| + |A ∩ P|) / (|A| + |S|)``; 0 without links."""
+        """The alignment error rate, `1 - (|A ∩ S| + |A ∩ P|) / (|A| + |S|)`; 0 without links."""
         return 1 - _ratio(self.guessed_sure + self.guessed_possible, self.guessed + self.sure)
 
     @property
@@ -52,7 +54,7 @@ class AlignmentCounts(NamedTuple):
         return self.weighted_f(0.5)
 
     def weighted_f(self, alpha: float) -> Float[Array, "*b"]:
-        """1 / (α / precision + (1 - α) / recall), as Fraser and Marcu (2007) weigh them."""
+        """Return 1 / (α / precision + (1 - α) / recall), as in Fraser and Marcu (2007)."""
         mixed = alpha * self.recall + (1 - alpha) * self.precision
         return jnp.where(mixed == 0, 0, self.precision * self.recall / jnp.maximum(mixed, 1e-30))
 
@@ -68,19 +70,19 @@ def alignment_counts(
     possible: Bool[Array, "*b t s"] | None = None,
     mask: Bool[Array, "*b t"] | None = None,
 ) -> AlignmentCounts:
-    """Counts guessed links, and those of them that are right.
+    """Count the links of an alignment, and those of them that are right.
 
     Args:
-        guess: The links of an alignment.
-        sure: Gold links that must be there.
-        possible: Gold links that may be there; the sure ones by default.
-        mask: Which target tokens count; padding, and tokens without any gold, can be left out.
+        guess: The links of the alignment.
+        sure: Gold links that must be in it.
+        possible: Gold links that may be in it; the sure ones by default.
+        mask: True for the target tokens that count; leave out padding and tokens without gold.
 
     Returns:
-        The counts of each sentence; `.total()` is the corpus's.
+        The counts of each sentence; `.total()` gives those of the corpus.
 
     Raises:
-        ValueError: If shapes differ, or the mask's is another.
+        ValueError: If the shapes of the links differ, or the mask does not fit them.
 
     Example:
         >>> guess = jnp.array([[True, False], [False, True]])
@@ -98,26 +100,26 @@ def alignment_counts(
     possible = sure if possible is None else possible | sure
     shapes = {"guess": guess.shape, "sure": sure.shape, "possible": possible.shape}
     if len(set(shapes.values())) > 1:
-        raise ValueError(f"links have shapes {shapes}; all must be the same (*b, t, s).")
+        raise ValueError(f"the links have shapes {shapes}; all must have the same, (*b, t, s).")
     if mask is not None:
         if mask.shape != guess.shape[:-1]:
             raise ValueError(
-                f"mask has shape {mask.shape}, but {guess.shape[:-1]} is needed: one boolean for "
+                f"mask has shape {mask.shape}, but {guess.shape[:-1]} is needed, one boolean for "
                 "each target token."
             )
         guess, sure, possible = (x & mask[..., None] for x in (guess, sure, possible))
-    counted = (guess, sure, guess & sure, guess & possible)
-    return AlignmentCounts(*(x.sum((-2, -1)) for x in counted))
+    links = (guess, sure, guess & sure, guess & possible)
+    return AlignmentCounts(*(x.sum((-2, -1)) for x in links))
 
 
 def argmax_links(weights: Float[Array, "*b t s"]) -> Bool[Array, "*b t s"]:
-    """Links each target token to the source token that it attends to most.
+    """Link each target token to the source token that it attends to most.
 
     Args:
-        weights: Of cross-attention. A row of zeros is linked to nothing.
+        weights: Cross-attention weights. A row of zeros gets no link.
 
     Returns:
-        At most one link in each row; the first of equals.
+        At most one link in each row; the first if several weights are highest.
 
     Example:
         >>> argmax_links(jnp.array([[0.2, 0.8], [0.0, 0.0]]))
@@ -129,17 +131,17 @@ def argmax_links(weights: Float[Array, "*b t s"]) -> Bool[Array, "*b t s"]:
 
 
 def threshold_links(weights: Float[Array, "*b t s"], threshold: float) -> Bool[Array, "*b t s"]:
-    """Links each target token to the source tokens with at least so much of its attention.
+    """Link each target token to the source tokens with at least this much of its attention.
 
     Args:
-        weights: Of cross-attention.
-        threshold: From 0, exclusive, to 1.
+        weights: Cross-attention weights.
+        threshold: The lowest weight of a link, above 0 and at most 1.
 
     Returns:
         Any number of links in each row.
 
     Raises:
-        ValueError: If the threshold is out of its range.
+        ValueError: If the threshold is out of range.
 
     Example:
         >>> threshold_links(jnp.array([[0.4, 0.6], [0.1, 0.9]]), 0.4)
@@ -154,15 +156,15 @@ def threshold_links(weights: Float[Array, "*b t s"], threshold: float) -> Bool[A
 def diagonal_links(
     targets: Int[Array, "*b"], sources: Int[Array, "*b"], shape: tuple[int, int]
 ) -> Bool[Array, "*b t s"]:
-    """Links each target token to the source token at the same share of the way.
+    """Link each target token to the source token at the same relative position.
 
     Args:
         targets: The number of target tokens of each sentence.
-        sources: That of its source tokens.
-        shape: (t, s), padded.
+        sources: The number of source tokens of each sentence.
+        shape: The padded lengths, (t, s).
 
     Returns:
-        One link in each row that is no padding.
+        One link in each row that is not padding.
 
     Example:
         >>> diagonal_links(jnp.array(2), jnp.array(4), (3, 4))
@@ -172,29 +174,30 @@ def diagonal_links(
     """
     rows, columns = jnp.arange(shape[0]), jnp.arange(shape[1])
     rows = rows.reshape((1,) * targets.ndim + (-1,))
-    at = (2 * rows + 1) * sources[..., None] // jnp.maximum(2 * targets[..., None], 1)
-    links = at[..., None] == columns.reshape((1,) * (targets.ndim + 1) + (-1,))
+    linked = (2 * rows + 1) * sources[..., None] // jnp.maximum(2 * targets[..., None], 1)
+    links = linked[..., None] == columns.reshape((1,) * (targets.ndim + 1) + (-1,))
     return links & (rows < targets[..., None])[..., None]
 
 
+@rng_by_keyword
 def random_links(
-    rng: PRNGKeyArray, sources: Int[Array, "*b"], shape: tuple[int, int]
+    sources: Int[Array, "*b"], shape: tuple[int, int], *, rng: PRNGKeyArray
 ) -> Bool[Array, "*b t s"]:
-    """Links each target token to a source token at random.
+    """Link each target token to a random source token.
 
     Args:
-        rng: For the draws.
         sources: The number of source tokens of each sentence.
-        shape: (t, s), padded.
+        shape: The padded lengths, (t, s).
+        rng: Random key for the draws.
 
     Returns:
-        One link in each row, also of padding.
+        One link in each row, padding included.
 
     Example:
-        >>> links = random_links(jax.random.key(0), jnp.array([3, 2]), (5, 4))
+        >>> links = random_links(jnp.array([3, 2]), (5, 4), rng=jax.random.key(0))
         >>> links.shape, bool(links[..., 3].any()), links.sum(-1).tolist()
         ((2, 5, 4), False, [[1, 1, 1, 1, 1], [1, 1, 1, 1, 1]])
     """
     drawn = jax.random.uniform(rng, (*sources.shape, shape[0]))
-    at = jnp.floor(drawn * sources[..., None]).astype(jnp.int32)
-    return jax.nn.one_hot(at, shape[1], dtype=bool)
+    linked = jnp.floor(drawn * sources[..., None]).astype(jnp.int32)
+    return jax.nn.one_hot(linked, shape[1], dtype=bool)

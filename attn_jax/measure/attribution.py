@@ -1,4 +1,4 @@
-"""What each key was worth to the prediction, told by other means than the weights themselves."""
+"""Attributions of a prediction to the keys by other means than the weights themselves."""
 
 from collections.abc import Callable
 from typing import Any
@@ -25,21 +25,21 @@ def gradient_attribution(
     mask: Bool[Array, "n k"],
     renormalize: bool = True,
 ) -> Float[Array, "n k"]:
-    r"""The gradient of the target's probability by the logarithm of each key's weight.
+    r"""Return the gradient of the target's probability by the logarithm of each key's weight.
 
     .. math:: \sum_q w_{qk} \Big(\frac{\partial p}{\partial w_{qk}}
         - \sum_j w_{qj} \frac{\partial p}{\partial w_{qj}}\Big)
 
-    summed over queries, heads and layers: attention times gradient, less what is common to all keys
-    of a row, which rows that keep their sums cannot feel.
+    summed over queries, heads and layers: attention times gradient, minus the part common to all
+    keys of a row, which has no effect on rows that keep their sums.
 
     Args:
         fn: The model.
         inputs: A batch of its inputs.
-        target: The class whose probability is looked at.
-        attention: Which hook points hold the weights.
-        mask: Which keys there are.
-        renormalize: Whether rows keep their sums; without, only the first term stays.
+        target: The class whose probability is explained.
+        attention: The hook points that hold the weights.
+        mask: True for the keys that exist.
+        renormalize: Whether rows keep their sums; otherwise only the first term remains.
 
     Returns:
         A number for each key.
@@ -72,20 +72,20 @@ def integrated_gradients(
     mask: Bool[Array, "n k"],
     steps: int = 16,
 ) -> Float[Array, "n k"]:
-    r"""Integrated gradients on the way from no attention at all to the model's own.
+    r"""Return integrated gradients along the path from no attention to the model's own.
 
     .. math:: \sum_q w_{qk} \int_0^1 \frac{\partial p}{\partial w_{qk}}(\alpha w)\, d\alpha
 
-    by the midpoint rule, summed over queries, heads and layers. All keys together make up the
-    difference of the probability between the two ends.
+    by the midpoint rule, summed over queries, heads and layers. The values of all keys add up to
+    the difference of the probability between the two ends.
 
     Args:
         fn: The model.
         inputs: A batch of its inputs.
-        target: The class whose probability is looked at.
-        attention: Which hook points hold the weights.
-        mask: Which keys there are.
-        steps: Of the integral.
+        target: The class whose probability is explained.
+        attention: The hook points that hold the weights.
+        mask: True for the keys that exist.
+        steps: The number of points of the integral.
 
     Returns:
         A number for each key.
@@ -94,15 +94,15 @@ def integrated_gradients(
         Sundararajan, Taly and Yan, "Axiomatic Attribution for Deep Networks", 2017,
         https://arxiv.org/abs/1703.01365.
     """
-    middles = (jnp.arange(steps) + 0.5) / steps
+    alphas = (jnp.arange(steps) + 0.5) / steps
 
-    def at(mix: Array) -> Array:
+    def gradient(alpha: Array) -> Array:
         def scaled(weights: Array, factor: Array) -> Array:
-            return weights * (mix + factor)
+            return weights * (alpha + factor)
 
         return _by_factor(fn, inputs, target, attention, mask.shape, scaled)
 
-    return jnp.where(mask, jax.lax.map(at, middles).mean(0), 0)
+    return jnp.where(mask, jax.lax.map(gradient, alphas).mean(0), 0)
 
 
 def _by_factor(
@@ -113,13 +113,13 @@ def _by_factor(
     shape: tuple[int, ...],
     scaled: Callable[[Array, Array], Array],
 ) -> Array:
-    """The gradient of the targets' probabilities by a factor for each key, at zero."""
+    """Return the gradient of the targets' probabilities by a factor for each key, at zero."""
 
-    def of(factors: Array) -> Array:
+    def total(factors: Array) -> Array:
         run = run_reweighed(fn, attention, lambda w: scaled(w, per_key(factors, w)))
         return jnp.take_along_axis(run(inputs), target[:, None], -1).sum()
 
-    return jax.grad(of)(jnp.zeros(shape))
+    return jax.grad(total)(jnp.zeros(shape))
 
 
 def leave_one_out(
@@ -132,19 +132,19 @@ def leave_one_out(
     mask: Bool[Array, "n k"],
     renormalize: bool = True,
 ) -> Float[Array, "n k"]:
-    """How much the target's probability falls if one key is not attended to, for each key.
+    """Return how much the target's probability falls without the attention to each single key.
 
     Args:
         fn: The model.
         inputs: A batch of its inputs.
-        target: The class whose probability is looked at.
+        target: The class whose probability is explained.
         full: That probability with all keys.
-        attention: Which hook points hold the weights.
-        mask: Which keys there are.
-        renormalize: Whether the key's weight goes to the others.
+        attention: The hook points that hold the weights.
+        mask: True for the keys that exist.
+        renormalize: Whether the removed key's weight goes to the other keys.
 
     Returns:
-        A number for each key; 0 for those that are not there.
+        A number for each key; 0 for masked keys.
 
     References:
         Jain and Wallace, "Attention is not Explanation", 2019, section 4.1,
@@ -156,5 +156,5 @@ def leave_one_out(
         run = run_reweighed(fn, attention, keep_keys(keep, renormalize=renormalize))
         return full - jnp.take_along_axis(run(inputs), target[:, None], -1)[:, 0]
 
-    fallen = jax.lax.map(without, jnp.arange(mask.shape[-1]))
-    return jnp.where(mask, fallen.T, 0)
+    falls = jax.lax.map(without, jnp.arange(mask.shape[-1]))
+    return jnp.where(mask, falls.T, 0)

@@ -1,4 +1,4 @@
-"""How well numbers tell two kinds apart, whatever the threshold."""
+"""The area under the ROC curve."""
 
 import jax
 import jax.numpy as jnp
@@ -11,15 +11,15 @@ def roc_auc(
     positive: Bool[jax.Array, " n"] | np.ndarray,
     mask: Bool[jax.Array, " n"] | np.ndarray | None = None,
 ) -> Float[jax.Array, ""]:
-    """The area under the ROC curve: how often a positive scores above a negative.
+    """Return the area under the ROC curve: how often a positive scores above a negative.
 
     Args:
-        scores: Higher for what is more likely positive; equals count half.
-        positive: Which are.
-        mask: Which there are; all by default.
+        scores: A score for each item, higher for those more likely positive; ties count half.
+        positive: True for the positive items.
+        mask: True for the items that exist; all by default.
 
     Returns:
-        1 for a perfect order, 0.5 for chance; NaN where one kind is missing.
+        1 for a perfect order, 0.5 for chance, NaN without a positive or without a negative.
 
     Example:
         >>> roc_auc(jnp.array([0.1, 0.4, 0.35, 0.8]), jnp.array([False, False, True, True]))
@@ -30,12 +30,12 @@ def roc_auc(
         characteristic (ROC) curve", Radiology 143, 1982.
     """
     scores, positive = jnp.asarray(scores), jnp.asarray(positive)
-    there = jnp.ones(scores.shape, bool) if mask is None else jnp.asarray(mask)
-    negative = there & ~positive
-    positive = there & positive
-    # Of each score: how many negatives lie below it, equals counted half.
-    below = jnp.sort(jnp.where(negative, scores, jnp.inf))
-    least, most = (jnp.searchsorted(below, scores, side=side) for side in ("left", "right"))
+    exists = jnp.ones(scores.shape, bool) if mask is None else jnp.asarray(mask)
+    negative = exists & ~positive
+    positive = exists & positive
+    # The share of negatives below each score; the mean of both sides counts ties half.
+    negatives = jnp.sort(jnp.where(negative, scores, jnp.inf))
+    left, right = (jnp.searchsorted(negatives, scores, side=side) for side in ("left", "right"))
     count = negative.sum()
-    share = (least + jnp.minimum(most, count)) / (2 * count)
+    share = (left + jnp.minimum(right, count)) / (2 * count)
     return jnp.where(positive, share, 0).sum() / positive.sum()

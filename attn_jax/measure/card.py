@@ -1,4 +1,4 @@
-"""The report card: each measure of a map beside chance, and in plain words what that says."""
+"""The report card: each measure of a map next to its baselines, with a verdict in words."""
 
 import dataclasses
 import html
@@ -15,15 +15,15 @@ class CardLine:
     """One measure.
 
     Attributes:
-        name: Of the measure, as an identifier.
-        title: For people.
-        value: The mean over the examples.
-        low: Where its interval begins.
-        high: Where it ends.
-        random: The same of a random map; None where there is no such thing.
-        uniform: The same of equal weights; None where there is no such thing.
-        reads: Whether it supports reading the map as an explanation, or speaks against it.
-        verdict: What it says, in a sentence.
+        name: The identifier of the measure.
+        title: The name to show.
+        value: The mean over the examples; NaN where it is not defined.
+        low: The lower end of its interval.
+        high: The upper end.
+        random: The same measure of random maps; None where there is none.
+        uniform: The same measure of uniform weights; None where there is none.
+        reads: Whether the measure supports reading the map as an explanation.
+        verdict: The verdict in words.
     """
 
     name: str
@@ -39,15 +39,15 @@ class CardLine:
 
 @dataclasses.dataclass(frozen=True)
 class ReportCard:
-    """How far a map can be believed.
+    """A judgment of how far a map explains a model's predictions.
 
     Attributes:
-        verdict: Of all lines together, in a sentence.
-        reads: The same as one of three words.
+        verdict: The verdict of all lines together, in a sentence.
+        reads: The same verdict as one of three words.
         lines: One for each measure.
-        examples: How many examples it was made from.
-        keys: How many keys they have.
-        seed: The data of the random key that it was made with.
+        examples: The number of examples.
+        keys: The number of keys.
+        seed: The data of the random key.
         attention: The hook points whose weights were judged.
     """
 
@@ -60,18 +60,18 @@ class ReportCard:
     attention: tuple[str, ...]
 
     def __getitem__(self, name: str) -> CardLine:
-        """The line of a measure.
+        """Return the line of a measure.
 
         Raises:
             KeyError: If there is none of that name.
         """
-        found = {line.name: line for line in self.lines}
-        if name not in found:
-            raise KeyError(f"the card has no line {name!r}; it has {', '.join(found)}.")
-        return found[name]
+        lines = {line.name: line for line in self.lines}
+        if name not in lines:
+            raise KeyError(f"the card has no line {name!r}; it has {', '.join(lines)}.")
+        return lines[name]
 
     def to_dict(self) -> dict[str, Any]:
-        """Everything as JSON can hold it: what is not finite becomes None."""
+        """Return the card as values that JSON can hold; numbers that are not finite become None."""
 
         def plain(value: Any) -> Any:
             if isinstance(value, dict):
@@ -83,46 +83,47 @@ class ReportCard:
         return plain(dataclasses.asdict(self))
 
     def __str__(self) -> str:
-        header = ("", "", "this map", "95 %", "random", "equal")
-        rows = [header] + [
-            (
-                MARKS[line.reads],
-                line.title,
-                _number(line.value),
-                f"{_number(line.low)} to {_number(line.high)}",
-                _number(line.random),
-                _number(line.uniform),
-            )
-            for line in self.lines
-        ]
+        header = ("", "", "this map", "95 %", "random", "uniform")
+        rows = [header, *(_cells(line) for line in self.lines)]
         widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-        words = ["", *(line.verdict for line in self.lines)]
+        verdicts = ["", *(line.verdict for line in self.lines)]
         table = [
             "  ".join(
                 [cell.ljust(width) for cell, width in zip(row[:2], widths[:2], strict=True)]
                 + [cell.rjust(width) for cell, width in zip(row[2:], widths[2:], strict=True)]
                 + [verdict]
             ).rstrip()
-            for row, verdict in zip(rows, words, strict=True)
+            for row, verdict in zip(rows, verdicts, strict=True)
         ]
-        about = f"{self.examples} examples of up to {self.keys} keys; {', '.join(self.attention)}"
-        return "\n".join([self.verdict, *table, about])
+        size = f"{self.examples} examples of up to {self.keys} keys; {', '.join(self.attention)}"
+        return "\n".join([self.verdict, *table, size])
 
     def _repr_html_(self) -> str:
-        names = ("measure", "this map", "a random one", "equal weights", "what it says")
+        names = ("measure", "this map", "95 %", "random map", "uniform weights", "verdict")
         head = "".join(f'<th scope="col">{name}</th>' for name in names)
-        rows = "".join(
-            f'<tr><th scope="row">{html.escape(line.title)}</th>'
-            f"<td>{_number(line.value)} ({_number(line.low)} to {_number(line.high)})</td>"
-            f"<td>{_number(line.random)}</td><td>{_number(line.uniform)}</td>"
-            f"<td>{MARKS[line.reads]} {html.escape(line.verdict)}</td></tr>"
-            for line in self.lines
-        )
+        rows = ""
+        for line in self.lines:
+            mark, title, *numbers = _cells(line)
+            cells = "".join(
+                f"<td>{html.escape(cell)}</td>" for cell in (*numbers, f"{mark} {line.verdict}")
+            )
+            rows += f'<tr><th scope="row">{html.escape(title)}</th>{cells}</tr>'
         return (
             f"<p><strong>{html.escape(self.verdict)}</strong></p>"
             f"<table><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>"
         )
 
 
+def _cells(line: CardLine) -> tuple[str, ...]:
+    """Return a line's mark, title, value, interval and baselines as text."""
+    ends = f"{_number(line.low)} to {_number(line.high)}"
+    interval = ends if math.isfinite(line.value) else "–"
+    numbers = (_number(line.value), interval, _number(line.random), _number(line.uniform))
+    return (MARKS[line.reads], line.title, *numbers)
+
+
 def _number(value: float | None) -> str:
-    return "–" if value is None or not math.isfinite(value) else f"{value:.3f}"
+    if value is None:
+        return "–"
+    # Adding zero turns -0.000 into 0.000.
+    return f"{round(value, 3) + 0.0:.3f}" if math.isfinite(value) else "not defined"

@@ -1,4 +1,4 @@
-"""Heads beside each other: how alike they are, and how a head changed in training."""
+"""Comparisons of heads with each other, and of a head with itself later in training."""
 
 from typing import NamedTuple
 
@@ -18,17 +18,17 @@ from attn_jax.measure.queries import mean_over_queries
 def head_similarity(
     weights: Float[Array, "*b h q k"], query_mask: Bool[Array, "... q"] | None = None
 ) -> Float[Array, "*b h h"]:
-    """One less the Jensen-Shannon divergence of each pair of heads, averaged over the queries.
+    """Return one minus the Jensen-Shannon divergence of each pair of heads, averaged over queries.
 
     Args:
         weights: Distributions over the keys.
-        query_mask: Which queries are no padding, broadcastable to `(*b, q)`.
+        query_mask: True for the queries that exist, broadcastable to `(*b, q)`.
 
     Returns:
-        1 for heads that are alike, 0 for heads that never look at the same keys.
+        The similarity: 1 for identical heads, 0 for heads that never attend to the same keys.
 
     Raises:
-        ValueError: If rows are no distributions, or the mask leaves a map no query.
+        ValueError: If rows are not distributions, or the mask leaves a map without queries.
 
     Example:
         >>> weights = jnp.array([[[1.0, 0.0]], [[0.0, 1.0]], [[1.0, 0.0]]])
@@ -48,17 +48,18 @@ def head_similarity(
 
 
 def cluster_heads(similarity: ArrayLike, clusters: int) -> NDArray[np.int_]:
-    """Groups heads that are alike, by average linkage.
+    """Group similar heads by average linkage.
 
     Args:
-        similarity: (h, h), as :func:`head_similarity` gives it, averaged over examples.
-        clusters: How many groups, at most.
+        similarity: The similarity of each pair, (h, h): that of :func:`head_similarity`, averaged
+            over examples.
+        clusters: The largest number of groups.
 
     Returns:
-        (h,), the number of each head's group, from 0, in the order of their first heads.
+        The group of each head, (h,). Groups are numbered from 0 by their first heads.
 
     Raises:
-        ValueError: If the similarity is no square, or there are fewer heads than groups.
+        ValueError: If the similarity is not square, or there are fewer heads than groups.
 
     Example:
         >>> cluster_heads([[1.0, 0.1, 0.9], [0.1, 1.0, 0.2], [0.9, 0.2, 1.0]], 2)
@@ -67,27 +68,29 @@ def cluster_heads(similarity: ArrayLike, clusters: int) -> NDArray[np.int_]:
     similarity = np.asarray(similarity, float)
     if similarity.ndim != 2 or similarity.shape[0] != similarity.shape[1]:
         raise ValueError(
-            f"similarity has shape {similarity.shape}, but one number for each pair of heads, "
-            "(h, h), is needed; average over the examples first."
+            f"similarity has shape {similarity.shape}, but (h, h) is needed, one number for each "
+            "pair of heads; average over the examples first."
         )
     if not 1 <= clusters <= len(similarity):
-        raise ValueError(f"clusters={clusters} must be from 1 to the {len(similarity)} heads.")
+        raise ValueError(
+            f"clusters={clusters} must be from 1 to the number of heads, {len(similarity)}."
+        )
     if len(similarity) == 1:
         return np.zeros(1, int)
-    apart = 1 - (similarity + similarity.T) / 2
-    np.fill_diagonal(apart, 0)
-    linkage = hierarchy.linkage(distance.squareform(apart, checks=False), "average")
+    divergence = 1 - (similarity + similarity.T) / 2
+    np.fill_diagonal(divergence, 0)
+    linkage = hierarchy.linkage(distance.squareform(divergence, checks=False), "average")
     labels = hierarchy.fcluster(linkage, clusters, "maxclust")
     _, first, inverse = np.unique(labels, return_index=True, return_inverse=True)
     return np.argsort(np.argsort(first))[inverse]
 
 
 class Drift(NamedTuple):
-    """How the same maps differ between two models.
+    """The difference between the maps of two models on the same inputs.
 
     Attributes:
-        divergence: Jensen-Shannon, in bits, averaged over the queries.
-        entropy: The mean entropy after less that before, in nats.
+        divergence: The Jensen-Shannon divergence in bits, averaged over the queries.
+        entropy: The change of the mean entropy in nats: after minus before.
     """
 
     divergence: Float[Array, "*b"]
@@ -99,19 +102,19 @@ def drift(
     after: Float[Array, "*b q k"],
     query_mask: Bool[Array, "... q"] | None = None,
 ) -> Drift:
-    """How far the attention of one checkpoint is from another's, on the same inputs.
+    """Compare the attention of two checkpoints on the same inputs.
 
     Args:
-        before: The weights of one.
-        after: Those of the other.
-        query_mask: Which queries are no padding, broadcastable to `(*b, q)`.
+        before: The weights of the earlier checkpoint.
+        after: The weights of the later one.
+        query_mask: True for the queries that exist, broadcastable to `(*b, q)`.
 
     Returns:
-        Two numbers for each map.
+        The divergence and the change of entropy of each map.
 
     Raises:
-        ValueError: If the shapes differ, rows are no distributions, or the mask leaves a map no
-            query.
+        ValueError: If the shapes differ, rows are not distributions, or the mask leaves a map
+            without queries.
 
     Example:
         >>> drift(jnp.array([[1.0, 0.0]]), jnp.array([[0.0, 1.0]]))
@@ -119,10 +122,10 @@ def drift(
     """
     if before.shape != after.shape:
         raise ValueError(
-            f"before has shape {before.shape} and after {after.shape}; capture both on the same "
-            "inputs."
+            f"before has shape {before.shape}, but after has {after.shape}; capture both on the "
+            "same inputs."
         )
     check_distributions(before, "before")
     check_distributions(after, "after")
-    apart = mean_over_queries(jensen_shannon(before, after), query_mask)
-    return Drift(apart, mean_over_queries(entropy(after) - entropy(before), query_mask))
+    divergence = mean_over_queries(jensen_shannon(before, after), query_mask)
+    return Drift(divergence, mean_over_queries(entropy(after) - entropy(before), query_mask))

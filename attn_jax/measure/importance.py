@@ -1,4 +1,4 @@
-"""Which heads matter: by gradient, by taking each away, and by taking away more and more."""
+"""The importance of heads: by gradient, by ablation, and by pruning more and more of them."""
 
 from collections.abc import Mapping
 from typing import Any, NamedTuple
@@ -9,19 +9,20 @@ import numpy as np
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
 from attn_jax.hooks import Site, activation_grads, capture, intervene
+from attn_jax.measure.outputs import class_logits
 from attn_jax.measure.reweigh import Model, Pattern
 
 Heads = Mapping[str, Array]
-"""A number for each head by hook point, (h,) or (layers, h) of a scanned stack."""
+"""A number for each head, by hook point: (h,), or (layers, h) for a scanned stack."""
 
 
 class PruningCurve(NamedTuple):
-    """How right a model is as heads are taken from it.
+    """A model's accuracy as its heads are removed.
 
     Attributes:
-        share: (r,), the share of heads taken away.
-        accuracy: (r,), in the order given, the least important first.
-        random: (r,), in random orders, on average.
+        share: The share of heads removed, (r,).
+        accuracy: The accuracy with the least important heads removed first, (r,).
+        random: The mean accuracy over random orders, (r,).
     """
 
     share: Float[Array, " r"]
@@ -32,30 +33,30 @@ class PruningCurve(NamedTuple):
 def head_importance(
     fn: Model, inputs: Any, target: Int[Array, " n"], *, attention: Pattern = "*.weights"
 ) -> dict[str, Array]:
-    r"""How much the loss feels each head: :math:`E_x |\partial L / \partial \xi_h|` at 1.
+    r"""Return the loss's sensitivity to each head: :math:`E_x |\partial L / \partial \xi_h|` at 1.
 
-    :math:`\xi_h` scales the head; the gradient by it is that by the head's weights, times them,
-    summed. One forward and one backward pass.
+    :math:`\xi_h` scales the head, so its gradient is the sum of the head's weights times their
+    gradients. This takes one forward and one backward pass.
 
     Args:
         fn: The model.
         inputs: A batch of its inputs.
-        target: The right class of each.
-        attention: Which hook points hold the weights, `(n, h, q, k)`.
+        target: The true class of each.
+        attention: The hook points that hold the weights, `(n, h, q, k)`.
 
     Returns:
-        For each hook point `(h,)`, or `(layers, h)` of a scanned stack.
+        A number for each head, by hook point: `(h,)`, or `(layers, h)` for a scanned stack.
 
     Raises:
         ValueError: If the weights have no heads.
 
     Example:
         >>> from attn_jax import hooks
-        >>> def fn(x):  # the first of two heads alone is heard
+        >>> def fn(x):  # uses only the first of two heads
         ...     weights = hooks.tap("a.weights", jnp.full((len(x), 2, 1, 3), 1 / 3))
         ...     return (weights[:, 0, 0] * x) @ jnp.array([[1.0, 0.0], [0.0, 1.0], [0.0, 0.0]])
-        >>> found = head_importance(fn, jnp.ones((5, 3)).at[:, 0].set(4.0), jnp.ones(5, int))
-        >>> bool(found["a.weights"][0] > 0), float(found["a.weights"][1])
+        >>> importance = head_importance(fn, jnp.ones((5, 3)).at[:, 0].set(4.0), jnp.ones(5, int))
+        >>> bool(importance["a.weights"][0] > 0), float(importance["a.weights"][1])
         (True, 0.0)
 
     References:
@@ -65,34 +66,34 @@ def head_importance(
     _, weights = capture(fn, attention)(inputs)
     _check_heads({name: each.shape for name, each in weights.items()}, len(target))
     gradients = activation_grads(lambda x: _loss(fn(x), target).sum(), attention)(inputs)
-    felt = {name: (weights[name] * gradients[name]).sum((-2, -1)) for name in weights}
-    return {name: jnp.abs(each).mean(-2) for name, each in felt.items()}
+    gates = {name: (weights[name] * gradients[name]).sum((-2, -1)) for name in weights}
+    return {name: jnp.abs(each).mean(-2) for name, each in gates.items()}
 
 
 def head_ablation(
     fn: Model, inputs: Any, target: Int[Array, " n"], *, attention: Pattern = "*.weights"
 ) -> dict[str, Array]:
-    """How much the loss rises if a head's weights are made zero, for each head.
+    """Return how much the loss rises for each head when its weights are set to zero.
 
     Args:
         fn: The model.
         inputs: A batch of its inputs.
-        target: The right class of each.
-        attention: Which hook points hold the weights, `(n, h, q, k)`.
+        target: The true class of each.
+        attention: The hook points that hold the weights, `(n, h, q, k)`.
 
     Returns:
-        The rise of the mean loss, for each hook point `(h,)`, or `(layers, h)`.
+        The rise of the mean loss, by hook point: `(h,)`, or `(layers, h)` for a scanned stack.
 
     Raises:
         ValueError: If the weights have no heads.
 
     Example:
         >>> from attn_jax import hooks
-        >>> def fn(x):  # the first of two heads alone is heard
+        >>> def fn(x):  # uses only the first of two heads
         ...     weights = hooks.tap("a.weights", jnp.full((len(x), 2, 1, 3), 1 / 3))
         ...     return (weights[:, 0, 0] * x) @ jnp.array([[1.0, 0.0], [0.0, 1.0], [0.0, 0.0]])
-        >>> found = head_ablation(fn, jnp.ones((5, 3)).at[:, 0].set(4.0), jnp.zeros(5, int))
-        >>> bool(found["a.weights"][0] > 0), float(found["a.weights"][1])
+        >>> rise = head_ablation(fn, jnp.ones((5, 3)).at[:, 0].set(4.0), jnp.zeros(5, int))
+        >>> bool(rise["a.weights"][0] > 0), float(rise["a.weights"][1])
         (True, 0.0)
 
     References:
@@ -105,8 +106,7 @@ def head_ablation(
         return _loss(_gated(fn, attention, _split(gates, shapes))(inputs), target).mean()
 
     whole = rise(jnp.ones(total))
-    lost = jax.lax.map(rise, 1 - jnp.eye(total)) - whole
-    return _split(lost, shapes)
+    return _split(jax.lax.map(rise, 1 - jnp.eye(total)) - whole, shapes)
 
 
 def pruning_curve(
@@ -119,48 +119,51 @@ def pruning_curve(
     rng: PRNGKeyArray,
     draws: int = 8,
 ) -> PruningCurve:
-    """Takes heads away one after the other, the least important first, and in random orders.
+    """Remove heads one after the other, the least important first and in random orders.
 
     Args:
         fn: The model.
         inputs: A batch of its inputs.
-        target: The right class of each.
+        target: The true class of each.
         importance: From :func:`head_importance` or :func:`head_ablation`.
-        attention: Which hook points hold the weights.
-        rng: For the random orders.
-        draws: How many of them.
+        attention: The hook points that hold the weights.
+        rng: Random key for the random orders.
+        draws: The number of random orders.
 
     Returns:
         The accuracies.
 
     Raises:
-        ValueError: If the importance is of other heads.
+        ValueError: If the importance is not of the model's heads.
 
     References:
         Michel, Levy and Neubig, 2019, section 4, https://arxiv.org/abs/1905.10650.
     """
     shapes = _head_shapes(fn, inputs, attention, len(target))
-    given = {name: each.shape for name, each in importance.items()}
-    if given != shapes:
-        raise ValueError(f"importance has heads {given}, but the model {shapes}.")
+    heads = {name: each.shape for name, each in importance.items()}
+    if heads != shapes:
+        raise ValueError(
+            f"importance has heads {heads}, but the model has {shapes}; compute it with "
+            "head_importance or head_ablation of the same model."
+        )
     flat = jnp.concatenate([importance[name].ravel() for name in shapes])
     total = len(flat)
     orders = [jnp.argsort(flat)]
     orders += [jax.random.permutation(key, total) for key in jax.random.split(rng, draws)]
-    # Of each order, the gates with its first 0, 1, ... heads shut.
+    # For each order, one set of gates for each number of heads removed.
     places = jnp.argsort(jnp.stack(orders), axis=-1)
     gates = places[:, None] >= jnp.arange(total + 1)[None, :, None]
 
     def accuracy(gate: Array) -> Array:
-        logits = _gated(fn, attention, _split(gate.astype(jnp.float32), shapes))(inputs)
-        return (logits.argmax(-1) == target).mean()
+        output = _gated(fn, attention, _split(gate.astype(jnp.float32), shapes))(inputs)
+        return (class_logits(output).argmax(-1) == target).mean()
 
-    found = jax.lax.map(accuracy, gates.reshape(-1, total)).reshape(len(orders), total + 1)
-    return PruningCurve(jnp.arange(total + 1) / total, found[0], found[1:].mean(0))
+    curves = jax.lax.map(accuracy, gates.reshape(-1, total)).reshape(len(orders), total + 1)
+    return PruningCurve(jnp.arange(total + 1) / total, curves[0], curves[1:].mean(0))
 
 
 def _gated(fn: Model, attention: Pattern, gates: Heads) -> Model:
-    """The model with each head's weights scaled by its gate."""
+    """Return the model with each head's weights scaled by its gate."""
 
     def edit(weights: Array, site: Site) -> Array:
         gate = gates[site.name]
@@ -172,8 +175,8 @@ def _gated(fn: Model, attention: Pattern, gates: Heads) -> Model:
     return intervene(fn, dict.fromkeys(patterns, edit))
 
 
-def _loss(logits: Array, target: Array) -> Array:
-    logs = jax.nn.log_softmax(logits.astype(jnp.float32))
+def _loss(output: Array, target: Array) -> Array:
+    logs = jax.nn.log_softmax(class_logits(output))
     return -jnp.take_along_axis(logs, target[:, None], -1)[:, 0]
 
 
@@ -191,8 +194,8 @@ def _check_heads(shapes: Mapping[str, tuple[int, ...]], examples: int) -> None:
     for name, shape in shapes.items():
         if len(shape) < 4 or shape[-4] != examples:
             raise ValueError(
-                f"{name} has weights of shape {shape}; (..., n, h, q, k) with n={examples} "
-                "are needed to tell heads apart."
+                f"{name} has weights of shape {shape}, but (..., n, h, q, k) with n={examples} "
+                "is needed to tell heads apart; select hook points of multi-head attention."
             )
 
 

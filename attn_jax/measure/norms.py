@@ -1,4 +1,4 @@
-"""Attention weights with what they weigh: the norms of the vectors that arrive."""
+"""Norms of weighted values: attention weights together with the vectors that they weigh."""
 
 from typing import NamedTuple
 
@@ -11,18 +11,18 @@ def value_norms(
     value: Float[Array, "*b k h d"],
     w_out: Float[Array, "h d m"],
 ) -> Float[Array, "*b h q k"]:
-    r"""The norm of what each key sends to each query: :math:`\|\alpha_{qk} f(x_k)\|`.
+    r"""Return the norm of each key's contribution to each query: :math:`\|\alpha_{qk} f(x_k)\|`.
 
     :math:`f(x) = v(x) W^O` is the value after the head's part of the output projection. A large
-    weight on a short vector brings little.
+    weight on a short vector contributes little.
 
     Args:
         weights: Distributions over the keys.
-        value: Of each head.
+        value: The values of each head.
         w_out: The output projection, by head.
 
     Returns:
-        For each head.
+        The norms, for each head.
 
     Example:
         >>> weights = jnp.array([[[0.9, 0.1]]])
@@ -34,16 +34,16 @@ def value_norms(
         Kobayashi et al., "Attention is Not Only a Weight", 2020, section 3,
         https://arxiv.org/abs/2004.10102.
     """
-    sent = jnp.einsum("...khd,hdm->...hkm", value, w_out, precision="highest")
-    return weights * jnp.linalg.norm(sent, axis=-1)[..., None, :]
+    projected = jnp.einsum("...khd,hdm->...hkm", value, w_out, precision="highest")
+    return weights * jnp.linalg.norm(projected, axis=-1)[..., None, :]
 
 
 class BlockNorms(NamedTuple):
-    """What of a block of attention, residual and normalisation comes from where.
+    """The contributions of tokens to the outputs of an attention block.
 
     Attributes:
-        norms: The norm of what comes from each token.
-        mixing: How much of the output is from other tokens: 0 if all of it is the token's own.
+        norms: The norm of each token's contribution to each output.
+        mixing: The share of an output that comes from other tokens; 0 if all is the token's own.
     """
 
     norms: Float[Array, "*b t t"]
@@ -60,42 +60,43 @@ def block_norms(
     bias: Float[Array, " m"] | None = None,
     epsilon: float = 1e-6,
 ) -> BlockNorms:
-    r"""The norms of what arrives through all heads, the residual and the layer normalisation.
+    r"""Return the norms of contributions through all heads, the residual and layer normalization.
 
-    A token's output is a sum of vectors, one from each token; the residual is one more from
-    itself. Layer normalisation with the statistics of the whole sum,
+    A token's output is a sum of vectors, one from each token; the residual adds one more from the
+    token itself. Layer normalization with the statistics of the whole sum,
     :math:`g(y) = (y - \bar y) / s(\Sigma) \odot \gamma`, is linear in each of them.
 
     Args:
-        weights: Of self-attention.
-        value: Of each head.
+        weights: The weights of self-attention.
+        value: The values of each head.
         w_out: The output projection, by head.
-        residual: The block's input, where it has a residual connection.
-        scale: γ of a layer normalisation after the sum (post-norm); None without one.
-        bias: Of the output projection; it counts for the statistics alone.
-        epsilon: Of the normalisation.
+        residual: The block's input, if it has a residual connection.
+        scale: The γ of a layer normalization after the sum (post-norm); None without one.
+        bias: The bias of the output projection; it enters only the statistics.
+        epsilon: The ε of the layer normalization.
 
     Returns:
-        The norms, and the mixing ratio: what comes from the others over that and what comes from
-        the token itself.
+        The norms, and the mixing ratio: the norm of the contribution of the other tokens, divided
+        by the sum of that norm and the norm of the token's own.
 
     References:
         Kobayashi et al., "Incorporating Residual and Normalization Layers into Analysis of Masked
         Language Models", 2021, sections 3 and 4, https://arxiv.org/abs/2109.07152.
     """
-    sent = jnp.einsum("...hqk,...khd,hdm->...qkm", weights, value, w_out, precision="highest")
+    parts = jnp.einsum("...hqk,...khd,hdm->...qkm", weights, value, w_out, precision="highest")
     tokens = weights.shape[-1]
-    itself = jnp.eye(tokens).reshape((1,) * (sent.ndim - 3) + (tokens, tokens, 1))
+    diagonal = jnp.eye(tokens).reshape((1,) * (parts.ndim - 3) + (tokens, tokens, 1))
     if residual is not None:
-        sent = sent + itself * residual[..., :, None, :]
+        parts = parts + diagonal * residual[..., :, None, :]
     if scale is not None:
-        whole = sent.sum(-2)
+        # The statistics are those of the block's output, which includes the bias.
+        total = parts.sum(-2)
         if bias is not None:
-            whole = whole + bias.reshape((1,) * (whole.ndim - 1) + (-1,))
-        spread = jnp.sqrt(whole.var(-1) + epsilon)[..., None, None]
-        gamma = scale.reshape((1,) * (sent.ndim - 1) + (-1,))
-        sent = (sent - sent.mean(-1, keepdims=True)) / spread * gamma
-    own = (itself * sent).sum(-2)
-    others = jnp.linalg.norm(sent.sum(-2) - own, axis=-1)
+            total = total + bias.reshape((1,) * (total.ndim - 1) + (-1,))
+        deviation = jnp.sqrt(total.var(-1) + epsilon)[..., None, None]
+        gamma = scale.reshape((1,) * (parts.ndim - 1) + (-1,))
+        parts = (parts - parts.mean(-1, keepdims=True)) / deviation * gamma
+    own = (diagonal * parts).sum(-2)
+    others = jnp.linalg.norm(parts.sum(-2) - own, axis=-1)
     both = others + jnp.linalg.norm(own, axis=-1)
-    return BlockNorms(jnp.linalg.norm(sent, axis=-1), others / jnp.where(both == 0, 1, both))
+    return BlockNorms(jnp.linalg.norm(parts, axis=-1), others / jnp.where(both == 0, 1, both))

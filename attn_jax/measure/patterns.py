@@ -1,4 +1,4 @@
-"""What single maps look like: how wide, how far, on which tokens."""
+"""Patterns in single maps: their width, their distance, and the tokens they fall on."""
 
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
@@ -9,16 +9,16 @@ from attn_jax.measure.queries import check_query_mask, masked_mean, mean_over_qu
 
 
 def effective_keys(weights: Float[Array, "*b q k"]) -> Float[Array, "*b q"]:
-    """The number of keys that equal weights of the same entropy would lie on.
+    """Return the number of keys over which uniform weights have the same entropy.
 
     Args:
         weights: Distributions over the keys.
 
     Returns:
-        The exponential of the entropy: from 1 to k.
+        The exponential of the entropy, from 1 to k.
 
     Raises:
-        ValueError: If rows are no distributions.
+        ValueError: If rows are not distributions.
 
     Example:
         >>> effective_keys(jnp.array([[0.5, 0.5, 0.0], [0.0, 1.0, 0.0]])).round(4)
@@ -31,17 +31,17 @@ def effective_keys(weights: Float[Array, "*b q k"]) -> Float[Array, "*b q"]:
 def attention_distance(
     weights: Float[Array, "*b q k"], *, query_offset: int = 0
 ) -> Float[Array, "*b q"]:
-    """How far from its own position a query looks, on average, in tokens.
+    """Return the mean distance of the keys that each query attends to, in tokens.
 
     Args:
         weights: Distributions over the keys.
         query_offset: The position of the first query among the keys.
 
     Returns:
-        The mean of ``|query - key|``.
+        The mean of `|query - key|`, weighted by the weights.
 
     Raises:
-        ValueError: If rows are no distributions.
+        ValueError: If rows are not distributions.
 
     Example:
         >>> attention_distance(jnp.array([[0.5, 0.0, 0.5], [0.0, 1.0, 0.0]]))
@@ -54,17 +54,17 @@ def attention_distance(
 
 
 def sink_mass(weights: Float[Array, "*b q k"], sinks: int = 1) -> Float[Array, "*b q"]:
-    """The share of each query's attention that falls on the first keys.
+    """Return the share of each query's attention that falls on the first keys.
 
     Args:
         weights: Distributions over the keys.
-        sinks: How many keys count as sinks.
+        sinks: The number of first keys that count as sinks.
 
     Returns:
-        From 0 to 1.
+        The share, from 0 to 1.
 
     Raises:
-        ValueError: If there are not so many keys.
+        ValueError: If there are fewer keys than sinks.
 
     Example:
         >>> sink_mass(jnp.array([[0.5, 0.25, 0.25]]), 2)
@@ -86,20 +86,20 @@ def offset_score(
     offset: int,
     query_mask: Bool[Array, "... q"] | None = None,
 ) -> Float[Array, "*b"]:
-    """The mean weight on the key that lies so many tokens from the query.
+    """Return the mean weight on the key at a fixed offset from the query.
 
     Offset 0 is the diagonal, -1 the previous token, 1 the next one.
 
     Args:
         weights: Distributions over the keys.
-        offset: The key's position less the query's.
-        query_mask: Which queries are no padding, broadcastable to `(*b, q)`.
+        offset: The key's position minus the query's.
+        query_mask: True for the queries that exist, broadcastable to `(*b, q)`.
 
     Returns:
-        From 0 to 1; queries without such a key are left out, and 0 is for a map of such alone.
+        The mean, from 0 to 1, over the queries that have such a key; 0 if none has.
 
     Raises:
-        ValueError: If the mask leaves a map no query.
+        ValueError: If the mask leaves a map without queries.
 
     Example:
         >>> weights = jnp.array([[1.0, 0.0], [0.75, 0.25]])
@@ -111,31 +111,31 @@ def offset_score(
         https://arxiv.org/abs/1906.04341.
     """
     queries, keys = weights.shape[-2:]
-    places = jnp.arange(queries) + offset
-    inside = (places >= 0) & (places < keys)
-    index = jnp.clip(places, 0, keys - 1).reshape((1,) * (weights.ndim - 2) + (queries, 1))
+    positions = jnp.arange(queries) + offset
+    inside = (positions >= 0) & (positions < keys)
+    index = jnp.clip(positions, 0, keys - 1).reshape((1,) * (weights.ndim - 2) + (queries, 1))
     index = jnp.broadcast_to(index, (*weights.shape[:-1], 1))
-    found = jnp.take_along_axis(weights, index, -1)[..., 0]
+    shifted = jnp.take_along_axis(weights, index, -1)[..., 0]
     if query_mask is not None:
         check_query_mask(query_mask)
         inside = inside.reshape((1,) * (query_mask.ndim - 1) + (-1,)) & query_mask
-    return masked_mean(found, inside)
+    return masked_mean(shifted, inside)
 
 
 def vertical_score(
     weights: Float[Array, "*b q k"], query_mask: Bool[Array, "... q"] | None = None
 ) -> Float[Array, "*b"]:
-    """The mean weight on the one key that gets most: 1 if all queries look at the same key.
+    """Return the mean weight on the key that receives most: 1 if all queries attend to it alone.
 
     Args:
         weights: Distributions over the keys.
-        query_mask: Which queries are no padding, broadcastable to `(*b, q)`.
+        query_mask: True for the queries that exist, broadcastable to `(*b, q)`.
 
     Returns:
-        From 0 to 1.
+        The mean weight, from 0 to 1.
 
     Raises:
-        ValueError: If the mask leaves a map no query.
+        ValueError: If the mask leaves a map without queries.
 
     Example:
         >>> vertical_score(jnp.array([[0.5, 0.5], [0.0, 1.0]]))
@@ -148,19 +148,19 @@ def vertical_score(
 def positional_score(
     weights: Float[Array, "*b q k"], query_mask: Bool[Array, "... q"] | None = None
 ) -> tuple[Float[Array, "*b"], Int[Array, "*b"]]:
-    """The share of queries whose highest weight lies at the one offset where most have it.
+    """Return the share of queries whose top key is at the most common offset.
 
-    A head of which that is 90 % or more is positional in Voita's sense.
+    Voita et al. call a head positional if the share is 90 % or more.
 
     Args:
         weights: Distributions over the keys.
-        query_mask: Which queries are no padding, broadcastable to `(*b, q)`.
+        query_mask: True for the queries that exist, broadcastable to `(*b, q)`.
 
     Returns:
-        The share, and that offset: the key's position less the query's.
+        The share, and that offset: the key's position minus the query's.
 
     Raises:
-        ValueError: If the mask leaves a map no query.
+        ValueError: If the mask leaves a map without queries.
 
     Example:
         >>> score, offset = positional_score(jnp.eye(5)[:, ::-1][::-1] * 0.5)
@@ -174,7 +174,7 @@ def positional_score(
     queries, keys = weights.shape[-2:]
     offset = weights.argmax(-1) - jnp.arange(queries).reshape((1,) * (weights.ndim - 2) + (-1,))
     bins = jnp.arange(1 - queries, keys)
-    at = offset[..., None, :] == bins.reshape((1,) * (weights.ndim - 2) + (-1, 1))
+    matches = offset[..., None, :] == bins.reshape((1,) * (weights.ndim - 2) + (-1, 1))
     mask = None if query_mask is None else query_mask[..., None, :]
-    shares = mean_over_queries(at.astype(jnp.float32), mask)
+    shares = mean_over_queries(matches.astype(jnp.float32), mask)
     return shares.max(-1), bins[shares.argmax(-1)]

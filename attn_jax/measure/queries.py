@@ -1,4 +1,4 @@
-"""Means over the queries that are no padding."""
+"""Means over queries, leaving out padding."""
 
 import jax.numpy as jnp
 import numpy as np
@@ -9,17 +9,17 @@ from jaxtyping import Array, Bool, Float
 def mean_over_queries(
     values: Float[Array, "*b q"], query_mask: Bool[Array, "... q"] | None = None
 ) -> Float[Array, "*b"]:
-    """The mean over the queries that there are.
+    """Return the mean over the queries that exist.
 
     Args:
         values: A number for each query.
-        query_mask: Which are no padding, broadcastable to the values; all by default.
+        query_mask: True for the queries that exist, broadcastable to the values; all by default.
 
     Returns:
-        One number for each map; under `jit`, 0 where there is no query.
+        One number for each map; under `jit`, 0 for a map without queries.
 
     Raises:
-        ValueError: If the mask leaves a map no query.
+        ValueError: If the mask leaves a map without queries.
 
     Example:
         >>> mean_over_queries(jnp.array([1.0, 3.0, 9.0]), jnp.array([True, True, False]))
@@ -32,20 +32,20 @@ def mean_over_queries(
 
 
 def masked_mean(values: Array, query_mask: Array) -> Array:
-    """The mean where the mask holds; 0 where it holds nowhere."""
+    """Return the mean where the mask is True; 0 where it never is."""
     mask = query_mask.reshape((1,) * (values.ndim - query_mask.ndim) + query_mask.shape)
     mask = jnp.broadcast_to(mask, values.shape)
     return jnp.where(mask, values, 0).sum(-1) / jnp.maximum(mask.sum(-1), 1)
 
 
 def check_query_mask(mask: Array) -> None:
-    """Refuses a mask, (..., q), that leaves a map no query, where its values are known.
+    """Refuse a mask that leaves a map without queries, where its values are known.
 
     Args:
-        mask: Which queries are no padding.
+        mask: True for the queries that exist, (..., q).
 
     Raises:
-        ValueError: If all of one map's are padding.
+        ValueError: If all queries of a map are padding.
     """
     if isinstance(mask, Tracer):
         return
@@ -53,6 +53,6 @@ def check_query_mask(mask: Array) -> None:
     if empty.any():
         index = tuple(int(i) for i in np.argwhere(empty)[0])
         raise ValueError(
-            f"query_mask leaves {index or 'the map'} no query, and {empty.sum()} of {empty.size} "
-            "in all; leave these examples out."
+            f"query_mask leaves {empty.sum()} of {empty.size} maps without queries"
+            f"{f', first {index}' if index else ''}; drop these examples."
         )

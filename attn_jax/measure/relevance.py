@@ -1,4 +1,4 @@
-"""Relevance by gradients through layers: attention where it served what the model said."""
+"""Gradient-weighted relevance through layers: attention where it contributed to the output."""
 
 import functools
 from collections.abc import Callable, Sequence
@@ -15,14 +15,14 @@ matmul = functools.partial(jnp.matmul, precision="highest")
 def attention_gradients(
     fn: Callable[..., Array], spec: str | Sequence[str] = "*.weights"
 ) -> Callable[..., tuple[dict[str, Array], dict[str, Array]]]:
-    """Returns a function to attention weights and a scalar's gradients by them.
+    """Return a function to attention weights and a scalar's gradients with respect to them.
 
     Args:
-        fn: A function to a scalar: a logit, say, summed over a batch.
-        spec: Which hook points.
+        fn: A function to a scalar, such as a logit summed over a batch.
+        spec: The hook points of the weights.
 
     Returns:
-        A function of the arguments of `fn` to the weights and the gradients, both by name.
+        A function from the arguments of `fn` to the weights and the gradients, both by name.
 
     Example:
         >>> from attn_jax import hooks
@@ -43,11 +43,11 @@ def attention_gradients(
 def gradient_attention(
     weights: Float[Array, "*b h q k"], gradients: Float[Array, "*b h q k"]
 ) -> Float[Array, "*b q k"]:
-    r"""What of an attention served the output: :math:`E_h[(\nabla A \odot A)^+]`.
+    r"""Return the attention that contributed to the output: :math:`E_h[(\nabla A \odot A)^+]`.
 
     Args:
-        weights: Of one layer.
-        gradients: Of what is explained, by these weights.
+        weights: The weights of one layer.
+        gradients: The gradients of the explained scalar with respect to them.
 
     Returns:
         The mean over the heads of the positive parts of gradient times weight.
@@ -67,19 +67,20 @@ def self_relevance(
     weights: Sequence[Float[Array, "*b h t t"]] | Float[Array, "layers *b h t t"],
     gradients: Sequence[Float[Array, "*b h t t"]] | Float[Array, "layers *b h t t"],
 ) -> Float[Array, "*b t t"]:
-    r"""Relevance of each token to each through layers of self-attention.
+    r"""Return the relevance of each token to each other through layers of self-attention.
 
     .. math:: R \leftarrow R + \bar A_l R, \qquad R_0 = I
 
     Args:
-        weights: Of each layer, the first layer first.
-        gradients: Of what is explained, by them.
+        weights: The weights of each layer, the first layer first.
+        gradients: The gradients of the explained scalar with respect to them.
 
     Returns:
-        The row of the token that the output is read from (a class token, say) explains it.
+        The relevance. The row of the token that the output is read from, such as a class token,
+        explains the output.
 
     Raises:
-        ValueError: If there are not as many gradients as weights, or shapes differ.
+        ValueError: If the shapes of weights and gradients differ, or there are none.
 
     Example:
         >>> weights = jnp.array([[[[0.5, 0.5], [1.0, 0.0]]]])
@@ -104,7 +105,7 @@ def cross_relevance(
     cross_gradients: Sequence[Float[Array, "*b h t s"]] | Float[Array, "layers *b h t s"],
     source: Float[Array, "*b s s"],
 ) -> tuple[Float[Array, "*b t t"], Float[Array, "*b t s"]]:
-    r"""Relevance through the layers of a decoder, each self-attention and then cross-attention.
+    r"""Return relevance through decoder layers of self-attention followed by cross-attention.
 
     .. math:: R^{tt} \leftarrow R^{tt} + \bar A R^{tt}, \quad R^{ts} \leftarrow R^{ts} + \bar A
         R^{ts}
@@ -113,20 +114,21 @@ def cross_relevance(
 
     .. math:: R^{ts} \leftarrow R^{ts} + (\bar R^{tt})^\top \bar A \bar R^{ss}
 
-    where a bar over R scales what is beyond the identity to rows that sum to one.
+    where a bar over R scales the part beyond the identity to rows that sum to one.
 
     Args:
-        self_weights: Of each layer's self-attention, the first layer first.
-        self_gradients: Of what is explained, by them.
-        cross_weights: Of each layer's cross-attention.
-        cross_gradients: Of what is explained, by them.
-        source: Relevance within the encoder, from :func:`self_relevance`.
+        self_weights: The self-attention weights of each layer, the first layer first.
+        self_gradients: The gradients of the explained scalar with respect to them.
+        cross_weights: The cross-attention weights of each layer.
+        cross_gradients: The gradients of the explained scalar with respect to them.
+        source: The relevance within the encoder, from :func:`self_relevance`.
 
     Returns:
-        Relevance of each target token to each, and of each source token to each target token.
+        The relevance of each target token to each other, and of each source token to each target
+        token.
 
     Raises:
-        ValueError: If there are not as many of the one as of the others.
+        ValueError: If the numbers of layers or the shapes differ.
 
     References:
         Chefer, Gur and Wolf, 2021, equations 5 to 10, https://arxiv.org/abs/2103.15679.
@@ -138,7 +140,7 @@ def cross_relevance(
     if len(selfs) != len(crosses):
         raise ValueError(
             f"there are {len(selfs)} layers of self-attention and {len(crosses)} of "
-            "cross-attention; one of each is needed in each layer."
+            "cross-attention; pass one of each for each layer."
         )
     own, other = _identity(selfs[0]), jnp.zeros(crosses[0].shape)
     for inner, cross in zip(selfs, crosses, strict=True):
@@ -149,7 +151,7 @@ def cross_relevance(
 
 
 def scaled_rows(relevance: Array) -> Array:
-    """Scales what is beyond the identity to rows that sum to one."""
+    """Scale the part beyond the identity to rows that sum to one."""
     identity = _identity(relevance)
     beyond = relevance - identity
     total = beyond.sum(-1, keepdims=True)
@@ -164,7 +166,7 @@ def _paired(weights: Sequence[Array] | Array, gradients: Sequence[Array] | Array
     shapes = [[x.shape for x in side] for side in (weights, gradients)]
     if shapes[0] != shapes[1] or not shapes[0]:
         raise ValueError(
-            f"weights have shapes {shapes[0]} and gradients {shapes[1]}; one gradient for each "
-            "layer's weights is needed, as attention_gradients gives them."
+            f"weights have shapes {shapes[0]}, but gradients {shapes[1]}; pass one gradient for "
+            "each layer's weights, as attention_gradients returns them."
         )
     return [gradient_attention(w, g) for w, g in zip(weights, gradients, strict=True)]

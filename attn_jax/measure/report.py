@@ -1,4 +1,4 @@
-"""Makes the report card of a model's attention."""
+"""The report card of a model's attention."""
 
 from typing import Any
 
@@ -9,7 +9,8 @@ from jaxtyping import Array, Bool, Int, PRNGKeyArray
 from attn_jax.hooks import capture
 from attn_jax.measure import agreement, reweigh, verdicts
 from attn_jax.measure.card import ReportCard
-from attn_jax.measure.program import PREDICTED, Checks, program
+from attn_jax.measure.compiled import PREDICTED, Checks, compile_measures
+from attn_jax.measure.outputs import class_logits
 
 
 def report_card(
@@ -24,44 +25,46 @@ def report_card(
     normalized: bool = True,
     rng: PRNGKeyArray | None = None,
 ) -> ReportCard:
-    """Judges how far attention weights explain what a model says.
+    """Judge how far attention weights explain a model's predictions.
 
-    The map judged gives each key the mean of the weights that it gets from all queries, heads and
-    layers that match. The model is run again with its weights edited: keys taken away in the
-    map's order and in random ones, weights exchanged between keys, made equal, and searched for
-    those that differ most while the output stays. The same rankings are compared with gradients,
-    integrated gradients and what happens if one key is left out. A line for each says what was
-    found, beside a random map and equal weights, with the interval in which 95 % of resampled sets
-    of examples fall.
+    The map under test gives each key the mean weight it receives over all queries, heads and
+    matching layers. The model is run again with edited weights: with keys removed in the order of
+    the map and in random orders, with weights permuted between keys, with uniform weights, and
+    with the most different weights that a search finds for the same output. The map's ranking is
+    also compared with gradients, integrated gradients and leaving out one key at a time. Each line
+    of the card is one measure, next to the same measure of random maps and of uniform weights, with
+    a 95 % bootstrap interval over the examples.
 
-    An edit gives a query's weight to other keys, also to those that a causal mask hides from it:
-    meant are the attention that pools, cross-attention, and self-attention that sees everything.
+    Edits may move a query's weight to any key, including those that a causal mask hides from it.
+    The card is meant for attention pooling, cross-attention, and self-attention without a causal
+    mask.
 
     Args:
-        fn: From a batch of inputs to logits `(n, classes)`; deterministic; its attention weights
-            `(n, ..., q, k)` have hook points. Give the same function object again and it is not
-            compiled again.
+        fn: A deterministic function from a batch of inputs to logits, `(n, classes)`, or `(n, 1)`
+            or `(n,)` for a binary classifier with one logit, which counts as two classes. Its
+            attention weights `(n, ..., q, k)` have hook points. Pass the same function object
+            again to avoid compiling again.
         inputs: A batch, any pytree of arrays.
-        attention: Which hook points hold the weights: a glob, or several.
-        target: The class to explain, for each example; by default the one that it predicts.
-        mask: Which keys there are, where sequences are padded.
-        objects: Which keys are the object that should be looked at, for two more lines.
-        query: Explain by one query's weights, by its number, in place of the mean of all.
+        attention: The hook points that hold the weights: a glob, or several.
+        target: The class to explain for each example; the predicted one by default.
+        mask: True for the keys that exist, where sequences are padded.
+        objects: True for the keys of the object to look at; adds two lines.
+        query: The index of one query whose weights are the map, instead of the mean over all.
         normalized: Whether rows of weights sum to one (or are all zero).
-        rng: Of the random maps, the search and the intervals; key 0 by default.
+        rng: Random key for the random maps, the search and the intervals; key 0 by default.
 
     Returns:
-        The card: it prints as a table, and shows itself in a notebook.
+        The card. It prints as a table and renders itself in a notebook.
 
     Raises:
         HookError: If `attention` matches no hook point, or one that cannot be edited.
-        ValueError: If the weights are no distributions, the mask leaves an example no key, the
-            model says something else when asked again, its logits are not finite or have another
-            shape, or the target or the objects do not fit.
+        ValueError: If the weights are not distributions, the mask leaves an example without keys,
+            the model is not deterministic, its logits are not finite or have the wrong shape, or
+            the target or the objects do not fit.
 
     Example:
         >>> from attn_jax import hooks
-        >>> def fn(x):  # says what kind the keys are that it attends to
+        >>> def fn(x):  # classifies by the keys that it attends to
         ...     weights = hooks.tap("look.weights", jax.nn.softmax(3 * x[..., 0]))
         ...     return 5 * jnp.einsum("nk,nkc->nc", weights, x)
         >>> x = jax.random.normal(jax.random.key(1), (40, 11, 2))
@@ -80,19 +83,21 @@ def report_card(
     patterns = (attention,) if isinstance(attention, str) else tuple(attention)
     examples = len(jax.tree.leaves(inputs)[0])
     names, keys, classes = _sizes(fn, inputs, patterns, examples)
-    there = np.ones((examples, keys), bool) if mask is None else np.asarray(mask, bool)
-    _check_mask(there, (examples, keys))
+    exists = np.ones((examples, keys), bool) if mask is None else np.asarray(mask, bool)
+    _check_mask(exists, (examples, keys))
     if objects is not None:
         agreement.check_objects(np.shape(objects), (examples, keys))
-    given = np.full(examples, PREDICTED) if target is None else np.asarray(target)
+        objects = np.asarray(objects, bool)
+    explained = np.full(examples, PREDICTED) if target is None else np.asarray(target)
     if target is not None:
-        _check_target(given, examples, classes)
-    run = program(fn, patterns, query, normalized)
-    about = None if objects is None else np.asarray(objects, bool)
-    checks, found = jax.device_get(run(inputs, there, given.astype(np.int32), about, rng))
+        _check_target(explained, examples, classes)
+
+    run = compile_measures(fn, patterns, query, normalized)
+    results = jax.device_get(run(inputs, exists, explained.astype(np.int32), objects, rng))
+    checks, measures = results[0], jax.tree.map(float, results[1])
     _check_ran(checks, normalized)
-    found = jax.tree.map(float, found)
-    lines = {name: verdicts.line(name, found[name]) for name in verdicts.LINES if name in found}
+
+    lines = {n: verdicts.line(n, measures[n]) for n in verdicts.LINES if n in measures}
     reads, verdict = verdicts.overall(lines)
     seed = tuple(np.asarray(jax.random.key_data(rng)).ravel().tolist())
     return ReportCard(verdict, reads, tuple(lines.values()), examples, keys, seed, names)
@@ -101,62 +106,68 @@ def report_card(
 def _sizes(
     fn: reweigh.Model, inputs: Any, patterns: tuple[str, ...], examples: int
 ) -> tuple[tuple[str, ...], int, int]:
-    """Finds which hook points match, and how many keys they have, without running anything."""
-    run = reweigh.received(fn, patterns)
-    logits, values = jax.eval_shape(run, inputs)
-    if logits.ndim != 2 or len(logits) != examples:
+    """Return the matching hook points and the numbers of keys and classes; runs nothing."""
+    output, values = jax.eval_shape(reweigh.received(fn, patterns), inputs)
+    if output.ndim not in (1, 2) or len(output) != examples:
         raise ValueError(
-            f"fn returns logits of shape {logits.shape} for {examples} inputs; ({examples}, "
-            "classes) are needed: take a whole batch, and return one row for each example."
+            f"fn returns logits of shape {output.shape} for {examples} inputs; it must take the "
+            f"whole batch and return ({examples}, classes), or ({examples}, 1) for a binary "
+            "classifier with one logit."
         )
     if values.shape[0] != examples:
         raise ValueError(
-            f"the weights that match {list(patterns)} have {values.shape[0]} examples, but the "
-            f"inputs {examples}; the first axis of weights must be the batch."
+            f"the weights that match {list(patterns)} have {values.shape[0]} examples and the "
+            f"inputs {examples}; the first axis of the weights must be the batch."
         )
-    _, captured = jax.eval_shape(capture(fn, list(patterns)), inputs)
-    return tuple(captured), values.shape[1], logits.shape[1]
+    _, weights = jax.eval_shape(capture(fn, list(patterns)), inputs)
+    return tuple(weights), values.shape[1], jax.eval_shape(class_logits, output).shape[1]
 
 
 def _check_target(target: np.ndarray, examples: int, classes: int) -> None:
     if target.shape != (examples,) or target.min() < 0 or target.max() >= classes:
         raise ValueError(
-            f"target has shape {target.shape} and values from {target.min()} up to {target.max()}; "
-            f"one class from 0 to {classes - 1} is needed for each of {examples} examples."
+            f"target has shape {target.shape} and values from {target.min()} to {target.max()}; "
+            f"it must hold one class, from 0 to {classes - 1}, for each of {examples} examples."
         )
 
 
 def _check_mask(mask: np.ndarray, shape: tuple[int, int]) -> None:
     if mask.shape != shape:
         raise ValueError(
-            f"mask has shape {mask.shape}, but the weights {shape[0]} examples of {shape[1]} keys; "
-            "one boolean for each key of each example is needed."
+            f"mask has shape {mask.shape}, but the weights have {shape[0]} examples of {shape[1]} "
+            "keys; it must hold one boolean for each key of each example."
         )
     empty = np.flatnonzero(~mask.any(-1))
     if len(empty):
         raise ValueError(
-            f"mask leaves example {empty[0]} no key, and {len(empty)} of {len(mask)} in all; leave "
-            "these examples out."
+            f"mask leaves {len(empty)} of {len(mask)} examples without keys, first example "
+            f"{empty[0]}; drop these examples."
         )
 
 
 def _check_ran(checks: Checks, normalized: bool) -> None:
-    """Refuses what the first look at the model shows to be none of what a card can judge."""
+    """Refuse models whose outputs or weights a card cannot judge."""
     logits, again = np.asarray(checks.logits), np.asarray(checks.again)
     if not np.isfinite(logits).all():
         row = int(np.flatnonzero(~np.isfinite(logits).all(-1))[0])
-        raise ValueError(f"fn gives logits that are not finite, first for example {row}.")
+        raise ValueError(
+            f"fn returns logits that are not finite, first for example {row}; drop such examples, "
+            "or mend the model."
+        )
     gap = float(np.abs(logits - again).max())
     if gap > 1e-5 * max(1.0, float(np.abs(logits).max())):
         raise ValueError(
-            f"fn is not deterministic: asked twice, its logits differ by up to {gap:.3g}; turn "
-            "dropout off, and draw nothing inside it."
+            f"fn is not deterministic: its logits differ by up to {gap:.3g} between two calls; "
+            "turn dropout off, and draw no random numbers in it."
         )
     if float(checks.lowest) < 0:
-        raise ValueError(f"the weights hold {float(checks.lowest):.3g}; none may be below zero.")
+        raise ValueError(
+            f"the lowest weight is {float(checks.lowest):.3g}, but no weight may be negative; "
+            "select the hook points that hold weights."
+        )
     if normalized and float(checks.deviation) > 1e-3:
         raise ValueError(
-            f"the weights are no distributions: the sum of a row is {float(checks.deviation):.3g} "
-            "away from one, and from zero; choose the hook points that hold weights, or pass "
+            f"the weights are not distributions: the sum of a row is {float(checks.deviation):.3g} "
+            "away from one and from zero; select the hook points that hold weights, or pass "
             "normalized=False."
         )

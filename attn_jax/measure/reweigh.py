@@ -1,7 +1,9 @@
-"""Runs a model with other attention weights: some keys dropped, permuted, shared out, replaced.
+"""Runs of a model with other attention weights: keys removed, permuted, or set to given weights.
 
 A *model* is any function from a batch of inputs to logits `(n, classes)` whose attention weights
-`(n, ..., q, k)` have hook points. Loops around them, and the axes between, are treated alike.
+`(n, ..., q, k)` have hook points. A binary classifier may give one logit, `(n, 1)` or `(n,)`, whose
+sigmoid is the probability of class 1. Loops around the weights, and the axes between the examples
+and the queries, are all treated alike.
 """
 
 from collections.abc import Callable, Sequence
@@ -12,34 +14,37 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int, Shaped
 
 from attn_jax.hooks import Site, capture, intervene
+from attn_jax.measure.outputs import class_logits
+from attn_jax.renames import renamed_arguments
 
 Model = Callable[[Any], Any]
-"""From a batch of inputs, any pytree, to logits `(n, classes)`."""
+"""A function from a batch of inputs, any pytree, to logits: `(n, classes)`, `(n, 1)` or `(n,)`."""
 
 Pattern = str | Sequence[str]
 """A glob of hook points, or several."""
 
 Change = Callable[[Array], Array]
-"""From weights `(n, ..., q, k)` to others of the same shape."""
+"""A function from weights `(n, ..., q, k)` to others of the same shape."""
 
 
 def run_reweighed(fn: Model, attention: Pattern, change: Change) -> Callable[[Any], Array]:
-    """Returns the model with its attention weights changed.
+    """Return the model with its attention weights changed.
 
     Args:
         fn: The model.
-        attention: Which hook points hold its weights.
-        change: From weights to weights.
+        attention: The hook points that hold its weights.
+        change: A function from weights to weights.
 
     Returns:
-        A function of the model's inputs to the probabilities `(n, classes)` it then gives.
+        A function from the model's inputs to the probabilities `(n, classes)` it then gives; two
+        classes for a model with one logit.
 
     Example:
         >>> from attn_jax import hooks
         >>> def fn(x):
         ...     return hooks.tap("weights", jax.nn.softmax(x)) @ jnp.array([[5.0, 0.0], [0.0, 5.0]])
-        >>> equal = run_reweighed(fn, "weights", lambda w: jnp.full_like(w, 0.5))
-        >>> equal(jnp.array([[3.0, 0.0]]))
+        >>> uniform = run_reweighed(fn, "weights", lambda w: jnp.full_like(w, 0.5))
+        >>> uniform(jnp.array([[3.0, 0.0]]))
         Array([[0.5, 0.5]], dtype=float32)
     """
     patterns = [attention] if isinstance(attention, str) else attention
@@ -48,32 +53,32 @@ def run_reweighed(fn: Model, attention: Pattern, change: Change) -> Callable[[An
         return change(weights).astype(weights.dtype)
 
     edited = intervene(fn, dict.fromkeys(patterns, edit))
-    return lambda inputs: jax.nn.softmax(edited(inputs).astype(jnp.float32))
+    return lambda inputs: jax.nn.softmax(class_logits(edited(inputs)))
 
 
 def per_key(values: Shaped[Array, "n k"], like: Shaped[Array, "n ... k"]) -> Array:
-    """Gives numbers for keys the axes of weights between the examples and the keys.
+    """Insert into values for keys the axes that weights have between examples and keys.
 
     Args:
         values: A number for each key of each example.
         like: The weights.
 
     Returns:
-        `(n, 1, ..., 1, k)`.
+        The values as `(n, 1, ..., 1, k)`.
     """
     return values.reshape(len(values), *(1,) * (like.ndim - 2), values.shape[-1])
 
 
 def keep_keys(keep: Bool[Array, "n k"], *, renormalize: bool = True) -> Change:
-    """Returns the change that takes the weight of some keys away.
+    """Return the change that sets the weights of all but some keys to zero.
 
     Args:
-        keep: The keys that keep theirs.
-        renormalize: Whether what is left of a row is scaled up to the sum that it had. A row of
-            which nothing is left is all zero.
+        keep: True for the keys that keep their weight.
+        renormalize: Whether the remaining weights of a row are scaled up to the sum it had. A row
+            with no weight left is all zero.
 
     Returns:
-        From weights to weights.
+        A function from weights to weights.
 
     Example:
         >>> keep_keys(jnp.array([[True, False, True]]))(jnp.array([[[0.25, 0.5, 0.25]]]))
@@ -81,24 +86,23 @@ def keep_keys(keep: Bool[Array, "n k"], *, renormalize: bool = True) -> Change:
     """
 
     def change(weights: Array) -> Array:
-        kept = jnp.where(per_key(keep, weights), weights, 0)
+        remaining = jnp.where(per_key(keep, weights), weights, 0)
         if not renormalize:
-            return kept
-        left = kept.sum(-1, keepdims=True)
-        scale = weights.sum(-1, keepdims=True) / jnp.where(left == 0, 1, left)
-        return kept * scale
+            return remaining
+        total = remaining.sum(-1, keepdims=True)
+        return remaining * (weights.sum(-1, keepdims=True) / jnp.where(total == 0, 1, total))
 
     return change
 
 
 def permute_keys(order: Int[Array, "n k"]) -> Change:
-    """Returns the change that gives each key the weight of another.
+    """Return the change that gives each key the weight of another.
 
     Args:
-        order: Which key's weight each key gets.
+        order: For each key, the index of the key whose weight it gets.
 
     Returns:
-        From weights to weights.
+        A function from weights to weights.
 
     Example:
         >>> permute_keys(jnp.array([[2, 0, 1]]))(jnp.array([[[0.1, 0.2, 0.7]]]))
@@ -112,34 +116,35 @@ def permute_keys(order: Int[Array, "n k"]) -> Change:
     return change
 
 
-def share_out(shares: Float[Array, "n k"]) -> Change:
-    """Returns the change that gives each row the same distribution, scaled to the row's sum.
+@renamed_arguments(shares="weights")
+def set_weights(weights: Float[Array, "n k"]) -> Change:
+    """Return the change that gives every row the same distribution, scaled to the row's sum.
 
     Args:
-        shares: A distribution over the keys of each example.
+        weights: A distribution over the keys of each example.
 
     Returns:
-        From weights to weights.
+        A function from weights to weights.
 
     Example:
-        >>> share_out(jnp.array([[0.5, 0.5]]))(jnp.array([[[0.9, 0.1], [0.0, 0.0]]]))
+        >>> set_weights(jnp.array([[0.5, 0.5]]))(jnp.array([[[0.9, 0.1], [0.0, 0.0]]]))
         Array([[[0.5, 0.5],
                 [0. , 0. ]]], dtype=float32)
     """
-    return lambda weights: per_key(shares, weights) * weights.sum(-1, keepdims=True)
+    return lambda own: per_key(weights, own) * own.sum(-1, keepdims=True)
 
 
-def equal_shares(mask: Bool[Array, "n k"]) -> Float[Array, "n k"]:
-    """The same share for every key that there is.
+def equal_weights(mask: Bool[Array, "n k"]) -> Float[Array, "n k"]:
+    """Return the uniform distribution over the keys that exist.
 
     Args:
-        mask: Which keys there are.
+        mask: True for the keys that exist.
 
     Returns:
         Rows that sum to one, or are zero where there is no key.
 
     Example:
-        >>> equal_shares(jnp.array([[True, True, False]]))
+        >>> equal_weights(jnp.array([[True, True, False]]))
         Array([[0.5, 0.5, 0. ]], dtype=float32)
     """
     return mask / jnp.maximum(mask.sum(-1, keepdims=True), 1)
@@ -148,28 +153,28 @@ def equal_shares(mask: Bool[Array, "n k"]) -> Float[Array, "n k"]:
 def received(
     fn: Model, attention: Pattern, *, query: int | None = None
 ) -> Callable[[Any], tuple[Array, Float[Array, "n k"]]]:
-    """Returns the model with the map that explains it: what each key receives.
+    """Return the model together with its map: the weight that each key receives.
 
-    That is the mean over heads and queries, over all hook points that match, and over the layers
+    The map is the mean over heads and queries, over all matching hook points, and over the layers
     of a scanned stack.
 
     Args:
         fn: The model.
-        attention: Which hook points hold its weights.
-        query: One query, by number, in place of the mean of all.
+        attention: The hook points that hold its weights.
+        query: The index of one query to use instead of the mean over all.
 
     Returns:
-        A function of the model's inputs to its logits and the map `(n, k)`.
+        A function from the model's inputs to its output and the map `(n, k)`.
 
     Raises:
-        ValueError: If the hook points that match have different numbers of keys.
+        ValueError: If the matching hook points have different numbers of keys.
 
     Example:
         >>> from attn_jax import hooks
         >>> def fn(x):
         ...     return hooks.tap("weights", jax.nn.softmax(x)).mean(1)
-        >>> logits, share = received(fn, "weights")(jnp.zeros((2, 3, 5)))
-        >>> share.shape
+        >>> logits, weights = received(fn, "weights")(jnp.zeros((2, 3, 5)))
+        >>> weights.shape
         (2, 5)
     """
     patterns = [attention] if isinstance(attention, str) else attention
@@ -179,13 +184,13 @@ def received(
         return rows.astype(jnp.float32).mean(tuple(range(1, rows.ndim - 1)))
 
     def run(inputs: Any) -> tuple[Array, Array]:
-        logits, maps = capture(fn, dict.fromkeys(patterns, reduce))(inputs)
+        output, maps = capture(fn, dict.fromkeys(patterns, reduce))(inputs)
         keys = {name: each.shape[-1] for name, each in maps.items()}
         if len(set(keys.values())) > 1:
             raise ValueError(
-                f"the maps have different numbers of keys, {keys}; choose those of one size by "
-                "attention=[...]."
+                f"the maps have different numbers of keys, {keys}; select hook points with the "
+                "same number of keys with attention=[...]."
             )
-        return logits, jnp.stack([m.mean(tuple(range(m.ndim - 2))) for m in maps.values()]).mean(0)
+        return output, jnp.stack([m.mean(tuple(range(m.ndim - 2))) for m in maps.values()]).mean(0)
 
     return run

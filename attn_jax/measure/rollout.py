@@ -1,4 +1,4 @@
-"""Where information came from through several layers: attention rollout and attention flow."""
+"""Attention through several layers: attention rollout and attention flow."""
 
 from collections.abc import Sequence
 
@@ -12,7 +12,7 @@ from scipy.sparse.csgraph import maximum_flow
 
 from attn_jax.measure.distributions import check_distributions
 
-# Capacities are integers to scipy: at this scale 1,024 of them still add up within 32 bits.
+# SciPy takes integer capacities; at this scale 1,024 of them still add up within 32 bits.
 _SCALE = 2**21
 
 
@@ -21,24 +21,24 @@ def rollout(
     *,
     residual: float = 0.5,
 ) -> Float[Array, "*b t t"]:
-    r"""Attention rollout: the product of all layers' maps, each mixed with the residual.
+    r"""Return the attention rollout: the product of all layers' maps, mixed with the residual.
 
     .. math:: \tilde A_l = \operatorname{rows}((1 - r) \bar A_l + r I), \qquad
         R = \tilde A_L \cdots \tilde A_1
 
     with :math:`\bar A_l` the mean over the heads, and rows scaled to sum to one. A query that may
-    attend to nothing, as padding, keeps to itself.
+    attend to nothing, such as padding, attends to itself.
 
     Args:
-        weights: Of each layer of self-attention, the first layer first.
-        residual: r, the share of the residual connection.
+        weights: The self-attention weights of each layer, the first layer first.
+        residual: The share r of the residual connection.
 
     Returns:
-        How much each token of the last layer comes from each of the input.
+        The share of each token of the last layer that comes from each token of the input.
 
     Raises:
-        ValueError: If a layer is no self-attention, its rows are no distributions, or the share
-            is none.
+        ValueError: If a layer is not self-attention, its rows are not distributions, or the
+            residual share is out of range.
 
     Example:
         >>> first = jnp.array([[[0.5, 0.5], [0.0, 1.0]]])
@@ -64,23 +64,24 @@ def flow(
     residual: float = 0.5,
     queries: Sequence[int] | None = None,
 ) -> NDArray[np.float64]:
-    """Attention flow: the most that can flow from a token of the last layer to one of the input.
+    """Return the attention flow: the maximum flow from tokens of the last layer to the input.
 
-    The layers' maps, mixed with the residual as for :func:`rollout`, are the capacities of pipes
-    from each token of a layer to those of the layer below. Each pair of tokens is a maximum flow
-    problem of its own, solved by SciPy (Dinic) with capacities rounded to 2**-21.
+    The layers' maps, mixed with the residual as in :func:`rollout`, are the capacities of the edges
+    from each token of a layer to those of the layer below. Each pair of tokens is a separate
+    maximum-flow problem, solved by SciPy (Dinic) with capacities rounded to 2**-21.
 
     Args:
-        weights: (h, t, t) of each layer of self-attention, the first layer first, of one example.
+        weights: The self-attention weights of each layer, (h, t, t), the first layer first, for one
+            example.
         residual: The share of the residual connection.
-        queries: Which tokens of the last layer to ask about; all by default.
+        queries: The tokens of the last layer to start from; all by default.
 
     Returns:
-        (queries, t), each from 0 to 1.
+        The flows, (queries, t), from 0 to 1.
 
     Raises:
-        ValueError: If a layer is no self-attention of one example, its rows are no distributions,
-            the share is none, or a query is none.
+        ValueError: If a layer is not self-attention of one example, its rows are not distributions,
+            the residual share is out of range, or a query does not exist.
 
     Example:
         >>> first = [[[0.5, 0.5], [0.0, 1.0]]]
@@ -96,23 +97,23 @@ def flow(
     layers = _check_layers([jnp.asarray(layer, jnp.float32) for layer in weights], residual)
     if layers[0].ndim != 3:
         raise ValueError(
-            f"a layer has shape {layers[0].shape}; flow takes (h, t, t) of one example at a time."
+            f"a layer has shape {layers[0].shape}, but flow takes one example at a time, (h, t, t)."
         )
     mixed = [np.asarray(_with_residual(layer, residual), np.float64) for layer in layers]
     tokens = len(mixed[0])
-    asked = range(tokens) if queries is None else queries
-    for query in asked:
+    queries = range(tokens) if queries is None else queries
+    for query in queries:
         if not 0 <= query < tokens:
-            raise ValueError(f"queries names {query}, but there are tokens 0 to {tokens - 1}.")
-    return np.array([_flow_from(mixed, query) for query in asked])
+            raise ValueError(f"queries contains {query}, but the tokens are 0 to {tokens - 1}.")
+    return np.array([_flow_from(mixed, query) for query in queries])
 
 
 def _flow_from(layers: Sequence[NDArray], query: int) -> NDArray[np.float64]:
-    """The flow from one token of the last layer to each of the input."""
+    """Return the flow from one token of the last layer to each token of the input."""
     tokens = len(layers[0])
     if len(layers) == 1:
         return layers[0][query]
-    # Nodes: the tokens of the input, then those of each layer; of the last layer the query alone.
+    # The nodes are the input tokens, then those of each layer; the last layer has only the query.
     last = np.zeros_like(layers[-1])
     last[query] = layers[-1][query]
     rows, columns, capacities = [], [], []
@@ -123,8 +124,8 @@ def _flow_from(layers: Sequence[NDArray], query: int) -> NDArray[np.float64]:
         capacities.append(np.rint(layer[upper, lower] * _SCALE))
     size = (len(layers) + 1) * tokens
     entries = np.concatenate(capacities).astype(np.int32)
-    at = np.concatenate(rows), np.concatenate(columns)
-    graph = coo_array((entries, at), shape=(size, size)).tocsr()
+    edges = np.concatenate(rows), np.concatenate(columns)
+    graph = coo_array((entries, edges), shape=(size, size)).tocsr()
     source = len(layers) * tokens + query
     return np.array([maximum_flow(graph, source, k).flow_value for k in range(tokens)]) / _SCALE
 
@@ -142,13 +143,13 @@ def _one_head(layer: Array) -> Array:
 
 def _check_layers(weights: jax.Array | Sequence[jax.Array], residual: float) -> list[jax.Array]:
     if not 0 <= residual < 1:
-        raise ValueError(f"residual={residual} must be a share, at least 0 and below 1.")
+        raise ValueError(f"residual={residual} must be at least 0 and below 1.")
     layers = list(weights)
     shapes = [layer.shape for layer in layers]
     if not layers or len(set(shapes)) > 1 or len(shapes[0]) < 3 or shapes[0][-1] != shapes[0][-2]:
         raise ValueError(
-            f"layers have shapes {shapes}; one or more layers of self-attention, (..., h, t, t) of "
-            "the same tokens, are needed."
+            f"the layers have shapes {shapes}; pass one or more layers of self-attention over the "
+            "same tokens, (..., h, t, t)."
         )
     for number, layer in enumerate(layers):
         check_distributions(layer, f"layer {number}")

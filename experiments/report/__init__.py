@@ -1,8 +1,8 @@
-"""What a run leaves to look at: its figures, and one page that holds them.
+"""Figures of a run, and one page that holds them.
 
 :func:`draw_figures` needs the model's outputs on test images; :func:`write_report` needs only the
-files of the run: ``command.json``, ``metrics.jsonl`` and ``figures/``. Experiments of another kind
-draw what they have by :func:`save_sheet`.
+files of the run: `command.json`, `metrics.jsonl` and `figures/`. Experiments on other data save
+their own figures with :func:`save_sheet`.
 """
 
 from experiments.report.card import save_card

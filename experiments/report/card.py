@@ -1,4 +1,4 @@
-"""The report card of a run: how far its attention can be believed, kept beside the figures."""
+"""The report card of a run, a judgment of its attention, stored beside the figures."""
 
 import json
 from pathlib import Path
@@ -10,17 +10,17 @@ _NAME = "card.json"
 
 
 def save_card(run: Path, card: Any) -> Path:
-    """Keeps a card for the run's report.
+    """Store a card for the run's report.
 
     Args:
         run: The run's folder.
-        card: What ``attn_jax.measure.report_card`` gave.
+        card: The card from `attn_jax.measure.report_card`.
 
     Returns:
         The file written.
 
     Raises:
-        ValueError: If it is no card.
+        ValueError: If it is not a card.
     """
     run.mkdir(parents=True, exist_ok=True)
     path = run / _NAME
@@ -29,13 +29,13 @@ def save_card(run: Path, card: Any) -> Path:
 
 
 def read_card(run: Path) -> dict[str, Any] | None:
-    """Reads the card of a run, if it has one.
+    """Read the card of a run, if it has one.
 
     Args:
         run: The run's folder.
 
     Returns:
-        Its ``verdict`` and ``lines``, or None.
+        Its `verdict` and `lines`, or None.
     """
     path = run / _NAME
     return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else None

@@ -1,4 +1,4 @@
-"""Draws a run's figures into ``figures/``, each as SVG and PNG, listed in ``index.json``."""
+"""Figures of a run, saved to `figures/` as SVG and PNG and listed in `index.json`."""
 
 import csv
 import json
@@ -17,18 +17,18 @@ from experiments.report.record import fine_rows
 
 _COLUMNS = 10
 _PER_CLASS = 2
-_MOST_MISTAKES = 30
-# A mean over fewer images than this is too grainy to show.
-_ENOUGH = 200
+_MAX_MISTAKES = 30
+# A mean over fewer images than this is too noisy to show.
+_MIN_FOR_MEAN = 200
 _CURVES = ("loss", "accuracy")
 
 
 class Table(NamedTuple):
-    """Numbers that a page shows as rows.
+    """A table for the page.
 
     Attributes:
         header: The name of each column.
-        rows: The cells, as written.
+        rows: The cells as text.
     """
 
     header: Sequence[str]
@@ -36,13 +36,13 @@ class Table(NamedTuple):
 
 
 class Sheet(NamedTuple):
-    """One figure with its words.
+    """One figure with its title and caption.
 
     Attributes:
-        name: Of its files, without suffix.
-        title: Of one line.
-        caption: What is seen, in a sentence or two.
-        figure: The drawing, a page to look around in, or a table.
+        name: The name of its files, without suffix.
+        title: The heading, one line.
+        caption: A sentence or two on what the figure shows.
+        figure: The drawing, an interactive viewer, or a table.
     """
 
     name: str
@@ -51,16 +51,16 @@ class Sheet(NamedTuple):
     figure: Figure | plot.Viewer | Table
 
 
-class Readings(NamedTuple):
-    """Images, what a model read in them, and where it looked.
+class Predictions(NamedTuple):
+    """Images with their labels, a model's predictions and its attention.
 
     Attributes:
-        images: ``(n, height, width)``.
-        labels: ``(n,)``.
-        predictions: ``(n,)``.
-        weights: ``(n, heads, tokens)``.
+        images: The images, `(n, height, width)`.
+        labels: The true classes, `(n,)`.
+        predictions: The predicted classes, `(n,)`.
+        weights: The attention weights, `(n, heads, tokens)`.
         grid: Rows and columns of tokens.
-        names: The classes' names, by index.
+        names: The names of the classes, by index.
         negative: Whether the images are white on black.
     """
 
@@ -72,13 +72,13 @@ class Readings(NamedTuple):
     names: Sequence[str] | None
     negative: bool
 
-    def at(self, chosen: NDArray) -> "Readings":
-        """Returns those chosen by index."""
+    def take(self, indices: NDArray) -> "Predictions":
+        """Return the images at these indices."""
         return self._replace(
-            images=self.images[chosen],
-            labels=self.labels[chosen],
-            predictions=self.predictions[chosen],
-            weights=self.weights[chosen],
+            images=self.images[indices],
+            labels=self.labels[indices],
+            predictions=self.predictions[indices],
+            weights=self.weights[indices],
         )
 
 
@@ -94,30 +94,30 @@ def draw_figures(
     negative: bool = True,
     card: Any = None,
 ) -> list[Path]:
-    """Draws where a trained classifier looked, and its learning curves.
+    """Draw the attention of a trained classifier, and its learning curves.
 
-    Give it as many test images as there are: it shows some of each class that were read rightly,
-    the first of those that were not, and the mean over all.
+    Pass the whole test set: the figures show some correctly classified images of each class, the
+    first misclassified ones, and the mean over all.
 
     Args:
         run: The run's folder.
-        images: ``(n, height, width)``, uint8 or floats.
-        labels: ``(n,)`` true classes.
-        predictions: ``(n,)`` predicted classes.
-        weights: ``(n, tokens)``, or ``(n, heads, tokens)``.
-        grid: Rows and columns of tokens: ``(7, 7)`` patches, ``(28, 1)`` for rows of pixels.
-        names: The classes' names, by index.
-        negative: Whether to show white strokes on black as dark strokes on paper.
-        card: How far the weights can be believed, as `measure.report_card` says it.
+        images: The images, `(n, height, width)`, uint8 or floats.
+        labels: The true classes, `(n,)`.
+        predictions: The predicted classes, `(n,)`.
+        weights: The attention weights, `(n, tokens)` or `(n, heads, tokens)`.
+        grid: Rows and columns of tokens: `(7, 7)` for patches, `(28, 1)` for rows of pixels.
+        names: The names of the classes, by index.
+        negative: Whether to show white strokes on black as dark strokes on white.
+        card: The report card of the weights, from `measure.report_card`.
 
     Returns:
-        The files written, without ``index.json``.
+        The files written, without `index.json`.
 
     Raises:
         ValueError: If the arrays do not fit each other; see :mod:`attn_jax.plot`.
     """
     weights = np.asarray(weights, np.float32)
-    readings = Readings(
+    predicted = Predictions(
         np.asarray(images),
         np.asarray(labels),
         np.asarray(predictions),
@@ -129,12 +129,12 @@ def draw_figures(
     if card is not None:
         save_card(run, card)
     return draw_curves(run) + [
-        path for sheet in _sheets(readings, card) for path in save_sheet(run, sheet)
+        path for sheet in _sheets(predicted, card) for path in save_sheet(run, sheet)
     ]
 
 
 def draw_curves(run: Path) -> list[Path]:
-    """Draws the learning curves from ``metrics.jsonl``, if it holds any.
+    """Draw the learning curves from `metrics.jsonl`, if it holds any.
 
     Args:
         run: The run's folder.
@@ -146,59 +146,65 @@ def draw_curves(run: Path) -> list[Path]:
     metrics = [m for m in _CURVES if any(name.endswith(f"/{m}") for r in rows for name in r)]
     if not metrics:
         return []
-    caption = "Spaced by logarithms: the loss by its own, accuracy by that of the error."
+    caption = "Log scale: loss directly, accuracy through the error rate (1 − accuracy)."
     return save_sheet(run, Sheet("curves", "Learning curves", caption, plot.curves(rows, metrics)))
 
 
-def _sheets(readings: Readings, card: Any) -> Iterator[Sheet]:
-    correct = readings.labels == readings.predictions
-    right, wrong = _some_of_each_class(readings.labels, correct), np.flatnonzero(~correct)
+def _sheets(every: Predictions, card: Any) -> Iterator[Sheet]:
+    correct = every.labels == every.predictions
+    right, wrong = _some_of_each_class(every.labels, correct), np.flatnonzero(~correct)
     if right.size:
         yield Sheet(
             "digits",
             "Where it looks",
-            "Images of each class that were read rightly, and the attention over each.",
-            _grid(readings.at(right)),
+            "Correctly classified images of each class, with the attention over each.",
+            _grid(every.take(right)),
         )
     if wrong.size:
         yield Sheet(
             "mistakes",
             "Where it looked when it was wrong",
-            f"Of {correct.size:,} images {wrong.size:,} were misread; here are the first "
-            f"{min(wrong.size, _MOST_MISTAKES)}. Left what was read, right what it is.",
-            _grid(readings.at(wrong[:_MOST_MISTAKES])),
+            f"{wrong.size:,} of {correct.size:,} test images were misclassified. "
+            f"{_shown(wrong.size)}: prediction on the left, true label on the right.",
+            _grid(every.take(wrong[:_MAX_MISTAKES])),
         )
-    if readings.weights.shape[1] > 1 and right.size:
+    if every.weights.shape[1] > 1 and right.size:
         yield Sheet(
             "heads",
             "Head by head",
-            "Each head alone. The other figures show the mean over the heads.",
-            _heads(readings.at(right[:_COLUMNS])),
+            "Each head by itself. The other figures show the mean over the heads.",
+            _heads(every.take(right[:_COLUMNS])),
         )
     if correct.size:
         yield Sheet(
             "viewer",
             "Look around",
-            "The first of the images: choose a head, point at a patch.",
-            _viewer(readings, card),
+            "The first test image. Choose a head, and point at a patch.",
+            _viewer(every, card),
         )
-    if correct.size >= _ENOUGH:
+    if correct.size >= _MIN_FOR_MEAN:
         yield Sheet(
             "classes",
             "On average",
             f"The mean image and the mean attention of each class, over {correct.size:,} images.",
-            _classes(readings),
+            _classes(every),
         )
 
 
+def _shown(mistakes: int) -> str:
+    if mistakes > _MAX_MISTAKES:
+        return f"The first {_MAX_MISTAKES} are shown"
+    return "All are shown" if mistakes > 1 else "It is shown"
+
+
 def _some_of_each_class(labels: NDArray, correct: NDArray) -> NDArray:
-    """The first rightly read images of every class: a row of each class's first, then second."""
-    found = [np.flatnonzero(correct & (labels == label)) for label in np.unique(labels)]
-    rows = [[of[row] for of in found if len(of) > row] for row in range(_PER_CLASS)]
+    """Return the first correct image of every class, then the second of every class."""
+    indices = [np.flatnonzero(correct & (labels == label)) for label in np.unique(labels)]
+    rows = [[own[row] for own in indices if len(own) > row] for row in range(_PER_CLASS)]
     return np.array([index for row in rows for index in row], dtype=int)
 
 
-def _grid(chosen: Readings) -> Figure:
+def _grid(chosen: Predictions) -> Figure:
     return plot.image_grid(
         chosen.images,
         chosen.weights.mean(1),
@@ -211,35 +217,37 @@ def _grid(chosen: Readings) -> Figure:
     )
 
 
-def _heads(chosen: Readings) -> Figure:
+def _heads(chosen: Predictions) -> Figure:
     return plot.image_heads(chosen.images, chosen.weights, chosen.grid, negative=chosen.negative)
 
 
-def _viewer(readings: Readings, card: Any) -> plot.Viewer:
-    image, white = readings.images[0], _white(readings.images)
-    label, prediction = int(readings.labels[0]), int(readings.predictions[0])
-    name = str(label if readings.names is None else readings.names[label])
+def _viewer(every: Predictions, card: Any) -> plot.Viewer:
+    image, white = every.images[0], _white(every.images)
+    label, prediction = (
+        str(index if every.names is None else every.names[index])
+        for index in (int(every.labels[0]), int(every.predictions[0]))
+    )
     return plot.viewer(
-        readings.weights[0][:, None],
-        queries=[f"read as {prediction if readings.names is None else readings.names[prediction]}"],
-        images=(white - image if readings.negative else image).astype(image.dtype),
-        grid=readings.grid,
+        every.weights[0][:, None],
+        queries=[f"predicted {prediction}"],
+        images=(white - image if every.negative else image).astype(image.dtype),
+        grid=every.grid,
         card=card,
-        title=f"A test image of {name}",
+        title=f"A test image of {label}",
     )
 
 
-def _classes(readings: Readings) -> Figure:
-    classes = np.unique(readings.labels)
-    of = [readings.at(np.flatnonzero(readings.labels == label)) for label in classes]
-    names = readings.names
+def _classes(every: Predictions) -> Figure:
+    classes = np.unique(every.labels)
+    groups = [every.take(np.flatnonzero(every.labels == label)) for label in classes]
+    names = every.names
     return plot.image_grid(
-        np.stack([each.images.mean(0) / _white(readings.images) for each in of]),
-        np.stack([each.weights.mean((0, 1)) for each in of]),
-        readings.grid,
+        np.stack([each.images.mean(0) / _white(every.images) for each in groups]),
+        np.stack([each.weights.mean((0, 1)) for each in groups]),
+        every.grid,
         titles=[str(label if names is None else names[label]) for label in classes],
         columns=_COLUMNS,
-        negative=readings.negative,
+        negative=every.negative,
     )
 
 
@@ -248,14 +256,14 @@ def _white(images: NDArray) -> float:
 
 
 def save_sheet(run: Path, sheet: Sheet) -> list[Path]:
-    """Writes a figure with its words, in place of an earlier one of the same name.
+    """Save a figure with its title and caption, replacing any of the same name.
 
     Args:
         run: The run's folder.
         sheet: The figure.
 
     Returns:
-        The files written, without ``index.json``.
+        The files written, without `index.json`.
     """
     folder = run / "figures"
     folder.mkdir(parents=True, exist_ok=True)

@@ -1,4 +1,4 @@
-"""Writes ``report.html``: one file that asks the network for nothing."""
+"""The page `report.html`: one file that loads nothing from the network."""
 
 import base64
 import csv
@@ -26,7 +26,7 @@ from experiments.report.record import (
 from experiments.report.theme import themed
 
 _HERE = Path(__file__).parent
-_SHOWN_APART = ("experiment", "arguments", "versions", "device")
+_SHOWN_ELSEWHERE = ("experiment", "arguments", "versions", "device")
 _COLUMNS = (
     "train/loss",
     "train/accuracy",
@@ -47,14 +47,14 @@ _TRANSLATION = (
 
 
 class Picture(NamedTuple):
-    """A figure ready for the page.
+    """A figure for the page, with one of `source`, `page` and `table`.
 
     Attributes:
-        title: Its heading.
-        caption: What is seen; also what a screen reader says.
-        source: A ``data:`` URI.
-        page: Or the HTML of a viewer, which stands in a frame.
-        table: Or the rows of a table, its header first.
+        title: The heading.
+        caption: A description of what the figure shows, also for screen readers.
+        source: A `data:` URI of an image.
+        page: The HTML of a viewer, shown in a frame.
+        table: The rows of a table, the header first.
     """
 
     title: str
@@ -65,21 +65,21 @@ class Picture(NamedTuple):
 
 
 def write_report(run: Path) -> Path:
-    """Writes ``report.html`` from the files of a run alone.
+    """Write `report.html` from the files of a run alone.
 
     Args:
-        run: The run's folder, with ``command.json``, ``metrics.jsonl`` and ``figures/``.
+        run: The run's folder, with `command.json`, `metrics.jsonl` and `figures/`.
 
     Returns:
         The page's path.
 
     Raises:
-        FileNotFoundError: If the folder holds no metrics yet.
-        RunFolderError: If it holds no ``command.json``.
+        FileNotFoundError: If the folder has no metrics yet.
+        RunFolderError: If the folder has no `command.json`.
     """
     rows = read_metrics(run)
     if not rows:
-        raise FileNotFoundError(f"{run} holds no rows in metrics.jsonl; train first.")
+        raise FileNotFoundError(f"{run} has no rows in metrics.jsonl yet; train first.")
     draw_curves(run)
     page = run / "report.html"
     page.write_text(_render(run, rows, read_command(run)), encoding="utf-8")
@@ -108,29 +108,30 @@ def _render(run: Path, rows: Sequence[Row], command: Mapping[str, Any]) -> str:
         rows_within=len(rows) > len(ends),
         commands=commands(command),
         facts=_facts(command),
-        settings=list(_flat({k: v for k, v in command.items() if k not in _SHOWN_APART})),
+        settings=list(_flat({k: v for k, v in command.items() if k not in _SHOWN_ELSEWHERE})),
     )
 
 
 def _policy(css: str, pictures: Sequence[Picture]) -> str:
-    """Returns what the page may do: apply its style and, in frames, what viewers are made of."""
+    """Return the page's content security policy: its own style, and those of framed viewers."""
     style = base64.b64encode(hashlib.sha256(css.encode()).digest()).decode()
     allowed = {"img-src": ["data:"], "script-src": [], "style-src": [f"'sha256-{style}'"]}
     for page in filter(None, (picture.page for picture in pictures)):
         allowed["img-src"].append("blob:")
         for kind in ("script-src", "style-src"):
             allowed[kind] += re.findall(rf"{kind} ('sha256-[^']+')", page)
-    sources = [f"{kind} {' '.join(dict.fromkeys(of))}" for kind, of in allowed.items() if of]
+    sources = [
+        f"{kind} {' '.join(dict.fromkeys(values))}" for kind, values in allowed.items() if values
+    ]
     return "; ".join(("default-src 'none'", *sources, "base-uri 'none'", "form-action 'none'"))
 
 
 def _headline(rows: Sequence[Row]) -> Iterator[tuple[str, str]]:
-    """Yields the numbers of the last epoch, what was judged on the test split first."""
+    """Yield the numbers of the last epoch, those of the test split first."""
     for name, title in _TRANSLATION:
         value = final(rows, name)
         if value is not None:
-            shown = percent(value) if name.endswith("exact") else f"{value:.4g}"
-            yield title, shown
+            yield title, percent(value) if name.endswith("exact") else f"{value:.4g}"
     for name in ("test/accuracy", "validation/accuracy", "train/accuracy"):
         value = final(rows, name)
         if value is not None:
@@ -147,7 +148,7 @@ def _headline(rows: Sequence[Row]) -> Iterator[tuple[str, str]]:
 
 
 def _table(ends: Sequence[Row]) -> dict[str, list]:
-    """Returns the header and the cells of the table of epochs."""
+    """Return the header and the cells of the table of epochs."""
     columns = [c for c in _COLUMNS if any(row.get(c) is not None for row in ends)]
     header = ["epoch", *(column.replace("/", " ") for column in columns)]
     return {"header": header, "rows": [[_epoch(r), *(_cell(r, c) for c in columns)] for r in ends]}
@@ -169,18 +170,18 @@ def _cell(row: Row, column: str) -> str:
 
 
 def percent(share: float) -> str:
-    """Writes a share in percent, as exactly as 10,000 test images allow."""
+    """Format a share in percent, with the two digits that 10,000 test images support."""
     return f"{100 * share:.2f} %"
 
 
 def _pictures(folder: Path) -> Iterator[Picture]:
-    """Yields the figures that ``index.json`` names, then any others of the folder."""
+    """Yield the figures that `index.json` lists, then any others of the folder."""
     index = folder / "index.json"
     entries = json.loads(index.read_text(encoding="utf-8")) if index.is_file() else []
     named = {entry["name"] for entry in entries}
     kinds = ("png", "svg", "html", "csv")
-    found = {path.stem: path for suffix in kinds for path in folder.glob(f"*.{suffix}")}
-    others = [{"name": n, "title": n, "caption": ""} for n in sorted(found) if n not in named]
+    paths = {path.stem: path for suffix in kinds for path in folder.glob(f"*.{suffix}")}
+    others = [{"name": n, "title": n, "caption": ""} for n in sorted(paths) if n not in named]
     order = [
         "digits",
         "bags",
@@ -199,7 +200,7 @@ def _pictures(folder: Path) -> Iterator[Picture]:
     ]
     entries.sort(key=lambda e: order.index(e["name"]) if e["name"] in order else len(order))
     for entry in [*entries, *others]:
-        path = found.get(entry["name"])
+        path = paths.get(entry["name"])
         if path is not None and path.suffix == ".csv":
             with path.open(encoding="utf-8", newline="") as file:
                 yield Picture(entry["title"], entry["caption"], table=list(csv.reader(file)))
@@ -225,7 +226,7 @@ def _facts(command: Mapping[str, Any]) -> list[tuple[str, str]]:
 
 
 def _flat(values: Any, prefix: str = "") -> Iterator[tuple[str, str]]:
-    """Yields the leaves of nested mappings under dotted names."""
+    """Yield the leaves of nested mappings under dotted names."""
     if not isinstance(values, Mapping):
         yield prefix, values if isinstance(values, str) else json.dumps(values, ensure_ascii=False)
         return

@@ -1,4 +1,4 @@
-"""Makes what a run wrote about itself ready to be shown."""
+"""The records of a run, prepared for its report."""
 
 import shlex
 from collections.abc import Mapping, Sequence
@@ -9,10 +9,10 @@ Row = Mapping[str, Any]
 
 
 def epoch_rows(rows: Sequence[Row]) -> list[Row]:
-    """Returns the row that ends each epoch: its evaluated one, or else its last.
+    """Return the row that ends each epoch: its evaluated row, or its last if it has none.
 
     Args:
-        rows: All rows, which may be several per epoch.
+        rows: All rows; an epoch may have several.
 
     Returns:
         One row per epoch, in order.
@@ -31,13 +31,14 @@ def epoch_rows(rows: Sequence[Row]) -> list[Row]:
 
 
 def fine_rows(rows: Sequence[Row]) -> list[Row]:
-    """Places rows written within an epoch at their fraction of it, for the curves.
+    """Place rows written within an epoch at their fraction of it, for the curves.
 
     Args:
         rows: All rows.
 
     Returns:
-        The rows, ``epoch`` replaced by ``step`` over the steps of one epoch where it is known.
+        The rows, with `epoch` replaced by `step` divided by the steps per epoch where both are
+        known.
     """
     ends = [row for row in epoch_rows(rows) if row.get("epoch") and row.get("step")]
     if len(ends) == len(rows) or not ends:
@@ -47,18 +48,19 @@ def fine_rows(rows: Sequence[Row]) -> list[Row]:
 
 
 def final(rows: Sequence[Row], name: str) -> float | None:
-    """Returns the last value that any row has for a metric."""
+    """Return the last value that any row has for a metric."""
     return next((row[name] for row in reversed(rows) if row.get(name) is not None), None)
 
 
 def commands(command: Mapping[str, Any]) -> dict[str, str]:
-    """Writes the shell lines that run the experiment anew and that go on with this run.
+    """Return the shell commands that rerun the experiment and that resume its last run.
 
     Args:
-        command: ``command.json``.
+        command: The contents of `command.json`.
 
     Returns:
-        ``{"rerun": …, "resume": …}``, quoted for a shell and for make; empty without a name.
+        The commands `{"rerun": …, "resume": …}`, quoted for a shell and for make; empty if the
+        experiment has no name.
 
     Example:
         >>> from experiments.report.record import commands
@@ -70,22 +72,22 @@ def commands(command: Mapping[str, Any]) -> dict[str, str]:
         return {}
     start = f"make train EXP={shlex.quote(str(name))}"
     arguments = [str(a) for a in command.get("arguments", []) if a != "--resume"]
-    # Resuming takes its options from the run, and must only be told where the runs are.
-    folder = [at for at, argument in enumerate(arguments[:-1]) if argument == "--runs"][-1:]
-    where = [part for at in folder for part in arguments[at : at + 2]]
+    # A resumed run takes all options from its folder, except where the runs are.
+    last = [i for i, argument in enumerate(arguments[:-1]) if argument == "--runs"][-1:]
+    runs = [part for i in last for part in arguments[i : i + 2]]
     return {
         "rerun": start + _for_make(arguments),
-        "resume": start + _for_make(["--resume", *where]),
+        "resume": start + _for_make(["--resume", *runs]),
     }
 
 
 def _for_make(arguments: Sequence[str]) -> str:
-    """Writes arguments for make, which expands ``$``, and then for the shell that it starts."""
+    """Quote arguments for make, which expands `$`, and for the shell that it starts."""
     return f" ARGS={shlex.quote(shlex.join(arguments).replace('$', '$$'))}" if arguments else ""
 
 
 def duration(seconds: float) -> str:
-    """Writes seconds for people.
+    """Format seconds as text.
 
     Example:
         >>> from experiments.report.record import duration

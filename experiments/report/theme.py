@@ -1,15 +1,15 @@
-"""Lets an SVG that the plots drew follow the reader's light or dark theme."""
+"""Light and dark themes for the SVG drawings of a report."""
 
 from attn_jax.plot import colours
 
 
 def themed(svg: str) -> str:
-    """Replaces the colours of text and lines by variables that a dark theme redefines.
+    """Replace the colors of text and lines with variables that a dark theme redefines.
 
-    What is an image within the SVG, the digits and the colour scale, stays as it is.
+    Images within the SVG, such as digits and color scales, stay as they are.
 
     Args:
-        svg: A drawing of :mod:`attn_jax.plot`.
+        svg: A drawing by :mod:`attn_jax.plot`.
 
     Returns:
         The same drawing for a browser.
@@ -22,7 +22,7 @@ def themed(svg: str) -> str:
     names = {light: f"--c{number}" for number, light in enumerate(colours.DARK)}
     for light, name in names.items():
         svg = svg.replace(f": {light}", f": var({name})")
-    light = ";".join(f"{name}:{colour}" for colour, name in names.items())
+    light = ";".join(f"{name}:{color}" for color, name in names.items())
     dark = ";".join(f"{names[colour]}:{swapped}" for colour, swapped in colours.DARK.items())
     style = f"<style>svg{{{light}}}@media(prefers-color-scheme:dark){{svg{{{dark}}}}}</style>"
     head, tag, rest = svg.partition("<svg")

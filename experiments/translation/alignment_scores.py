@@ -120,7 +120,7 @@ def _counter(model: nn.Module, threshold: float) -> Callable[..., dict[str, Any]
         written, read = (target > 2).sum(-1), (source > 0).sum(-1)
         guesses = {
             "diagonal": measure.diagonal_links(written, read, shape),
-            "random": measure.random_links(jax.random.key(0), read, shape),
+            "random": measure.random_links(read, shape, rng=jax.random.key(0)),
         }
         return found | {
             name: measure.alignment_counts(guess, sure, possible, mask).total()

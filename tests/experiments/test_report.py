@@ -116,7 +116,10 @@ def test_the_figures_are_in_the_page_and_nothing_is_loaded(tmp_path, heads):
     assert names == drawn | {"viewer"}
     assert page.tags.count("img") == len(drawn)
     assert page.tags.count("iframe") == 1
-    assert "Of 230 images 4 were misread" in page.text
+    assert (
+        "4 of 230 test images were misclassified. All are shown: prediction on the left"
+        in page.text
+    )
     for _, name, value in page.attributes:
         assert name not in ("href", "action", "srcset", "style")
         assert name != "src" or re.fullmatch(r"data:image/(svg\+xml|png);base64,[\w+/=]+", value)

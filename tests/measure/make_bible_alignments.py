@@ -1,7 +1,7 @@
 """Write `bible_alignments.tsv`: human links between the Greek of 1 John and its English words.
 
-Run from the root, `python tests/measure/make_bible_alignments.py`. The whole New Testament is in
-the wheel; a letter that says the same words again and again is enough to learn them from.
+Run from the root, `python tests/measure/make_bible_alignments.py`. The wheel has the whole New
+Testament; one letter that repeats its words often is enough to learn them.
 """
 
 import csv
@@ -32,13 +32,13 @@ def main():
 
 
 def read_verses(data: Traversable) -> Iterator[str]:
-    """Verses short enough, as lines of a file of pairs; punctuation has no links and is left out.
+    """Yield the short verses as lines of a file of pairs, without punctuation, which has no links.
 
     Args:
-        data: The wheel's folder of that name.
+        data: The folder `data` of the wheel.
 
     Yields:
-        Greek words, English words, and links `i-j`, parted by tabs.
+        Greek words, English words and links `i-j`, separated by tabs.
     """
     greek, english = defaultdict(list), defaultdict(list)
     for row in _rows(data / "sources" / "SBLGNT.tsv"):
@@ -68,14 +68,14 @@ def _text(words: list[tuple[str, str]]) -> str:
 
 def _links(records, greek, english) -> list[str]:
     places = [{name: place for place, (name, _) in enumerate(side)} for side in (greek, english)]
-    found = {
+    links = {
         (places[0][source], places[1][target])
         for record in records
         for source in record["source"]
         for target in record["target"]
         if source in places[0] and target in places[1]
     }
-    return [f"{source}-{target}" for source, target in sorted(found)]
+    return [f"{source}-{target}" for source, target in sorted(links)]
 
 
 if __name__ == "__main__":

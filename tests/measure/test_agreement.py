@@ -18,8 +18,8 @@ def test_kendall_tau_is_scipys(ties):
     expected = [
         stats.kendalltau(a[m], b[m]).statistic for a, b, m in zip(first, second, mask, strict=True)
     ]
-    found = jax.jit(measure.kendall_tau)(first, second, mask)
-    np.testing.assert_allclose(found, expected, atol=1e-6)
+    result = jax.jit(measure.kendall_tau)(first, second, mask)
+    np.testing.assert_allclose(result, expected, atol=1e-6)
 
 
 def test_a_map_that_orders_nothing_has_no_rank_correlation():
@@ -33,13 +33,13 @@ def test_jensen_shannon_is_scipys_squared():
     expected = [
         distance.jensenshannon(a, b, base=2) ** 2 for a, b in zip(first, second, strict=True)
     ]
-    found = measure.jensen_shannon(jnp.array(first), jnp.array(second))
-    np.testing.assert_allclose(found, expected, atol=1e-6)
+    result = measure.jensen_shannon(jnp.array(first), jnp.array(second))
+    np.testing.assert_allclose(result, expected, atol=1e-6)
 
 
 def test_total_variation_by_hand():
-    found = measure.total_variation(jnp.array([[0.5, 0.3, 0.2]]), jnp.array([[0.2, 0.3, 0.5]]))
-    np.testing.assert_allclose(found, [0.3], atol=1e-7)
+    result = measure.total_variation(jnp.array([[0.5, 0.3, 0.2]]), jnp.array([[0.2, 0.3, 0.5]]))
+    np.testing.assert_allclose(result, [0.3], atol=1e-7)
 
 
 def test_pointing_and_mass_by_hand():
@@ -51,7 +51,7 @@ def test_pointing_and_mass_by_hand():
 
 def test_the_bootstrap_interval_is_scipys():
     values = np.random.default_rng(2).normal(size=101).astype(np.float32)
-    mean, low, high = measure.bootstrap(jnp.array(values), jax.random.key(0), draws=4000)
+    mean, low, high = measure.bootstrap(jnp.array(values), rng=jax.random.key(0), draws=4000)
     theirs = stats.bootstrap(
         (values,), np.mean, n_resamples=4000, method="percentile", rng=np.random.default_rng(0)
     ).confidence_interval
@@ -61,5 +61,5 @@ def test_the_bootstrap_interval_is_scipys():
 
 
 def test_the_bootstrap_leaves_out_what_is_missing():
-    mean, low, high = measure.bootstrap(jnp.array([1.0, jnp.nan, 1.0]), jax.random.key(0))
+    mean, low, high = measure.bootstrap(jnp.array([1.0, jnp.nan, 1.0]), rng=jax.random.key(0))
     assert mean == low == high == 1.0

@@ -1,4 +1,4 @@
-"""Alignment scores: by hand, and beside sets of links counted one by one."""
+"""Alignment scores, compared with values by hand and with sets of links."""
 
 import re
 
@@ -17,7 +17,7 @@ def links(text):
 
 
 def test_the_example_of_sure_and_possible_links_by_hand():
-    # Two sure links and two possible ones; guessed are one sure, one possible and a wrong one.
+    # Two sure links and two possible ones; the guess has one sure, one possible, one wrong link.
     sure, possible = links("x... .x.. ...."), links("x... .x.x ..x.")
     counts = measure.alignment_counts(links("x... ...x x..."), sure, possible)
     assert [int(c) for c in counts] == [3, 2, 1, 2]
@@ -63,18 +63,18 @@ def test_links_from_weights():
 
 
 def test_the_diagonal_of_unequal_lengths():
-    found = measure.diagonal_links(jnp.array([5, 2]), jnp.array([3, 4]), (5, 4))
+    result = measure.diagonal_links(jnp.array([5, 2]), jnp.array([3, 4]), (5, 4))
     middles = [int((i + 0.5) / 5 * 3) for i in range(5)]
-    assert found[0].argmax(-1).tolist() == middles
-    assert found[1, :2].argmax(-1).tolist() == [1, 3]
-    assert not found[1, 2:].any()
+    assert result[0].argmax(-1).tolist() == middles
+    assert result[1, :2].argmax(-1).tolist() == [1, 3]
+    assert not result[1, 2:].any()
 
 
 def test_random_links_stay_within_the_source_and_reach_all_of_it():
-    found = measure.random_links(jax.random.key(0), jnp.full(400, 3), (2, 5))
-    assert (found.sum(-1) == 1).all()
-    assert (found.mean((0, 1))[:3] > 0.25).all()
-    assert not found[..., 3:].any()
+    result = measure.random_links(jnp.full(400, 3), (2, 5), rng=jax.random.key(0))
+    assert (result.sum(-1) == 1).all()
+    assert (result.mean((0, 1))[:3] > 0.25).all()
+    assert not result[..., 3:].any()
 
 
 @pytest.mark.parametrize(

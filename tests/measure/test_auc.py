@@ -15,8 +15,8 @@ def test_it_is_the_share_of_pairs_in_the_right_order():
             for i in np.flatnonzero(positive & mask)
             for j in np.flatnonzero(~positive & mask)
         ]
-        found = jax.jit(measure.roc_auc)(scores, positive, mask)
-        np.testing.assert_allclose(found, np.mean(pairs), atol=1e-6)
+        result = jax.jit(measure.roc_auc)(scores, positive, mask)
+        np.testing.assert_allclose(result, np.mean(pairs), atol=1e-6)
 
 
 def test_one_kind_alone_has_none():

@@ -1,4 +1,4 @@
-"""Simple guesses scored by human links, and counted again by sets; see `bible_alignments.md`."""
+"""Simple alignments scored against human links and recounted as sets; see bible_alignments.md."""
 
 from pathlib import Path
 
@@ -15,10 +15,10 @@ FILE = Path(__file__).with_name("bible_alignments.tsv")
 
 @pytest.fixture(scope="module")
 def verses():
-    found, has_links, skipped = read_tsv(FILE)
+    pairs, has_links, skipped = read_tsv(FILE)
     assert has_links
     assert not skipped
-    return found
+    return pairs
 
 
 @pytest.fixture(scope="module")
@@ -44,7 +44,7 @@ def guesses(verses, shape):
     real = (jnp.arange(shape[0])[None] < targets[:, None])[..., None]
     weights = jnp.array(model_1(verses, shape))
     return {
-        "random": measure.random_links(jax.random.key(0), sources, shape) & real,
+        "random": measure.random_links(sources, shape, rng=jax.random.key(0)) & real,
         "diagonal": measure.diagonal_links(targets, sources, shape),
         "model 1": measure.argmax_links(weights),
         "model 1, threshold": measure.threshold_links(weights, 0.3),
@@ -52,7 +52,7 @@ def guesses(verses, shape):
 
 
 def model_1(verses, shape, rounds=10):
-    """Brown et al. (1993), section 4.5, without the empty word: how much each word explains."""
+    """Return the posteriors of IBM Model 1 (Brown et al., 1993, 4.5) without a null word."""
     pairs = [([w.lower() for w in v.target], [w.lower() for w in v.source]) for v in verses]
     words = [sorted({w for pair in pairs for w in pair[side]}) for side in (0, 1)]
     number = [{w: i for i, w in enumerate(each)} for each in words]
@@ -83,7 +83,7 @@ def test_a_verse_as_one_reads_it(verses):
     links = {(verse.target[t], verse.source[s]) for t, s in verse.sure}
     assert {("God", "θεόν"), ("God", "θεὸς"), ("is", "ἐστίν"), ("love", "ἀγάπη")} <= links
     assert ("because", "ὅτι") in links
-    # The Greek says love before is.
+    # In the Greek, love comes before is.
     assert (10, 11) in verse.sure
     assert (11, 10) in verse.sure
 
@@ -99,7 +99,7 @@ def test_scores_are_those_counted_by_sets(guesses, gold, name):
     np.testing.assert_allclose(counts.recall, right / len(sure), rtol=1e-6)
     error_rate = 1 - 2 * right / (len(guessed) + len(sure))
     np.testing.assert_allclose(counts.error_rate, error_rate, rtol=1e-6)
-    # Where every link is sure, Och and Ney's error rate is what F leaves.
+    # If every link is sure, Och and Ney's error rate is 1 - F.
     np.testing.assert_allclose(counts.f_measure, 1 - error_rate, rtol=1e-6)
 
 
@@ -107,9 +107,9 @@ def test_words_without_gold_can_be_left_out(guesses, gold):
     linked = gold.any(-1)
     assert not linked.all()
     counts = measure.alignment_counts(guesses["model 1"], jnp.array(gold), mask=jnp.array(linked))
-    kept = {(n, t, s) for n, t, s in as_set(guesses["model 1"]) if linked[n, t]}
-    assert int(counts.total().guessed) == len(kept)
-    assert int(counts.total().guessed_sure) == len(kept & as_set(gold))
+    remaining = {(n, t, s) for n, t, s in as_set(guesses["model 1"]) if linked[n, t]}
+    assert int(counts.total().guessed) == len(remaining)
+    assert int(counts.total().guessed_sure) == len(remaining & as_set(gold))
 
 
 def test_the_more_a_guess_knows_the_better_it_scores(guesses, gold):

@@ -1,4 +1,4 @@
-"""The card must see through a model that was trained to look away from what it uses."""
+"""The card must catch a model that was trained to hide what it uses from its attention."""
 
 import functools
 import types
@@ -16,7 +16,7 @@ TOKENS, LENGTH, KINDS = 23, 11, 3
 
 
 class Reader(linen.Module):
-    """Embeds tokens, lets each hear a little of its neighbours, and pools them by attention."""
+    """Embed tokens, mix a little of the neighbors into each, and pool them by attention."""
 
     @linen.compact
     def __call__(self, tokens):
@@ -31,7 +31,7 @@ MODEL = Reader()
 
 
 def draw(rng, count):
-    """Sentences in which one token, of the first three, says the class."""
+    """Draw sentences in which one token, of the first three kinds, is the class."""
     places, labels, others = jax.random.split(rng, 3)
     place = jax.random.randint(places, (count, 1), 0, LENGTH)
     label = jax.random.randint(labels, (count,), 0, KINDS)
@@ -48,9 +48,9 @@ def train(rng, penalty, steps=300):
     def loss(params, batch):
         tokens, decides, label = batch
         run = hooks.capture(MODEL.apply, "*.weights")
-        logits, seen = run({"params": params}, tokens)
+        logits, captured = run({"params": params}, tokens)
         entropy = optax.softmax_cross_entropy_with_integer_labels(logits, label).mean()
-        (weights,) = seen.values()
+        (weights,) = captured.values()
         return entropy + penalty * measure.deception_penalty(weights, decides)
 
     def step(carry, rng):
@@ -67,8 +67,8 @@ def train(rng, penalty, steps=300):
 @jax.jit
 def judge(params, batch):
     tokens, decides, label = batch
-    logits, seen = hooks.capture(MODEL.apply, "*.weights")({"params": params}, tokens)
-    (weights,) = seen.values()
+    logits, captured = hooks.capture(MODEL.apply, "*.weights")({"params": params}, tokens)
+    (weights,) = captured.values()
     share = jnp.where(decides[:, None], weights, 0).sum(-1).mean()
     return (logits.argmax(-1) == label).mean(), share
 
@@ -76,15 +76,15 @@ def judge(params, batch):
 @functools.lru_cache
 def trained(seed):
     test = draw(jax.random.key(100 + seed), 256)
-    found = {}
+    result = {}
     for name, penalty in (("honest", 0.0), ("deceptive", 1.0)):
         params = train(jax.random.key(seed), penalty)
         accuracy, share = judge(params, test)
         card = measure.report_card(
             functools.partial(answer, params), test[0], target=test[2], rng=jax.random.key(seed)
         )
-        found[name] = types.SimpleNamespace(accuracy=accuracy, share=share, card=card)
-    return found
+        result[name] = types.SimpleNamespace(accuracy=accuracy, share=share, card=card)
+    return result
 
 
 def answer(params, tokens):
@@ -93,8 +93,8 @@ def answer(params, tokens):
 
 @pytest.mark.parametrize("seed", [0, 1, 2])
 def test_attention_learns_to_lie_and_the_card_turns(seed):
-    found = trained(seed)
-    honest, deceptive = found["honest"], found["deceptive"]
+    result = trained(seed)
+    honest, deceptive = result["honest"], result["deceptive"]
     assert honest.share > 0.5
     assert deceptive.share <= 0.01
     assert deceptive.accuracy >= honest.accuracy - 0.02
@@ -108,8 +108,8 @@ def test_the_penalty_follows_the_paper():
     rows = [
         -np.log(1 - weights[n, q][which[n]].astype(np.float64).sum()) for n, q in np.ndindex(3, 2)
     ]
-    found = measure.deception_penalty(jnp.array(weights), jnp.array(which))
-    np.testing.assert_allclose(found, np.mean(rows), rtol=1e-5)
+    result = measure.deception_penalty(jnp.array(weights), jnp.array(which))
+    np.testing.assert_allclose(result, np.mean(rows), rtol=1e-5)
     certain = jax.value_and_grad(measure.deception_penalty)(
         jnp.eye(3)[:1], jnp.array([True, False, False])
     )

@@ -1,4 +1,4 @@
-"""The importance of heads, beside gates opened and shut one by one."""
+"""The importance of heads, compared with gates opened and shut one by one."""
 
 import re
 
@@ -42,7 +42,7 @@ def fn(x):
 
 
 def gated(gates):
-    """The logits with each head's *output projection* scaled, which scales the head."""
+    """Return the logits with each head's output projection scaled, which scales the head."""
     params = jax.tree.map(jnp.array, VARIABLES)["params"]
     for name, gate in gates.items():
         out = params[name.split(".")[0]]["attention"]["out"]
@@ -61,25 +61,27 @@ def ones():
 
 
 def test_importance_by_gradient_is_the_slope_of_the_gate():
-    found = jax.jit(lambda x: measure.head_importance(fn, x, TARGET))(X)
+    result = jax.jit(lambda x: measure.head_importance(fn, x, TARGET))(X)
     step = 1e-2
     for name, shape in NAMES.items():
-        for at in np.ndindex(*shape):
+        for index in np.ndindex(*shape):
             up, down = ones(), ones()
-            up[name][at] += step
-            down[name][at] -= step
+            up[name][index] += step
+            down[name][index] -= step
             slope = (losses(up) - losses(down)) / (2 * step)
-            np.testing.assert_allclose(found[name][at], np.abs(slope).mean(), rtol=0.02, atol=1e-4)
+            np.testing.assert_allclose(
+                result[name][index], np.abs(slope).mean(), rtol=0.02, atol=1e-4
+            )
 
 
 def test_ablation_is_the_rise_with_the_gate_shut():
-    found = jax.jit(lambda x: measure.head_ablation(fn, x, TARGET))(X)
+    result = jax.jit(lambda x: measure.head_ablation(fn, x, TARGET))(X)
     for name, shape in NAMES.items():
-        for at in np.ndindex(*shape):
+        for index in np.ndindex(*shape):
             shut = ones()
-            shut[name][at] = 0
+            shut[name][index] = 0
             rise = losses(shut).mean() - losses(ones()).mean()
-            np.testing.assert_allclose(found[name][at], rise, atol=1e-5)
+            np.testing.assert_allclose(result[name][index], rise, atol=1e-5)
 
 
 def test_heads_are_pruned_in_the_order_given():
@@ -88,15 +90,38 @@ def test_heads_are_pruned_in_the_order_given():
         "last.attention.weights": jnp.array(order[:2]),
         "layers.*.attention.weights": jnp.array(order[2:].reshape(2, 2)),
     }
-    found = measure.pruning_curve(fn, X, TARGET, importance, rng=jax.random.key(3), draws=3)
-    flat = [(float(v), name, at) for name, a in importance.items() for at, v in np.ndenumerate(a)]
+    result = measure.pruning_curve(fn, X, TARGET, importance, rng=jax.random.key(3), draws=3)
+    flat = [
+        (float(v), name, index) for name, a in importance.items() for index, v in np.ndenumerate(a)
+    ]
     gates, expected = ones(), [np.mean(gated(ones()).argmax(-1) == TARGET)]
-    for _, name, at in sorted(flat, key=lambda x: x[0]):
-        gates[name][at] = 0
+    for _, name, index in sorted(flat, key=lambda x: x[0]):
+        gates[name][index] = 0
         expected.append(np.mean(gated(gates).argmax(-1) == TARGET))
-    np.testing.assert_allclose(found.accuracy, expected, atol=1e-6)
-    np.testing.assert_allclose(found.share, np.linspace(0, 1, 7), atol=1e-6)
-    np.testing.assert_allclose(found.random[::6], found.accuracy[::6], atol=1e-6)
+    np.testing.assert_allclose(result.accuracy, expected, atol=1e-6)
+    np.testing.assert_allclose(result.share, np.linspace(0, 1, 7), atol=1e-6)
+    np.testing.assert_allclose(result.random[::6], result.accuracy[::6], atol=1e-6)
+
+
+def test_a_single_logit_is_pruned_as_two():
+    def one(x):
+        return fn(x)[:, :1]
+
+    def two(x):
+        half = one(x) / 2
+        return jnp.concatenate([-half, half], -1)
+
+    target = jnp.where(one(X)[:, 0] > 0, TARGET > 0, TARGET > 1).astype(int)
+    for measured in (measure.head_importance, measure.head_ablation):
+        result, expected = measured(one, X, target), measured(two, X, target)
+        for name in NAMES:
+            assert np.abs(result[name]).max() > 0
+            np.testing.assert_allclose(result[name], expected[name], atol=1e-6)
+    order = measure.head_importance(two, X, target)
+    curve = measure.pruning_curve(one, X, target, order, rng=jax.random.key(0), draws=2)
+    right = (np.asarray(one(X))[:, 0] > 0) == (np.asarray(target) == 1)
+    assert 0 < right.mean() < 1
+    np.testing.assert_allclose(curve.accuracy[0], right.mean(), atol=1e-6)
 
 
 @pytest.mark.parametrize(
@@ -104,11 +129,11 @@ def test_heads_are_pruned_in_the_order_given():
     [
         (
             lambda: measure.head_importance(fn, X, TARGET[:5]),
-            "(..., n, h, q, k) with n=5 are needed to tell heads apart",
+            "(..., n, h, q, k) with n=5 is needed to tell heads apart",
         ),
         (
             lambda: measure.pruning_curve(fn, X, TARGET, {"a": jnp.ones(3)}, rng=jax.random.key(0)),
-            "importance has heads {'a': (3,)}, but the model {'last.attention.weights': (2,)",
+            "importance has heads {'a': (3,)}, but the model has {'last.attention.weights': (2,)",
         ),
     ],
 )

@@ -1,4 +1,4 @@
-"""Measures through layers: worked by hand, beside loops from the papers, and beside networkx."""
+"""Measures through layers, compared with values by hand, the papers' loops and networkx."""
 
 import re
 
@@ -21,7 +21,7 @@ SOURCE_GRADS = RNG.normal(size=SOURCE.shape).astype(np.float32)
 
 
 def pad(weights, example, length):
-    """Takes the tokens from `length` on away from one example."""
+    """Remove the tokens from `length` on from one example."""
     weights = weights.copy()
     weights[:, example, :, :, length:] = 0
     weights[:, example, :, length:] = 0
@@ -29,27 +29,27 @@ def pad(weights, example, length):
 
 
 def mixed(weights, residual):
-    """The paper's augmented attention, of one layer and example, by loops."""
+    """Return the paper's augmented attention of one layer and example, by loops."""
     tokens = weights.shape[-1]
-    found = np.zeros((tokens, tokens))
+    result = np.zeros((tokens, tokens))
     for i, j in np.ndindex(tokens, tokens):
-        found[i, j] = (1 - residual) * np.mean([head[i, j] for head in np.float64(weights)])
-        found[i, j] += residual * (i == j)
-    return found / found.sum(-1, keepdims=True)
+        result[i, j] = (1 - residual) * np.mean([head[i, j] for head in np.float64(weights)])
+        result[i, j] += residual * (i == j)
+    return result / result.sum(-1, keepdims=True)
 
 
 @pytest.mark.parametrize("residual", [0.5, 0.0, 0.25])
 def test_rollout_is_the_product_of_mixed_maps(residual):
     weights = pad(SELF, 1, 3) if residual else SELF
-    found = jax.jit(lambda w: measure.rollout(w, residual=residual))(jnp.array(weights))
+    result = jax.jit(lambda w: measure.rollout(w, residual=residual))(jnp.array(weights))
     for n in range(B):
         expected = np.eye(T)
         for layer in range(L):
             expected = mixed(weights[layer, n], residual) @ expected
-        np.testing.assert_allclose(found[n], expected, atol=1e-6)
+        np.testing.assert_allclose(result[n], expected, atol=1e-6)
     if residual:
-        np.testing.assert_allclose(found[1, 3:], np.eye(T)[3:])
-        np.testing.assert_allclose(found[1, :3, 3:], 0)
+        np.testing.assert_allclose(result[1, 3:], np.eye(T)[3:])
+        np.testing.assert_allclose(result[1, :3, 3:], 0)
 
 
 def test_flow_is_networkxs():
@@ -73,13 +73,13 @@ def test_flow_through_one_layer_is_the_map():
 
 
 def positive(weights, gradients):
-    """The paper's equation 5, of one example."""
-    found = np.zeros(weights.shape[1:])
-    for i, j in np.ndindex(*found.shape):
-        found[i, j] = np.mean(
+    """Return the paper's equation 5 for one example."""
+    result = np.zeros(weights.shape[1:])
+    for i, j in np.ndindex(*result.shape):
+        result[i, j] = np.mean(
             [max(w[i, j] * g[i, j], 0) for w, g in zip(weights, gradients, strict=True)]
         )
-    return found
+    return result
 
 
 def scaled(relevance):
@@ -116,7 +116,7 @@ def test_relevance_of_two_inputs_follows_the_papers_rules():
         measure.CoLayer(*(jnp.array(step[layer], jnp.float32) for step in steps))
         for layer in range(L)
     ]
-    found = jax.jit(measure.co_relevance)(layers, *(jnp.array(x, jnp.float32) for x in start))
+    result = jax.jit(measure.co_relevance)(layers, *(jnp.array(x, jnp.float32) for x in start))
     for n in range(B):
         tt, ss, ts, st = start[0][n], start[1][n], np.zeros((T, S)), np.zeros((S, T))
         for layer in range(L):
@@ -125,8 +125,8 @@ def test_relevance_of_two_inputs_follows_the_papers_rules():
             new_st, new_ss = scaled(ss).T @ a_st @ scaled(tt), a_st @ ts
             tt, ss, ts, st = tt + new_tt, ss + new_ss, ts + new_ts, st + new_st
             tt, ts, ss, st = tt + a_tt @ tt, ts + a_tt @ ts, ss + a_ss @ ss, st + a_ss @ st
-        for name, expected in zip(found._fields, (tt, ss, ts, st), strict=True):
-            np.testing.assert_allclose(getattr(found, name)[n], expected, rtol=1e-4)
+        for name, expected in zip(result._fields, (tt, ss, ts, st), strict=True):
+            np.testing.assert_allclose(getattr(result, name)[n], expected, rtol=1e-4)
 
 
 def test_weights_and_their_gradients_come_together():
@@ -152,22 +152,22 @@ GAMMA, BIAS = RNG.normal(size=(2, M)).astype(np.float32)
 
 
 def sent(n):
-    """What each token sends to each, and through which head, in float64."""
-    found = np.zeros((H, T, T, M))
+    """Return each token's contribution to each other through each head, in float64."""
+    result = np.zeros((H, T, T, M))
     for h, i, j in np.ndindex(H, T, T):
-        found[h, i, j] = np.float64(SELF[0, n, h, i, j]) * (VALUE[n, j, h] @ W_OUT[h])
-    return found
+        result[h, i, j] = np.float64(SELF[0, n, h, i, j]) * (VALUE[n, j, h] @ W_OUT[h])
+    return result
 
 
 def test_norms_of_weighted_values_follow_the_paper():
-    found = measure.value_norms(jnp.array(SELF[0]), jnp.array(VALUE), jnp.array(W_OUT))
+    result = measure.value_norms(jnp.array(SELF[0]), jnp.array(VALUE), jnp.array(W_OUT))
     expected = [np.linalg.norm(sent(n), axis=-1) for n in range(B)]
-    np.testing.assert_allclose(found, expected, rtol=1e-5)
+    np.testing.assert_allclose(result, expected, rtol=1e-5)
 
 
 def test_norms_of_a_block_follow_the_paper_and_add_up_to_its_output():
     arrays = (SELF[0], VALUE, W_OUT, INPUT)
-    found = measure.block_norms(
+    result = measure.block_norms(
         *map(jnp.array, arrays), scale=jnp.array(GAMMA), bias=jnp.array(BIAS)
     )
     for n, i in np.ndindex(B, T):
@@ -175,44 +175,47 @@ def test_norms_of_a_block_follow_the_paper_and_add_up_to_its_output():
         parts[i] += INPUT[n, i]
         whole = parts.sum(0) + BIAS
         parts = (parts - parts.mean(-1, keepdims=True)) / np.sqrt(whole.var() + 1e-6) * GAMMA
-        np.testing.assert_allclose(found.norms[n, i], np.linalg.norm(parts, axis=-1), rtol=1e-4)
+        np.testing.assert_allclose(result.norms[n, i], np.linalg.norm(parts, axis=-1), rtol=1e-4)
         own = np.linalg.norm(parts[i])
         rest = np.linalg.norm(parts.sum(0) - parts[i])
-        np.testing.assert_allclose(found.mixing[n, i], rest / (rest + own), rtol=1e-4)
+        np.testing.assert_allclose(result.mixing[n, i], rest / (rest + own), rtol=1e-4)
 
 
 def test_a_token_that_attends_to_itself_alone_mixes_nothing():
-    found = measure.block_norms(
+    result = measure.block_norms(
         jnp.tile(jnp.eye(T), (B, H, 1, 1)), jnp.array(VALUE), jnp.array(W_OUT)
     )
-    np.testing.assert_allclose(found.mixing, 0, atol=1e-6)
+    np.testing.assert_allclose(result.mixing, 0, atol=1e-6)
 
 
 @pytest.mark.parametrize(
     ("call", "message"),
     [
-        (lambda: measure.rollout(jnp.array(CROSS)), "layers of self-attention, (..., h, t, t)"),
-        (lambda: measure.rollout(jnp.array(SELF), residual=1.0), "residual=1.0 must be a share"),
+        (
+            lambda: measure.rollout(jnp.array(CROSS)),
+            "layers of self-attention over the same tokens, (..., h, t, t)",
+        ),
+        (lambda: measure.rollout(jnp.array(SELF), residual=1.0), "residual=1.0 must be at least 0"),
         (
             lambda: measure.rollout(2 * jnp.array(SELF)),
             "row (0, 0, 0) of layer 0 has the sum 2 and the lowest weight",
         ),
         (lambda: measure.flow(-SELF[:, 0]), "row (0, 0) of layer 0 has the sum -1"),
-        (lambda: measure.flow(SELF[:, 0], residual=-0.5), "residual=-0.5 must be a share"),
+        (lambda: measure.flow(SELF[:, 0], residual=-0.5), "residual=-0.5 must be at least 0"),
         (
             lambda: measure.co_relevance(
                 [measure.CoLayer(other_one=jnp.ones((T, S)))], jnp.eye(T), jnp.eye(S)
             ),
             "other_one of layer 0 has shape (5, 7), but (7, 5) is needed",
         ),
-        (lambda: measure.flow(SELF), "flow takes (h, t, t) of one example at a time"),
+        (lambda: measure.flow(SELF), "flow takes one example at a time, (h, t, t)"),
         (
             lambda: measure.flow(SELF[:, 0], queries=[5]),
-            "queries names 5, but there are tokens 0 to 4",
+            "queries contains 5, but the tokens are 0 to 4",
         ),
         (
             lambda: measure.self_relevance(jnp.array(SELF), jnp.array(SELF[:2])),
-            "one gradient for each layer's weights is needed",
+            "pass one gradient for each layer's weights",
         ),
         (
             lambda: measure.cross_relevance(

@@ -1,4 +1,4 @@
-"""What maps and heads look like, beside loops in NumPy."""
+"""Patterns of maps and heads, compared with loops in NumPy."""
 
 import functools
 import re
@@ -20,20 +20,20 @@ W, M = jnp.array(WEIGHTS), jnp.array(MASK)[:, None]
 
 
 def per_map(of_row, keep=lambda n, q: True):
-    """The mean over the queries that are no padding, of what a row and its number give."""
-    found = np.zeros((B, H))
+    """Return the mean over the queries that exist of a function of a row and its index."""
+    result = np.zeros((B, H))
     for n, h in np.ndindex(B, H):
         rows = [of_row(WEIGHTS[n, h, q], q) for q in range(LENGTHS[n]) if keep(n, q)]
-        found[n, h] = np.mean(rows)
-    return found
+        result[n, h] = np.mean(rows)
+    return result
 
 
-def rows_of(found):
-    return measure.mean_over_queries(found, M)
+def rows_of(result):
+    return measure.mean_over_queries(result, M)
 
 
 @pytest.mark.parametrize(
-    ("found", "expected"),
+    ("result", "expected"),
     [
         (
             lambda: rows_of(measure.effective_keys(W)),
@@ -59,8 +59,8 @@ def rows_of(found):
     ],
     ids=["effective", "distance", "sink", "previous", "diagonal", "ahead"],
 )
-def test_a_score_is_a_mean_over_the_queries_that_there_are(found, expected):
-    np.testing.assert_allclose(jax.jit(found)(), expected(), atol=1e-5)
+def test_a_score_is_a_mean_over_the_queries_that_there_are(result, expected):
+    np.testing.assert_allclose(jax.jit(result)(), expected(), atol=1e-5)
 
 
 def test_the_vertical_score_is_the_largest_column_mean():
@@ -85,8 +85,8 @@ def test_the_similarity_of_heads_is_scipys():
         rows = range(LENGTHS[n])
         apart = [distance.jensenshannon(WEIGHTS[n, i, q], WEIGHTS[n, j, q], base=2) for q in rows]
         expected[n, i, j] = 1 - np.mean(np.square(np.nan_to_num(apart)))
-    found = measure.head_similarity(W, jnp.array(MASK))
-    np.testing.assert_allclose(found, expected, atol=1e-5)
+    result = measure.head_similarity(W, jnp.array(MASK))
+    np.testing.assert_allclose(result, expected, atol=1e-5)
 
 
 def test_heads_that_are_alike_are_one_cluster():
@@ -118,20 +118,23 @@ def test_drift_is_zero_for_the_same_and_one_bit_for_what_shares_nothing():
         ),
         (
             lambda: measure.head_similarity(W - 0.5),
-            "and 30 of 30 rows are no distributions",
+            "and 30 of 30 rows are not distributions",
         ),
         (lambda: measure.drift(W, W / 2), "row (0, 0, 0) of after has the sum 0.5"),
         (
             lambda: measure.offset_score(W, 0, M.at[1].set(False)),
-            "query_mask leaves (1, 0) no query, and 1 of 2 in all",
+            "query_mask leaves 1 of 2 maps without queries, first (1, 0)",
         ),
         (
-            lambda: measure.vertical_score(W[0, 0], jnp.zeros(Q, bool)),
-            "query_mask leaves",
+            lambda: measure.offset_score(W[0, 0], 0, jnp.zeros(Q, bool)),
+            "query_mask leaves 1 of 1 maps without queries; drop",
         ),
         (lambda: measure.drift(W, W[..., :3, :]), "before has shape (2, 3, 5, 7)"),
         (lambda: measure.cluster_heads(np.ones((2, 3)), 1), "similarity has shape (2, 3)"),
-        (lambda: measure.cluster_heads(np.ones((3, 3)), 5), "clusters=5 must be from 1 to the 3"),
+        (
+            lambda: measure.cluster_heads(np.ones((3, 3)), 5),
+            "clusters=5 must be from 1 to the number of heads, 3",
+        ),
     ],
 )
 def test_what_does_not_fit_is_refused(call, message, unchecked):

@@ -1,4 +1,4 @@
-"""The card on models of which it is known, by construction, whether their maps can be believed."""
+"""The card of models whose maps are known, by construction, to be right or wrong."""
 
 import json
 import re
@@ -11,12 +11,13 @@ import pytest
 from flax import linen
 
 from attn_jax import hooks, measure, nn
+from attn_jax.measure import verdicts
 
 N, K, C = 61, 11, 3
 
 
 def draw(seed):
-    """Keys of which one decides: it alone says the class; the scores know which it is."""
+    """Draw keys of which only one holds the class; the scores know which."""
     kinds, noise, places = jax.random.split(jax.random.key(seed), 3)
     decides = jax.random.randint(places, (N,), 0, K)
     label = jax.random.randint(kinds, (N,), 0, C)
@@ -32,14 +33,14 @@ def attends(inputs):
 
 
 def ignores(inputs):
-    """Knows the class by another way than its attention, which points where it should."""
+    """Classify without the attention, which nevertheless points at the right key."""
     weights = hooks.tap("look.weights", jax.nn.softmax(4 * inputs["decides"]))
-    known = jnp.einsum("nk,nkc->nc", inputs["decides"], jax.nn.one_hot(inputs["says"], C))
-    return 6 * known + 1e-3 * weights.sum(-1, keepdims=True)
+    label = jnp.einsum("nk,nkc->nc", inputs["decides"], jax.nn.one_hot(inputs["says"], C))
+    return 6 * label + 1e-3 * weights.sum(-1, keepdims=True)
 
 
 def elsewhere(inputs):
-    """Attends to a key that says nothing, and lets a little of the deciding one through."""
+    """Attend to a key that does not matter, with a little weight on the one that decides."""
     other = jnp.roll(inputs["decides"], 1, axis=1)
     weights = hooks.tap("look.weights", jax.nn.softmax(6 * other + 2 * inputs["decides"]))
     said = jax.nn.one_hot(inputs["says"], C) * inputs["decides"][..., None]
@@ -75,6 +76,75 @@ def test_it_disbelieves_a_model_that_does_not(model, seed):
         assert card["comprehensiveness"].reads == "against"
 
 
+def single_logit(inputs):
+    return attends(inputs)[:, :1] - 3
+
+
+def test_a_single_logit_gets_the_card_of_two():
+    def flat(inputs):
+        return single_logit(inputs)[:, 0]
+
+    def two(inputs):
+        half = single_logit(inputs) / 2
+        return jnp.concatenate([-half, half], -1)
+
+    inputs, label = draw(0)
+    options = {"target": np.asarray(label == 0).astype(int), "objects": inputs["decides"] == 1}
+    expected = measure.report_card(two, inputs, **options)
+    assert expected.reads == "supports"
+    for fn in (single_logit, flat):
+        card = measure.report_card(fn, inputs, **options)
+        assert card.verdict == expected.verdict
+        for line, other in zip(card.lines, expected.lines, strict=True):
+            assert line.reads == other.reads
+            for field in ("value", "low", "high", "random", "uniform"):
+                assert getattr(line, field) == pytest.approx(getattr(other, field), abs=1e-5)
+
+
+def test_what_is_not_defined_agrees_with_nothing():
+    def constant(inputs):
+        return attends(inputs) * 0
+
+    card = measure.report_card(constant, draw(0)[0])
+    assert card.reads == "against"
+    for name in ("gradient", "integrated_gradients", "leave_one_out"):
+        assert (card[name].reads, card[name].verdict) == ("unclear", "not defined for any example")
+        assert card.to_dict()["lines"][-1]["value"] is None
+    assert str(card).count("not defined for any example") == 3
+    assert "nan" not in str(card)
+    for name in ("sufficiency", "deletion", "insertion"):
+        assert card[name].reads == "unclear", card[name]
+
+
+def estimates(mean, low, high, *, difference, defined=1.0):
+    control = verdicts.Interval(*(x - difference for x in (mean, low, high)))
+    apart = verdicts.Interval(difference, difference - 1e-9, difference + 1e-9)
+    return verdicts.Estimates(verdicts.Interval(mean, low, high), control, None, apart, defined)
+
+
+@pytest.mark.parametrize(
+    "name", ["sufficiency", "deletion", "insertion", "pointing_game", "mass_on_object"]
+)
+@pytest.mark.parametrize("sign", [1, -1])
+def test_a_measure_that_ties_with_its_control_is_no_success(name, sign):
+    tied = verdicts.line(name, estimates(1.0, 1.0, 1.0, difference=sign * 1e-7))
+    assert tied.reads == "unclear", tied
+    better = -1 if name in ("sufficiency", "deletion") else 1
+    apart = verdicts.line(name, estimates(0.5, 0.4, 0.6, difference=sign * 0.1))
+    assert apart.reads == ("supports" if sign == better else "against"), apart
+
+
+@pytest.mark.parametrize("name", verdicts.LINES)
+def test_a_measure_without_a_control_is_not_defined(name):
+    line = verdicts.line(name, estimates(0.5, 0.4, 0.6, difference=np.nan))
+    assert (line.reads, line.verdict) == ("unclear", "not defined for any example")
+
+
+def test_a_measure_of_few_examples_says_so():
+    line = verdicts.line("gradient", estimates(0.9, 0.8, 1.0, difference=0.9, defined=1 / 20))
+    assert (line.reads, line.verdict) == ("unclear", "defined for only 5 % of the examples")
+
+
 def test_everything_that_runs_the_model_is_compiled_once():
     compiled, traced = [], []
     inputs, _ = draw(0)
@@ -83,7 +153,7 @@ def test_everything_that_runs_the_model_is_compiled_once():
         traced.append(1)
         return attends(inputs)
 
-    # The measures around the program compile small pieces of their own; they are compiled here.
+    # The first card also compiles small functions around the program; this does so in advance.
     measure.report_card(attends, inputs)
 
     def listen(event, duration, **_):
@@ -94,18 +164,18 @@ def test_everything_that_runs_the_model_is_compiled_once():
     try:
         first = measure.report_card(fn, inputs)
         assert len(compiled) == 1
-        seen = len(traced)
+        before = len(traced)
         second = measure.report_card(fn, inputs)
         assert len(compiled) == 1
-        # Asking which hook points there are traces, and runs nothing.
-        assert len(traced) - seen == 2
+        # Listing the hook points traces the model and runs nothing.
+        assert len(traced) - before == 2
     finally:
         jax.monitoring.unregister_event_duration_listener(listen)
     assert first == second
 
 
 class Layers(linen.Module):
-    """Two layers of self-attention, in a scan or one after the other, and a class token."""
+    """Two layers of self-attention, in a scan or one after the other, and a mean over tokens."""
 
     scanned: bool
 
@@ -138,7 +208,7 @@ def test_heads_layers_and_scanned_stacks_are_one_map():
     assert one.attention == ("layers.*.attention.weights",)
     assert other.attention == ("layers.0.attention.weights", "layers.1.attention.weights")
     for a, b in zip(one.lines, other.lines, strict=True):
-        # One pair of keys that rounding puts in another order moves a tau by 0.03 of a seventh.
+        # A pair of keys whose order rounding swaps moves the tau of one in seven examples.
         assert a.value == pytest.approx(b.value, abs=0.01), a.name
 
 
@@ -153,7 +223,7 @@ def test_padding_changes_nothing_that_is_not_drawn():
         return 6 * jnp.einsum("nk,nkc->nc", weights, jax.nn.one_hot(inputs["says"], C))
 
     one, other = measure.report_card(attends, inputs), measure.report_card(padded, wide, mask=mask)
-    # Ties between the keys that do not decide are broken at random, but the first is none of them.
+    # Ties between the keys that do not decide are broken at random, but the top key is not tied.
     for name in ("gradient", "integrated_gradients", "leave_one_out"):
         assert one[name].value == pytest.approx(other[name].value, abs=1e-5)
     assert one["comprehensiveness"].value == pytest.approx(
@@ -185,22 +255,26 @@ def random_callback(inputs):
 @pytest.mark.parametrize(
     ("fn", "options", "message"),
     [
-        (unnormalized, {}, "the weights are no distributions: the sum of a row is"),
-        (random_inside, {}, "fn is not deterministic: asked twice, its logits differ by up to"),
+        (unnormalized, {}, "the weights are not distributions: the sum of a row is"),
+        (random_inside, {}, "fn is not deterministic: its logits differ by up to"),
         (random_callback, {}, "fn is not deterministic"),
         (
             attends,
             {"mask": np.zeros((N, K), bool)},
-            f"mask leaves example 0 no key, and {N} of {N}",
+            f"mask leaves {N} of {N} examples without keys, first example 0",
         ),
-        (attends, {"mask": np.ones((N, 5), bool)}, f"mask has shape ({N}, 5), but the weights {N}"),
+        (
+            attends,
+            {"mask": np.ones((N, 5), bool)},
+            f"mask has shape ({N}, 5), but the weights have {N}",
+        ),
         (attends, {"objects": np.ones((N, 5), bool)}, f"objects has shape ({N}, 5), but the map"),
         (
             attends,
             {"target": np.full(N, C)},
-            f"values from {C} up to {C}; one class from 0 to {C - 1}",
+            f"values from {C} to {C}; it must hold one class, from 0 to {C - 1}",
         ),
-        (attends, {"target": np.full(N, -1)}, "values from -1 up to -1; one class"),
+        (attends, {"target": np.full(N, -1)}, "values from -1 to -1; it must hold one class"),
         (attends, {"target": np.zeros(5, int)}, "target has shape (5,)"),
         (lambda x: attends(x)[0], {}, f"fn returns logits of shape ({C},) for {N} inputs"),
         (lambda x: attends(x) * jnp.nan, {}, "logits that are not finite, first for example 0"),
