@@ -96,7 +96,8 @@ class MultiHeadLatentAttention(MultiHeadAttention):
             cache: As from :meth:`init_cache`, or the last step. It holds `c + r` numbers a token.
 
         Returns:
-            The output, and the cache with the new tokens.
+            The output, and the cache with the new tokens. Past the end of the cache the output is
+            NaN.
 
         Raises:
             ValueError: If the module is not causal.
@@ -128,7 +129,9 @@ class MultiHeadLatentAttention(MultiHeadAttention):
         output = jnp.einsum("...qhe,hed->...qd", context, out["kernel"].astype(context.dtype))
         if "bias" in out:
             output += out["bias"].reshape((1,) * (output.ndim - 1) + out["bias"].shape)
-        return output.astype(context.dtype), cache
+        # An update past the end would be clamped, and overwrite the last tokens without a word.
+        fits = cache["length"] <= latent.shape[-3]
+        return jnp.where(fits, output, jnp.nan).astype(context.dtype), cache
 
     def _sizes(self, query_features: int, key_features: int) -> dict[str, tuple[int, ...]]:
         """Return the shape of each parameter."""
