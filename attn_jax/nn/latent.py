@@ -100,10 +100,13 @@ class MultiHeadLatentAttention(MultiHeadAttention):
             NaN.
 
         Raises:
-            ValueError: If the module is not causal.
+            ValueError: If the module is not causal, or the cache cannot hold so many tokens.
         """
         if not self.causal:
             raise ValueError("causal=False lets tokens see later ones, which a step has not read.")
+        max_length = cache["latent"].shape[-2]
+        if x.shape[-2] > max_length:
+            raise ValueError(f"{x.shape[-2]} tokens do not fit a cache of {max_length}.")
         sizes, length = self._sizes(x.shape[-1], x.shape[-1]), cache["length"]
         query, rotary_query = self._queries(x, sizes, length)
         new = dict(zip(("latent", "rotary_key"), self._latents(x, sizes, length), strict=True))
@@ -130,7 +133,7 @@ class MultiHeadLatentAttention(MultiHeadAttention):
         if "bias" in out:
             output += out["bias"].reshape((1,) * (output.ndim - 1) + out["bias"].shape)
         # An update past the end would be clamped, and overwrite the last tokens without a word.
-        fits = cache["length"] <= latent.shape[-3]
+        fits = cache["length"] <= max_length
         return jnp.where(fits, output, jnp.nan).astype(context.dtype), cache
 
     def _sizes(self, query_features: int, key_features: int) -> dict[str, tuple[int, ...]]:

@@ -138,8 +138,12 @@ def test_latent_attention_refuses_what_its_latent_replaces(model, message):
 def test_a_step_past_the_end_of_the_cache_is_not_a_number():
     model, variables = started(LATENT)
     cache = model.init_cache(2, max_length=4, features=12)
-    out, _ = model.apply(variables, X, cache, method="step")
+    out, cache = model.apply(variables, X[:, :3], cache, method="step")
+    assert jnp.isfinite(out).all()
+    out, _ = model.apply(variables, X[:, 3:], cache, method="step")
     assert jnp.isnan(out).all()
+    with pytest.raises(ValueError, match="5 tokens do not fit a cache of 4"):
+        model.apply(variables, X, cache, method="step")
 
 
 def test_a_step_that_would_need_later_tokens_is_refused():
