@@ -12,6 +12,11 @@ from attn_jax.tasks.translation.tokens import BEGIN, END, PAD, SPECIALS, UNKNOWN
 
 __all__ = ["SubwordTokenizer", "train_subwords"]
 
+# sentencepiece writes blanks as U+2581 and skips sentences with U+2585 or a null. In a text that
+# holds these characters, noncharacters of Unicode stand in for them.
+_STAND_INS = {0x2581: 0xFDD0, 0x2585: 0xFDD1, 0x0: 0xFDD2}
+_ORIGINALS = {stand_in: original for original, stand_in in _STAND_INS.items()}
+
 
 @dataclasses.dataclass(frozen=True)
 class SubwordTokenizer:
@@ -38,22 +43,26 @@ class SubwordTokenizer:
     @property
     def vocabulary(self) -> list[str]:
         """The piece of each number; ``▁`` stands for the blank before a word."""
-        pieces = range(len(SPECIALS), self.size)
-        return [*SPECIALS, *map(self._processor.id_to_piece, pieces)]
+        return [piece.translate(_ORIGINALS) for piece in self._pieces]
+
+    @functools.cached_property
+    def _pieces(self) -> list[str]:
+        numbers = range(len(SPECIALS), self.size)
+        return [*SPECIALS, *map(self._processor.id_to_piece, numbers)]
 
     def tokens(self, text: str) -> list[str]:
         """The pieces of a normalised text, as shown to people."""
-        return self._processor.encode(text, out_type=str)
+        pieces = self._processor.encode(text.translate(_STAND_INS), out_type=str)
+        return [piece.translate(_ORIGINALS) for piece in pieces]
 
     def encode(self, text: str) -> list[int]:
         """The number of each piece, without special ones but `UNKNOWN`."""
-        return self._processor.encode(text, out_type=int)
+        return self._processor.encode(text.translate(_STAND_INS), out_type=int)
 
     def decode(self, ids: Iterable[SupportsInt]) -> str:
         """The text of numbers up to the first `END`, leaving `PAD` and `BEGIN` out."""
-        vocabulary = self.vocabulary
-        text = "".join(vocabulary[number] for number in until_end(ids))
-        return text.replace("▁", " ").strip(" ")
+        text = "".join(self._pieces[number] for number in until_end(ids))
+        return text.replace("▁", " ").strip(" ").translate(_ORIGINALS)
 
 
 def train_subwords(sentences: Iterable[str], size: int) -> SubwordTokenizer:
@@ -75,7 +84,7 @@ def train_subwords(sentences: Iterable[str], size: int) -> SubwordTokenizer:
     model = io.BytesIO()
     try:
         sentencepiece.SentencePieceTrainer.train(
-            sentence_iterator=iter(sentences),
+            sentence_iterator=(sentence.translate(_STAND_INS) for sentence in sentences),
             model_writer=model,
             vocab_size=size,
             hard_vocab_limit=False,

@@ -2,12 +2,13 @@
 
 import dataclasses
 import functools
-import re
 import sys
 import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import Literal, Protocol, SupportsInt, runtime_checkable
+
+from attn_jax.tasks.translation.words import bare_token, join_words, split_words
 
 __all__ = [
     "BEGIN",
@@ -28,12 +29,6 @@ SPECIALS = ("<pad>", "<begin>", "<end>", "⁇")
 """How the four are shown; no token that text is split into is one of them by its number."""
 
 Level = Literal["characters", "words", "blanks"]
-
-_ELIDED = r"(?:jusqu|lorsqu|puisqu|quoiqu|quelqu|presqu|qu|[cdjlmnst])['’]"
-# Scripts that are written without blanks: kana and Han, a token each.
-_UNSPACED = "\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff"
-_CLOSING = frozenset(".,…)]}»%/。，、")
-_OPENING = frozenset("([{«/")
 
 
 @runtime_checkable
@@ -79,31 +74,17 @@ def normalize(text: str) -> str:
     return " ".join(unicodedata.normalize("NFC", text).split())
 
 
-@functools.cache
-def _word() -> re.Pattern[str]:
-    # `\w` leaves out the marks that vowels are in Indian scripts and others.
-    marks = "".join(
-        re.escape(mark)
-        for mark in map(chr, range(0x300, 0x20000))
-        if unicodedata.category(mark)[0] == "M"
-    )
-    letters = f"(?:(?![{_UNSPACED}])[\\w{marks}])+"
-    return re.compile(
-        rf"{_ELIDED}(?=\w)|[{_UNSPACED}][{marks}]*|{letters}(?:[-'’]{letters}"
-        rf"|(?<=\d)[.,:](?=\d){letters})*|\S",
-        re.IGNORECASE,
-    )
-
-
 def split_tokens(text: str, level: Level) -> list[str]:
     """Splits normalised text.
 
-    Words are runs of letters, digits and marks, with a hyphen or an apostrophe inside; what French
-    elides is a word of its own, and so is each punctuation mark and each Chinese character.
+    Words are runs of letters, digits, vowel signs and joiners, with hyphens or apostrophes inside.
+    An elided French word is a token of its own, and so is each punctuation mark, each emoji and
+    each Chinese character. A token carries a mark where the blank beside it is not the usual one,
+    so the tokens give the text back.
 
     Args:
-        text: As `normalize` gives it.
-        level: ``characters``, ``words``, or ``blanks`` for text whose tokens stand apart already.
+        text: Text as `normalize` returns it.
+        level: `characters`, `words`, or `blanks` for text whose tokens are separated by blanks.
 
     Returns:
         The tokens.
@@ -114,35 +95,26 @@ def split_tokens(text: str, level: Level) -> list[str]:
     """
     if level == "characters":
         return list(text)
-    return text.split() if level == "blanks" else _word().findall(text)
+    return text.split() if level == "blanks" else split_words(text)
 
 
 def join_tokens(tokens: Sequence[str], level: Level) -> str:
-    """Puts tokens together again.
+    """Put tokens together again.
 
     Args:
-        tokens: As `split_tokens` gives them.
-        level: The level they were split at.
+        tokens: Tokens as `split_tokens` returns them.
+        level: The level that they were split at.
 
     Returns:
-        A text that splits into the same tokens.
+        The text that they were split from.
 
     Example:
         >>> join_tokens(["L'", "homme", "(", "seul", ")", ",", "ici", "!"], "words")
         "L'homme (seul), ici !"
     """
-    if level != "words":
-        return ("" if level == "characters" else " ").join(tokens)
-    text = ""
-    for token, before in zip(tokens, ["", *tokens], strict=False):
-        text += token if not text or _sticks(before, token) else f" {token}"
-    return text
-
-
-def _sticks(before: str, token: str) -> bool:
-    elided = re.fullmatch(_ELIDED, before, re.IGNORECASE) and re.match(r"\w", token)
-    unspaced = re.fullmatch(f"[{_UNSPACED}].*", before) and re.match(f"[{_UNSPACED}]", token)
-    return bool(elided or unspaced or before in _OPENING or token in _CLOSING)
+    if level == "words":
+        return join_words(tokens)
+    return ("" if level == "characters" else " ").join(tokens)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -165,6 +137,18 @@ class VocabularyTokenizer:
     def _numbers(self) -> dict[str, int]:
         return {token: number for number, token in enumerate(self.known, start=len(SPECIALS))}
 
+    @functools.cached_property
+    def _bare_numbers(self) -> dict[str, int]:
+        # Reversed, so that the first of several spellings counts.
+        return {bare_token(token): number for token, number in reversed(self._numbers.items())}
+
+    def _number(self, token: str) -> int:
+        """Return the number of a token or, if its blanks are new, of the same word with others."""
+        if token in self._numbers or self.level != "words":
+            return self._numbers.get(token, UNKNOWN)
+        bare = bare_token(token)
+        return self._numbers.get(bare, self._bare_numbers.get(bare, UNKNOWN))
+
     @property
     def size(self) -> int:
         """How many numbers there are, the special ones included."""
@@ -181,7 +165,7 @@ class VocabularyTokenizer:
 
     def numbers(self, tokens: Iterable[str]) -> list[int]:
         """The number of each token, `UNKNOWN` for one never met."""
-        return [self._numbers.get(token, UNKNOWN) for token in tokens]
+        return list(map(self._number, tokens))
 
     def encode(self, text: str) -> list[int]:
         """The number of each token, without special ones but `UNKNOWN`."""
