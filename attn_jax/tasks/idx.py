@@ -90,7 +90,7 @@ def _diagnosis(content: bytes) -> str:
         return "the file is empty: fetch it again."
     kind = describe_content(content)
     if kind:
-        return f"the file is {kind}. Unpack it, or fetch the idx file itself."
+        return f"the file is {kind}. The idx file itself is needed, plain or as gzip."
     dtype = _TYPES.get(content[2]) if content[:2] == bytes(2) and len(content) > 2 else None
     if dtype:
         return f"it is an idx file of {dtype}: convert its numbers to unsigned bytes."

@@ -24,7 +24,7 @@ _WEB = (b"<!doctype", b"<html", b"<?xml", b"<head", b"<body")
 
 
 def describe_content(content: bytes) -> str | None:
-    """Name the kind of file that bytes begin like.
+    r"""Name the kind of file that bytes begin like.
 
     Args:
         content: The file's bytes, or its first 512.
