@@ -6,8 +6,11 @@ import io
 import warnings
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from attn_jax.tasks import Translation
+from attn_jax.tasks.translation.tokens import normalize
 from attn_jax.tasks.translation.tsv import read_tsv
 
 
@@ -151,6 +154,12 @@ def test_a_header_of_two_languages_is_no_pair(write, header, before):
     assert (pairs[0].source_text, pairs[0].target_text) == FIRST
 
 
+@pytest.mark.parametrize("first", ["No way\tPas question", "Is it\tEs", "no\tnon", "Go.\tVa !"])
+def test_a_pair_that_resembles_codes_of_languages_is_a_pair(write, first):
+    pairs, _, _ = read_tsv(write(f"{first}\nHello\tBonjour\n".encode()))
+    assert (pairs[0].source_text, pairs[0].target_text) == tuple(first.split("\t"))
+
+
 def test_a_header_of_three_languages_gives_the_first_two(write):
     path = write(b"No\tEnglish\tFrench\tGerman\n" + numbered("{0}\ta {0} b\tc {0} d\te {0} f"))
     with pytest.warns(UserWarning, match="line 1: 'English' and 'French' name two languages"):
@@ -222,6 +231,20 @@ QUOTED = [
 def test_cells_quoted_as_a_spreadsheet_does_are_read_back(write, options, header):
     pairs, _, _ = read_tsv(write(quoted(header + QUOTED, **options)))
     assert [(pair.source_text, pair.target_text) for pair in pairs] == QUOTED
+
+
+CELLS = st.text("ab \"'\t\n,é", min_size=1, max_size=12).filter(lambda text: normalize(text) != "")
+
+
+@pytest.mark.filterwarnings("ignore:.*hold a tab or a line break")
+@given(rows=st.lists(st.tuples(CELLS, CELLS), min_size=1, max_size=5))
+def test_whatever_a_spreadsheet_quotes_comes_back(tmp_path_factory, rows):
+    path = tmp_path_factory.mktemp("quoted") / "pairs.tsv"
+    path.write_bytes(quoted([("source", "target"), *rows], quoting=csv.QUOTE_ALL))
+    pairs, _, _ = read_tsv(path)
+    assert [(pair.source_text, pair.target_text) for pair in pairs] == [
+        (normalize(source), normalize(target)) for source, target in rows
+    ]
 
 
 @pytest.mark.parametrize("where", [0, 1])

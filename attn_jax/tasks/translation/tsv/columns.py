@@ -103,9 +103,11 @@ def _role(name: str) -> str:
 
 
 def _language(name: str) -> str | None:
+    if not re.fullmatch(r"[\w\s()\[\]-]+", name):
+        return None  # Sentences have punctuation marks, names of columns have not.
     spellings = (name, re.sub(r"[(\[\])]", " ", name))
-    words = [_bare_words(spelling) for spelling in spellings]
-    codes = (find_language(joint.join(bare)) for bare in words for joint in (" ", "-"))
+    joint = " " if " " in name.strip() else "-"
+    codes = (find_language(joint.join(_bare_words(spelling))) for spelling in spellings)
     return next(filter(None, codes), None)
 
 
@@ -115,8 +117,11 @@ def _find_languages(cells: Sequence[str], following: Sequence[str], where: str) 
     if len(codes) > 2:
         codes = {at: code for at, code in codes.items() if code not in _NOT_ALWAYS_LANGUAGES}
     columns = list(codes)[:2]
+    texts = [cells[column].strip().casefold() for column in columns]
+    # "No" and "non" are codes as well, but people write codes of one length.
+    doubtful = set(texts) & _NOT_ALWAYS_LANGUAGES and len(set(map(len, texts))) > 1
     repeated = any(following[at : at + 1] == [cells[at]] for at in columns)
-    if len({codes[column] for column in columns}) < 2 or repeated:
+    if len({codes[column] for column in columns}) < 2 or doubtful or repeated:
         return Columns()
     source, target = columns
     warnings.warn(

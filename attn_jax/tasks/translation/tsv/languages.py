@@ -10,7 +10,7 @@ from attn_jax.tasks.translation.dates import LOCALES
 
 __all__ = ["find_language"]
 
-_CODE = re.compile(r"([a-z]{2,3})((?:[-_][a-z0-9]{2,8})*)")
+_CODE = re.compile(r"([a-z]{2,3})((?:[-_][a-z]{4})?(?:[-_](?:[a-z]{2}|[0-9]{3}))?)")
 
 
 def find_language(text: str) -> str | None:

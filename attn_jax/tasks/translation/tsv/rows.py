@@ -109,12 +109,12 @@ def _is_spreadsheet(quoted: list[Row], plain: list[Row], path: Path) -> bool:
     cells = [cell for row in quoted for cell in row.quoted]
     if _count_short(quoted) > _count_short(plain):
         return False
+    unquoted = Counter(cell for row in quoted for cell in row.cells) - Counter(cells)
+    if not any(map(str.isalpha, "".join(unquoted))):
+        return True
     if any("\t" in cell or "\n" in cell for cell in cells):
         return _is_more_regular(quoted, plain, any("\n" in cell for cell in cells))
     if any('"' in cell for cell in cells):
-        return True
-    unquoted = Counter(cell for row in quoted for cell in row.cells) - Counter(cells)
-    if not any(map(str.isalpha, "".join(unquoted))):
         return True
     if any("," not in cell for cell in cells if cell):
         return False
