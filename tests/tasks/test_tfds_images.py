@@ -180,7 +180,7 @@ def test_the_latest_version_is_taken_unless_one_is_named(own_folders):
 
 def test_mnist_as_tfds_shuffles_it_is_taken_with_a_warning(prepare, tiny_is_mnist):
     prepare("mnist", backwards(tiny_is_mnist))
-    with pytest.warns(UserWarning, match="TFDS has mnist in an order of its own"):
+    with pytest.warns(UserWarning, match="TFDS has mnist in another order"):
         arrays = read_mnist()
     np.testing.assert_array_equal(arrays["train_images"], tiny_is_mnist["train_images"][::-1])
     assert not mnist_cache().exists()

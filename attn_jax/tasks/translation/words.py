@@ -1,9 +1,9 @@
-"""Words and punctuation marks as tokens, with the blanks between them known by rule.
+"""Words and punctuation marks as tokens that give the text back, blanks included.
 
 Joining puts the usual blanks between tokens: one between two words, none before a comma, none
-between Chinese characters. Where a text departs from that, the token itself says so: `▁` marks a
-blank that the rules leave out (`▁%`), and `‿` a blank that they would put in (`‿!`). So the tokens
-always give the text back, and plain text has few marks.
+between Chinese characters. Where a text departs from these rules, a token carries a mark: `▁` is a
+blank that the rules leave out (`▁%`), and `‿` the absence of a blank that they put in (`‿!`). The
+rules follow French before `!`, `?`, `:` and `;`, and English before `%`.
 """
 
 import functools
@@ -20,7 +20,7 @@ BLANK, TIE = "▁", "‿"
 _ELIDED = r"(?:jusqu|lorsqu|puisqu|quoiqu|quelqu|presqu|qu|[cdjlmnst])['’]"
 # Scripts that are written without blanks: kana, Han and bopomofo, a token each.
 _UNSPACED = "\u3005-\u3007\u3040-\u312f\u3400-\u9fff\uf900-\ufaff\U00020000-\U0003ffff"
-# Punctuation of those scripts, and the zero-width space that parts words in Khmer and Thai.
+# Punctuation of those scripts, and the zero-width space between words of Khmer and Thai.
 _GLUED = re.compile(f"[{_UNSPACED}\u200b\u3000-\u303f\ufe30-\ufe4f\uff00-\uffef]")
 _CLOSING = frozenset(".,…)]}%/'’”،؛؟।॥။၊។።։")
 _OPENING = frozenset("([{/“‘„¿¡°")
@@ -28,7 +28,7 @@ _QUOTE = '"'
 
 
 class _Kind(NamedTuple):
-    """What the rules know of a token.
+    """The properties of a token that the rules depend on.
 
     Attributes:
         is_word: It is a whole word of a script that has blanks between words.
@@ -45,7 +45,7 @@ class _Kind(NamedTuple):
 
 @functools.cache
 def _pattern() -> re.Pattern[str]:
-    # `\w` leaves out the marks that are vowels in Indian scripts and others, and the joiners.
+    # `\w` does not match the joiners, nor the marks that are vowels in Indian and other scripts.
     categories = {"Mn", "Mc", "Me", "Cf"}
     extending = [
         char
@@ -84,14 +84,14 @@ def _kind(token: str) -> _Kind:
 
 
 class _Spacing:
-    """Which tokens of one text have a blank between them by rule, told from left to right."""
+    """The usual blanks between the tokens of a text, from left to right."""
 
     def __init__(self) -> None:
         self._before = ""
         self._in_quotes = False
 
     def expects_blank(self, token: str) -> bool:
-        """Whether the rules put a blank before the next token of the text."""
+        """Return whether the rules put a blank before the next token of the text."""
         before, self._before = self._before, token
         closes = token == _QUOTE and self._in_quotes
         opened = before == _QUOTE and self._in_quotes
@@ -133,8 +133,8 @@ def split_words(text: str) -> list[str]:
 
 
 def _carries_mark(before: str, token: str) -> bool:
-    # The punctuation of the two carries it, so that a word is the same token everywhere. Beside a
-    # character that is itself a mark, it could not be told from a mark before that character.
+    # Punctuation carries the mark, so that a word is the same token everywhere. After a character
+    # that is itself a mark, it would look like a mark before that character.
     has_room = before not in (BLANK, TIE) and not _kind(before).is_word
     return has_room and _kind(token).is_word
 
@@ -143,10 +143,10 @@ def join_words(tokens: Sequence[str]) -> str:
     """Put words and punctuation marks together again.
 
     Args:
-        tokens: Tokens as `split_words` returns them, or any others.
+        tokens: Tokens as `split_words` returns them, or any other strings.
 
     Returns:
-        The text, with the usual blanks but where a mark says otherwise.
+        The text, with the usual blanks except where a mark says otherwise.
 
     Example:
         >>> join_words(["L'", "homme", "(", "seul", ")", ",", "ici", "‿!"])
@@ -177,7 +177,7 @@ def bare_token(token: str) -> str:
 
 
 def _read_marks(token: str) -> tuple[str, str, str]:
-    """Part a token into the mark before it, itself, and the mark after it."""
+    """Split a token into the mark before it, the bare token, and the mark after it."""
     before = token[0] if len(token) > 1 and token[0] in (BLANK, TIE) else ""
     bare = token.removeprefix(before)
     after = bare[-1] if len(bare) > 1 and bare[-1] in (BLANK, TIE) else ""

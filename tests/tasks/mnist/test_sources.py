@@ -85,5 +85,5 @@ def test_a_cache_that_cannot_be_written_is_no_hindrance(
     wheel_of(tiny_is_mnist)
     (own_folders / "file").write_text("where a folder should be")
     monkeypatch.setenv("ATTN_JAX_CACHE", str(own_folders / "file" / "cache"))
-    with pytest.warns(UserWarning, match="cannot be kept in .*ATTN_JAX_CACHE names another"):
+    with pytest.warns(UserWarning, match="cannot be kept in .*ATTN_JAX_CACHE to another"):
         assert_same(read_mnist(), tiny_is_mnist)

@@ -100,7 +100,7 @@ def test_characters_and_blanks_give_the_text_back(level, text):
 
 
 @given(TEXTS)
-def test_normalising_twice_is_normalising_once(text):
+def test_normalizing_twice_is_normalizing_once(text):
     assert normalize(normalize(text)) == normalize(text)
 
 

@@ -1,4 +1,4 @@
-"""Which columns of a file hold the pairs, by its header or by what is in them."""
+"""The columns of a file that hold the pairs, found by its header or by their content."""
 
 import re
 import warnings
@@ -26,8 +26,9 @@ _NUMBER = r"[#(+\-−]?\.?\d[\d\s.,:/_+\-−]*(?:[eE][-+]?\d+)?[%)]?"
 _DIGEST = r"(?=[a-f]*\d)[0-9a-f]{8,}"
 _NUMBERED = r"(?=\S*\d)(?:[A-Za-z]|[A-Za-z\d]+(?:[-_.:#/][A-Za-z\d]+)+)\d*"
 _IDENTIFIER = re.compile(rf"{_NUMBER}|{_DIGEST}|{_NUMBERED}|[a-z]+://\S+")
-# So much of a column must be identifiers, or so little of it different, to be no language.
-_MOST_IDENTIFIERS, _LEAST_DIFFERENT, _FEWEST_LINES = 0.9, 0.05, 20
+# A column is no language if this share of it is identifiers, or if, from a number of lines on, no
+# larger share of it is different texts.
+_MAX_IDENTIFIERS, _MIN_DIFFERENT, _MIN_LINES = 0.9, 0.05, 20
 
 
 class Columns(NamedTuple):
@@ -47,7 +48,7 @@ class Columns(NamedTuple):
 
     @property
     def needed(self) -> int:
-        """How many columns a row must have."""
+        """The number of columns that a row needs."""
         return 1 + max(self.source, self.target, self.alignment or 0)
 
     @property
@@ -61,7 +62,7 @@ def find_columns(rows: Sequence[Row], path: Path) -> Columns:
 
     Args:
         rows: The rows that are not empty.
-        path: The file's name, for errors and warnings.
+        path: The file, for errors and warnings.
 
     Returns:
         The columns; the first two and no header if the row names none.
@@ -115,12 +116,14 @@ def _find_languages(cells: Sequence[str], following: Sequence[str], where: str) 
     """Find the first two languages that a row names, unless the row after it names them too."""
     codes = {column: code for column, cell in enumerate(cells) if (code := _language(cell))}
     if len(codes) > 2:
-        codes = {at: code for at, code in codes.items() if code not in _NOT_ALWAYS_LANGUAGES}
+        codes = {
+            column: code for column, code in codes.items() if code not in _NOT_ALWAYS_LANGUAGES
+        }
     columns = list(codes)[:2]
     texts = [cells[column].strip().casefold() for column in columns]
     # "No" and "non" are codes as well, but people write codes of one length.
     doubtful = set(texts) & _NOT_ALWAYS_LANGUAGES and len(set(map(len, texts))) > 1
-    repeated = any(following[at : at + 1] == [cells[at]] for at in columns)
+    repeated = any(following[column : column + 1] == [cells[column]] for column in columns)
     if len({codes[column] for column in columns}) < 2 or doubtful or repeated:
         return Columns()
     source, target = columns
@@ -139,7 +142,7 @@ def check_columns(rows: Sequence[Row], columns: Columns, path: Path) -> None:
     Args:
         rows: The rows after the header, each wide enough.
         columns: The columns that are read.
-        path: The file's name, for errors and warnings.
+        path: The file, for errors and warnings.
 
     Raises:
         ValueError: If the pairs are in other columns and no header says which.
@@ -164,10 +167,10 @@ def _fault(cells: Sequence[str]) -> str:
     if not texts:
         return "nothing"
     identifiers = [text for text in texts if _IDENTIFIER.fullmatch(text)]
-    if len(identifiers) >= _MOST_IDENTIFIERS * len(texts):
+    if len(identifiers) >= _MAX_IDENTIFIERS * len(texts):
         return f"numbers or identifiers, as {identifiers[0]!r}, in {len(identifiers)} lines"
     different = len(set(texts))
-    if len(texts) >= _FEWEST_LINES and different <= max(1, _LEAST_DIFFERENT * len(texts)):
+    if len(texts) >= _MIN_LINES and different <= max(1, _MIN_DIFFERENT * len(texts)):
         return f"only {different} different texts, as {texts[0]!r}, in {len(texts)} lines"
     return ""
 

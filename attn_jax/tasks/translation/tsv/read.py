@@ -1,4 +1,4 @@
-"""Reads a file of pairs."""
+"""The reader of a file of pairs."""
 
 import warnings
 from collections import Counter
@@ -19,13 +19,13 @@ def read_tsv(path: Path) -> tuple[list[Example], bool, Counter[str]]:
         path: The file.
 
     Returns:
-        The pairs, with tokens and links if the header announces links; whether it does; and the
-        number of lines left out, by reason.
+        The pairs, with tokens and links if the header has a column `alignment`; whether it has one;
+        and the number of lines left out, by reason.
 
     Raises:
         FileNotFoundError: If there is no such file.
-        ValueError: If a line is no pair, or the pairs are in other columns; the message names the
-            line or the column, what is wrong and the way out.
+        ValueError: If a line is no pair, or the pairs are in other columns. The message names the
+            line or the column, the fault and the way out.
     """
     if not path.is_file():
         raise FileNotFoundError(
@@ -51,7 +51,7 @@ def _read_row(row: Row, columns: Columns, where: str) -> Example:
             f"{where}: {len(row.cells)} of the {columns.needed} columns {columns.form}; part them "
             f"by a tab (blanks do not count){hint}, or delete the line."
         )
-    source, target = (normalize(row.cells[at]) for at in (columns.source, columns.target))
+    source, target = (normalize(row.cells[column]) for column in columns[:2])
     if columns.alignment is None:
         return Example((), (), source_text=source, target_text=target)
     sides = tuple(source.split()), tuple(target.split())
@@ -81,7 +81,7 @@ def _read_link(
 
 
 def _warn_of_breaks(rows: list[Row], columns: Columns, path: Path) -> None:
-    cells = [row.cells[column] for row in rows for column in (columns.source, columns.target)]
+    cells = [row.cells[column] for row in rows for column in columns[:2]]
     broken = sum("\t" in cell or "\n" in cell for cell in cells)
     if broken:
         warnings.warn(

@@ -1,8 +1,8 @@
 """The rows of a file of tab-separated cells, quoted as spreadsheets do it or not at all.
 
-A spreadsheet puts a cell in quotation marks where it holds a quotation mark, which it doubles, a
-tab, a line break or a comma. Text that nobody quoted has quotation marks of its own, alone or in
-pairs, and must lose neither them nor the lines between them. So the whole file decides.
+A spreadsheet puts a cell in quotation marks if it holds a quotation mark, which it doubles, a tab,
+a line break or a comma. Text without such quoting has quotation marks of its own, single or in
+pairs, and must lose neither them nor the lines between them. So the decision needs the whole file.
 """
 
 import re
@@ -26,7 +26,7 @@ class Row(NamedTuple):
     Attributes:
         number: The line it begins on, counted from 1.
         cells: The text of each cell.
-        quoted: Those of the cells that stood in quotation marks.
+        quoted: The cells that stood in quotation marks.
     """
 
     number: int
@@ -35,7 +35,7 @@ class Row(NamedTuple):
 
     @property
     def is_empty(self) -> bool:
-        """Whether no cell holds anything but blanks."""
+        """Whether all cells are blank."""
         return not any(cell.strip() for cell in self.cells)
 
 
@@ -55,7 +55,7 @@ def read_rows(path: Path) -> list[Row]:
     if kind := describe_content(content):
         raise ValueError(f"{path} is {kind}; save the pairs as tab-separated text in UTF-8.")
     lines = content.removeprefix(b"\xef\xbb\xbf").split(b"\n")
-    if lines[-1] == b"":  # The end of the last line begins no further one.
+    if lines[-1] == b"":  # No line begins after the last line end.
         lines.pop()
     texts = [_decode(line, f"{path}, line {number}") for number, line in enumerate(lines, start=1)]
     plain = [Row(number, text.split("\t")) for number, text in enumerate(texts, start=1)]
