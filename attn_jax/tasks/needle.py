@@ -40,7 +40,7 @@ class Needle:
 
     References:
         Kamradt, Needle In A Haystack, 2023, https://github.com/gkamradt/LLMTest_NeedleInAHaystack;
-        several needles told apart by names: Hsieh et al., RULER, 2024, section 3,
+        several needles with names: Hsieh et al., RULER, 2024, section 3,
         https://arxiv.org/abs/2404.06654.
     """
 

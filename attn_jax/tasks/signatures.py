@@ -1,4 +1,4 @@
-"""Kinds of files told from their first bytes, since a name may not fit the content."""
+"""Kinds of files, recognized by their first bytes, since a name may not fit the content."""
 
 __all__ = ["GZIP", "describe_content"]
 

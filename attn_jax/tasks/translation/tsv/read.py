@@ -85,7 +85,7 @@ def _warn_of_breaks(rows: list[Row], columns: Columns, path: Path) -> None:
     broken = sum("\t" in cell or "\n" in cell for cell in cells)
     if broken:
         warnings.warn(
-            f"{path}: {broken} cells hold a tab or a line break within quotation marks; it is read "
-            "as a blank.",
+            f"{path}: a tab or a line break within quotation marks is read as a blank, in "
+            f"{broken} of {len(cells)} cells.",
             stacklevel=3,
         )
