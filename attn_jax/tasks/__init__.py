@@ -1,8 +1,8 @@
-"""Data to learn from: arrays out, ready for a jitted step.
+"""Data sets and generated data, as arrays ready for a jitted step.
 
-A task is a frozen dataclass with ``load()``, which gives numpy arrays by split and bucket;
-``sizes``, which fills what a model leaves open; and ``prepare(batch, rng)``, the pure part that
-runs on the device.
+A task is a frozen dataclass with three parts: `load()` returns numpy arrays by split and bucket;
+`sizes` are the sizes of a model that depend on the data; and `prepare(batch, rng)` is the pure part
+that runs on the device.
 """
 
 from attn_jax.tasks.bags import MnistBags

@@ -1,4 +1,4 @@
-"""``python -m attn_jax.tasks``: fetches MNIST, verifies it and says where it is."""
+"""The command `python -m attn_jax.tasks`, which fetches MNIST and verifies it."""
 
 import sys
 
@@ -6,7 +6,7 @@ from attn_jax.tasks.mnist.sources import mnist_cache, read_mnist
 
 
 def main() -> None:
-    """Fetches and verifies MNIST, unless it is there already."""
+    """Fetch MNIST unless it is in the cache, verify it, and print where it is."""
     try:
         arrays = read_mnist()
     except FileNotFoundError as error:

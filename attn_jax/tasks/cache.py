@@ -1,9 +1,7 @@
-"""Arrays kept between runs: compressed npz files, written whole or not at all, never pickled."""
+"""The cache of arrays: compressed npz files, written whole or not at all, never pickled."""
 
 import os
-import tempfile
-import zipfile
-import zlib
+import secrets
 from pathlib import Path
 
 import numpy as np
@@ -12,43 +10,44 @@ __all__ = ["cache_folder", "read_arrays", "set_aside", "write_arrays"]
 
 
 def cache_folder() -> Path:
-    """The folder that keeps data between runs.
+    """Return the folder that keeps data between runs.
 
     Returns:
-        ``$ATTN_JAX_CACHE`` where that is set, else ``attn_jax`` in the XDG cache folder
-        (``$XDG_CACHE_HOME``, by default ``~/.cache``). It need not exist.
+        `$ATTN_JAX_CACHE` where that is set, else `attn_jax` in the XDG cache folder
+        (`$XDG_CACHE_HOME`, by default `~/.cache`). It need not exist.
     """
-    named = os.environ.get("ATTN_JAX_CACHE")
-    if named:
-        return Path(named).expanduser()
+    folder = os.environ.get("ATTN_JAX_CACHE")
+    if folder:
+        return Path(folder).expanduser()
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "attn_jax"
 
 
 def write_arrays(path: Path, arrays: dict[str, np.ndarray]) -> None:
-    """Writes arrays to a compressed npz file that appears under its name only when complete.
+    """Write arrays to a compressed npz file that appears under its name only when complete.
 
     Args:
-        path: The file; its folder is made.
+        path: The file. Its folder is created.
         arrays: The arrays by name.
 
     Raises:
-        OSError: The folder cannot be written, or the disk is full; nothing is left behind.
+        OSError: If the folder cannot be written or the disk is full. Nothing is left behind.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    descriptor, temporary = tempfile.mkstemp(prefix=f"{path.name}.", suffix=".tmp", dir=path.parent)
+    # Not `tempfile`, whose files only their owner can read: users may share a cache.
+    temporary = path.with_name(f"{path.name}.{secrets.token_hex(8)}.tmp")
     try:
-        with os.fdopen(descriptor, "wb") as file:
+        with temporary.open("xb") as file:
             np.savez_compressed(file, **arrays)  # pyright: ignore[reportArgumentType]
             file.flush()
             os.fsync(file.fileno())
         os.replace(temporary, path)
     except BaseException:
-        Path(temporary).unlink(missing_ok=True)
+        temporary.unlink(missing_ok=True)
         raise
 
 
 def read_arrays(path: Path) -> dict[str, np.ndarray]:
-    """Reads the arrays of an npz file, refusing pickled ones.
+    """Read the arrays of an npz file, and refuse pickled ones.
 
     Args:
         path: A file that `write_arrays` wrote.
@@ -57,31 +56,32 @@ def read_arrays(path: Path) -> dict[str, np.ndarray]:
         The arrays by name.
 
     Raises:
-        FileNotFoundError: There is no such file.
-        ValueError: The file is damaged.
+        FileNotFoundError: If there is no such file.
+        PermissionError: If it may not be read, which says nothing about its content.
+        ValueError: If the file is damaged.
     """
     try:
         # Opened here, because numpy forgets to close a file that turns out to be damaged.
         with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
             return {name: arrays[name] for name in arrays.files}
-    except FileNotFoundError:
+    except (FileNotFoundError, PermissionError):
         raise
-    except (EOFError, OSError, TypeError, ValueError, zipfile.BadZipFile, zlib.error) as error:
+    except Exception as error:  # Damage raises errors of zipfile, zlib and numpy.
         raise ValueError(f"{path} is damaged: {error}.") from error
 
 
 def set_aside(path: Path) -> str:
-    """Renames a damaged file, so that it is neither used again nor lost.
+    """Rename a damaged file, so that it is neither used again nor lost.
 
     Args:
-        path: The damaged file; an earlier one that was set aside is replaced.
+        path: The damaged file. It replaces one that was set aside before.
 
     Returns:
-        A sentence that says where it is now.
+        A sentence that says where the file is now.
     """
-    aside = path.with_name(f"{path.name}.damaged")
+    destination = path.with_name(f"{path.name}.damaged")
     try:
-        os.replace(path, aside)
+        os.replace(path, destination)
     except OSError as error:
         return f"It cannot be renamed ({error})."
-    return f"It is set aside as {aside}."
+    return f"It is set aside as {destination}."

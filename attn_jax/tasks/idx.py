@@ -1,7 +1,7 @@
 """The idx format of the MNIST files: a magic number, the sizes, then the bytes, row by row.
 
 The magic number is two zero bytes, the type of the numbers (8: unsigned bytes) and the number of
-axes; each size is a big-endian 32-bit integer. A file may be compressed by gzip (``.gz``).
+axes; each size is a big-endian 32-bit integer. A file may be compressed by gzip, whatever its name.
 
 References:
     The MNIST database, LeCun, Cortes and Burges, "File formats".
@@ -9,51 +9,59 @@ References:
 
 import gzip
 import hashlib
+import math
 import zlib
 from pathlib import Path
 
 import numpy as np
 
+from attn_jax.tasks.signatures import GZIP, describe_content
+
 __all__ = ["decode_idx", "encode_idx", "idx_digest", "read_idx"]
 
 UNSIGNED_BYTE = 8
 
+_TYPES = {9: "int8", 11: "int16", 12: "int32", 13: "float32", 14: "float64"}
+
 
 def read_idx(path: Path) -> np.ndarray:
-    """Reads an idx file of unsigned bytes, compressed or not.
+    """Read an idx file of unsigned bytes, compressed by gzip or not.
+
+    The content says whether it is compressed: browsers unpack a file and leave its name ending in
+    `.gz`, and other programs do the reverse.
 
     Args:
-        path: The file; one whose name ends in ``.gz`` is decompressed.
+        path: The file.
 
     Returns:
         The uint8 array it holds.
 
     Raises:
-        ValueError: The file is truncated, damaged or no idx file; the message names it.
+        ValueError: If the file is truncated, damaged or of another kind; the message names it.
     """
     content = path.read_bytes()
-    if path.suffix == ".gz":
+    if content.startswith(GZIP):
         try:
             content = gzip.decompress(content)
         except (EOFError, OSError, zlib.error) as error:
             raise ValueError(
-                f"{path} is truncated or damaged ({error}); fetch the file again."
+                f"{path} is a gzip file that is truncated or damaged ({error}); fetch it again."
             ) from error
     return decode_idx(content, str(path))
 
 
 def decode_idx(content: bytes, name: str = "the idx stream") -> np.ndarray:
-    """Reads the array in the bytes of an idx file.
+    """Read the array in the bytes of an idx file.
 
     Args:
-        content: Header and bytes.
-        name: What an error calls the file.
+        content: The header and the bytes after it.
+        name: The name of the file in errors.
 
     Returns:
         The uint8 array, with as many axes as the header says.
 
     Raises:
-        ValueError: A wrong magic number, or more or fewer bytes than the header announces.
+        ValueError: If the magic number is wrong, or the header announces another number of bytes.
 
     Example:
         >>> decode_idx(bytes([0, 0, 8, 1, 0, 0, 0, 3, 7, 2, 1]))
@@ -63,11 +71,11 @@ def decode_idx(content: bytes, name: str = "the idx stream") -> np.ndarray:
     start = 4 + 4 * axes
     if content[:3] != bytes([0, 0, UNSIGNED_BYTE]) or not axes or len(content) < start:
         raise ValueError(
-            f"{name} starts with 0x{content[:4].hex()}, where an idx file of unsigned bytes "
-            "starts with 0x000008 and its number of axes; it is truncated or another kind of file."
+            f"{name} starts with 0x{content[:4].hex()}, but an idx file of unsigned bytes "
+            f"starts with 0x000008 and its number of axes; {_diagnosis(content)}"
         )
     shape = tuple(int(size) for size in np.frombuffer(content, ">u4", count=axes, offset=4))
-    expected = int(np.prod(shape, dtype=np.int64))
+    expected = math.prod(shape)
     if len(content) - start != expected:
         raise ValueError(
             f"{name} announces {expected} bytes of shape {shape} and holds "
@@ -76,8 +84,21 @@ def decode_idx(content: bytes, name: str = "the idx stream") -> np.ndarray:
     return np.frombuffer(content, np.uint8, offset=start).reshape(shape)
 
 
+def _diagnosis(content: bytes) -> str:
+    """Say what the bytes are instead, and the way out."""
+    if not content:
+        return "the file is empty: fetch it again."
+    kind = describe_content(content)
+    if kind:
+        return f"the file is {kind}. The idx file itself is needed, plain or as gzip."
+    dtype = _TYPES.get(content[2]) if content[:2] == bytes(2) and len(content) > 2 else None
+    if dtype:
+        return f"it is an idx file of {dtype}: convert its numbers to unsigned bytes."
+    return "it is truncated or another kind of file: fetch it again."
+
+
 def encode_idx(array: np.ndarray) -> bytes:
-    """Writes an array of unsigned bytes as an idx file.
+    """Write an array of unsigned bytes as an idx file.
 
     Args:
         array: Any uint8 array.
@@ -93,7 +114,7 @@ def encode_idx(array: np.ndarray) -> bytes:
 
 
 def idx_digest(array: np.ndarray) -> str:
-    """The sha256 of the idx file that holds an array, without writing one.
+    """Return the sha256 of the idx file that holds an array, without writing one.
 
     Args:
         array: Any uint8 array.

@@ -1,7 +1,7 @@
-"""Sets of small grey images: the four arrays they consist of, and what makes them fit for use.
+"""Sets of small gray images as four arrays, and the checks that they must pass.
 
-Everywhere in this package a set is a dictionary of four arrays: ``train_images`` and
-``test_images``, uint8 of shape (n, 28, 28), and ``train_labels`` and ``test_labels`` of shape (n,).
+Everywhere in this package a set is a dictionary of four arrays: `train_images` and `test_images`,
+uint8 of shape (n, 28, 28), and `train_labels` and `test_labels` of shape (n,).
 """
 
 from collections.abc import Mapping
@@ -22,22 +22,22 @@ IDX_FILES = {
     "test_images": "t10k-images-idx3-ubyte",
     "test_labels": "t10k-labels-idx1-ubyte",
 }
-"""The name of each array's idx file, before any ``.gz``."""
+"""The name of each array's idx file, before any `.gz`."""
 
 
 def read_folder(folder: Path) -> dict[str, np.ndarray]:
-    """Reads the four idx files of a folder, each compressed or not.
+    """Read the four idx files of a folder, each compressed or not.
 
     Args:
-        folder: Holds the files named in `IDX_FILES`, with or without ``.gz``; names with a dot
-            before ``idx``, as some unpackers write them, are found too.
+        folder: The folder of the files named in `IDX_FILES`, with or without `.gz`. Some programs
+            write a dot before `idx`; those names are found too.
 
     Returns:
         The four arrays, checked by `check_images`.
 
     Raises:
-        FileNotFoundError: A file is missing.
-        ValueError: A file is damaged, or the four do not fit each other.
+        FileNotFoundError: If a file is missing.
+        ValueError: If a file is damaged, or the four do not fit each other.
     """
     arrays = {name: read_idx(_find_idx(folder, file)) for name, file in IDX_FILES.items()}
     check_images(arrays, str(folder))
@@ -45,17 +45,17 @@ def read_folder(folder: Path) -> dict[str, np.ndarray]:
 
 
 def read_folder_classes(folder: Path) -> int:
-    """Counts the classes of a folder from its training labels alone.
+    """Count the classes of a folder from its training labels alone.
 
     Args:
-        folder: As `read_folder` takes it.
+        folder: A folder as `read_folder` takes it.
 
     Returns:
-        The number of classes, as `count_classes` counts it.
+        The number of classes, as `count_classes` returns it.
 
     Raises:
-        FileNotFoundError: The file of training labels is missing.
-        ValueError: It is damaged.
+        FileNotFoundError: If the file of training labels is missing.
+        ValueError: If it is damaged.
     """
     file = _find_idx(folder, IDX_FILES["train_labels"])
     return count_classes(read_idx(file), str(file))
@@ -75,15 +75,15 @@ def _find_idx(folder: Path, file: str) -> Path:
 
 
 def check_images(arrays: Mapping[str, np.ndarray], source: str) -> None:
-    """Refuses a set whose arrays do not fit each other.
+    """Refuse a set whose arrays do not fit each other.
 
     Args:
         arrays: The four arrays.
-        source: What an error calls the set.
+        source: The name of the set in errors.
 
     Raises:
-        ValueError: Images that are not 28×28 bytes, an empty split, another number of labels than
-            of images, or labels that are no classes of the training images.
+        ValueError: If images are not 28×28 bytes, a split is empty, the numbers of images and
+            labels differ, or a test label is no class of the training images.
     """
     missing = sorted(set(IDX_FILES) - set(arrays))
     if missing:
@@ -95,7 +95,7 @@ def check_images(arrays: Mapping[str, np.ndarray], source: str) -> None:
     if test_labels.min() < 0 or test_labels.max() > highest:
         raise ValueError(
             f"{source}: test labels run from {test_labels.min()} to {test_labels.max()}, and the "
-            f"training labels end at {highest}. The file is damaged, or of another set."
+            f"training labels end at {highest}. The file is damaged or belongs to another set."
         )
 
 
@@ -103,28 +103,31 @@ def _check_split(images: np.ndarray, labels: np.ndarray, where: str) -> None:
     if images.dtype != np.uint8 or images.ndim != 3 or images.shape[1:] != IMAGE_SHAPE:
         raise ValueError(
             f"{where}: images are {images.dtype} of shape {images.shape}; "
-            "grey images of 28×28 are uint8 of shape (n, 28, 28)."
+            "they must be gray images, uint8 of shape (n, 28, 28)."
         )
     if labels.shape != images.shape[:1]:
-        raise ValueError(f"{where}: {len(images)} images and labels of shape {labels.shape}.")
+        raise ValueError(
+            f"{where}: {len(images)} images and labels of shape {labels.shape}; each image needs "
+            "one label."
+        )
     if not len(images):
-        raise ValueError(f"{where}: there are no images.")
+        raise ValueError(f"{where}: there are no images; the file is empty or cut short.")
 
 
 def count_classes(labels: np.ndarray, source: str = "the set") -> int:
-    """The number of classes that training labels name, counting from 0.
+    """Count the classes of training labels, from 0 to the highest.
 
-    Some sets (EMNIST's letters) count from 1; the class 0 is then counted and never seen.
+    The labels of some sets (EMNIST's letters) start at 1; class 0 then counts but has no images.
 
     Args:
-        labels: Of every training image.
-        source: What an error calls them.
+        labels: The label of every training image.
+        source: The name of the labels in errors.
 
     Returns:
-        The highest label and one.
+        The highest label plus one.
 
     Raises:
-        ValueError: A class between the first and the last has no image, as happens when a label
+        ValueError: If a class between the first and the last has no image, as happens when a label
             is damaged or the set is cut short.
 
     Example:

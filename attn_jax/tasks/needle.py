@@ -1,4 +1,4 @@
-"""Needles in a haystack: cards to look through, and questions that each ask for one of them."""
+"""Needles in a haystack: long sequences of cards, and questions about a few of them."""
 
 import dataclasses
 from collections.abc import Mapping
@@ -13,86 +13,92 @@ __all__ = ["Needle"]
 
 @dataclasses.dataclass(frozen=True)
 class Needle:
-    """Find the card of a name among thousands, and say which value it has.
+    """Long sequences of named cards, and questions that each ask for the value of one card.
 
     A token is a pair: a name and a value. A sequence is a haystack of cards, in any order, followed
-    by `questions`: tokens with a name and, in place of a value, the mark `num_values`. Each name
-    asked for is on one card, its needle; the other cards have names that nobody asks for, and
-    values as well, so that who does not find the needle knows nothing.
+    by `questions`: tokens with a name and, in place of a value, the mark `num_values`. Each name in
+    a question is on exactly one card, its needle. The other cards have names that no question asks
+    for, and values too, so a model that does not find the needle can only guess.
 
-    Half of learning is to compare names, which short haystacks teach in a fraction of the time; the
-    other half is to look at one card alone however many there are, which only long ones teach. So
-    there are both to learn from, in buckets of their own. All that judges is long.
+    A model must learn two things: to compare names, which short haystacks teach in a fraction of
+    the time, and to attend to one card alone among thousands, which only long ones teach. So the
+    training split has both, each in a bucket of its own. Validation and test sequences are long.
 
-    Everything follows from the settings and the split: nothing is stored or fetched.
+    The settings and the split determine all sequences: nothing is stored or fetched.
 
     Raises:
-        ValueError: A setting is out of its range.
+        ValueError: If a setting is out of its range.
 
     Example:
         >>> task = Needle(length=11, short_length=7, questions=2, num_names=5, num_values=3)
         >>> haystack = task.load()["test"][0]
         >>> haystack["name"].shape, haystack["needle"].shape
         ((32, 11), (32, 2))
-        >>> place = haystack["needle"][0, -1]  # where the card of the last question lies
+        >>> place = haystack["needle"][0, -1]  # the card of the last question
         >>> bool(haystack["name"][0, place] == haystack["name"][0, -1])
         True
 
     References:
         Kamradt, Needle In A Haystack, 2023, https://github.com/gkamradt/LLMTest_NeedleInAHaystack;
-        several needles told apart by names: Hsieh et al., RULER, 2024, section 3,
+        several needles with names: Hsieh et al., RULER, 2024, section 3,
         https://arxiv.org/abs/2404.06654.
     """
 
     length: int = 8192
-    """Tokens of a long sequence, questions included."""
+    """The number of tokens in a long sequence, questions included."""
 
     short_length: int = 64
-    """Tokens of a short one."""
+    """The number of tokens in a short sequence, questions included."""
 
     questions: int = 16
-    """How many cards are asked for at the end of each sequence."""
+    """The number of questions at the end of each sequence."""
 
     num_names: int = 256
-    """Different names."""
+    """The number of different names."""
 
     num_values: int = 10
-    """Different values, and so one over the chance to guess right."""
+    """The number of different values. A random guess is right once in that many times."""
 
     long_examples: int = 16
-    """Long sequences to learn from."""
+    """The number of long training sequences."""
 
     short_examples: int = 256
-    """Short sequences to learn from."""
+    """The number of short training sequences."""
 
     validation: int = 8
-    """Long sequences to select by."""
+    """The number of validation sequences, which are long."""
 
     test: int = 32
-    """Long sequences to be judged by."""
+    """The number of test sequences, which are long."""
 
     seed: int = 0
-    """Of all sequences."""
+    """The seed for drawing the sequences."""
 
     def __post_init__(self) -> None:
         for name in ("questions", "long_examples", "short_examples", "validation", "test"):
             self._require(name, getattr(self, name) >= 1, "at least 1")
         self._require("seed", self.seed >= 0, "at least 0")
-        self._require("num_values", self.num_values >= 2, "at least 2, or there is nothing to find")
-        asked = f"questions={self.questions}"
+        self._require(
+            "num_values", self.num_values >= 2, "at least 2, or all cards have the same value"
+        )
+        setting = f"questions={self.questions}"
         for name in ("length", "short_length"):
             enough = getattr(self, name) > 2 * self.questions
-            self._require(name, enough, f"more than twice {asked}: a card for each, and hay")
+            self._require(
+                name, enough, f"more than twice {setting}: each needs a card, among others"
+            )
         enough = self.num_names > self.questions
-        self._require("num_names", enough, f"more than {asked}: the hay has names of its own")
+        self._require(
+            "num_names", enough, f"more than {setting}: the other cards need names of their own"
+        )
 
-    def _require(self, name: str, holds: bool, what: str) -> None:
-        if not holds:
-            raise ValueError(f"{name}={getattr(self, name)} must be {what}.")
+    def _require(self, name: str, is_valid: bool, condition: str) -> None:
+        if not is_valid:
+            raise ValueError(f"{name}={getattr(self, name)} must be {condition}.")
 
     @property
     def sizes(self) -> dict[str, int]:
-        """What a model must know of the data."""
+        """The sizes of a model: `num_names`, `num_values` and `num_questions`."""
         return {
             "num_names": self.num_names,
             "num_values": self.num_values,
@@ -100,13 +106,13 @@ class Needle:
         }
 
     def load(self) -> dict[str, list[dict[str, np.ndarray]]]:
-        """Makes the sequences.
+        """Draw the sequences.
 
         Returns:
-            ``train``, a bucket of short and one of long sequences; ``validation`` and ``test``, one
-            of long ones. Each holds int32 arrays: ``name`` and ``value`` of shape (n, length), and
-            for each question, of shape (n, questions), ``needle``, the place of its card, and
-            ``label``, the card's value.
+            `train`, a bucket of short and one of long sequences; `validation` and `test`, each one
+            bucket of long sequences. A bucket holds int32 arrays: `name` and `value` of shape
+            (n, length), and `needle` and `label` of shape (n, questions), the position and the
+            value of the card that each question asks for.
         """
         train, validation, test = (np.random.default_rng([self.seed, split]) for split in range(3))
         return {
@@ -124,16 +130,16 @@ class Needle:
         """Draws sequences of one length."""
         cards = length - self.questions
         names = rng.permuted(np.tile(np.arange(self.num_names), (count, 1)), axis=1)
-        asked, others = np.split(names, [self.questions], axis=1)
+        questions, others = np.split(names, [self.questions], axis=1)
         hay = rng.integers(others.shape[1], size=(count, cards))
         name = np.take_along_axis(others, hay, axis=1)
         places = rng.permuted(np.tile(np.arange(cards), (count, 1)), axis=1)
         needle = places[:, : self.questions]
-        np.put_along_axis(name, needle, asked, axis=1)
+        np.put_along_axis(name, needle, questions, axis=1)
         value = rng.integers(self.num_values, size=(count, cards))
-        marks = np.full_like(asked, self.num_values)
+        marks = np.full_like(questions, self.num_values)
         arrays = {
-            "name": np.concatenate([name, asked], axis=1),
+            "name": np.concatenate([name, questions], axis=1),
             "value": np.concatenate([value, marks], axis=1),
             "needle": needle,
             "label": np.take_along_axis(value, needle, axis=1),
@@ -143,15 +149,15 @@ class Needle:
     def prepare(
         self, batch: Mapping[str, Array | np.ndarray], rng: PRNGKeyArray | None = None
     ) -> dict[str, Array]:
-        """Makes a batch fit for a model; pure, to be jitted with the step.
+        """Prepare a batch for a model. This is pure, to be jitted with the step.
 
         Args:
-            batch: As :meth:`load` gives it, or some rows of it.
-            rng: Exchanges the names at random, the same in the whole batch, so that no haystack is
-                met twice and none can be learned by heart; None leaves them as they are.
+            batch: A bucket that :meth:`load` returned, or some of its rows.
+            rng: The random key for exchanging the names, alike in the whole batch, so that no
+                haystack occurs twice and none can be memorized. None leaves the names unchanged.
 
         Returns:
-            The batch, as JAX's arrays.
+            The batch as JAX arrays.
         """
         prepared = {name: jnp.asarray(array) for name, array in batch.items()}
         if rng is not None:

@@ -1,4 +1,4 @@
-"""Sets of grey 28×28 images read through TensorFlow Datasets (TFDS), without TensorFlow."""
+"""Gray 28×28 images from TensorFlow Datasets (TFDS), read without TensorFlow."""
 
 from typing import Any
 
@@ -11,17 +11,17 @@ __all__ = ["count_tfds_classes", "read_tfds"]
 
 
 def read_tfds(name: str) -> dict[str, np.ndarray]:
-    """Reads a set by the name that TFDS knows it by.
+    """Read a set by its name in TFDS.
 
     Args:
-        name: As ``fashion_mnist``, ``emnist/letters`` or ``kmnist:3.0.1``.
+        name: The name, such as `fashion_mnist`, `emnist/letters` or `kmnist:3.0.1`.
 
     Returns:
-        The four arrays, checked by `check_images`, in the order that TFDS stored them in.
+        The four arrays, checked by `check_images`, in the order in which TFDS stored them.
 
     Raises:
-        FileNotFoundError: TFDS knows no such set, or it is not prepared and cannot be.
-        ValueError: Its examples are not grey 28×28 images with a label, or its files are damaged.
+        FileNotFoundError: If TFDS knows no such set, or the set is not prepared and cannot be.
+        ValueError: If its examples are not gray 28×28 images with a label, or a file is damaged.
     """
     builder = _find_builder(name)
     prepare_builder(builder, name, "name a folder of its four idx files with --task.folder")
@@ -33,17 +33,17 @@ def read_tfds(name: str) -> dict[str, np.ndarray]:
 
 
 def count_tfds_classes(name: str) -> int:
-    """The number of classes of a set, read from its description alone.
+    """Count the classes of a set from its description alone.
 
     Args:
-        name: As `read_tfds` takes it.
+        name: A name as `read_tfds` takes it.
 
     Returns:
-        The number that its label feature states.
+        The number of classes of its label feature.
 
     Raises:
-        FileNotFoundError: TFDS knows no such set.
-        ValueError: Its examples are not grey 28×28 images with a label out of so many classes.
+        FileNotFoundError: If TFDS knows no such set.
+        ValueError: If its examples are not gray 28×28 images with a class label.
     """
     return _find_builder(name).info.features["label"].num_classes
 
@@ -63,7 +63,7 @@ def _check_features(features: Any, name: str) -> None:
     shape = tuple(features["image"].shape)
     if shape not in {(*IMAGE_SHAPE, 1), IMAGE_SHAPE}:
         raise ValueError(
-            f"TFDS {name} has images of shape {shape}; this task takes grey ones of (28, 28, 1)."
+            f"TFDS {name} has images of shape {shape}; this task takes gray images of (28, 28, 1)."
         )
 
 

@@ -1,8 +1,8 @@
 """Sets of TensorFlow Datasets (TFDS), found, prepared and read without TensorFlow.
 
-A set that was prepared in a format of random access (``array_record`` or ``parquet``) is read as it
-is. One that was not is downloaded and prepared first, which its builder can only do where
-TensorFlow is installed. TFDS takes seconds to import, so it is imported where it is used.
+A set that was prepared in a format with random access (`array_record` or `parquet`) is read as it
+is. Any other set is downloaded and prepared first, which its builder can do only where TensorFlow
+is installed. TFDS takes seconds to import, so it is imported where it is used.
 """
 
 import difflib
@@ -11,64 +11,71 @@ import os
 from pathlib import Path
 from typing import Any
 
+from attn_jax.tasks.tfds_features import check_feature_classes
+
 __all__ = ["open_builder", "prepare_builder", "prepared_folder", "read_examples", "tfds_folder"]
 
 _BATCH = 4096
 
 
 def tfds_folder() -> Path:
-    """The folder in which TFDS keeps prepared sets.
+    """Return the folder in which TFDS keeps prepared sets.
 
     Returns:
-        ``$TFDS_DATA_DIR`` where that is set, else ``~/tensorflow_datasets``.
+        `$TFDS_DATA_DIR` where that is set, else `~/tensorflow_datasets`.
     """
     return Path(os.environ.get("TFDS_DATA_DIR") or "~/tensorflow_datasets").expanduser()
 
 
 def prepared_folder(name: str, root: Path | None = None) -> Path | None:
-    """Finds a prepared set without importing TFDS.
+    """Find a prepared set without importing TFDS.
 
     Args:
-        name: The set's name in TFDS, as ``mnist``, ``emnist/letters`` or ``kmnist:3.0.1``.
-        root: The folder of prepared sets; None for `tfds_folder`.
+        name: The set's name in TFDS, such as `mnist`, `emnist/letters` or `kmnist:3.0.1`.
+        root: The folder of prepared sets. None is `tfds_folder()`.
 
     Returns:
-        The folder of the version named, else of the latest; None if there is none.
+        The folder of the version named, else of the latest, or None if there is none.
     """
     name, _, version = name.partition(":")
-    found = [
+    folders = [
         info.parent for info in ((root or tfds_folder()) / name).glob("*.*.*/dataset_info.json")
     ]
     numbered = [
         (tuple(map(int, folder.name.split("."))), folder)
-        for folder in found
+        for folder in folders
         if folder.name.replace(".", "").isdigit() and version in ("", folder.name)
     ]
     return max(numbered)[1] if numbered else None
 
 
 def open_builder(name: str, root: Path | None = None) -> Any:
-    """Finds the builder of a set, prepared or not.
+    """Find the builder of a set, prepared or not.
 
     Args:
-        name: As ``fashion_mnist``, ``emnist/letters`` or ``kmnist:3.0.1``.
-        root: The folder of prepared sets; None for `tfds_folder`.
+        name: The name, such as `fashion_mnist`, `emnist/letters` or `kmnist:3.0.1`.
+        root: The folder of prepared sets. None is `tfds_folder()`.
 
     Returns:
         TFDS's builder.
 
     Raises:
-        FileNotFoundError: TFDS knows no such set.
+        FileNotFoundError: If TFDS knows no such set.
+        ValueError: If the prepared set is damaged, or has features of other classes than TFDS's.
     """
     import tensorflow_datasets as tfds
 
     folder = prepared_folder(name, root)
     if folder is not None:
-        return tfds.builder_from_directory(folder)
-    known = tfds.list_builders(with_community_datasets=False)
+        check_feature_classes(folder)
+        try:
+            return tfds.builder_from_directory(folder)
+        except Exception as error:  # Damaged files raise errors of TFDS and of protocol buffers.
+            raise ValueError(f"TFDS {name} in {folder} is damaged: {error}") from error
+    names = tfds.list_builders(with_community_datasets=False)
     base = name.partition(":")[0].partition("/")[0]
-    if base not in known:
-        near = difflib.get_close_matches(base, known, n=3)
+    if base not in names:
+        near = difflib.get_close_matches(base, names, n=3)
         hint = f"did you mean {' or '.join(near)}?" if near else "tfds.list_builders() lists them."
         raise FileNotFoundError(
             f"TFDS knows no set {name!r}, and none is prepared in {root or tfds_folder()}; {hint}"
@@ -83,15 +90,15 @@ def open_builder(name: str, root: Path | None = None) -> Any:
 
 
 def prepare_builder(builder: Any, name: str, otherwise: str) -> None:
-    """Downloads and prepares a set, unless that is done.
+    """Download and prepare a set, unless it is prepared already.
 
     Args:
         builder: TFDS's builder.
-        name: What an error calls the set.
-        otherwise: What one can do without TFDS, the end of a sentence.
+        name: The name of the set in errors.
+        otherwise: The way out without TFDS, as the end of a sentence.
 
     Raises:
-        FileNotFoundError: It cannot be prepared here.
+        FileNotFoundError: If it cannot be prepared here.
     """
     if builder.is_prepared():
         return
@@ -100,7 +107,7 @@ def prepare_builder(builder: Any, name: str, otherwise: str) -> None:
         f"{name!r}).download_and_prepare(file_format='array_record'), and copy its folder to "
         f"{tfds_folder()}; or {otherwise}."
     )
-    # Without TensorFlow it would fail only after the download, or offline after minutes of retries.
+    # Without TensorFlow it fails only after the download or, offline, after minutes of retries.
     stock = type(builder).__module__.startswith("tensorflow_datasets.")
     if stock and importlib.util.find_spec("tensorflow") is None:
         raise FileNotFoundError(
@@ -109,23 +116,23 @@ def prepare_builder(builder: Any, name: str, otherwise: str) -> None:
         )
     try:
         builder.download_and_prepare(file_format="array_record")
-    except Exception as error:  # A builder may raise whatever its own code and downloads raise.
+    except Exception as error:  # A builder raises the errors of its own code and of its downloads.
         raise FileNotFoundError(f"TFDS {name} cannot be prepared: {error}. {remedy}") from error
 
 
 def read_examples(builder: Any, split: str, name: str) -> list[dict[str, Any]]:
-    """Reads a split of a prepared set, in the order that TFDS stored it in.
+    """Read a split of a prepared set, in the order in which TFDS stored it.
 
     Args:
         builder: TFDS's builder.
-        split: As ``train``.
-        name: What an error calls the set.
+        split: The name of the split, such as `train`.
+        name: The name of the set in errors.
 
     Returns:
         The examples as TFDS decodes them.
 
     Raises:
-        ValueError: There is no such split, its files are damaged, or need TensorFlow.
+        ValueError: If there is no such split, or its files are damaged or need TensorFlow.
     """
     if split not in builder.info.splits:
         raise ValueError(f"TFDS {name} has no split {split!r}, only {sorted(builder.info.splits)}.")
@@ -137,7 +144,7 @@ def read_examples(builder: Any, split: str, name: str) -> list[dict[str, Any]]:
             f"TFDS {name} was prepared as {builder.info.file_format.value}, which cannot be read "
             "without TensorFlow; prepare it with file_format='array_record'."
         ) from error
-    except Exception as error:  # Its readers raise errors of several libraries for damaged files.
+    except Exception as error:  # For damaged files its readers raise errors of several libraries.
         raise ValueError(f"TFDS {name} in {builder.data_dir} is damaged: {error}") from error
 
 

@@ -1,9 +1,12 @@
 """A tiny set of images, as arrays and as idx files; a registry of wheels that is a folder."""
 
 import base64
+import errno
 import hashlib
 import pathlib
 import zipfile
+from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pytest
@@ -50,6 +53,22 @@ def own_folders(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> path
     monkeypatch.setenv("UV_NO_INDEX", "1")
     monkeypatch.delenv("PIP_FIND_LINKS", raising=False)
     return tmp_path
+
+
+@pytest.fixture
+def unreadable(monkeypatch: pytest.MonkeyPatch) -> Callable[[pathlib.Path], None]:
+    """Makes the files of a folder unreadable, even for a superuser, who runs some of the tests."""
+    path_open = pathlib.Path.open
+
+    def forbid(folder: pathlib.Path) -> None:
+        def checked(path: pathlib.Path, mode: str = "r", *args: Any, **options: Any):
+            if path.parent == folder and mode.startswith("r"):
+                raise PermissionError(errno.EACCES, "Permission denied", str(path))
+            return path_open(path, mode, *args, **options)
+
+        monkeypatch.setattr(pathlib.Path, "open", checked)
+
+    return forbid
 
 
 class Registry:

@@ -1,6 +1,7 @@
 import errno
 import os
 import pathlib
+import stat
 import zipfile
 
 import numpy as np
@@ -75,6 +76,32 @@ def test_a_pickle_is_never_opened(tmp_path):
     np.savez(path, bad=np.array([{"any": "object"}], dtype=object))
     with pytest.raises(ValueError, match="allow_pickle=False"):
         read_arrays(path)
+
+
+@pytest.mark.parametrize("umask", [0o022, 0o077, 0o002])
+def test_other_users_may_read_what_the_umask_lets_them(tmp_path, umask):
+    before = os.umask(umask)
+    try:
+        write_arrays(tmp_path / "arrays.npz", ARRAYS)
+    finally:
+        os.umask(before)
+    assert stat.S_IMODE((tmp_path / "arrays.npz").stat().st_mode) == 0o666 & ~umask
+
+
+def test_a_file_that_may_not_be_read_is_no_damage(tmp_path, unreadable):
+    write_arrays(tmp_path / "arrays.npz", ARRAYS)
+    unreadable(tmp_path)
+    with pytest.raises(PermissionError):
+        read_arrays(tmp_path / "arrays.npz")
+
+
+def test_a_file_that_announces_more_than_there_is_memory_is_damaged(tmp_path):
+    header = b"{'descr': '|u1', 'fortran_order': False, 'shape': (99999999999999999,), }"
+    content = b"\x93NUMPY\x01\x00" + len(header).to_bytes(2, "little") + header
+    with zipfile.ZipFile(tmp_path / "arrays.npz", "w") as file:
+        file.writestr("seven.npy", content)
+    with pytest.raises(ValueError, match="is damaged"):
+        read_arrays(tmp_path / "arrays.npz")
 
 
 def test_a_missing_file_is_no_damage(tmp_path):

@@ -12,9 +12,10 @@ def by_hand() -> bytes:
 
 
 @pytest.mark.parametrize("name", ["images", "images.gz"])
-def test_reads_what_the_format_describes(tmp_path, name):
+@pytest.mark.parametrize("pack", [bytes, gzip.compress])
+def test_reads_what_the_format_describes(tmp_path, name, pack):
     path = tmp_path / name
-    path.write_bytes(gzip.compress(by_hand()) if name.endswith(".gz") else by_hand())
+    path.write_bytes(pack(by_hand()))
     assert read_idx(path).tolist() == [[[11, 12, 13]], [[21, 22, 23]]]
 
 
@@ -34,12 +35,18 @@ def test_digest_follows_the_values_not_the_memory():
     [
         (b"", "starts with 0x,"),
         (b"\x00\x00\x08", "starts with 0x000008,"),
-        (b"\x1f\x8b\x08\x00 a gzip stream", "starts with 0x1f8b0800"),
+        (b"", "the file is empty"),
+        (b"\x1f\x8b\x08\x00 a gzip stream", "a gzip file that is truncated or damaged"),
+        (gzip.compress(gzip.compress(b"")), "starts with 0x1f8b.*is a gzip file. The idx"),
         (b"\x00\x00\x0d\x01\x00\x00\x00\x01\x00\x00\x00\x00", "starts with 0x00000d01"),
+        (b"\x00\x00\x0d\x01\x00\x00\x00\x01\x00\x00\x00\x00", "an idx file of float32: convert"),
+        (b" <!DOCTYPE html><html>404</html>", "the file is a web page"),
+        (b"PK\x03\x04\x14", "the file is a zip archive"),
+        (b"version https://git-lfs.github.com/spec/v1\n", "a Git LFS pointer"),
         (b"\x00\x00\x08\x03\x00\x00", "truncated or another kind"),
         (by_hand()[:-1], r"announces 6 bytes of shape \(2, 1, 3\) and holds 5"),
         (by_hand() + b"\x00", "announces 6 bytes .* and holds 7"),
-        (b"\x00\x00\x08\x02" + b"\xff" * 8, r"announces .* and holds 0"),
+        (b"\x00\x00\x08\x02" + b"\xff" * 8, r"announces 18446744065119617025 .* and holds 0"),
     ],
 )
 def test_refuses_what_is_no_idx_file(tmp_path, content, said):

@@ -85,7 +85,7 @@ def test_a_batch_is_passed_on_and_in_training_its_names_are_exchanged():
         ({"num_values": 1}, "num_values=1 must be at least 2"),
         ({"length": 32}, "length=32 must be more than twice questions=16"),
         ({"short_length": 20}, "short_length=20 must be more than twice questions=16"),
-        ({"num_names": 16}, "num_names=16 must be more than questions=16: the hay has names"),
+        ({"num_names": 16}, "num_names=16 must be more than questions=16: the other cards need"),
     ],
 )
 def test_refuses_settings_that_make_no_haystack(settings, said):

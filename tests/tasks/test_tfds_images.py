@@ -180,7 +180,7 @@ def test_the_latest_version_is_taken_unless_one_is_named(own_folders):
 
 def test_mnist_as_tfds_shuffles_it_is_taken_with_a_warning(prepare, tiny_is_mnist):
     prepare("mnist", backwards(tiny_is_mnist))
-    with pytest.warns(UserWarning, match="TFDS has mnist in an order of its own"):
+    with pytest.warns(UserWarning, match="TFDS has mnist in another order"):
         arrays = read_mnist()
     np.testing.assert_array_equal(arrays["train_images"], tiny_is_mnist["train_images"][::-1])
     assert not mnist_cache().exists()
@@ -200,3 +200,36 @@ def test_the_cache_comes_before_a_prepared_set(prepare, tiny_is_mnist):
     write_arrays(mnist_cache(), tiny_is_mnist)
     shutil.rmtree(folder)
     np.testing.assert_array_equal(read_mnist()["test_labels"], tiny_is_mnist["test_labels"])
+
+
+@pytest.mark.parametrize("key", ["pythonClassName", "python_class_name", "type"])
+@pytest.mark.parametrize("where", ["top", "label"])
+@pytest.mark.parametrize(
+    "name", ["evil_module.Feature", "tensorflow_datasets.core.features.evil.", "os.path", "evil"]
+)
+def test_a_set_that_names_code_to_import_is_refused_before_it_runs(
+    prepare, tiny, own_folders, monkeypatch, key, where, name
+):
+    prepare("glyphs", tiny)
+    path = prepared_folder("glyphs") / "features.json"
+    features = json.loads(path.read_text())
+    target = features if where == "top" else features["featuresDict"]["features"]["label"]
+    del target["pythonClassName"]
+    target[key] = name
+    path.write_text(json.dumps(features))
+    (own_folders / "evil_module.py").write_text("raise SystemExit('foreign code ran')")
+    monkeypatch.syspath_prepend(own_folders)
+    with pytest.raises(
+        ValueError, match=r"features\.json names the class .* only classes of tensorflow"
+    ):
+        read_tfds("glyphs")
+
+
+@pytest.mark.parametrize(
+    "content", ["", "[", "{}", "[]", "null", '{"pythonClassName": 3}', "[" * 99999]
+)
+def test_a_set_whose_features_are_damaged_is_refused(prepare, tiny, content):
+    prepare("glyphs", tiny)
+    (prepared_folder("glyphs") / "features.json").write_text(content)
+    with pytest.raises(ValueError, match=r"features\.json cannot be read|is damaged"):
+        read_tfds("glyphs")

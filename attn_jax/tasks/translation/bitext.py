@@ -1,11 +1,12 @@
-"""Real pairs of English and another language, out of wheels: what programs say to their users.
+"""Real pairs of English and another language: the messages of programs, read from wheels.
 
-Short sentences that people translated, licensed freely, from a package registry alone: those of
-Home Assistant (Apache-2.0), or the fewer of JupyterLab (BSD-3-Clause). The wheels are pinned and
-read, not installed; what is taken out of them is kept in the cache.
+They are short sentences that people translated, free to use, from a package registry alone: many
+from Home Assistant (Apache-2.0), or fewer from JupyterLab (BSD-3-Clause). The wheels are pinned and
+read without being installed. The cache keeps the pairs, and their sha256 is verified at every load.
 """
 
 import json
+import os
 import re
 import warnings
 from collections import Counter
@@ -17,6 +18,7 @@ import numpy as np
 
 from attn_jax.tasks.cache import cache_folder, read_arrays, set_aside, write_arrays
 from attn_jax.tasks.fetch import Wheel, fetch_wheel
+from attn_jax.tasks.translation.bitext_digests import BITEXT_DIGESTS, check_pairs
 from attn_jax.tasks.translation.example import Example
 from attn_jax.tasks.translation.tokens import normalize
 
@@ -28,7 +30,7 @@ HOME_ASSISTANT = Wheel(
     "7ca5fbde9dea879ac7723949fc84347aac5182e6309c357b2e4973fd391b00f7",
     python_version="3.14.2",
 )
-"""The wheel of all of Home Assistant's languages."""
+"""The wheel with all languages of Home Assistant."""
 
 JUPYTERLAB = {
     language: Wheel(f"jupyterlab-language-pack-{name}", "4.5.post3", digest)
@@ -39,73 +41,81 @@ JUPYTERLAB = {
         ("zh-Hans", "zh-CN", "47cdb0c41c6b066e795c867786c9c29fde527e2bf15aa6b3e9b2bab9929304b5"),
     )
 }
-"""The wheel of each of JupyterLab's languages."""
+"""The wheel of each language of JupyterLab."""
 
-_FEWEST, _MOST = 3, 12
+_MIN_WORDS, _MAX_WORDS = 3, 12
 _PLACEHOLDERS = frozenset("{}%<>[]|\\`\n")
 
 
 def read_bitext(corpus: str, language: str) -> tuple[list[Example], Counter[str]]:
-    """Reads a corpus from the cache, or fetches it and keeps it there.
+    """Read a corpus from the cache, or fetch it and keep it there.
 
     Args:
-        corpus: ``homeassistant`` or ``jupyterlab``.
-        language: That English is translated into, as ``fr`` or ``zh-Hans``.
+        corpus: `homeassistant` or `jupyterlab`.
+        language: The code of the language of the translations, such as `fr` or `zh-Hans`.
 
     Returns:
-        The pairs of 3 to 12 English words, translated and without placeholders, and how many others
-        there were, by reason.
+        The pairs that have 3 to 12 English words, a translation and no placeholders, and the
+        number of the others, by reason.
 
     Raises:
-        FetchError: The wheel could not be had.
-        ValueError: The corpus has no such language.
+        FetchError: If the wheel cannot be downloaded.
+        ValueError: If the corpus has no such language.
     """
     wheel = _wheel(corpus, language)
     path = cache_folder() / f"bitext-{corpus}-{wheel.version}-{language}.npz"
-    pairs = _read_cache(path)
+    pairs = _read_cache(path, corpus, language)
     if pairs is None:
         pairs = _fetch(wheel, corpus, language)
-        columns = {"source": [s for s, _ in pairs], "target": [t for _, t in pairs]}
+        sources, targets = map(np.array, zip(*pairs, strict=True))
         try:
-            write_arrays(path, {name: np.array(column) for name, column in columns.items()})
+            write_arrays(path, {"source": sources, "target": targets})
         except OSError as error:
-            warnings.warn(f"{path} cannot be written ({error}); it is fetched again.", stacklevel=2)
+            warnings.warn(
+                f"{path} cannot be written ({error}); the pairs will be fetched again. Set the "
+                "environment variable ATTN_JAX_CACHE to another folder.",
+                stacklevel=2,
+            )
     return _choose(pairs)
 
 
-def _read_cache(path: Path) -> list[tuple[str, str]] | None:
-    if not path.exists():
+def _read_cache(path: Path, corpus: str, language: str) -> list[tuple[str, str]] | None:
+    if not os.path.exists(path):
         return None
     try:
         arrays = read_arrays(path)
-        return list(zip(arrays["source"].tolist(), arrays["target"].tolist(), strict=True))
-    except (KeyError, ValueError) as error:
-        warnings.warn(f"{error} {set_aside(path)} It is fetched again.", stacklevel=2)
+        if arrays.keys() != {"source", "target"}:
+            raise ValueError(f"the cache {path} holds {', '.join(arrays)}, not source and target.")
+        pairs = list(zip(arrays["source"].tolist(), arrays["target"].tolist(), strict=True))
+        check_pairs(pairs, corpus, language, f"the cache {path}")
+    except PermissionError as error:
+        warnings.warn(f"{path} may not be read ({error}); it is fetched again.", stacklevel=3)
         return None
+    except (TypeError, ValueError) as error:
+        warnings.warn(f"{error} {set_aside(path)} It is fetched again.", stacklevel=3)
+        return None
+    return pairs
 
 
 def _wheel(corpus: str, language: str) -> Wheel:
     if not re.fullmatch(r"[A-Za-z]+([-_][A-Za-z0-9]+)*", language):
-        raise ValueError(f"language={language!r} is no code of a language, as fr or zh-Hans are.")
-    if corpus == "homeassistant":
-        return HOME_ASSISTANT
-    if language not in JUPYTERLAB:
         raise ValueError(
-            f"language={language!r} is none that jupyterlab is pinned in: {', '.join(JUPYTERLAB)}; "
-            "homeassistant has more."
+            f"language={language!r} is not a language code; codes look like fr or zh-Hans."
         )
-    return JUPYTERLAB[language]
+    if language not in BITEXT_DIGESTS[corpus]:
+        more = "; homeassistant has more" if corpus == "jupyterlab" else ""
+        raise ValueError(
+            f"language={language!r} is not one of {corpus}'s languages: "
+            f"{', '.join(BITEXT_DIGESTS[corpus])}{more}."
+        )
+    return HOME_ASSISTANT if corpus == "homeassistant" else JUPYTERLAB[language]
 
 
 def _fetch(wheel: Wheel, corpus: str, language: str) -> list[tuple[str, str]]:
     with fetch_wheel(wheel) as root:
         read = _read_home_assistant if corpus == "homeassistant" else _read_catalogues
         pairs = list(read(root, language))
-    if not pairs:
-        raise ValueError(
-            f"language={language!r} is none that {corpus} is translated into; as fr, de, es, ja, "
-            "pt-BR or zh-Hans."
-        )
+    check_pairs(pairs, corpus, language, f"the wheel {wheel}")
     return pairs
 
 
@@ -127,7 +137,7 @@ def _leaves(tree: object, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[st
 
 
 def _read_catalogues(root: Traversable, language: str) -> Iterator[tuple[str, str]]:
-    del language  # A wheel has one.
+    del language  # A wheel holds only one language.
     for package in sorted(root.iterdir(), key=lambda folder: folder.name):
         if not (package / "locale").is_dir():
             continue
@@ -137,7 +147,7 @@ def _read_catalogues(root: Traversable, language: str) -> Iterator[tuple[str, st
                 if file.name.endswith(".json"):
                     for key, value in json.loads(file.read_bytes()).items():
                         if key and isinstance(value, list) and value and value[0]:
-                            # A message may begin with the context that tells it from its like.
+                            # A context may stand before the message.
                             yield key.rpartition("\x04")[2], value[0]
 
 
@@ -147,8 +157,8 @@ def _choose(pairs: list[tuple[str, str]]) -> tuple[list[Example], Counter[str]]:
         source, target = map(normalize, texts)
         if _PLACEHOLDERS & set(source + target):
             skipped["with placeholders"] += 1
-        elif not _FEWEST <= len(source.split()) <= _MOST or not target:
-            skipped[f"not of {_FEWEST} to {_MOST} words"] += 1
+        elif not _MIN_WORDS <= len(source.split()) <= _MAX_WORDS or not target:
+            skipped[f"not of {_MIN_WORDS} to {_MAX_WORDS} words"] += 1
         elif source == target:
             skipped["not translated"] += 1
         else:

@@ -1,9 +1,9 @@
-"""Dates as dozens of languages write them, to be written as ISO 8601 does.
+"""Dates in dozens of languages, to be translated into ISO 8601.
 
-Babel knows how: Unicode's CLDR gives each language a pattern of fields, and formatting field by
-field tells which characters the day, the month and the year have become. A digit of the target that
-stands in its field is a *sure* link to that very character; a link from a digit to any character of
-its field is *possible*. Hyphens, weekdays and eras have none.
+Unicode's CLDR, read by Babel, has a pattern of fields for each language. Formatting field by field
+shows which characters belong to the day, the month and the year. A digit of the target that occurs
+in its field has a *sure* link to that character; links from a digit to all characters of its field
+are *possible*. Hyphens, weekdays and eras have no links.
 """
 
 import datetime
@@ -28,40 +28,40 @@ LOCALES = (
     "th", "vi", "ka", "hy", "am", "km", "my", "lo", "gu", "kn", "ml", "pa", "si", "ur",
     "id", "is", "ga",
 )
-"""The languages, of every script that many people read."""
+"""The languages, which cover all widely used scripts."""
 # fmt: on
 
 FORMATS = ("full", "long", "medium")
-"""CLDR's lengths of a date; its ``short`` is left out, for it does not tell days from months."""
+"""The lengths of a date in CLDR, without `short`, where days and months look alike."""
 
 _FIRST, _LAST = datetime.date(1000, 1, 1), datetime.date(2999, 12, 31)
-# Names are looked up once, for a day that stands for all of its weekday or month.
+# Names are looked up once, for one day of each weekday or month.
 _NAMES = dict.fromkeys(
     ("EEEE", "cccc", "EEE"), lambda day: datetime.date(2001, 1, 1 + day.weekday())
 ) | dict.fromkeys(("MMMM", "MMM", "LLLL"), lambda day: datetime.date(2001, day.month, 1))
-# Where the digits of each field stand in YYYY-MM-DD.
+# The positions of each field in YYYY-MM-DD.
 _TARGET = {"y": (0, 1, 2, 3), "M": (5, 6), "L": (5, 6), "d": (8, 9)}
 
 
 def dates_examples(
     *, train: int, validation: int, test: int, seed: int
 ) -> dict[str, list[Example]]:
-    """Draws days of the years 1000 to 2999, each once, and a language and a length for each.
+    """Draw days of the years 1000 to 2999, each once, and a language and a length for each.
 
-    So the splits share no day, in whatever language. The years are many because those of one
-    century could be guessed without looking at their first digits.
+    So the splits share no day in any language. There are many years because, within one century, a
+    model could guess the first digits without attending to them.
 
     Args:
-        train: How many to learn from.
-        validation: How many to select by.
-        test: How many to be judged by.
-        seed: Of all days.
+        train: The number of training examples.
+        validation: The number of validation examples.
+        test: The number of test examples.
+        seed: The seed for drawing the days, languages and lengths.
 
     Returns:
         The examples of each split.
 
     Raises:
-        ValueError: There are not so many days.
+        ValueError: If there are fewer days than examples.
 
     Example:
         >>> splits = dates_examples(train=3, validation=2, test=2, seed=0)
@@ -72,16 +72,16 @@ def dates_examples(
         Unicode Locale Data Markup Language, part 4, Dates, https://unicode.org/reports/tr35/.
     """
     days = (_LAST - _FIRST).days + 1
-    wanted = train + validation + test
-    if wanted > days:
+    count = train + validation + test
+    if count > days:
         raise ValueError(
-            f"train={train}, validation={validation} and test={test} need {wanted} different days, "
-            f"and the years 1000 to 2999 have {days}; ask for fewer."
+            f"train={train}, validation={validation} and test={test} need {count} different days, "
+            f"but the years 1000 to 2999 have only {days}; ask for fewer."
         )
     rng = np.random.default_rng(seed)
-    ordinals = rng.permutation(days)[:wanted] + _FIRST.toordinal()
-    locales = rng.integers(len(LOCALES), size=wanted).tolist()
-    formats = rng.integers(len(FORMATS), size=wanted).tolist()
+    ordinals = rng.permutation(days)[:count] + _FIRST.toordinal()
+    locales = rng.integers(len(LOCALES), size=count).tolist()
+    formats = rng.integers(len(FORMATS), size=count).tolist()
     examples = [
         format_example(datetime.date.fromordinal(ordinal), LOCALES[locale], FORMATS[length])
         for ordinal, locale, length in zip(ordinals.tolist(), locales, formats, strict=True)
@@ -94,15 +94,15 @@ def dates_examples(
 
 
 def format_example(day: datetime.date, locale: str, length: str) -> Example:
-    """Writes one day in one language, and says which character each digit comes from.
+    """Write a day in a language, and link each digit of the target to its characters.
 
     Args:
         day: The day.
-        locale: As Babel names it.
-        length: Of `FORMATS`.
+        locale: The language, by its name in Babel.
+        length: A length from `FORMATS`.
 
     Returns:
-        The characters of both sides, and the links.
+        The characters of both sides and the links.
 
     Example:
         >>> pair = format_example(datetime.date(2016, 2, 7), "fr", "full")
@@ -125,9 +125,9 @@ def format_example(day: datetime.date, locale: str, length: str) -> Example:
 
 
 def _pieces(day: datetime.date, locale: str, length: str) -> Iterator[tuple[str, str]]:
-    """The letter of each field of the pattern (none for what is between them), and its text."""
-    known, pattern = _pattern(locale, length)
-    write = DateTimeFormat(day, known)
+    """Yield the letter of each field (empty for the text between fields) and the text."""
+    parsed, pattern = _pattern(locale, length)
+    write = DateTimeFormat(day, parsed)
     for field, text in pattern:
         if field in _NAMES:
             yield field[0], _name(locale, field, _NAMES[field](day))
@@ -137,10 +137,10 @@ def _pieces(day: datetime.date, locale: str, length: str) -> Iterator[tuple[str,
 
 @functools.cache
 def _pattern(locale: str, length: str) -> tuple[Locale, tuple[tuple[str, str], ...]]:
-    """A language's fields in their order, and the text of what is between them."""
-    known = Locale.parse(locale)
-    pieces = tokenize_pattern(known.date_formats[length].pattern)
-    return known, tuple(
+    """Return the fields of a language's dates in order, and the text between them."""
+    parsed = Locale.parse(locale)
+    pieces = tokenize_pattern(parsed.date_formats[length].pattern)
+    return parsed, tuple(
         ("", _one_to_one(piece)) if isinstance(piece, str) else (str(piece[0]) * int(piece[1]), "")
         for _, piece in pieces
     )
@@ -152,24 +152,24 @@ def _name(locale: str, field: str, day: datetime.date) -> str:
 
 
 def _one_to_one(text: str) -> str:
-    # White space one to one, and each piece by itself, so that the spans stay exact.
+    # Pieces are normalized one by one, without joining their blanks, so the spans stay exact.
     return re.sub(r"\s", " ", unicodedata.normalize("NFC", text))
 
 
 def _copied(piece: str, digits: str) -> tuple[tuple[int, int], ...]:
-    """Which of a field's digits stand in its text: places among the digits, and in the text."""
-    written = re.search(r"[0-9]+", piece)
-    if written is None:
+    """Pair the positions of a field's digits in the target with those in its text."""
+    match = re.search(r"[0-9]+", piece)
+    if match is None:
         return ()
-    count = len(written[0])
+    count = len(match[0])
     first = len(digits) - count
-    return tuple((first + i, written.start() + i) for i in range(count))
+    return tuple((first + i, match.start() + i) for i in range(count))
 
 
 @functools.cache
 def _links(spans: tuple) -> tuple[Links, Links]:
     sure, possible = [], []
     for places, start, length, copied in spans:
-        sure += [(places[digit], start + at) for digit, at in copied]
-        possible += [(place, start + at) for place in places for at in range(length)]
+        sure += [(places[digit], start + offset) for digit, offset in copied]
+        possible += [(place, start + offset) for place in places for offset in range(length)]
     return tuple(sorted(sure)), tuple(sorted(possible))

@@ -5,12 +5,12 @@ import dataclasses
 __all__ = ["Example", "Links"]
 
 Links = tuple[tuple[int, int], ...]
-"""Pairs of a target token and a source token, both counted from 0."""
+"""Pairs of the indices of a target token and a source token, from 0."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Example:
-    """A sentence, its translation, and which token comes from which.
+    """A sentence, its translation, and the links between their tokens.
 
     Example:
         >>> pair = Example(("7", "."), ("0", "7"), ((1, 0),), ((0, 0), (1, 0)), "7.", "07")
@@ -19,19 +19,19 @@ class Example:
     """
 
     source: tuple[str, ...]
-    """The tokens of the source as shown to people."""
+    """The tokens of the source, for display."""
 
     target: tuple[str, ...]
-    """The tokens of the target as shown to people, without the end."""
+    """The tokens of the target, for display, without the end token."""
 
     sure: Links = ()
-    """The links that an alignment must have; (target token, source token)."""
+    """The links that an alignment must have, as (target token, source token)."""
 
     possible: Links = ()
-    """The links that an alignment may have, the sure ones included; empty where none are known."""
+    """The links that an alignment may have, sure ones included; empty if none are known."""
 
     source_text: str = ""
-    """What the source tokens were made of."""
+    """The text of the source."""
 
     target_text: str = ""
-    """What the target tokens were made of."""
+    """The text of the target."""

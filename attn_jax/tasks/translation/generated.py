@@ -1,4 +1,4 @@
-"""Pairs that are generated, so that it is known which token comes from which."""
+"""The generated tasks, whose alignments are known exactly."""
 
 from collections.abc import Callable
 from typing import NamedTuple
@@ -12,12 +12,13 @@ __all__ = ["GENERATED", "Generated"]
 
 
 class Generated(NamedTuple):
-    """How a task of pairs is made.
+    """A generated task.
 
     Attributes:
-        examples: From how many of each split, by keyword, and a seed to those of each.
-        level: What a token is.
-        usual: How many there are to learn from, if nothing else is asked.
+        examples: A function of the numbers of examples and a seed, by keyword, that returns the
+            examples of each split.
+        level: The level of its tokens.
+        usual: The number of training examples by default.
     """
 
     examples: Callable[..., dict[str, list[Example]]]
@@ -26,7 +27,7 @@ class Generated(NamedTuple):
 
 
 def _grammar_examples(**counts: int) -> dict[str, list[Example]]:
-    # Its lexicon takes a while to read, so it is imported where it is used.
+    # Its lexicon takes a while to build, so it is imported where it is used.
     from attn_jax.tasks.translation.grammar import grammar_examples
 
     return grammar_examples(**counts)
@@ -37,4 +38,4 @@ GENERATED = {
     "reverse": Generated(reverse_examples, "characters", 20_000),
     "grammar": Generated(_grammar_examples, "words", 50_000),
 }
-"""The tasks by name."""
+"""The generated tasks by name."""

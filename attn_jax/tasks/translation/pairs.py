@@ -1,4 +1,4 @@
-"""Pairs of real sentences: which are the same, and which split each goes to."""
+"""Duplicates among pairs of real sentences, and their splits."""
 
 import dataclasses
 import re
@@ -15,65 +15,67 @@ from attn_jax.tasks.translation.tokens import normalize
 
 __all__ = ["Corpus", "drop_duplicates", "pair_key", "sentence_key", "split_pairs"]
 
-_SHARE = 10
-_OF_NUMBER = re.compile(r"(?<=\d)[.,:/-](?=\d)|(?<!\w)[-−](?=\d)")
+_MAX_SHARE = 10
+_IN_NUMBER = re.compile(r"(?<=\d)[.,:/-](?=\d)|(?<!\w)[-−](?=\d)")
 
 
 @dataclasses.dataclass(frozen=True)
 class Corpus:
-    """Examples by split, and what was left out."""
+    """Examples by split, and counts of the pairs left out."""
 
     splits: dict[str, list[Example]]
-    """The examples of ``train``, ``validation`` and ``test``."""
+    """The examples of `train`, `validation` and `test`."""
 
     skipped: Counter[str] = dataclasses.field(default_factory=Counter)
-    """How many pairs were left out, by reason."""
+    """The number of pairs left out, by reason."""
 
 
 def sentence_key(text: str) -> str:
-    """What sentences that count as the same have in common: neither case, blanks nor punctuation.
+    """Reduce a sentence to what sentences that count as the same share.
+
+    Case, blanks and punctuation do not matter, but for the punctuation of numbers.
 
     Args:
         text: A sentence.
 
     Returns:
-        Its letters, digits, marks and symbols, and what numbers are written with: the minus before
-        one, and marks within.
+        Its letters, digits, marks and symbols, and in numbers the minus sign and the punctuation
+        between digits.
 
     Example:
         >>> sentence_key("L' Été !") == sentence_key("l’été"), sentence_key("1.5") == "15"
         (True, False)
     """
     folded = normalize(text).casefold()
-    kept = [
+    chars = [
         char
-        for at, char in enumerate(folded)
-        if unicodedata.category(char)[0] in "LNMS" or _OF_NUMBER.match(folded, at)
+        for index, char in enumerate(folded)
+        if unicodedata.category(char)[0] in "LNMS" or _IN_NUMBER.match(folded, index)
     ]
-    return unicodedata.normalize("NFC", "".join(kept))
+    return unicodedata.normalize("NFC", "".join(chars))
 
 
 def pair_key(pair: Example) -> tuple[str, str]:
-    """What its source and its target have in common with those that count as the same.
+    """Return the keys of both sides of a pair.
 
     Args:
         pair: A pair.
 
     Returns:
-        The key of each side.
+        The `sentence_key` of the source and of the target.
     """
     return sentence_key(pair.source_text), sentence_key(pair.target_text)
 
 
 def drop_duplicates(examples: Iterable[Example], skipped: Counter[str]) -> list[Example]:
-    """Keeps the first of the pairs whose both sides count as the same.
+    """Keep the first of the pairs whose sides both count as the same.
 
     Args:
         examples: The pairs.
-        skipped: Where those left out are counted.
+        skipped: The counter that the others are added to.
 
     Returns:
-        The others, in their order.
+        The pairs without duplicates, in their order.
     """
     first: dict[tuple[str, str], Example] = {}
     total = 0
@@ -88,47 +90,47 @@ def drop_duplicates(examples: Iterable[Example], skipped: Counter[str]) -> list[
 def split_pairs(
     examples: Sequence[Example], *, validation: int, test: int, seed: int, origin: str
 ) -> dict[str, list[Example]]:
-    """Shares pairs out at random; those that share a sentence, on either side, stay together.
+    """Split pairs at random; pairs that share a sentence on either side stay in one split.
 
     Args:
-        examples: Without duplicates.
-        validation: How many to select by, though at most a tenth.
-        test: How many to be judged by, though at most a tenth.
-        seed: Of the order.
-        origin: What an error calls the pairs.
+        examples: The pairs, without duplicates.
+        validation: The number of validation pairs, at most a tenth of all.
+        test: The number of test pairs, at most a tenth of all.
+        seed: The seed for the order of the pairs.
+        origin: The name of the pairs in errors.
 
     Returns:
-        ``train``, ``validation`` and ``test``.
+        `train`, `validation` and `test`.
 
     Raises:
-        ValueError: There are fewer than three that share no sentence.
+        ValueError: If fewer than three groups of pairs share no sentence.
     """
-    groups = _sharing(examples)
+    groups = _group_by_sentences(examples)
     if len(groups) < 3:
         raise ValueError(
             f"{origin} has {len(examples)} usable pairs, in {len(groups)} groups that share no "
-            "sentence; training, validation and test need one each, so at least 3: add some."
+            "sentence; training, validation and test need one each, so at least 3: add pairs."
         )
     order = np.random.default_rng(seed).permutation(len(groups))
     shuffled = [groups[place] for place in order]
-    most = max(1, len(examples) // _SHARE)
+    limit = max(1, len(examples) // _MAX_SHARE)
     splits = {}
     for split, count in (("test", test), ("validation", validation)):
-        splits[split] = _take(shuffled, min(count, most))
-    rest = [pair for group in shuffled for pair in group]
-    return {"train": rest, "validation": splits["validation"], "test": splits["test"]}
+        splits[split] = _take(shuffled, min(count, limit))
+    train = [pair for group in shuffled for pair in group]
+    return {"train": train, "validation": splits["validation"], "test": splits["test"]}
 
 
-def _sharing(examples: Sequence[Example]) -> list[list[Example]]:
-    """Groups of pairs that sentences join, directly or through others."""
+def _group_by_sentences(examples: Sequence[Example]) -> list[list[Example]]:
+    """Group pairs that share a sentence, directly or through other pairs."""
     sentences: dict[tuple[str, str], int] = {}
     ends = [
         [sentences.setdefault(key, len(sentences)) for key in (("s", source), ("t", target))]
         for source, target in map(pair_key, examples)
     ]
     sources, targets = np.array(ends, np.int32).reshape(-1, 2).T
-    joined = coo_array((np.ones(len(ends)), (sources, targets)), shape=(len(sentences),) * 2)
-    _, group = connected_components(joined, directed=False)
+    edges = coo_array((np.ones(len(ends)), (sources, targets)), shape=(len(sentences),) * 2)
+    _, group = connected_components(edges, directed=False)
     groups: dict[int, list[Example]] = {}
     for pair, source in zip(examples, sources, strict=True):
         groups.setdefault(int(group[source]), []).append(pair)
@@ -136,12 +138,12 @@ def _sharing(examples: Sequence[Example]) -> list[list[Example]]:
 
 
 def _take(groups: list[list[Example]], count: int) -> list[Example]:
-    """Takes whole groups from the end: as many pairs as wanted at most, but for a first group.
+    """Remove whole groups from the end and return their pairs, at most `count` of them.
 
-    Those taken are removed; what is too large for the rest of the count stays.
+    A group that is too large stays. If all are, the smallest is taken.
     """
-    taken: list[Example] = []
-    for at in reversed(range(len(groups))):
-        if len(taken) + len(groups[at]) <= count:
-            taken += groups.pop(at)
-    return taken or groups.pop(min(range(len(groups)), key=lambda at: len(groups[at])))
+    pairs: list[Example] = []
+    for index in reversed(range(len(groups))):
+        if len(pairs) + len(groups[index]) <= count:
+            pairs += groups.pop(index)
+    return pairs or groups.pop(min(range(len(groups)), key=lambda index: len(groups[index])))

@@ -1,4 +1,4 @@
-"""Letters to be said backwards: the task whose attention everybody recognises."""
+"""Strings of letters to be reversed, a task whose right attention is the anti-diagonal."""
 
 import string
 
@@ -12,17 +12,17 @@ __all__ = ["reverse_examples"]
 def reverse_examples(
     *, train: int, validation: int, test: int, seed: int, shortest: int = 5, longest: int = 16
 ) -> dict[str, list[Example]]:
-    """Draws strings of letters; the target is the string reversed.
+    """Draw strings of letters; the target is the string reversed.
 
     Every link of the anti-diagonal is sure. No string is drawn twice.
 
     Args:
-        train: How many to learn from.
-        validation: How many to select by.
-        test: How many to be judged by.
-        seed: Of all strings.
-        shortest: The fewest letters.
-        longest: The most.
+        train: The number of training examples.
+        validation: The number of validation examples.
+        test: The number of test examples.
+        seed: The seed for drawing the strings.
+        shortest: The fewest letters of a string.
+        longest: The most letters of a string.
 
     Returns:
         The examples of each split.
@@ -34,19 +34,19 @@ def reverse_examples(
         True
     """
     rng = np.random.default_rng(seed)
-    drawn: dict[str, None] = {}
-    wanted = train + validation + test
-    while len(drawn) < wanted:
-        lengths = rng.integers(shortest, longest + 1, size=wanted)
-        letters = rng.choice(list(string.ascii_lowercase), size=(wanted, longest))
+    strings: dict[str, None] = {}
+    count = train + validation + test
+    while len(strings) < count:
+        lengths = rng.integers(shortest, longest + 1, size=count)
+        letters = rng.choice(list(string.ascii_lowercase), size=(count, longest))
         rows = zip(letters.tolist(), lengths.tolist(), strict=True)
-        drawn |= dict.fromkeys("".join(row[:length]) for row, length in rows)
+        strings |= dict.fromkeys("".join(row[:length]) for row, length in rows)
     links = [tuple((t, n - 1 - t) for t in range(n)) for n in range(longest + 1)]
     examples = [
         Example(
             tuple(text), tuple(text[::-1]), links[len(text)], links[len(text)], text, text[::-1]
         )
-        for text in list(drawn)[:wanted]
+        for text in list(strings)[:count]
     ]
     return {
         "train": examples[:train],

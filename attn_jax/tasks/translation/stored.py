@@ -1,4 +1,4 @@
-"""Tokenisers as JSON, so that a model reads and writes where its training pairs are not."""
+"""Tokenizers as JSON, so that a model can translate without its training pairs."""
 
 import base64
 import dataclasses
@@ -12,16 +12,16 @@ __all__ = ["restore_tokenizer", "store_tokenizer"]
 
 
 def store_tokenizer(tokenizer: Tokenizer) -> dict[str, Any]:
-    """Says all of a tokeniser in terms of JSON.
+    """Convert a tokenizer to JSON values.
 
     Args:
-        tokenizer: One of this library's.
+        tokenizer: A tokenizer of this library.
 
     Returns:
-        `level` and `known`, or the base64 of sentencepiece's own form as `sentencepiece`.
+        `level` and `known`, or `sentencepiece`, the serialized model in base64.
 
     Raises:
-        TypeError: It is another kind of tokeniser.
+        TypeError: If it is another kind of tokenizer.
 
     Example:
         >>> store_tokenizer(VocabularyTokenizer("characters", ("a", "b")))
@@ -38,16 +38,16 @@ def store_tokenizer(tokenizer: Tokenizer) -> dict[str, Any]:
 
 
 def restore_tokenizer(stored: Mapping[str, Any]) -> Tokenizer:
-    """Makes a tokeniser that splits and joins as the stored one did.
+    """Make the tokenizer that was stored.
 
     Args:
-        stored: What `store_tokenizer` returned.
+        stored: The values that `store_tokenizer` returned.
 
     Returns:
-        The tokeniser.
+        The tokenizer.
 
     Raises:
-        KeyError: It says something else.
+        KeyError: If a value is missing.
 
     Example:
         >>> restore_tokenizer({"level": "characters", "known": ["a", "b"]}).encode("ba")

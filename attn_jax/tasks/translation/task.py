@@ -1,4 +1,4 @@
-"""The task of translating, whichever pairs it is learnt from."""
+"""The task of translation, with pairs from several sources."""
 
 import dataclasses
 import functools
@@ -17,7 +17,7 @@ from attn_jax.tasks.translation.example import Example
 from attn_jax.tasks.translation.generated import GENERATED
 from attn_jax.tasks.translation.pairs import Corpus, drop_duplicates, split_pairs
 from attn_jax.tasks.translation.tfds_pairs import read_tfds_pairs
-from attn_jax.tasks.translation.tokenised import Tokenised, tokenise
+from attn_jax.tasks.translation.tokenized import Tokenized, tokenize
 from attn_jax.tasks.translation.tokens import Tokenizer, normalize
 from attn_jax.tasks.translation.tsv import read_tsv
 
@@ -25,7 +25,9 @@ __all__ = ["REAL", "Translation"]
 
 
 REAL = ("bitext", "tsv", "tfds")
-"""The names of those whose pairs people made."""
+"""The names of the tasks whose pairs people wrote."""
+# One dataclass serves all tasks, so that `--task.name` can switch between them on the command line.
+# This is the price: each option that only some of them have is listed here, and refused elsewhere.
 _TAKEN_BY = {
     "corpus": ("bitext",),
     "language": ("bitext",),
@@ -41,15 +43,14 @@ _TAKEN_BY = {
 
 @dataclasses.dataclass(frozen=True)
 class Translation:
-    """Pairs of sentences, as numbers to learn from and as text to be shown.
+    """Pairs of sentences to translate, as text and as rows of numbers.
 
-    ``dates``, ``reverse`` and ``grammar`` are generated and know which token comes from which;
-    ``bitext`` is real, short and fetched once; ``tsv`` is a file of one's own; ``tfds`` is any set
-    of pairs that TensorFlow Datasets knows. No sentence is in two splits, whatever its case, blanks
-    and punctuation.
+    `dates`, `reverse` and `grammar` are generated, and their alignments are known. `bitext` holds
+    short real sentences, fetched once. `tsv` is your own file, and `tfds` any set of pairs in
+    TensorFlow Datasets. No sentence is in two splits, whatever its case, blanks and punctuation.
 
     Raises:
-        ValueError: An option is out of its range, is missing, or belongs to another task.
+        ValueError: If an option is out of its range, is missing, or belongs to another task.
 
     Example:
         >>> task = Translation(name="reverse", train=500, validation=2, test=2)
@@ -66,51 +67,51 @@ class Translation:
     """
 
     name: Literal["dates", "reverse", "grammar", "bitext", "tsv", "tfds"] = "dates"
-    """Which pairs."""
+    """The source of the pairs."""
 
     train: int | None = None
-    """How many to learn from. None for all real ones, for 20,000 generated ones and for 50,000 of
-    grammar, whose words would else be too rare."""
+    """The number of training pairs. None takes all real pairs, generates 20,000, or 50,000 for
+    grammar, whose words would otherwise be too rare."""
 
     validation: int = 1000
-    """How many to select by; of real ones at most a tenth."""
+    """The number of validation pairs. Of real pairs it takes at most a tenth."""
 
     test: int = 2000
-    """How many to be judged by; of real ones at most a tenth."""
+    """The number of test pairs. Of real pairs it takes at most a tenth."""
 
     corpus: Literal["homeassistant", "jupyterlab"] = "homeassistant"
-    """Which real pairs of English and another language: many, of 68 MB, or few, of 0.2 MB."""
+    """The corpus of bitext: homeassistant has many pairs (68 MB), jupyterlab few (0.2 MB)."""
 
     language: str = "fr"
-    """The language that English is translated into, of bitext: fr, de, zh-Hans and others."""
+    """The language that bitext translates English into: fr, de, zh-Hans or another code."""
 
     path: Path | None = None
-    """The file of pairs, of tsv."""
+    """The file of pairs that tsv reads."""
 
     dataset: str | None = None
-    """The name that TFDS gives the set, as ted_hrlr_translate/pt_to_en."""
+    """The name of the TFDS set that tfds reads, such as ted_hrlr_translate/pt_to_en."""
 
     languages: tuple[str, str] | None = None
-    """The languages of the set, from and to; None for what the set itself says."""
+    """The source and target languages of the TFDS set. None uses the set's own choice."""
 
     folder: Path | None = None
-    """Where TFDS keeps prepared sets; None for its own choice."""
+    """The folder of prepared TFDS sets. None uses TFDS_DATA_DIR or ~/tensorflow_datasets."""
 
     level: Literal["characters", "words", "subwords", "blanks"] | None = None
-    """What a token of real pairs is; None for subwords, or blanks where a tsv brings links."""
+    """The level of the tokens of real pairs. None uses subwords, or blanks if a tsv has links."""
 
     vocabulary_size: int = 4000
-    """The most tokens of each side of real pairs."""
+    """The largest vocabulary for each side of real pairs."""
 
     max_length: int = 64
-    """The most tokens of a real sentence; pairs with a longer one are left out and counted."""
+    """The most tokens in a real sentence. Pairs with longer ones are left out and counted."""
 
     seed: int = 0
-    """Of what is generated, and of the order that real pairs are split in."""
+    """The seed for generating pairs, and for splitting real ones."""
 
     def __post_init__(self) -> None:
         if self.name not in (*GENERATED, *REAL):
-            raise ValueError(f"name={self.name!r} is none of {', '.join((*GENERATED, *REAL))}.")
+            raise ValueError(f"name={self.name!r} is not one of {', '.join((*GENERATED, *REAL))}.")
         for field in dataclasses.fields(self):
             takers = _TAKEN_BY.get(field.name)
             value = getattr(self, field.name)
@@ -132,16 +133,16 @@ class Translation:
             )
         for task, name in (("tsv", "path"), ("tfds", "dataset")):
             if self.name == task and getattr(self, name) is None:
-                raise ValueError(f"the task {task!r} needs its {name}: --task.{name} names it.")
+                raise ValueError(f"the task {task!r} needs a {name}; set it with --task.{name}.")
 
     @functools.cached_property
     def _corpus(self) -> Corpus:
-        """The examples, those of real pairs without tokens unless links came with them."""
+        """The examples. Real pairs have no tokens yet, unless they came with links."""
         corpus = self._all_pairs()
-        first = corpus.splits["train"][: self.train]
-        if beyond := len(corpus.splits["train"]) - len(first):
-            corpus.skipped[f"beyond train={self.train}"] += beyond
-        return Corpus(corpus.splits | {"train": first}, corpus.skipped)
+        train = corpus.splits["train"][: self.train]
+        if excess := len(corpus.splits["train"]) - len(train):
+            corpus.skipped[f"beyond train={self.train}"] += excess
+        return Corpus(corpus.splits | {"train": train}, corpus.skipped)
 
     def _all_pairs(self) -> Corpus:
         counts = {"validation": self.validation, "test": self.test, "seed": self.seed}
@@ -157,49 +158,49 @@ class Translation:
             pairs, linked, skipped = read_tsv(Path(self.path))
             if linked and self.level not in (None, "blanks"):
                 raise ValueError(
-                    f"level={self.level!r}, but the links of {self.path} count tokens that blanks "
-                    "part; leave the level out, or the header and the links."
+                    f"level={self.level!r}, but the links of {self.path} count tokens separated by "
+                    "blanks; leave out the level, or rename the column alignment."
                 )
             origin = str(self.path)
         else:
             pairs, skipped = read_bitext(self.corpus, self.language)
             origin = f"{self.corpus} in {self.language}"
-        kept = drop_duplicates(pairs, skipped)
-        return Corpus(split_pairs(kept, origin=origin, **counts), skipped)
+        pairs = drop_duplicates(pairs, skipped)
+        return Corpus(split_pairs(pairs, origin=origin, **counts), skipped)
 
     @functools.cached_property
-    def _tokenised(self) -> Tokenised:
+    def _tokenized(self) -> Tokenized:
         corpus = self._corpus
         if self.name in GENERATED:
-            return tokenise(corpus, GENERATED[self.name].level)
+            return tokenize(corpus, GENERATED[self.name].level)
         linked = any(pair.source for pair in corpus.splits["train"])
         level = self.level or ("blanks" if linked else "subwords")
-        tokenised = tokenise(corpus, level, self.vocabulary_size, self.max_length)
-        # What makes a pair one of a bitext is documented; what an option left out names the option.
+        tokenized = tokenize(corpus, level, self.vocabulary_size, self.max_length)
+        # The selection of bitext is documented; only what an option leaves out is worth a warning.
         skipped = {
-            what: count
-            for what, count in tokenised.skipped.items()
-            if self.name != "bitext" or "=" in what
+            reason: count
+            for reason, count in tokenized.skipped.items()
+            if self.name != "bitext" or "=" in reason
         }
         if skipped:
-            counted = ", ".join(f"{count} {what}" for what, count in skipped.items())
+            counts = ", ".join(f"{count} {reason}" for reason, count in skipped.items())
             origin = self.path or self.dataset or f"{self.corpus} in {self.language}"
-            warnings.warn(f"{origin}: left out {counted}.", stacklevel=2)
-        return tokenised
+            warnings.warn(f"{origin}: left out {counts}.", stacklevel=2)
+        return tokenized
 
     @property
     def source_tokenizer(self) -> Tokenizer:
-        """What text to translate is split by."""
-        return self._tokenised.source_tokenizer
+        """The tokenizer of the sources."""
+        return self._tokenized.source_tokenizer
 
     @property
     def target_tokenizer(self) -> Tokenizer:
-        """What translations are put together by."""
-        return self._tokenised.target_tokenizer
+        """The tokenizer of the targets."""
+        return self._tokenized.target_tokenizer
 
     @property
     def sizes(self) -> dict[str, int]:
-        """What a model must know of the data."""
+        """The sizes of a model: `source_vocabulary` and `target_vocabulary`."""
         return {
             "source_vocabulary": self.source_tokenizer.size,
             "target_vocabulary": self.target_tokenizer.size,
@@ -207,71 +208,71 @@ class Translation:
 
     @property
     def skipped(self) -> dict[str, int]:
-        """How many pairs were left out, by reason."""
-        return dict(self._tokenised.skipped)
+        """The number of pairs left out, by reason."""
+        return dict(self._tokenized.skipped)
 
     @property
     def has_gold(self) -> bool:
-        """Whether it is known which token comes from which."""
+        """Whether the links between tokens are known."""
         return any(pair.possible for pair in self.examples("test"))
 
     def examples(self, split: str) -> Sequence[Example]:
-        """The pairs of a split as text, tokens and links.
+        """Return the pairs of a split as text, tokens and links.
 
         Args:
-            split: ``train``, ``validation`` or ``test``.
+            split: `train`, `validation` or `test`.
 
         Returns:
-            Them, in the order that a bucket's ``example`` numbers.
+            The pairs, in the order of the indices `example` in a bucket.
 
         Raises:
-            ValueError: There is no such split.
+            ValueError: If there is no such split.
         """
-        splits = self._tokenised.splits
+        splits = self._tokenized.splits
         if split not in splits:
-            raise ValueError(f"split={split!r} is none of {', '.join(splits)}.")
+            raise ValueError(f"split={split!r} is not one of {', '.join(splits)}.")
         return splits[split]
 
     def load(self) -> dict[str, list[dict[str, np.ndarray]]]:
-        """Reads or makes the pairs, and pads them to a few lengths.
+        """Read or generate the pairs, and pad them to a few lengths.
 
         Returns:
-            ``train``, ``validation`` and ``test``, each a list of at most six buckets: ``source``,
-            int32 (n, S), ended by zeros; ``target``, int32 (n, T), ended by the end token and
-            zeros; ``example``, int32 (n,), the place in :meth:`examples`.
+            `train`, `validation` and `test`, each a list of at most six buckets: `source`,
+            int32 (n, S), padded with zeros; `target`, int32 (n, T), with the end token and then
+            zeros; `example`, int32 (n,), the index in :meth:`examples`.
 
         Raises:
-            FileNotFoundError: The pairs are nowhere to be found.
-            ValueError: They cannot be used; the message says which, and the way out.
+            FileNotFoundError: If the pairs are not found.
+            ValueError: If they cannot be used. The message says why, and the way out.
         """
         return make_buckets(
             {
-                split: [self._tokenised.encode(pair) for pair in examples]
-                for split, examples in self._tokenised.splits.items()
+                split: [self._tokenized.encode(pair) for pair in examples]
+                for split, examples in self._tokenized.splits.items()
             }
         )
 
     def normalize_source(self, text: str) -> str:
-        """Brings a text to translate to the form of those learnt from.
+        """Normalize a text to translate as the training sources are.
 
         Args:
-            text: As it was typed.
+            text: Any text.
 
         Returns:
-            It in Unicode's NFC, with single blanks; of `grammar` in lower case.
+            The text in Unicode's NFC with single blanks, and for `grammar` in lower case.
         """
         return normalize(text.lower() if self.name == "grammar" else text)
 
     def prepare(
         self, batch: Mapping[str, Array | np.ndarray], rng: PRNGKeyArray | None = None
     ) -> dict[str, Array]:
-        """Hands a batch on: numbers need nothing.
+        """Convert a batch to JAX arrays.
 
         Args:
-            batch: As :meth:`load` gives it, or some rows of it.
-            rng: Not used.
+            batch: A bucket that :meth:`load` returned, or some of its rows.
+            rng: Ignored.
 
         Returns:
-            The batch, as JAX's arrays.
+            The batch as JAX arrays.
         """
         return {name: jnp.asarray(array) for name, array in batch.items()}

@@ -1,4 +1,4 @@
-"""Pairs out of any set of TensorFlow Datasets (TFDS) whose examples are a `Translation`."""
+"""Pairs from any set of TensorFlow Datasets (TFDS) whose examples are a `Translation`."""
 
 import itertools
 from collections import Counter
@@ -24,28 +24,28 @@ def read_tfds_pairs(
     test: int,
     seed: int,
 ) -> Corpus:
-    """Reads a set by the name that TFDS knows it by.
+    """Read a set of pairs by its name in TFDS.
 
-    Its own splits are kept where it has all three; pairs with a sentence of its test split are left
-    out of the others, and those with one of its validation split out of training. Another set's
-    splits are put together and shared out anew.
+    A set that has all three splits keeps them, but pairs that share a sentence with the test split
+    are left out of the others, and pairs that share one with validation out of training. The pairs
+    of any other set are put together and split again.
 
     Args:
-        name: As ``ted_hrlr_translate/pt_to_en``.
-        languages: From and to; None for what the set is made to learn.
-        folder: Where TFDS keeps prepared sets; None for its own choice.
-        validation: How many pairs to select by, where the set does not say.
-        test: How many to be judged by, where the set does not say.
-        seed: Of how they are shared out.
+        name: The name, such as `ted_hrlr_translate/pt_to_en`.
+        languages: The source and the target language. None uses the set's own choice.
+        folder: The folder of prepared TFDS sets. None is `tfds_folder()`.
+        validation: The number of validation pairs, if the set does not have all three splits.
+        test: The number of test pairs, if the set does not have all three splits.
+        seed: The seed for splitting.
 
     Returns:
         The pairs without tokens.
 
     Raises:
-        FileNotFoundError: TFDS knows no such set, or it is not prepared and cannot be.
-        ValueError: Its examples are no translations, or not between these languages.
+        FileNotFoundError: If TFDS knows no such set, or the set is not prepared and cannot be.
+        ValueError: If its examples are not translations, or not between these languages.
     """
-    # TFDS knows of half of its translation sets only when these are imported.
+    # TFDS registers half of its translation sets only when this module is imported.
     import tensorflow_datasets.translate  # noqa: F401
 
     builder = open_builder(name, folder)
@@ -54,8 +54,8 @@ def read_tfds_pairs(
     skipped: Counter[str] = Counter()
     own = {}
     for split in builder.info.splits:
-        read = read_examples(builder, split, name)
-        pairs = [_pair(example[source], example[target]) for example in read]
+        examples = read_examples(builder, split, name)
+        pairs = [_pair(example[source], example[target]) for example in examples]
         full = [pair for pair in pairs if pair.source_text and pair.target_text]
         if len(full) < len(pairs):
             skipped["pairs with an empty side"] += len(pairs) - len(full)
@@ -72,16 +72,17 @@ def _languages(info: Any, languages: tuple[str, str] | None, name: str) -> tuple
 
     if not isinstance(info.features, tfds.features.Translation):
         raise ValueError(
-            f"TFDS {name} has the features {info.features}; a set of pairs has a Translation, as "
-            "ted_hrlr_translate/pt_to_en has."
+            f"TFDS {name} has the features {info.features}; a set of pairs has a Translation, such "
+            "as ted_hrlr_translate/pt_to_en."
         )
-    known = tuple(info.features)
-    chosen = tuple(languages or info.supervised_keys or ())
-    if len(set(chosen)) != 2 or not set(chosen) <= set(known):
+    available = tuple(info.features)
+    choice = tuple(languages or info.supervised_keys or ())
+    if len(set(choice)) != 2 or not set(choice) <= set(available):
         raise ValueError(
-            f"languages={languages} must be two of those that TFDS {name} has: {', '.join(known)}."
+            f"languages={languages} must be two of the languages of TFDS {name}: "
+            f"{', '.join(available)}."
         )
-    return chosen[0], chosen[1]
+    return choice[0], choice[1]
 
 
 def _pair(source: Any, target: Any) -> Example:
@@ -91,14 +92,14 @@ def _pair(source: Any, target: Any) -> Example:
 
 
 def _disjoint(own: dict[str, list[Example]], skipped: Counter[str]) -> dict[str, list[Example]]:
-    met: tuple[set[str], set[str]] = set(), set()
+    later: tuple[set[str], set[str]] = set(), set()
     splits = {}
     for split in _SPLITS:
         keys = [pair_key(pair) for pair in own[split]]
-        new = [not any(side in seen for side, seen in zip(key, met, strict=True)) for key in keys]
-        splits[split] = list(itertools.compress(own[split], new))
-        if not all(new):
-            skipped[f"of {split}, with a sentence of a later split"] += new.count(False)
-        for seen, sides in zip(met, zip(*keys, strict=True), strict=False):
-            seen.update(sides)
+        is_new = [not any(map(set.__contains__, later, key)) for key in keys]
+        splits[split] = list(itertools.compress(own[split], is_new))
+        if not all(is_new):
+            skipped[f"of {split}, with a sentence of a later split"] += is_new.count(False)
+        for sentences, sides in zip(later, zip(*keys, strict=True), strict=False):
+            sentences.update(sides)
     return {split: splits[split] for split in reversed(_SPLITS)}

@@ -1,13 +1,15 @@
-"""Text into tokens and numbers, and back: characters, words, or words that blanks already part."""
+"""Text to tokens and numbers, and back: characters, words, or tokens separated by blanks."""
 
 import dataclasses
 import functools
-import re
+import itertools
 import sys
 import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import Literal, Protocol, SupportsInt, runtime_checkable
+
+from attn_jax.tasks.translation.words import bare_token, join_words, split_words
 
 __all__ = [
     "BEGIN",
@@ -22,27 +24,21 @@ __all__ = [
 __all__ += ["normalize", "split_tokens", "train_vocabulary"]
 
 PAD, BEGIN, END, UNKNOWN = range(4)
-"""The numbers of what fills a row up, begins it, ends it, and of a token never met in training."""
+"""The numbers of padding, the beginning, the end, and a token that training does not have."""
 
 SPECIALS = ("<pad>", "<begin>", "<end>", "⁇")
-"""How the four are shown; no token that text is split into is one of them by its number."""
+"""The four special tokens for display. The same characters in a text have other numbers."""
 
 Level = Literal["characters", "words", "blanks"]
-
-_ELIDED = r"(?:jusqu|lorsqu|puisqu|quoiqu|quelqu|presqu|qu|[cdjlmnst])['’]"
-# Scripts that are written without blanks: kana and Han, a token each.
-_UNSPACED = "\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff"
-_CLOSING = frozenset(".,…)]}»%/。，、")
-_OPENING = frozenset("([{«/")
 
 
 @runtime_checkable
 class Tokenizer(Protocol):
-    """What the rest of the library needs of one."""
+    """A tokenizer, as far as the rest of the library uses it."""
 
     @property
     def size(self) -> int:
-        """How many numbers there are, the special ones included."""
+        """The number of tokens, special ones included."""
         ...
 
     @property
@@ -51,26 +47,26 @@ class Tokenizer(Protocol):
         ...
 
     def tokens(self, text: str) -> list[str]:
-        """The tokens of a normalised text, as shown to people."""
+        """Split a normalized text into tokens, for display."""
         ...
 
     def encode(self, text: str) -> list[int]:
-        """The number of each token, without special ones but `UNKNOWN`."""
+        """Return the number of each token; of the special ones, only `UNKNOWN` occurs."""
         ...
 
     def decode(self, ids: Iterable[SupportsInt]) -> str:
-        """The text of numbers up to the first `END`, leaving `PAD` and `BEGIN` out."""
+        """Return the text of numbers up to the first `END`, without `PAD` and `BEGIN`."""
         ...
 
 
 def normalize(text: str) -> str:
-    r"""Brings text to one form: Unicode's NFC, and one plain blank for any run of white space.
+    r"""Normalize text: Unicode's NFC, and one plain blank for any run of white space.
 
     Args:
         text: Any text.
 
     Returns:
-        The text that tokenisers are trained on and read.
+        The text as tokenizers take it.
 
     Example:
         >>> normalize("  cafe\u0301\u202f!")
@@ -79,31 +75,17 @@ def normalize(text: str) -> str:
     return " ".join(unicodedata.normalize("NFC", text).split())
 
 
-@functools.cache
-def _word() -> re.Pattern[str]:
-    # `\w` leaves out the marks that vowels are in Indian scripts and others.
-    marks = "".join(
-        re.escape(mark)
-        for mark in map(chr, range(0x300, 0x20000))
-        if unicodedata.category(mark)[0] == "M"
-    )
-    letters = f"(?:(?![{_UNSPACED}])[\\w{marks}])+"
-    return re.compile(
-        rf"{_ELIDED}(?=\w)|[{_UNSPACED}][{marks}]*|{letters}(?:[-'’]{letters}"
-        rf"|(?<=\d)[.,:](?=\d){letters})*|\S",
-        re.IGNORECASE,
-    )
-
-
 def split_tokens(text: str, level: Level) -> list[str]:
-    """Splits normalised text.
+    """Split normalized text.
 
-    Words are runs of letters, digits and marks, with a hyphen or an apostrophe inside; what French
-    elides is a word of its own, and so is each punctuation mark and each Chinese character.
+    Words are runs of letters, digits, vowel signs and joiners, with hyphens or apostrophes inside.
+    An elided French word is a token of its own, and so is each punctuation mark, each emoji and
+    each Chinese character. A token carries a mark where the blank beside it is not the usual one,
+    so the tokens give the text back.
 
     Args:
-        text: As `normalize` gives it.
-        level: ``characters``, ``words``, or ``blanks`` for text whose tokens stand apart already.
+        text: Text as `normalize` returns it.
+        level: `characters`, `words`, or `blanks` for text whose tokens are separated by blanks.
 
     Returns:
         The tokens.
@@ -114,40 +96,31 @@ def split_tokens(text: str, level: Level) -> list[str]:
     """
     if level == "characters":
         return list(text)
-    return text.split() if level == "blanks" else _word().findall(text)
+    return text.split() if level == "blanks" else split_words(text)
 
 
 def join_tokens(tokens: Sequence[str], level: Level) -> str:
-    """Puts tokens together again.
+    """Put tokens together again.
 
     Args:
-        tokens: As `split_tokens` gives them.
-        level: The level they were split at.
+        tokens: Tokens as `split_tokens` returns them.
+        level: The level that they were split at.
 
     Returns:
-        A text that splits into the same tokens.
+        The text that they were split from.
 
     Example:
         >>> join_tokens(["L'", "homme", "(", "seul", ")", ",", "ici", "!"], "words")
         "L'homme (seul), ici !"
     """
-    if level != "words":
-        return ("" if level == "characters" else " ").join(tokens)
-    text = ""
-    for token, before in zip(tokens, ["", *tokens], strict=False):
-        text += token if not text or _sticks(before, token) else f" {token}"
-    return text
-
-
-def _sticks(before: str, token: str) -> bool:
-    elided = re.fullmatch(_ELIDED, before, re.IGNORECASE) and re.match(r"\w", token)
-    unspaced = re.fullmatch(f"[{_UNSPACED}].*", before) and re.match(f"[{_UNSPACED}]", token)
-    return bool(elided or unspaced or before in _OPENING or token in _CLOSING)
+    if level == "words":
+        return join_words(tokens)
+    return ("" if level == "characters" else " ").join(tokens)
 
 
 @dataclasses.dataclass(frozen=True)
 class VocabularyTokenizer:
-    """Looks tokens up in a list.
+    """A tokenizer that looks tokens up in a list.
 
     Example:
         >>> letters = VocabularyTokenizer("characters", ("a", "b"))
@@ -156,18 +129,30 @@ class VocabularyTokenizer:
     """
 
     level: Level
-    """How text is split."""
+    """The level that text is split at."""
 
     known: tuple[str, ...]
-    """The tokens, numbered from 4 on."""
+    """The tokens, numbered from 4."""
 
     @functools.cached_property
     def _numbers(self) -> dict[str, int]:
         return {token: number for number, token in enumerate(self.known, start=len(SPECIALS))}
 
+    @functools.cached_property
+    def _bare_numbers(self) -> dict[str, int]:
+        # Reversed, so that the first of several spellings counts.
+        return {bare_token(token): number for token, number in reversed(self._numbers.items())}
+
+    def _number(self, token: str) -> int:
+        """Return the number of a token or, if its blanks are new, of the same word with others."""
+        if token in self._numbers or self.level != "words":
+            return self._numbers.get(token, UNKNOWN)
+        bare = bare_token(token)
+        return self._numbers.get(bare, self._bare_numbers.get(bare, UNKNOWN))
+
     @property
     def size(self) -> int:
-        """How many numbers there are, the special ones included."""
+        """The number of tokens, special ones included."""
         return len(SPECIALS) + len(self.known)
 
     @property
@@ -176,64 +161,59 @@ class VocabularyTokenizer:
         return [*SPECIALS, *self.known]
 
     def tokens(self, text: str) -> list[str]:
-        """The tokens of a normalised text, as shown to people, known or not."""
+        """Split a normalized text into tokens, known or not, for display."""
         return split_tokens(text, self.level)
 
     def numbers(self, tokens: Iterable[str]) -> list[int]:
-        """The number of each token, `UNKNOWN` for one never met."""
-        return [self._numbers.get(token, UNKNOWN) for token in tokens]
+        """Return the number of each token, `UNKNOWN` for one that is not known."""
+        return list(map(self._number, tokens))
 
     def encode(self, text: str) -> list[int]:
-        """The number of each token, without special ones but `UNKNOWN`."""
+        """Return the number of each token; of the special ones, only `UNKNOWN` occurs."""
         return self.numbers(self.tokens(text))
 
     def decode(self, ids: Iterable[SupportsInt]) -> str:
-        """The text of numbers up to the first `END`, leaving `PAD` and `BEGIN` out."""
+        """Return the text of numbers up to the first `END`, without `PAD` and `BEGIN`."""
         vocabulary = self.vocabulary
         return join_tokens([vocabulary[number] for number in until_end(ids)], self.level)
 
 
 def until_end(ids: Iterable[SupportsInt]) -> list[int]:
-    """The numbers before the first `END` that stand for text.
+    """Return the numbers of text before the first `END`.
 
     Args:
-        ids: Numbers, as a model gives them.
+        ids: Numbers as a model writes them.
 
     Returns:
-        Those before `END`, without `PAD` and `BEGIN`.
+        The numbers before `END`, without `PAD` and `BEGIN`.
 
     Example:
         >>> until_end([1, 7, 3, 0, 8, 2, 9])
         [7, 3, 8]
     """
-    kept = []
-    for number in map(int, ids):
-        if number == END:
-            break
-        if number not in (PAD, BEGIN):
-            kept.append(number)
-    return kept
+    numbers = itertools.takewhile(lambda number: number != END, map(int, ids))
+    return [number for number in numbers if number not in (PAD, BEGIN)]
 
 
 def train_vocabulary(
-    sentences: Iterable[Sequence[str]], level: Level, largest: int | None = None
+    sentences: Iterable[Sequence[str]], level: Level, max_size: int | None = None
 ) -> VocabularyTokenizer:
-    """Lists the tokens of a training split.
+    """List the tokens of a training split.
 
     Args:
         sentences: The tokens of each sentence.
-        level: How they were split.
-        largest: The most numbers to give, special ones included, the most frequent tokens first;
-            None for one to each.
+        level: The level that they were split at.
+        max_size: The largest vocabulary, special tokens included. It keeps the most frequent
+            tokens; None keeps all.
 
     Returns:
-        The tokeniser, its tokens in the order of their spelling.
+        The tokenizer, with its tokens in alphabetical order.
 
     Example:
-        >>> train_vocabulary(["aab", "ca"], "characters", largest=6).vocabulary[4:]
+        >>> train_vocabulary(["aab", "ca"], "characters", max_size=6).vocabulary[4:]
         ['a', 'b']
     """
     counts = Counter(token for sentence in sentences for token in sentence)
     ranked = sorted(counts, key=lambda token: (-counts[token], token))
-    kept = ranked if largest is None else ranked[: largest - len(SPECIALS)]
-    return VocabularyTokenizer(level, tuple(sorted(map(sys.intern, kept))))
+    known = ranked if max_size is None else ranked[: max_size - len(SPECIALS)]
+    return VocabularyTokenizer(level, tuple(sorted(map(sys.intern, known))))

@@ -85,5 +85,17 @@ def test_a_cache_that_cannot_be_written_is_no_hindrance(
     wheel_of(tiny_is_mnist)
     (own_folders / "file").write_text("where a folder should be")
     monkeypatch.setenv("ATTN_JAX_CACHE", str(own_folders / "file" / "cache"))
-    with pytest.warns(UserWarning, match="cannot be kept in .*ATTN_JAX_CACHE names another"):
+    with pytest.warns(UserWarning, match="cannot be kept in .*ATTN_JAX_CACHE to another"):
         assert_same(read_mnist(), tiny_is_mnist)
+
+
+def test_a_cache_that_may_not_be_read_is_left_alone(
+    tiny_is_mnist, wheel_of, own_folders, unreadable
+):
+    assert own_folders in mnist_cache().parents
+    wheel_of(tiny_is_mnist)
+    read_mnist()
+    unreadable(mnist_cache().parent)
+    with pytest.warns(UserWarning, match="may not be read by this user.*It is not used"):
+        assert_same(read_mnist(), tiny_is_mnist)
+    assert [path.name for path in mnist_cache().parent.iterdir()] == ["mnist.npz"]

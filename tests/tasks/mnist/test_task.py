@@ -41,9 +41,9 @@ def test_sizes_come_from_the_data(task):
 @pytest.mark.parametrize(
     ("settings", "said"),
     [
-        ({"validation": 0}, "validation=0 images are too few"),
-        ({"shift": 28}, "shift=28 must be at least 0 and less than"),
-        ({"shift": -1}, "shift=-1 must be at least 0"),
+        ({"validation": 0}, "validation=0 must be at least 1: checkpoints"),
+        ({"shift": 28}, "shift=28 must be from 0 to 27"),
+        ({"shift": -1}, "shift=-1 must be from 0 to 27"),
     ],
 )
 def test_refuses_settings_out_of_range(settings, said):

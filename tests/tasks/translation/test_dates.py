@@ -97,7 +97,7 @@ def test_splits_share_no_day_and_years_are_wide():
 
 
 def test_more_days_than_there_are_is_refused():
-    with pytest.raises(ValueError, match=r"need 800002 different days, .* have 730485; ask"):
+    with pytest.raises(ValueError, match=r"need 800002 different days, .* have only 730485; ask"):
         dates_examples(train=800_000, validation=1, test=1, seed=0)
 
 

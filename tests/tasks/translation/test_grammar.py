@@ -168,7 +168,7 @@ def test_links_are_in_range_and_every_word_has_one(splits):
         assert len({t for t, _ in pair.sure}) == len(pair.sure)
 
 
-def test_words_are_those_that_the_tokeniser_finds(splits):
+def test_words_are_those_that_the_tokenizer_finds(splits):
     for pair in splits["test"]:
         assert tuple(split_tokens(pair.source_text, "words")) == pair.source
         assert tuple(split_tokens(pair.target_text, "words")) == pair.target

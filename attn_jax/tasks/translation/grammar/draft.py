@@ -1,4 +1,4 @@
-"""A sentence in the making: English words, French words, and which of them go together."""
+"""Drafts of sentences: English words, French words, and the links between them."""
 
 import dataclasses
 
@@ -18,7 +18,7 @@ _CONTRACTED = {
 
 @dataclasses.dataclass(frozen=True)
 class Word:
-    """A French word, and the places of the English words that it comes from."""
+    """A French word, and the indices of the English words that it comes from."""
 
     text: str
     sure: tuple[int, ...] = ()
@@ -27,18 +27,18 @@ class Word:
 
 @dataclasses.dataclass
 class Draft:
-    """The English words said so far, and the pairs of words whose meeting may be held out."""
+    """The English words so far, and the combinations of words that may be held out."""
 
     english: list[str] = dataclasses.field(default_factory=list)
     combinations: list[tuple[str, str, str]] = dataclasses.field(default_factory=list)
 
     def say(self, *words: str) -> int:
-        """Adds English words; the place of the first."""
+        """Add English words, and return the index of the first."""
         self.english += words
         return len(self.english) - len(words)
 
     def finish(self, french: list[Word]) -> Example:
-        """Elides and contracts the French words, and makes an example of both sides."""
+        """Elide and contract the French words, and make an example of both sides."""
         words = _elide(_contract(french))
         links = [
             (target, source, source in word.sure)
@@ -51,25 +51,25 @@ class Draft:
             target=target,
             sure=tuple((t, s) for t, s, is_sure in links if is_sure),
             possible=tuple((t, s) for t, s, _ in links),
-            source_text=_written(self.english),
-            target_text=_written(target),
+            source_text=_join(self.english),
+            target_text=_join(target),
         )
 
 
 def _contract(words: list[Word]) -> list[Word]:
-    """Joins a preposition with the article after it, unless that elides."""
-    found: list[Word] = []
+    """Join each preposition with the article after it, unless the article elides."""
+    contracted: list[Word] = []
     for place, word in enumerate(words):
         after = words[place + 1].text if place + 1 < len(words) else ""
-        whole = word.text != "le" or not starts_with_vowel(after)
-        joined = _CONTRACTED.get((found[-1].text, word.text)) if found and whole else None
-        if joined:
-            first = found.pop()
-            rest = (*first.possible, *word.sure, *word.possible)
-            found.append(Word(joined, first.sure, rest))
+        is_whole = word.text != "le" or not starts_with_vowel(after)
+        before = contracted[-1].text if contracted and is_whole else ""
+        if text := _CONTRACTED.get((before, word.text)):
+            first = contracted.pop()
+            possible = (*first.possible, *word.sure, *word.possible)
+            contracted.append(Word(text, first.sure, possible))
         else:
-            found.append(word)
-    return found
+            contracted.append(word)
+    return contracted
 
 
 def _elide(words: list[Word]) -> list[Word]:
@@ -82,6 +82,6 @@ def _elide(words: list[Word]) -> list[Word]:
     ]
 
 
-def _written(words: list[str] | tuple[str, ...]) -> str:
-    """Words as one writes them: blanks between, but none after an elision or before a full stop."""
+def _join(words: list[str] | tuple[str, ...]) -> str:
+    """Join words with blanks, but with none after an elision or before the full stop."""
     return " ".join(words).replace("' ", "'").replace(" .", ".")

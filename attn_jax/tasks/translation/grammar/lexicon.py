@@ -1,4 +1,4 @@
-"""The words of the grammar, English and French, with the forms that no rule gives."""
+"""The words of the grammar in English and French, with their irregular forms."""
 
 import dataclasses
 
@@ -18,13 +18,13 @@ __all__ = [
     "starts_with_vowel",
 ]
 
-# Of these words the h is mute; no other word of the lexicon begins with one.
+# The words that begin with a mute h; the lexicon has no others.
 _MUTE_H = ("homme", "histoire", "huile", "hôtel", "hôpital", "herbe", "heure", "heureu", "honnête")
 _VOWELS = tuple("aeiouyàâéèêëîïôöûœ")
 
 
 def starts_with_vowel(word: str) -> bool:
-    """Whether a French word makes the one before it elide.
+    """Return whether a French word makes the word before it elide.
 
     Example:
         >>> starts_with_vowel("herbe"), starts_with_vowel("livre")
@@ -35,7 +35,7 @@ def starts_with_vowel(word: str) -> bool:
 
 @dataclasses.dataclass(frozen=True)
 class Noun:
-    """A noun: its English forms, its French forms, its gender."""
+    """A noun, with its English forms, its French forms and its gender."""
 
     english: tuple[str, str]
     french: tuple[str, str]
@@ -45,7 +45,7 @@ class Noun:
 
 @dataclasses.dataclass(frozen=True)
 class Adjective:
-    """An adjective: French forms by gender and number, and where it stands."""
+    """An adjective, with its French forms by gender and number, and its place by the noun."""
 
     english: str
     masculine: tuple[str, str]
@@ -57,20 +57,20 @@ class Adjective:
 
 @dataclasses.dataclass(frozen=True)
 class Verb:
-    """A verb: English forms, and French ones by person."""
+    """A verb, with its English forms and its French forms by person."""
 
     english: tuple[str, str, str]
-    """Base, third person, past."""
+    """The base form, the third person and the past."""
 
     present: tuple[str, ...]
-    """I, he, we, you, they."""
+    """The forms for I, he, we, you and they."""
 
     future: str
     """The stem of the future."""
 
     participle: str
     preposition: tuple[str, str] = ("", "")
-    """The English and the French one that its object needs."""
+    """The English and the French preposition before its object."""
 
 
 def _plural(word: str) -> str:
@@ -111,38 +111,41 @@ def _nouns(table: str, gender: str, *, is_person: bool = False) -> list[Noun]:
 
 
 def _adjectives(table: str, *, before: bool) -> list[Adjective]:
-    found = []
+    adjectives = []
     for entry in table.split():
         english, masculine, feminine, liaison = [*entry.split(":"), ""][:4]
         pair = _two(masculine, _plural)
-        found.append(
+        adjectives.append(
             Adjective(english, pair, (feminine, feminine + "s"), before, liaison or pair[0])
         )
-    return found
+    return adjectives
 
 
 def _regular(table: str, preposition: tuple[str, str] = ("", "")) -> list[Verb]:
-    """Verbs in -er: `base[/past]:infinitive`."""
-    found = []
+    """Read regular verbs in -er, each written as `base[/past]:infinitive`."""
+    verbs = []
     for entry in table.split():
         english, infinitive = entry.split(":")
         base, past = _two(english, _past)
         stem = infinitive[:-2]
         present = tuple(stem + ending for ending in ("e", "e", "ons", "ez", "ent"))
         forms = (base, _english_s(base), past)
-        found.append(Verb(forms, present, infinitive, stem + "é", preposition))
-    return found
+        verbs.append(Verb(forms, present, infinitive, stem + "é", preposition))
+    return verbs
 
 
 def _irregular(table: str, preposition: tuple[str, str] = ("", "")) -> list[Verb]:
-    """Other verbs: `base[/past]`, five forms of the present, the future's stem, the participle."""
-    found = []
+    """Read other verbs.
+
+    A line holds `base[/past]`, five forms of the present, the future's stem and the participle.
+    """
+    verbs = []
     for line in table.strip().splitlines():
         english, *present, future, participle = line.split()
         base, past = _two(english, _past)
         forms = (base, _english_s(base), past)
-        found.append(Verb(forms, tuple(present), future, participle, preposition))
-    return found
+        verbs.append(Verb(forms, tuple(present), future, participle, preposition))
+    return verbs
 
 
 NOUNS = [
@@ -324,7 +327,7 @@ PREPOSITIONS = {
 
 
 def count_lemmas() -> int:
-    """How many words the lexicon has, each counted once whatever its forms."""
+    """Count the words of the lexicon, each once whatever its forms."""
     verbs = [*TRANSITIVE, *INTRANSITIVE, *TO_VERBS]
-    rest = [ADJECTIVES, ADVERBS, NUMBERS, PREPOSITIONS]
-    return len(NOUNS) + len({verb.english[0] for verb in verbs}) + sum(map(len, rest))
+    others = [ADJECTIVES, ADVERBS, NUMBERS, PREPOSITIONS]
+    return len(NOUNS) + len({verb.english[0] for verb in verbs}) + sum(map(len, others))

@@ -1,4 +1,4 @@
-"""Whole sentences: tenses, negation, clitics, prepositions, adverbs."""
+"""Whole sentences, with tenses, negation, clitics, prepositions and adverbs."""
 
 import dataclasses
 import random
@@ -36,7 +36,7 @@ _INDEFINITE = ("un", "une", "des")
 
 @dataclasses.dataclass(frozen=True)
 class Sentence:
-    """An example and the pairs of words in it whose meeting may be held out."""
+    """An example, and the combinations of its words that may be held out."""
 
     example: Example
     combinations: tuple[tuple[str, str, str], ...]
@@ -46,7 +46,7 @@ class Sentence:
 class _Subject:
     words: tuple[Word, ...]
     person: int
-    """From I, he, we, you, they."""
+    """The index of the person among I, he, we, you, they."""
 
     head: int
     phrase: NounPhrase | None
@@ -55,7 +55,7 @@ class _Subject:
 
 @dataclasses.dataclass(frozen=True)
 class _Frame:
-    """What the verb's words are made of: the tense, a negation, an adverb, and their places."""
+    """The tense, negation and adverb of a verb, and the indices of their words."""
 
     tense: str
     negation: str
@@ -66,11 +66,11 @@ class _Frame:
 
 
 def draw_sentence(rng: random.Random) -> Sentence:
-    """Draws a sentence in English and in French, with the links between their words.
+    """Draw a sentence in English and French, with the links between the words.
 
-    The English determines the French: `you` is *vous*, `they` is *ils*, the simple past is the
-    passé composé, and before a verb's clitic object only the present and the future are used, whose
-    forms ask for no gender.
+    The English determines the French: `you` is *vous*, `they` is *ils*, and the simple past is the
+    passé composé. Verbs with a clitic object are in the present or the future, where no participle
+    has to agree with the clitic.
     """
     draft = Draft()
     subject = _subject(draft, rng)
@@ -95,7 +95,7 @@ def _subject(draft: Draft, rng: random.Random) -> _Subject:
 
 
 def _frame(draft: Draft, rng: random.Random, subject: _Subject, tenses: list[str]) -> _Frame:
-    """Says what stands before the English verb: do or will, a negation, an adverb."""
+    """Say the words before the English verb: do or will, a negation, an adverb."""
     tense = rng.choice(tenses)
     negation = rng.choice(["not", "not", "never"]) if rng.random() < 0.25 else ""
     adverb = rng.choice(list(ADVERBS)) if not negation and rng.random() < 0.25 else ""
@@ -122,15 +122,15 @@ def _say_verb(draft: Draft, verb: Verb, subject: _Subject, frame: _Frame) -> int
 def _verb_words(
     verb: Verb, subject: _Subject, frame: _Frame, place: int, clitic: tuple[Word, ...] = ()
 ) -> list[Word]:
-    """The French verb with its clitic, negation and adverb around it."""
+    """Return the French verb with its clitic, negation and adverb around it."""
     helped = (*frame.auxiliaries, subject.head)
     if frame.tense == "past":
         finite = Word(_AVOIR[subject.person], possible=(place, *helped))
-        rest = [Word(verb.participle, (place,))]
+        participle = [Word(verb.participle, (place,))]
     else:
         future = verb.future + _FUTURE[subject.person]
         form = future if frame.tense == "future" else verb.present[subject.person]
-        finite, rest = Word(form, (place,), helped), []
+        finite, participle = Word(form, (place,), helped), []
     words = [*clitic, finite]
     if frame.negation:
         also = (*frame.auxiliaries,) if frame.negation == "not" else ()
@@ -138,7 +138,7 @@ def _verb_words(
         words.append(Word(_NEGATIONS[frame.negation], (frame.negated,)))
     if frame.adverb:
         words.append(Word(ADVERBS[frame.adverb], (frame.modified,)))
-    return [*words, *rest]
+    return [*words, *participle]
 
 
 def _transitive(draft: Draft, rng: random.Random, subject: _Subject) -> list[Word]:
@@ -153,15 +153,15 @@ def _transitive(draft: Draft, rng: random.Random, subject: _Subject) -> list[Wor
 
 
 def _clitic(draft: Draft, rng: random.Random, subject: _Subject) -> list[Word]:
-    """A pronoun as the object: after the verb in English, before it in French."""
+    """Say a verb with a pronoun as its object, after it in English and before it in French."""
     dative = [verb for verb in TO_VERBS if verb.english[0] in ("speak", "smile")]
     verb = rng.choice(dative if rng.random() < 0.25 else TRANSITIVE)
     frame = _frame(draft, rng, subject, ["present", "future"])
     place = _say_verb(draft, verb, subject, frame)
     english = rng.choice(list(_CLITICS))
     if verb in dative:
-        asked = draft.say(verb.preposition[0])
-        pronoun = Word(_TO_CLITICS[english], (draft.say(english),), (asked,))
+        preposition = draft.say(verb.preposition[0])
+        pronoun = Word(_TO_CLITICS[english], (draft.say(english),), (preposition,))
     else:
         pronoun = Word(_CLITICS[english], (draft.say(english),))
     draft.combinations.append(("clitic", verb.english[0], english))
@@ -176,24 +176,24 @@ def _intransitive(draft: Draft, rng: random.Random, subject: _Subject) -> list[W
 
 
 def _with_preposition(draft: Draft, rng: random.Random, subject: _Subject) -> list[Word]:
-    """A verb whose object needs a preposition, which may contract with the article."""
+    """Say a verb whose object has a preposition, which may contract with the article."""
     verb = rng.choice(TO_VERBS)
     frame = _frame(draft, rng, subject, ["present", "past", "future"])
     place = _say_verb(draft, verb, subject, frame)
     english, french = verb.preposition
-    asked = draft.say(english)
+    preposition = draft.say(english)
     thing = noun_phrase(draft, rng, is_person=english in ("to", "at"))
     draft.combinations.append(("object", verb.english[0], thing.noun.english[0]))
     words = list(thing.words)
     if french == "de" and words[0].text in ("des", "de") and thing.determiner == "some":
-        # "de" and "des" or "de" become one "de".
-        words[0] = Word("de", (asked,), (*words[0].sure, *words[0].possible))
+        # The preposition and the article fuse into one "de".
+        words[0] = Word("de", (preposition,), (*words[0].sure, *words[0].possible))
         return [*_verb_words(verb, subject, frame, place), *words]
-    return [*_verb_words(verb, subject, frame, place), Word(french, (asked,)), *words]
+    return [*_verb_words(verb, subject, frame, place), Word(french, (preposition,)), *words]
 
 
 def _copula(draft: Draft, rng: random.Random, subject: _Subject) -> list[Word]:
-    """To be, and an adjective that agrees with the subject."""
+    """Say *to be* and an adjective that agrees with the subject."""
     tense, is_many = rng.choice(list(_ETRE)), subject.person == 4
     negation = "not" if rng.random() < 0.25 else ""
     adjective = rng.choice(ADJECTIVES)
@@ -225,7 +225,7 @@ def _be(tense: str, is_many: bool) -> str:
 
 
 def _adjunct(draft: Draft, rng: random.Random) -> list[Word]:
-    """Where, or with whom: a preposition of one or more words and a noun phrase."""
+    """Say a preposition of one or more words and a noun phrase, for a place or company."""
     english = rng.choice(list(PREPOSITIONS))
     first = draft.say(*english)
     places = tuple(range(first, first + len(english)))
@@ -233,10 +233,10 @@ def _adjunct(draft: Draft, rng: random.Random) -> list[Word]:
     thing = noun_phrase(draft, rng)
     words = list(thing.words)
     chief = places[max(range(len(english)), key=lambda i: english[i] in _CHIEF)]
-    found = [Word(french[0], (chief,), places)]
+    prefix = [Word(french[0], (chief,), places)]
     if len(french) == 1:
-        return [*found, *words]
+        return [*prefix, *words]
     if words[0].text in ("des", "de") and thing.determiner == "some":
         words[0] = Word("de", words[0].sure, (*places, *words[0].possible))
-        return [*found, *words]
-    return [*found, Word(french[1], possible=places), *words]
+        return [*prefix, *words]
+    return [*prefix, Word(french[1], possible=places), *words]

@@ -1,4 +1,4 @@
-"""Pairs whose text has become tokens: the tokenisers of a training split, and what they make."""
+"""Pairs with tokens, and the tokenizers trained on their training split."""
 
 import dataclasses
 from collections import Counter
@@ -9,33 +9,33 @@ from attn_jax.tasks.translation.pairs import Corpus
 from attn_jax.tasks.translation.subwords import train_subwords
 from attn_jax.tasks.translation.tokens import Level, Tokenizer, split_tokens, train_vocabulary
 
-__all__ = ["Tokenised", "tokenise"]
+__all__ = ["Tokenized", "tokenize"]
 
 
 @dataclasses.dataclass(frozen=True)
-class Tokenised:
-    """Examples with tokens, and what gave them."""
+class Tokenized:
+    """Examples with tokens, and the tokenizers that split them."""
 
     splits: dict[str, list[Example]]
     """The examples of each split."""
 
     source_tokenizer: Tokenizer
-    """Of the sources."""
+    """The tokenizer of the sources."""
 
     target_tokenizer: Tokenizer
-    """Of the targets."""
+    """The tokenizer of the targets."""
 
     skipped: Counter[str]
-    """How many pairs were left out, by reason."""
+    """The number of pairs left out, by reason."""
 
     def encode(self, pair: Example) -> tuple[list[int], list[int]]:
-        """The numbers of both sides, without the end.
+        """Return the numbers of both sides, without the end token.
 
         Args:
-            pair: One of the examples.
+            pair: An example.
 
         Returns:
-            A number for each token of the source, and of the target.
+            The numbers of the source tokens and of the target tokens.
         """
         return (
             self.source_tokenizer.encode(pair.source_text),
@@ -43,27 +43,28 @@ class Tokenised:
         )
 
 
-def tokenise(
+def tokenize(
     corpus: Corpus,
     level: Level | Literal["subwords"],
-    largest: int | None = None,
+    max_size: int | None = None,
     max_length: int | None = None,
-) -> Tokenised:
-    """Trains the tokenisers on the training split, and splits all pairs by them.
+) -> Tokenized:
+    """Train a tokenizer for each side on the training split, and split all pairs.
 
     Args:
-        corpus: The pairs; those that have tokens keep them.
-        level: What a token is.
-        largest: The most numbers of each side; None for one to each token, of words and smaller.
-        max_length: The most tokens of either side; pairs with more are counted and left out.
+        corpus: The pairs. Those that have tokens keep them.
+        level: The level of the tokens.
+        max_size: The largest vocabulary of each side. None takes all tokens, and is not for
+            subwords.
+        max_length: The most tokens on either side. Longer pairs are left out and counted.
 
     Returns:
         The pairs with their tokens.
 
     Raises:
-        ValueError: A split is left empty, or a pair has other tokens than its text.
+        ValueError: If a split is left empty, or the tokens of a pair differ from its text.
     """
-    source, target = (_train(corpus, side, level, largest) for side in ("source", "target"))
+    source, target = (_train(corpus, side, level, max_size) for side in ("source", "target"))
     skipped = Counter(corpus.skipped)
     splits = {}
     for split, pairs in corpus.splits.items():
@@ -76,7 +77,7 @@ def tokenise(
                 f"max_length={max_length} {level} leaves none of the {len(full)} pairs of the "
                 f"{split} split; raise it."
             )
-    return Tokenised(splits, source, target, skipped)
+    return Tokenized(splits, source, target, skipped)
 
 
 def _longest(pair: Example) -> int:
@@ -84,20 +85,23 @@ def _longest(pair: Example) -> int:
 
 
 def _train(
-    corpus: Corpus, side: str, level: Level | Literal["subwords"], largest: int | None
+    corpus: Corpus, side: str, level: Level | Literal["subwords"], max_size: int | None
 ) -> Tokenizer:
     texts = [getattr(pair, f"{side}_text") for pair in corpus.splits["train"]]
     if level == "subwords":
-        assert largest is not None
-        return train_subwords(texts, largest)
-    return train_vocabulary((split_tokens(text, level) for text in texts), level, largest)
+        assert max_size is not None
+        return train_subwords(texts, max_size)
+    return train_vocabulary((split_tokens(text, level) for text in texts), level, max_size)
 
 
 def _with_tokens(pair: Example, source: Tokenizer, target: Tokenizer) -> Example:
     tokens = tuple(source.tokens(pair.source_text)), tuple(target.tokens(pair.target_text))
     if not pair.source:
         return dataclasses.replace(pair, source=tokens[0], target=tokens[1])
-    for given, split in zip((pair.source, pair.target), tokens, strict=True):
-        if given != split:
-            raise ValueError(f"the links count the tokens {given}, but the text has {split}.")
+    for linked, split in zip((pair.source, pair.target), tokens, strict=True):
+        if linked != split:
+            raise ValueError(
+                f"the links count the tokens {linked}, but the text splits into {split}; choose "
+                "the level that the links were made for."
+            )
     return pair
