@@ -102,6 +102,5 @@ def _write_column(
     ax: Axes, labels: Sequence[object] | None, count: int, x: float, side: str
 ) -> None:
     look = {"ha": side, "va": "center", "fontsize": 8, "color": INK}
-    for at in every(count):
-        text = plain(at if labels is None else labels[at])
-        safe(ax.text(x, (at + 0.5) / count, text, **look))
+    names = {i: plain(i if labels is None else labels[i]) for i in every(count)}
+    safe(*(ax.text(x, (i + 0.5) / count, name, **look) for i, name in names.items()))

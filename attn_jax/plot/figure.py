@@ -11,7 +11,7 @@ from matplotlib.text import Text
 from numpy.typing import NDArray
 
 from attn_jax.plot.colours import INK, MUTED, PAPER, RULE
-from attn_jax.plot.fonts import drawable, fallbacks
+from attn_jax.plot.fonts import drawable, fallbacks, warn_of_missing
 
 _LONGEST_LABEL = 16
 _MOST_LABELS = 40
@@ -104,6 +104,19 @@ def style(ax: Axes, *, frame: bool = True) -> Axes:
     return ax
 
 
+def label_text(label: object) -> str:
+    r"""Return a label as text: bytes are decoded, a number of a tensor is its value.
+
+    Example:
+        >>> from attn_jax.plot.figure import label_text
+        >>> label_text(b"ab"), label_text(b"\xff"), label_text(7)
+        ('ab', '\\xff', '7')
+    """
+    if hasattr(label, "detach"):
+        label = label.item()  # type: ignore[attr-defined]
+    return label.decode("utf-8", "backslashreplace") if isinstance(label, bytes) else str(label)
+
+
 def plain(label: object, longest: int = _LONGEST_LABEL) -> str:
     r"""Makes any value a label of one line that matplotlib can draw.
 
@@ -122,7 +135,7 @@ def plain(label: object, longest: int = _LONGEST_LABEL) -> str:
         >>> plain("a\tb"), plain(" "), plain("0123456789", longest=7)
         ('a\\tb', '␣', '012…789')
     """
-    text = "".join(_printable(character) for character in str(label))
+    text = "".join(_printable(character) for character in label_text(label))
     if not text.strip():
         text = "␣" * len(text)
     if len(text) <= longest:
@@ -138,13 +151,22 @@ def _printable(character: str) -> str:
 
 
 def safe(*texts: Text) -> None:
-    """Keeps matplotlib from reading these texts as mathematics, and finds fonts for them."""
+    """Keep matplotlib from reading these texts as mathematics, and find fonts for them.
+
+    Args:
+        *texts: Texts of a figure. Characters that no font has are warned of, once for all.
+    """
+    others = []
     for text in texts:
         text.set_parse_math(False)
         text.set_usetex(False)
         if not drawable(text.get_text(), text.get_fontproperties()):
+            others.append(text)
+            families = [*text.get_fontfamily(), *fallbacks(text.get_text())]
             # The other fonts are there in one weight, and matplotlib would log that.
-            text.set(fontfamily=[*text.get_fontfamily(), *fallbacks()], fontweight="normal")
+            text.set(fontfamily=families, fontweight="normal")
+    if others:
+        warn_of_missing(text.get_text() for text in others)
 
 
 def title(ax: Axes, text: object, **settings: Any) -> Text:
@@ -160,8 +182,7 @@ def tick_labels(ax: Axes, axis: str, labels: Sequence[object], **settings: Any) 
     which = ax.xaxis if axis == "x" else ax.yaxis
     which.set_ticks(every(len(labels)))
     which.set_ticklabels([plain(labels[at]) for at in every(len(labels))], **settings)
-    for tick in which.get_major_ticks():
-        safe(tick.label1, tick.label2)
+    safe(*(label for tick in which.get_major_ticks() for label in (tick.label1, tick.label2)))
 
 
 def every(count: int) -> range:
