@@ -5,6 +5,8 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from attn_jax.plot.arrays import as_array
+
 # bfloat16 rows of a few hundred weights miss one by about this much.
 _SUM_TOLERANCE = 2e-2
 
@@ -28,7 +30,7 @@ def weights_array(
         ValueError: If the rank is wrong, a size is zero, or a weight is NaN, infinite or negative,
             or a row does not sum to one.
     """
-    array = np.asarray(weights, dtype=np.float64)
+    array = np.asarray(as_array(weights, name), np.float64)
     wanted = f"({', '.join(axes)})"
     if array.ndim != len(axes):
         raise ValueError(f"{name} has shape {array.shape}; {wanted} is needed, rank {len(axes)}.")
@@ -84,7 +86,7 @@ def boolean_cells(cells: ArrayLike, shape: tuple[int, ...], name: str) -> NDArra
     Raises:
         ValueError: If they have another shape than the weights.
     """
-    array = np.asarray(cells, bool)
+    array = as_array(cells, name).astype(bool)
     if array.shape != shape:
         raise ValueError(f"{name} has shape {array.shape}, the weights {shape}; they must agree.")
     return array
@@ -113,37 +115,3 @@ def check_grid(tokens: int, grid: tuple[int, int], image_shape: tuple[int, ...])
             f"grid={grid} does not divide an image of {height} x {width} pixels; "
             "crop or pad the image as the model did."
         )
-
-
-def grey_image(image: ArrayLike) -> NDArray[np.float64]:
-    """Returns an image as grey values from 0 (black) to 1 (white).
-
-    Args:
-        image: ``(height, width)``, ``(height, width, 1)`` or ``(height, width, 3)``; integers from
-            0 to 255, or floats, which are scaled from their own minimum and maximum when they
-            leave [0, 1].
-
-    Returns:
-        ``(height, width)`` floats in [0, 1].
-
-    Raises:
-        ValueError: If the rank or the number of channels is another, or a value is not finite.
-    """
-    array = np.asarray(image)
-    if array.ndim == 3 and array.shape[-1] == 3:
-        array = array @ np.array([0.2126, 0.7152, 0.0722]).astype(np.float64)
-        array = array / 255 if np.issubdtype(np.asarray(image).dtype, np.integer) else array
-    elif np.issubdtype(array.dtype, np.integer):
-        array = array / 255
-    if array.ndim == 3 and array.shape[-1] == 1:
-        array = array[..., 0]
-    if array.ndim != 2 or array.size == 0:
-        raise ValueError(
-            f"image has shape {np.shape(image)}; (height, width) or (height, width, 1 or 3) "
-            "is needed."
-        )
-    array = array.astype(np.float64)
-    if not np.isfinite(array).all():
-        raise ValueError("image holds values that are not finite.")
-    low, high = array.min(), array.max()
-    return array if low >= 0 and high <= 1 else (array - low) / (high - low or 1)

@@ -6,11 +6,13 @@ from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 from numpy.typing import ArrayLike
 
-from attn_jax.plot.checks import check_grid, grey_image, weights_array
+from attn_jax.plot.arrays import as_array
+from attn_jax.plot.checks import check_grid, weights_array
 from attn_jax.plot.colours import ATTENTION, INK
 from attn_jax.plot.figure import style, tiles, title
 from attn_jax.plot.heatmap import draw_heatmap, hide
 from attn_jax.plot.image_grid import check_lengths
+from attn_jax.plot.images import grey_image, read_images
 from attn_jax.plot.overlay import attention_scale, colour_scale, draw_overlay, square_grid
 
 
@@ -41,7 +43,7 @@ def heads(
         >>> len(plot.heads(np.full((2, 3, 5, 5), 1 / 5)).axes)  # six maps and the scale
         7
     """
-    array = np.asarray(weights)
+    array = as_array(weights)
     array = array[None] if array.ndim == 3 else array
     array = weights_array(array, ("layers", "heads", "queries", "keys"), whole=normalized)
     shown = hide(array, mask)
@@ -90,7 +92,7 @@ def image_heads(
         16
     """
     array = weights_array(weights, ("n", "heads", "tokens"))
-    images = np.asarray(images)
+    images = read_images(images)
     check_lengths(images=images, weights=array)
     grid = grid or square_grid(array.shape[-1])
     check_grid(array.shape[-1], grid, images.shape[1:])

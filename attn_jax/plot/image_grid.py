@@ -3,16 +3,16 @@
 import math
 from collections.abc import Sequence
 
-import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from numpy.typing import ArrayLike, NDArray
 
-from attn_jax.plot.checks import check_grid, grey_image, weights_array
+from attn_jax.plot.checks import check_grid, weights_array
 from attn_jax.plot.colours import INK, RIGHT, WRONG
 from attn_jax.plot.figure import plain, style, tiles, title
+from attn_jax.plot.images import grey_image, read_images
 from attn_jax.plot.overlay import attention_scale, draw_overlay, square_grid
 
 
@@ -61,7 +61,7 @@ def image_grid(
         4
     """
     weights = weights_array(weights, ("n", "tokens"))
-    images = np.asarray(images)
+    images = read_images(images)
     if (labels is None) != (predictions is None):
         raise ValueError("labels and predictions are compared; give both or neither.")
     words = {"labels": labels, "predictions": predictions, "titles": titles}

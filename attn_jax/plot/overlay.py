@@ -10,9 +10,10 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import ArrayLike, NDArray
 
-from attn_jax.plot.checks import check_grid, grey_image, weights_array
+from attn_jax.plot.checks import check_grid, weights_array
 from attn_jax.plot.colours import ATTENTION, ATTENTION_OVERLAY, ATTENTION_SCALE, INK
 from attn_jax.plot.figure import canvas, style
+from attn_jax.plot.images import grey_image
 
 # The image keeps this share of its contrast, so that the colour over it can be read.
 _CONTRAST = 0.5

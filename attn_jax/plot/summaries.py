@@ -8,6 +8,7 @@ from matplotlib.figure import Figure as MatplotlibFigure
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import ArrayLike, NDArray
 
+from attn_jax.plot.arrays import as_array
 from attn_jax.plot.checks import weights_array
 from attn_jax.plot.colours import ATTENTION, INK, MUTED, RULE, SERIES, TRUTH
 from attn_jax.plot.figure import Figure, plain, style, title
@@ -53,7 +54,7 @@ def summaries(
     rows, keys = mass.shape
     epochs = np.arange(1, rows + 1) if epochs is None else np.asarray(epochs)
     lines = {
-        name: (text, np.asarray(values, float), uniform)
+        name: (text, as_array(values, name).astype(float), uniform)
         for name, text, values, uniform in (
             ("share", "share of what was to be found", share, 1 / keys),
             ("entropy", "entropy, nats", entropy, float(np.log(keys))),

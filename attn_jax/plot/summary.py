@@ -9,6 +9,7 @@ from matplotlib.colors import Normalize
 from matplotlib.figure import Figure as MatplotlibFigure
 from numpy.typing import ArrayLike, NDArray
 
+from attn_jax.plot.arrays import as_array
 from attn_jax.plot.checks import weights_array
 from attn_jax.plot.colours import ATTENTION, INK, SERIES
 from attn_jax.plot.figure import Figure, safe, style, title
@@ -79,7 +80,7 @@ def _draw_pooled(ax: Axes, pooled: ArrayLike) -> None:
 
 
 def _by_head(values: ArrayLike, name: str, axis: str) -> NDArray[np.float64]:
-    array = np.asarray(values, dtype=np.float64)
+    array = np.asarray(as_array(values, name), np.float64)
     if array.ndim != 2 or not array.size:
         raise ValueError(
             f"{name} has shape {array.shape}; one example, (heads, {_PLURAL[axis]}), is "

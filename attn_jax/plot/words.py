@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from attn_jax.plot.arrays import as_array
 from attn_jax.plot.checks import check_labels
 
 
@@ -37,7 +38,7 @@ def merge_words(
         >>> plot.merge_words(pieces, [0, 0, 1]).tolist()
         [[0.875, 0.125], [0.5, 0.5]]
     """
-    array = np.asarray(weights, dtype=np.float64)
+    array = np.asarray(as_array(weights), np.float64)
     if array.ndim < 2:
         raise ValueError(f"weights has shape {array.shape}; (…, queries, keys) is needed.")
     key_words = words if key_words is None else key_words

@@ -1,13 +1,18 @@
 """One page that opens attention of any size, without a network, and says what it rounds."""
 
+import functools
 from collections.abc import Mapping, Sequence
+from operator import index
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from attn_jax.plot.arrays import as_array
 from attn_jax.plot.card import card_content
+from attn_jax.plot.images import read_images
 from attn_jax.plot.viewer import checks
+from attn_jax.plot.viewer.axes import Axes
 from attn_jax.plot.viewer.content import Content, Links
 from attn_jax.plot.viewer.maps import Labels, Layer, is_summary, layers, one_of
 from attn_jax.plot.viewer.summaries import SummaryLayer, summary_layer
@@ -19,6 +24,7 @@ __all__ = ["Viewer", "viewer"]
 def viewer(
     weights: Any,
     *,
+    axes: str | Mapping[str, str] | None = None,
     tokens: Labels | None = None,
     queries: Labels | None = None,
     keys: Labels | None = None,
@@ -42,9 +48,13 @@ def viewer(
     and the ``top_k`` largest of each row exactly.
 
     Args:
-        weights: ``(queries, keys)``, ``(heads, queries, keys)`` or ``(layers, heads, queries,
-            keys)``; or arrays by name as ``capture`` returns them, ``(batch, heads, queries,
-            keys)``; or an ``AttentionSummary``, alone or by name.
+        weights: `(queries, keys)`, `(heads, queries, keys)` or `(layers, heads, queries, keys)`; or
+            arrays by name as `capture` returns them, `(batch, heads, queries, keys)`; or an
+            `AttentionSummary`, alone or by name. Tensors of other libraries are read too.
+        axes: The axes of the weights where their rank leaves a choice, one letter each in the order
+            of the array: `l` layers, `b` batch, `h` heads, `q` queries, `k` keys. A single-head
+            batch is `"bqk"`, the heads of one example are `"hqk"`. A string for all arrays, or one
+            by name. The page says how each array was read.
         tokens: Labels of both queries and keys; by layer name where layers differ.
         queries: Labels of the queries, before ``tokens``.
         keys: Labels of the keys, before ``tokens``.
@@ -74,18 +84,28 @@ def viewer(
         >>> from attn_jax import plot
         >>> view = plot.viewer([[0.9, 0.1], [0.2, 0.8]], queries=["la", "mer"], keys=["the", "sea"])
         >>> view.select(query="mer")
-        Viewer('Attention', 1 map, view='matrix', query=1)
+        Viewer('Attention', 1 map, axes='qk', view='matrix', query=1)
     """
-    maps, summaries = _read(weights, example, normalized, tiles or {})
-    compared, _ = _read({} if compare is None else compare, example, normalized, {})
+    picture = None if images is None else as_array(images, "images")
+    is_batch = picture is not None and picture.ndim == 4 and len(picture) > 1
+    given = (tokens, queries, keys, gold, possible, None if is_batch else picture)
+    read = functools.partial(
+        _read,
+        axes=axes,
+        example=example,
+        of_one=any(each is not None for each in given),
+        normalized=normalized,
+    )
+    maps, summaries = read(weights, tiles or {})
+    compared = [] if compare is None else read(compare, {})[0]
     checks.check_some(sum(len(layer.weights) for layer in maps) + len(summaries))
-    checks.check_top_k(top_k)
+    checks.check_example(example, [*maps, *summaries], is_batch)
     if compare is not None:
         checks.check_same("compare", _shapes(compared), _shapes(maps))
-    image, grid = _image(images, grid, prefix_tokens, example, [*maps, *summaries])
+    image, grid = _image(picture, grid, index(prefix_tokens), example, [*maps, *summaries])
     count = sum(len(layer.weights) for layer in maps)
     content = Content(
-        title=title,
+        title=str(title),
         layers=maps,
         compared=[new._replace(name=old.name) for new, old in zip(compared, maps, strict=False)],
         summaries=summaries,
@@ -95,17 +115,23 @@ def viewer(
         },
         image=image,
         grid=grid,
-        prefix_tokens=prefix_tokens,
+        prefix_tokens=index(prefix_tokens),
         gold=_links(gold, possible, [*maps, *summaries]),
         measures={n: checks.check_measure(n, v, count) for n, v in (measures or {}).items()},
         card=None if card is None else card_content(card),
-        top_k=top_k,
+        top_k=checks.check_top_k(top_k),
     )
     return Viewer(content, {})
 
 
 def _read(
-    weights: Any, example: int | None, normalized: bool, tiles: Mapping[Any, Any]
+    weights: Any,
+    tiles: Mapping[Any, Any],
+    *,
+    axes: Axes,
+    example: int | None,
+    of_one: bool,
+    normalized: bool,
 ) -> tuple[list[Layer], list[SummaryLayer]]:
     if is_summary(weights):
         weights, tiles = {"attention": weights}, {"attention": tiles}
@@ -113,7 +139,8 @@ def _read(
     summaries = {name: value for name, value in named.items() if is_summary(value)}
     checks.check_names("tiles", tiles, summaries)
     plain = {n: v for n, v in named.items() if n not in summaries} if summaries else weights
-    return layers(plain, example, normalized=normalized), [
+    checks.check_axes_names(axes, plain)
+    return layers(plain, axes, example, of_one=of_one, normalized=normalized), [
         summary_layer(str(name), value, example, tiles.get(name, {}))
         for name, value in summaries.items()
     ]
@@ -145,7 +172,7 @@ def _labels(
 
 
 def _image(
-    images: ArrayLike | None,
+    images: NDArray | None,
     grid: tuple[int, int] | None,
     prefix_tokens: int,
     example: int | None,
@@ -153,10 +180,10 @@ def _image(
 ) -> tuple[NDArray[np.uint8] | None, tuple[int, int] | None]:
     if images is None:
         return None, None
-    array = np.asarray(images)
-    if array.ndim == 4:
-        array = array[one_of("images", array.shape, 0, example)]
-    return checks.check_image(array, grid, prefix_tokens, [_shape(layer)[1] for layer in shown])
+    if images.ndim == 4:
+        batch = read_images(images)
+        images = np.asarray(batch[one_of("images", batch.shape, 0, example)])
+    return checks.check_image(images, grid, prefix_tokens, [_shape(layer)[1] for layer in shown])
 
 
 def _links(

@@ -1,11 +1,16 @@
 """What the viewer refuses: labels, measures and images that do not fit the maps."""
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from operator import index
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from attn_jax.plot.checks import check_grid, grey_image
+from attn_jax.plot.arrays import as_array
+from attn_jax.plot.checks import check_grid
+from attn_jax.plot.figure import label_text
+from attn_jax.plot.images import read_image
 from attn_jax.plot.overlay import square_grid
 
 
@@ -53,7 +58,7 @@ def labels_of(
             f"{argument} has {len(chosen)} labels, but the maps of {layer!r} have {size} {axis}; "
             f"name layers that differ, as in {argument}={{{layer!r}: [...]}}."
         )
-    return [str(label) for label in chosen]
+    return [label_text(label) for label in chosen]
 
 
 def check_measure(name: str, values: ArrayLike, maps: int) -> list[float]:
@@ -62,13 +67,19 @@ def check_measure(name: str, values: ArrayLike, maps: int) -> list[float]:
     Raises:
         ValueError: If there is another number of them.
     """
-    array = np.asarray(values, np.float64).ravel()
+    array = np.asarray(as_array(values, f"measures[{name!r}]"), np.float64).ravel()
     if array.size != maps:
         raise ValueError(f"measures[{name!r}] has {array.size} values, but there are {maps} maps.")
+    if not np.isfinite(array).all():
+        worst = int(np.flatnonzero(~np.isfinite(array))[0])
+        raise ValueError(
+            f"measures[{name!r}][{worst}] = {array[worst]:g} is not finite, so the heads cannot be "
+            "sorted by it; leave the measure out, or replace the value."
+        )
     return array.tolist()
 
 
-def check_top_k(top_k: int) -> None:
+def check_top_k(top_k: int) -> int:
     """Refuses a number of weights to keep that is none.
 
     Raises:
@@ -76,6 +87,34 @@ def check_top_k(top_k: int) -> None:
     """
     if top_k < 1:
         raise ValueError(f"top_k={top_k}, but a row's scale is its largest weight: 1 is the least.")
+    return index(top_k)
+
+
+def check_axes_names(axes: str | Mapping[str, str] | None, weights: Any) -> None:
+    """Refuse axes of arrays that were not given.
+
+    Raises:
+        ValueError: If `axes` names an array that there is not, or all the weights are summaries.
+    """
+    names = [*map(str, weights)] if isinstance(weights, Mapping) else ["weights"]
+    if isinstance(axes, Mapping):
+        check_names("axes", axes, names)
+    elif axes and not names:
+        raise ValueError(f"axes={axes!r}, but a summary knows its own axes; leave axes out.")
+
+
+def check_example(example: int | None, layers: Sequence[Any], is_batch: bool) -> None:
+    """Refuse a choice out of a batch where there is none.
+
+    Raises:
+        ValueError: If neither an array nor the images have a batch axis.
+    """
+    if example is not None and not is_batch and not any("b" in layer.axes for layer in layers):
+        readings = "; ".join(f"{layer.name!r}: {layer.reading}" for layer in layers)
+        raise ValueError(
+            f"example={example}, but nothing has a batch axis to choose from ({readings}); leave "
+            "example out, or give axes with a 'b'."
+        )
 
 
 def check_names(argument: str, given: Iterable[object], known: Collection[object]) -> None:
@@ -110,7 +149,7 @@ def check_links(
     Raises:
         ValueError: If no map has their shape.
     """
-    array = np.zeros(shapes[0], bool) if links is None else np.asarray(links, bool)
+    array = np.zeros(shapes[0], bool) if links is None else as_array(links, name).astype(bool)
     if array.shape not in shapes:
         there = ", ".join(map(str, dict.fromkeys(shapes)))
         raise ValueError(f"{name} has shape {array.shape}, but the maps {there}; give one of them.")
@@ -141,11 +180,7 @@ def check_image(
             f"grid={grid} and prefix_tokens={prefix_tokens} make {cells + prefix_tokens} tokens, "
             f"but the maps have {', '.join(map(str, dict.fromkeys(keys)))} keys."
         )
-    grey = grey_image(image)
-    check_grid(cells, grid, grey.shape)
-    if image.ndim == 2 or image.shape[-1] == 1:
-        image = np.repeat(grey[..., None], 3, -1)
-    if np.issubdtype(image.dtype, np.integer):
-        return image.astype(np.uint8), grid
-    low, high = min(image.min(), 0), max(image.max(), 1)
-    return np.rint((image - low) * (255 / (high - low))).astype(np.uint8), grid
+    values = read_image(image, "images")
+    check_grid(cells, grid, values.shape)
+    colors = np.broadcast_to(np.atleast_3d(values), (*values.shape[:2], 3))
+    return np.rint(colors * 255).astype(np.uint8), (index(grid[0]), index(grid[1]))

@@ -83,8 +83,8 @@ class Content:
                 heads.append({"blob": len(blobs) - 1, "thumb": thumb, "entropy": entropy})
             queries, keys = self.labels[layer.name]
             names = {"queries": labels(queries), "keys": labels(keys)}
-            rows.append({"name": layer.name, "shape": layer.weights.shape[1:], "heads": heads})
-            rows[-1]["labels"] = names
+            row = {"name": layer.name, "shape": layer.weights.shape[1:], "heads": heads}
+            rows.append(row | {"labels": names, "reading": layer.reading})
         return rows
 
     def _map(self, weights: NDArray[np.float32]) -> tuple[str, str, float]:
@@ -97,7 +97,8 @@ class Content:
     ) -> dict[str, Any]:
         queries, keys = self.labels[layer.name]
         names = {"queries": labels(queries), "keys": labels(keys)}
-        return {**encode_summary(layer, self.top_k, blobs), "labels": names}
+        entry = encode_summary(layer, self.top_k, blobs)
+        return {**entry, "labels": names, "reading": layer.reading}
 
     def _links(self, sure: NDArray[np.bool_], possible: NDArray[np.bool_]) -> dict[str, object]:
         possible = possible & ~sure

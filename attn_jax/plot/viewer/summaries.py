@@ -1,12 +1,16 @@
 """Summaries of long sequences, whose maps were never stored, and the tiles that were."""
 
 from collections.abc import Mapping
+from operator import index
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from attn_jax.plot.arrays import as_array
+from attn_jax.plot.checks import weights_array
 from attn_jax.plot.viewer import encode
+from attn_jax.plot.viewer.axes import WORDS
 from attn_jax.plot.viewer.maps import one_of
 
 # The fields of an AttentionSummary and how many axes each has after the heads.
@@ -32,11 +36,15 @@ class SummaryLayer(NamedTuple):
         name: The hook point that gave it.
         fields: The fields of the ``AttentionSummary`` that are not None, heads first.
         tiles: Stored parts of its maps, ``(heads, rows, columns)``, by first query and key.
+        axes: The letters of the axes of its `log_normalizer`.
+        reading: The same in words, with the shape and the example shown.
     """
 
     name: str
     fields: dict[str, NDArray]
     tiles: Tiles
+    axes: str
+    reading: str
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -47,7 +55,7 @@ class SummaryLayer(NamedTuple):
 
 
 def summary_layer(
-    name: str, summary: Any, example: int | None, tiles: Mapping[tuple[int, int], Any]
+    name: str, summary: Any, example: int | None, tiles: Mapping[Any, Any]
 ) -> SummaryLayer:
     """Takes one example of a summary.
 
@@ -68,16 +76,26 @@ def summary_layer(
         for field, axes in _AXES.items()
         if getattr(summary, field, None) is not None
     }
-    layer = SummaryLayer(
-        name, fields, {at: np.asarray(tile, np.float32) for at, tile in tiles.items()}
-    )
-    for at, tile in layer.tiles.items():
-        _check_tile(layer, at, tile)
+    parts = {
+        (index(row), index(column)): np.asarray(as_array(tile, "tiles"), np.float32)
+        for (row, column), tile in tiles.items()
+    }
+    shape = np.shape(summary.log_normalizer)
+    axes = "bhq" if len(shape) == 3 else "hq"
+    layer = SummaryLayer(name, fields, parts, axes, _reading(shape, axes, example))
+    for place, tile in parts.items():
+        _check_tile(layer, place, tile)
     return layer
 
 
+def _reading(shape: tuple[int, ...], axes: str, example: int | None) -> str:
+    words = " × ".join(WORDS[letter] for letter in axes)
+    chosen = f", example {(example or 0) % shape[0]}" if "b" in axes else ""
+    return f"{' × '.join(map(str, shape))} = {words}{chosen}"
+
+
 def _field(name: str, value: Any, axes: int, example: int | None) -> NDArray:
-    array = np.asarray(value)
+    array = as_array(value, name)
     if array.ndim == axes + 2:
         array = array[one_of(name, array.shape, 0, example)]
     if array.ndim != axes + 1 or not array.size:
@@ -94,6 +112,8 @@ def _check_tile(layer: SummaryLayer, at: tuple[int, int], tile: NDArray) -> None
             f"the tile at {at} of {layer.name!r} has shape {tile.shape}; (heads, rows, columns) "
             f"within {sizes[0]} heads, {sizes[1]} queries and {sizes[2]} keys is needed."
         )
+    axes = ("heads", "rows", "columns")
+    weights_array(tile, axes, whole=False, name=f"the tile at {at} of {layer.name!r}: tile")
 
 
 def encode_summary(layer: SummaryLayer, top_k: int, blobs: list[str]) -> dict[str, Any]:

@@ -1,6 +1,7 @@
 """A viewer and what it has selected, shown in a notebook or saved as a page or a figure."""
 
 import html
+import io
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -23,7 +24,7 @@ class Viewer:
         >>> from attn_jax import plot
         >>> view = plot.viewer(np.full((2, 3, 5, 5), 0.2)).select(layer=1, head=2)
         >>> view
-        Viewer('Attention', 6 maps, view='matrix', layer=1, head=2)
+        Viewer('Attention', 6 maps, axes='lhqk', view='matrix', layer=1, head=2)
         >>> view.html().startswith("<!doctype html>")
         True
     """
@@ -86,8 +87,20 @@ class Viewer:
             'style="width:100%;height:44rem;border:0"></iframe>'
         )
 
+    def _repr_png_(self) -> bytes | None:
+        """Draw what is selected, for where a notebook is shown without its scripts."""
+        try:
+            drawn = self.figure()
+        except ValueError:  # layers of different shapes have no overview in one figure
+            return None
+        buffer = io.BytesIO()
+        drawn.savefig(buffer, format="png", dpi=144)
+        return buffer.getvalue()
+
     def __repr__(self) -> str:
-        count = sum(len(layer.weights) for layer in self._content.layers)
-        count += sum(len(layer.fields["log_normalizer"]) for layer in self._content.summaries)
+        content = self._content
+        count = sum(len(layer.weights) for layer in content.layers)
+        count += sum(len(layer.fields["log_normalizer"]) for layer in content.summaries)
+        axes = ", ".join(dict.fromkeys(each.axes for each in [*content.layers, *content.summaries]))
         chosen = "".join(f", {name}={value!r}" for name, value in self._state.items())
-        return f"Viewer({self._content.title!r}, {count} map{'s' * (count > 1)}{chosen})"
+        return f"Viewer({content.title!r}, {count} map{'s' * (count > 1)}, {axes=!r}{chosen})"

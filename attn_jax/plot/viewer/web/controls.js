@@ -49,7 +49,8 @@ export function createControls({ data, store, palette, views, available, current
     make("div", { class: "tabs", role: "tablist", "aria-label": "Views" }, ...tabs), help);
   const toolbar = make("div", { class: "toolbar" },
     layer.element, head.element, scale.element, sort.element, searchField, found);
-  const footer = make("footer", {}, make("p", {},
+  const axes = make("p", {});
+  const footer = make("footer", {}, axes, make("p", {},
     `Of each query, the ${data.topK === 1 ? "largest weight is" : `${data.topK} largest weights are`}`,
     " exact. The others, marked ≈, are kept in 8 bits: within 1/255 of the largest weight of their",
     " query. This file makes no request."));
@@ -76,9 +77,17 @@ export function createControls({ data, store, palette, views, available, current
       field.hidden = !uses.includes(name);
     }
     if (search.value !== state.search) search.value = state.search;
+    axes.textContent = describeAxes(state);
     found.textContent = state.search && uses.includes("search") ? countFound() : "";
     exports.forEach((button, i) =>
       (button.disabled = !(i < 2 ? current()?.picture : current()?.table)));
+  }
+
+  // How the arrays were read, so that a batch taken for heads is noticed.
+  function describeAxes({ view, layer }) {
+    const { name, reading } = shownLayers()[layer];
+    const other = view === "compare" ? `; the other run: ${data.compared[layer].reading}` : "";
+    return `Axes of ${name}: ${reading}${other}.`;
   }
 
   function hits() {

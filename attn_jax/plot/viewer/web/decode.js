@@ -30,10 +30,10 @@ class Cache {
 /**
  * Opens what the page holds.
  *
- * `layers[i]` is {name, shape, labels: {queries, keys}, maps}; a map has {layer, head, entropy,
+ * `layers[i]` is {name, reading, shape, labels: {queries, keys}, maps}; a map has {layer, head, entropy,
  * thumb(), load()}. `pick(state)` loads the map of the state's layer and head, or their mean;
- * `pickCompared(state)` that of the other run. `summaries[i]` is {name, shape, heads, labels,
- * lines: {entropy: [load per head], ...}, pooled, top, tiles}. `goldOf(layer)` has the links
+ * `pickCompared(state)` that of the other run. `summaries[i]` is {name, reading, shape, heads,
+ * labels, lines: {entropy: [load per head], ...}, pooled, top, tiles}. `goldOf(layer)` has the links
  * {sure, possible} that go with a layer's maps, or is null.
  */
 export function openData(payload, textOf) {
@@ -50,6 +50,7 @@ export function openData(payload, textOf) {
 
   const openLayers = (layers) => layers.map((layer, index) => ({
     name: layer.name,
+    reading: layer.reading,
     shape: layer.shape,
     labels: labels(layer.labels),
     maps: layer.heads.map((head, number) => ({

@@ -26,6 +26,7 @@ export function openSummary(summary, labels, textOf, map) {
   const lines = (each) => each.map((line) => once(() => readLine(line, textOf)));
   return {
     name: summary.name,
+    reading: summary.reading,
     shape: summary.shape,
     heads: summary.heads,
     labels: labels(summary.labels),
