@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from operator import index
-from typing import Any
+from typing import Any, SupportsIndex
 
 from attn_jax.plot.figure import label_text
 from attn_jax.plot.viewer.content import Content
@@ -62,7 +62,7 @@ def _sizes(layer: Any) -> tuple[int, tuple[int, int]]:
     return len(layer.fields["log_normalizer"]), layer.shape
 
 
-def _index(what: str, given: int | str | bytes, count: int, names: Sequence[str]) -> int:
+def _index(what: str, given: SupportsIndex | str | bytes, count: int, names: Sequence[str]) -> int:
     given = label_text(given) if isinstance(given, str | bytes) else index(given)
     if given in names:
         return list(names).index(str(given))
