@@ -1,4 +1,4 @@
-"""Fonts for the characters that matplotlib's own lacks: Chinese, Japanese, Korean, emoji."""
+"""Fonts for characters that matplotlib's default lacks: Chinese, Japanese, Korean, emoji."""
 
 import functools
 import importlib.util
@@ -9,11 +9,11 @@ from typing import NamedTuple
 
 from matplotlib.font_manager import FontProperties, findfont, fontManager, get_font
 
-# What `attn-jax[fonts]` installs: one font for all of Chinese, Japanese and Korean.
+# Installed by `attn-jax[fonts]`: one font for Chinese, Japanese and Korean.
 _PACKAGE = "noto_cjk_sans_jp_regular"
 
-# Those of the system come first: a Chinese one has the forms that its readers know. The last one,
-# matplotlib's, has a box for every character there is, so that nothing is ever missing.
+# Fonts of the system come first: a Chinese one has the forms that its readers know. The last one,
+# matplotlib's own, has a box for every character, so that nothing is ever missing.
 _FAMILIES = (
     "Noto Sans CJK SC",
     "Source Han Sans SC",
@@ -64,7 +64,7 @@ def missing(text: str) -> str:
 
 
 def warn_of_missing(texts: Iterable[str]) -> None:
-    """Warn of characters that are drawn as boxes, naming them and the way out.
+    """Warn about characters that are drawn as boxes.
 
     Args:
         texts: The texts to draw.
@@ -84,7 +84,7 @@ def warn_of_missing(texts: Iterable[str]) -> None:
 def _characters(path: str) -> frozenset[int]:
     try:
         return frozenset(get_font(path).get_charmap())
-    except (OSError, RuntimeError):  # a font that is gone or cannot be read draws nothing
+    except (OSError, RuntimeError):  # removed or unreadable since the list was made
         return frozenset()
 
 
@@ -92,7 +92,7 @@ def fallbacks(text: str = "") -> tuple[str, ...]:
     """Return the installed families that draw what the usual one cannot, the best first.
 
     Args:
-        text: The text to draw: where the families that are known to serve lack some of it, others
+        text: The text to draw. If the known families lack some of it, other installed families
             that have it are added.
 
     Returns:
@@ -108,7 +108,7 @@ def fallbacks(text: str = "") -> tuple[str, ...]:
 
 
 class _Others(NamedTuple):
-    """Families beyond the known ones for some text, and the code points that none has."""
+    """Families beyond the known ones for a text, and the code points that no font has."""
 
     families: tuple[str, ...] = ()
     missing: frozenset[int] = frozenset()
@@ -116,7 +116,7 @@ class _Others(NamedTuple):
 
 def _others(text: str) -> _Others:
     lacking = frozenset(map(ord, text)) - _union(_known_families()[:-1])
-    # The count tells when a font was added.
+    # The count makes the search run again after a font was added.
     return _search(lacking, len(fontManager.ttflist)) if lacking else _Others()
 
 
@@ -137,7 +137,7 @@ def _union(families: tuple[str, ...]) -> frozenset[int]:
 
 @functools.lru_cache(maxsize=256)
 def _search(lacking: frozenset[int], _count: int) -> _Others:
-    """Look into every installed font, which takes about a millisecond for each."""
+    """Search every installed font, which takes about a millisecond for each."""
     families: list[str] = []
     for font in fontManager.ttflist:
         shared = lacking & _characters(font.fname) if font.name != _FAMILIES[-1] else None
@@ -148,7 +148,7 @@ def _search(lacking: frozenset[int], _count: int) -> _Others:
 
 
 def packaged() -> list[Path]:
-    """Finds the files of the optional font package, without importing it."""
-    found = importlib.util.find_spec(_PACKAGE)
-    folders = found.submodule_search_locations if found else None
+    """Return the files of the optional font package, without importing it."""
+    spec = importlib.util.find_spec(_PACKAGE)
+    folders = spec.submodule_search_locations if spec else None
     return sorted(path for folder in folders or () for path in Path(folder).glob("*.otf"))

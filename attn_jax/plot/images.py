@@ -55,8 +55,8 @@ def read_images(images: Any) -> NDArray[np.float64]:
     return _on_unit_scale(array, "images")
 
 
-def grey_image(image: Any) -> NDArray[np.float64]:
-    """Return an image as grey values from 0 (black) to 1 (white).
+def gray_image(image: Any) -> NDArray[np.float64]:
+    """Return an image as gray values from 0 (black) to 1 (white).
 
     Args:
         image: As in `read_image`.

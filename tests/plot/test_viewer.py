@@ -97,7 +97,7 @@ def test_images_are_shown_as_they_are(image, expected):
     assert repr(view) == "Viewer('Attention', 2 maps, axes='hqk', view='image')"
 
 
-def test_colour_images_keep_their_colours():
+def test_color_images_keep_their_colors():
     image = np.zeros((2, 2, 3), np.uint8)
     image[0, 1] = 10, 20, 30
     shown = payload(plot.viewer(maps(5, 4), images=image[None]))["image"]
@@ -146,7 +146,7 @@ def spoilt(value):
         (np.ones(3), {}, r"'weights' has shape \(3,\); \(queries, keys\)"),
         ({"a": np.ones(3)}, {}, r"'a' has shape \(3,\); \(queries, keys\), \(heads"),
         ({}, {}, "the capture is empty: 0 maps, at least 1"),
-        (np.zeros((0, 3, 5)), {}, r"shape \(0, 3, 5\) holds nothing"),
+        (np.zeros((0, 3, 5)), {}, r"shape \(0, 3, 5\) is empty"),
         ({"a": np.full((2, 1, 3, 5), 0.2)}, {}, r"holds 2 examples.*example=0 to 1"),
         (
             {"a": np.full((2, 1, 3, 5), 0.2)},
@@ -169,12 +169,12 @@ def spoilt(value):
         (
             UNIFORM,
             {"axes": "hqk", "gold": np.ones((5, 3))},
-            r"gold has shape \(5, 3\), but the maps \(3, 5\)",
+            r"gold has shape \(5, 3\), but the maps have \(3, 5\)",
         ),
         (
             UNIFORM,
             {"axes": "hqk", "compare": UNIFORM[:1]},
-            r"shapes \[\(1, 3, 5\)\], weights \[\(2, 3, 5\)\]",
+            r"shapes \[\(1, 3, 5\)\], but weights has \[\(2, 3, 5\)\]",
         ),
         (
             UNIFORM,
@@ -186,7 +186,7 @@ def spoilt(value):
             {"axes": "hqk", "images": np.zeros((4, 5)), "grid": (2, 2), "prefix_tokens": 1},
             r"grid=\(2, 2\) does not divide an image of 4 x 5",
         ),
-        (UNIFORM, {"axes": "hqk", "images": np.zeros((4, 4))}, r"5 weights make no square grid"),
+        (UNIFORM, {"axes": "hqk", "images": np.zeros((4, 4))}, r"do not make a square grid"),
         (UNIFORM, {"axes": "hqk", "tiles": {"a": {}}}, r"tiles names 'a'.*: none"),
     ],
 )
@@ -245,7 +245,7 @@ def test_selections_add_up():
         ({"head": 3}, r"no head 3 among 3: 0 to 2"),
         ({"query": "a"}, r"no query 'a' among 5"),
         ({"view": "image"}, r"no view 'image' among 4: 'matrix'"),
-        ({"colour": 3}, r"colour cannot be selected"),
+        ({"color": 3}, r"color cannot be selected"),
     ],
 )
 def test_what_is_not_there_cannot_be_selected(selection, message):
@@ -264,7 +264,7 @@ def test_a_view_is_saved_in_every_format(tmp_path, name, start, view):
 
 
 def test_other_formats_are_refused(tmp_path):
-    with pytest.raises(ValueError, match=r"'a\.gif' ends in '\.gif'; one of \.html, \.svg"):
+    with pytest.raises(ValueError, match=r"'a\.gif' ends in '\.gif'; use one of \.html, \.svg"):
         VIEW.save(tmp_path / "a.gif")
 
 
@@ -356,7 +356,7 @@ def test_axes_are_as_given_or_plain(weights, settings, first):
         (SINGLE_HEAD, {"axes": "qqk"}, "each at most once"),
         (SINGLE_HEAD, {"axes": "bhq"}, "q and k always"),
         (SINGLE_HEAD, {"axes": "bhqk"}, r"names 4 axes, but 'weights' of shape \(8, 3, 5\) has 3"),
-        ({"a": SINGLE_HEAD}, {"axes": {"b": "bqk"}}, "axes names 'b'; .* can name: 'a'"),
+        ({"a": SINGLE_HEAD}, {"axes": {"b": "bqk"}}, "axes names 'b'; .* can name are: 'a'"),
         (SINGLE_HEAD, {"axes": "hqk", "example": 0}, "example=0, but nothing has a batch axis"),
         (maps(3, 5), {"example": 0}, r"no.* batch axis .*'layer 0': 3 × 5 = queries × keys"),
         ({"a.*.b": maps(2, 2, 1, 2, 3, 5)}, {}, r"shape \(2, 2, 1, 2, 3, 5\)"),

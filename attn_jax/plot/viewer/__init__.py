@@ -1,4 +1,4 @@
-"""One page that opens attention of any size, without a network, and says what it rounds."""
+"""An interactive page for attention of any size, which needs no network."""
 
 import functools
 from collections.abc import Mapping, Sequence
@@ -42,10 +42,10 @@ def viewer(
     normalized: bool = True,
     top_k: int = 4,
 ) -> Viewer:
-    """Opens attention weights in a page of their own.
+    """Open attention weights in an interactive page.
 
-    The page holds every weight in eight bits, at most 1/255 of the largest weight of its row away,
-    and the ``top_k`` largest of each row exactly.
+    The page stores the `top_k` largest weights of each row exactly, and all others in eight bits,
+    within 1/255 of the largest weight of their row.
 
     Args:
         weights: `(queries, keys)`, `(heads, queries, keys)` or `(layers, heads, queries, keys)`; or
@@ -55,30 +55,31 @@ def viewer(
             of the array: `l` layers, `b` batch, `h` heads, `q` queries, `k` keys. A single-head
             batch is `"bqk"`, the heads of one example are `"hqk"`. A string for all arrays, or one
             by name. The page says how each array was read.
-        tokens: Labels of both queries and keys; by layer name where layers differ.
-        queries: Labels of the queries, before ``tokens``.
-        keys: Labels of the keys, before ``tokens``.
-        images: What the keys are patches of: ``(height, width)`` or ``(height, width, 1 or 3)``, or
-            a batch of the latter.
+        tokens: Labels of both queries and keys; a dictionary by layer name where layers differ.
+        queries: Labels of the queries; overrides `tokens`.
+        keys: Labels of the keys; overrides `tokens`.
+        images: Image whose patches are the keys: `(height, width)` or `(height, width, 1 or 3)`,
+            or a batch of the latter.
         grid: Rows and columns of patches; a square by default.
-        prefix_tokens: How many tokens come before the patches: class and registers.
-        gold: Sure links of an alignment, booleans ``(queries, keys)``.
-        possible: Possible links, likewise.
+        prefix_tokens: Number of tokens before the patches, such as a class token and registers.
+        gold: Sure links of an alignment, booleans `(queries, keys)`.
+        possible: Possible links, booleans `(queries, keys)`.
         measures: Numbers to sort the heads by, one for each map, by name.
-        card: How far the maps can be believed, as ``attn_jax.measure.report_card`` says it.
-        compare: Weights of another run, of the same form as ``weights``.
-        tiles: Parts of a summary's maps, ``(heads, rows, columns)``, by first query and first key;
-            where summaries have names, by name.
-        title: Stands above the page.
-        example: Which of a batch to show; needed where there are several.
+        card: Report card of the maps, from `attn_jax.measure.report_card`.
+        compare: Weights of another run, in the same form as `weights`.
+        tiles: Parts of a summary's maps, `(heads, rows, columns)`, by first query and first key;
+            for summaries by name, a dictionary of these by name.
+        title: Title of the page.
+        example: Index of the example to show; needed for a batch of several.
         normalized: Whether each row must sum to one (or be all zero).
-        top_k: How many weights of each query to keep exactly.
+        top_k: Number of weights of each query to store exactly.
 
     Returns:
-        The viewer: shows itself in a notebook; ``save`` writes the page or a figure.
+        The viewer, which displays itself in a notebook; `save` writes the page or a figure.
 
     Raises:
-        ValueError: If the weights are none, or anything given with them does not fit.
+        ValueError: If the weights are not valid, their axes are not clear, or another argument does
+            not fit them.
 
     Example:
         >>> from attn_jax import plot
@@ -88,12 +89,12 @@ def viewer(
     """
     picture = None if images is None else as_array(images, "images")
     is_batch = picture is not None and picture.ndim == 4 and len(picture) > 1
-    given = (tokens, queries, keys, gold, possible, None if is_batch else picture)
+    of_one = (tokens, queries, keys, gold, possible, None if is_batch else picture)
     read = functools.partial(
         _read,
         axes=axes,
         example=example,
-        of_one=any(each is not None for each in given),
+        of_one=any(each is not None for each in of_one),
         normalized=normalized,
     )
     maps, summaries = read(weights, tiles or {})

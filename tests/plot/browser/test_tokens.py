@@ -36,7 +36,7 @@ def test_pointing_at_a_token_shows_where_it_looks_and_who_looks_at_it(
         strengths = [strength(item) for item in side(page, name).all()]
         assert strengths[shown.argmax()] == 765 - (58 + 10 + 66)
         order = np.argsort(strengths, kind="stable")
-        # Steps of the ramp are equal colours: those in order may differ by one in 128 and 255.
+        # Steps of the ramp are equal colors: those in order may differ by one in 128 and 255.
         assert np.all(np.diff(shown[order]) > -shown.max() / 60)
 
 

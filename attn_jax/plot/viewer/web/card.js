@@ -2,7 +2,7 @@
 
 import { make } from "./dom.js";
 
-// A verdict is told by a mark, by its colour, and by words for who sees neither.
+// A verdict is told by a mark, by its color, and by words for who sees neither.
 const MARKS = {
   supports: ["✓", "supports the map"],
   against: ["✗", "speaks against the map"],

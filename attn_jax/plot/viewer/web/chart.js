@@ -1,5 +1,5 @@
 // One number for each of very many tokens, as a line: where they are too many, the mean of
-// neighbours, in a band from the least to the most.
+// neighbors, in a band from the least to the most.
 
 import { makeSvg } from "./dom.js";
 
@@ -43,7 +43,7 @@ export class LineChart {
       `${i ? "L" : "M"}${x.toFixed(1)} ${y(value).toFixed(1)}`).join("");
     const band = [...cells.map(({ middle, most }) => [this.x(middle), most]),
       ...cells.toReversed().map(({ middle, least }) => [this.x(middle), least])];
-    const [muted, colour] = [this.palette.named("muted"), this.palette.named("right")];
+    const [muted, color] = [this.palette.named("muted"), this.palette.named("right")];
     const text = (content, x, height, anchor) =>
       makeSvg("text", { x, y: height, "text-anchor": anchor, fill: muted }, content);
     this.element.setAttribute("width", width);
@@ -53,9 +53,9 @@ export class LineChart {
       text(this.title, ROOM.left, 13, "start"),
       text(short(high), ROOM.left - 6, ROOM.top + 8, "end"),
       text(short(low), ROOM.left - 6, HEIGHT - ROOM.bottom, "end"),
-      makeSvg("path", { d: `${path(band)}Z`, fill: colour, opacity: 0.3 }),
+      makeSvg("path", { d: `${path(band)}Z`, fill: color, opacity: 0.3 }),
       makeSvg("path", { class: "line", d: path(cells.map(({ middle, mean }) => [this.x(middle), mean])),
-        fill: "none", stroke: colour }),
+        fill: "none", stroke: color }),
       makeSvg("path", { class: "sought", stroke: this.palette.named("wrong"),
         d: [...sought].slice(0, MOST_SOUGHT).map((token) => `M${this.x(token)} ${ROOM.top - 6}v6`).join("") }),
       this.cursor);
@@ -68,7 +68,7 @@ export class LineChart {
   }
 }
 
-// At most `count` cells of neighbouring tokens; what is no number is passed over.
+// At most `count` cells of neighboring tokens; what is no number is passed over.
 function cellsOf(values, count) {
   const cells = Math.min(values.length, count);
   return Array.from({ length: cells }, (_, cell) => {

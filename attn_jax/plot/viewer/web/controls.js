@@ -24,7 +24,7 @@ export function createControls({ data, store, palette, views, available, current
   const layer = picker("Layer", (value) => store.set({ layer: Number(value), zoom: null }));
   const head = picker("Head", (value) =>
     store.set({ head: value === "mean" ? value : Number(value) }));
-  const scale = picker("Colour", (value) => store.set({ scale: value }));
+  const scale = picker("Color", (value) => store.set({ scale: value }));
   const sort = picker("Sort", (value) => store.set({ sort: value }));
   const theme = picker("Theme", (value) => store.set({ theme: value }));
   const search = make("input", { type: "search", placeholder: "token", oninput: () =>
@@ -153,7 +153,7 @@ export function createControls({ data, store, palette, views, available, current
   return { header, toolbar, footer, render, keydown };
 }
 
-/** A labelled select whose options are [value, text] pairs. */
+/** A labeled select whose options are [value, text] pairs. */
 function picker(name, act) {
   const select = make("select", { onchange: () => act(select.value) });
   let filled = "";

@@ -34,7 +34,7 @@ function start() {
     const { element } = current();
     if (panel.firstChild !== element) panel.replaceChildren(element);
     heading.textContent = VIEWS[state.view].title;
-    panel.setAttribute("aria-labelledby", `tab-${state.view}`);
+    panel.setAttribute("aria-labeledby", `tab-${state.view}`);
     controls.render(state);
     if (hasAddress) history.replaceState(null, "", `#${store.fragment}`);
     await current().render(state);

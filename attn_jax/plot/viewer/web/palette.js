@@ -1,4 +1,4 @@
-// The colours of the plots, for whichever theme is seen.
+// The colors of the plots, for whichever theme is seen.
 
 const parse = (hex) => [1, 3, 5].map((at) => parseInt(hex.slice(at, at + 2), 16));
 
@@ -12,9 +12,9 @@ function luminance(rgb) {
 }
 
 export class Palette {
-  constructor(colours) {
-    this.colours = colours;
-    this.ramps = { light: colours.light.map(parse), dark: colours.dark.map(parse) };
+  constructor(colors) {
+    this.colors = colors;
+    this.ramps = { light: colors.light.map(parse), dark: colors.dark.map(parse) };
     this.media = matchMedia("(prefers-color-scheme: dark)");
     this.dark = false;
   }
@@ -36,23 +36,23 @@ export class Palette {
     return `rgb(${this.rgb(share).join(" ")})`;
   }
 
-  /** The colour of text over `css(share)`. */
+  /** The color of text over `css(share)`. */
   textOn(share) {
     return luminance(this.rgb(share)) > MIDDLE ? "#000000" : "#ffffff";
   }
 
-  /** [red, green, blue, alpha from 0 to 1] of a share laid over a grey image. */
+  /** [red, green, blue, alpha from 0 to 1] of a share laid over a gray image. */
   overlay(share) {
-    const [r, g, b, a] = this.colours.overlay[Math.max(0, Math.min(255, Math.round(share * 255)))];
+    const [r, g, b, a] = this.colors.overlay[Math.max(0, Math.min(255, Math.round(share * 255)))];
     return [r * 255, g * 255, b * 255, a];
   }
 
-  /** One of the colours that tell categories apart. */
+  /** One of the colors that tell categories apart. */
   series(number) {
-    return this.colours.series[number % this.colours.series.length];
+    return this.colors.series[number % this.colors.series.length];
   }
 
-  /** A colour of the style sheet: ink, muted, rule, paper, right, wrong or truth. */
+  /** A color of the style sheet: ink, muted, rule, paper, right, wrong or truth. */
   named(name) {
     return getComputedStyle(document.documentElement).getPropertyValue(`--${name}`).trim();
   }

@@ -5,12 +5,12 @@ import { make } from "./dom.js";
 
 /**
  * A list of items. `act` takes {pick, point}, each given an item's number, `point` also null;
- * `colour(share, index)` gives [background, text]; `first` is the first item that counts when
+ * `color(share, index)` gives [background, text]; `first` is the first item that counts when
  * shares of the largest weight are taken; `arrange(items)` lays the items out.
  */
 export class Picker {
-  constructor({ label, names, texts = names, columns = 1, first = 0, colour, act, arrange }) {
-    Object.assign(this, { columns, first, colour, act, picked: 0 });
+  constructor({ label, names, texts = names, columns = 1, first = 0, color, act, arrange }) {
+    Object.assign(this, { columns, first, color, act, picked: 0 });
     this.items = names.map((name, index) => make("div", {
       role: "option", tabindex: "-1", "data-index": index,
       "aria-label": name === texts[index] ? null : name }, texts[index]));
@@ -56,11 +56,11 @@ export class Picker {
     });
   }
 
-  /** Colours the items by their weights, or takes the colours away. */
+  /** Colors the items by their weights, or takes the colors away. */
   paint(weights) {
     const most = weights && (weights.slice(this.first).reduce((a, b) => Math.max(a, b), 0) || 1);
     this.items.forEach((item, index) => {
-      const [background, text] = weights ? this.colour(Math.min(1, weights[index] / most), index) : ["", ""];
+      const [background, text] = weights ? this.color(Math.min(1, weights[index] / most), index) : ["", ""];
       item.style.background = background;
       item.style.color = text;
     });

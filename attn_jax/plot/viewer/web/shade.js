@@ -1,12 +1,12 @@
-// How weights become colours.
+// How weights become colors.
 
 import { make } from "./dom.js";
 
-/** What the colour of a cell may mean. */
+/** What the color of a cell may mean. */
 export const SCALES = { map: "weight", row: "share of the row's largest", root: "square root of weight" };
 
 /** Gives a function of a weight and its query that returns [red, green, blue]. */
-export function colouring(map, scale, palette) {
+export function coloring(map, scale, palette) {
   const most = map.max || 1;
   if (scale === "row") {
     const rows = Array.from({ length: map.shape[0] }, (_, query) => map.top(query)[0].weight || 1);
@@ -16,7 +16,7 @@ export function colouring(map, scale, palette) {
   return (weight) => palette.rgb(weight / most);
 }
 
-/** Gives a like function of a difference of weights: one colour for more, another for less. */
+/** Gives a like function of a difference of weights: one color for more, another for less. */
 export function differing(map, scale, palette) {
   let most = 0;
   for (let query = 0; query < map.shape[0]; query++) {
@@ -29,7 +29,7 @@ export function differing(map, scale, palette) {
   };
 }
 
-/** The scale of the colours, from zero to the largest weight. */
+/** The scale of the colors, from zero to the largest weight. */
 export function makeLegend(palette) {
   const strip = make("span", { class: "strip" });
   const most = make("span");

@@ -23,7 +23,7 @@ export class TileMap {
   constructor(values, shape) {
     this.values = values;
     this.shape = shape;
-    // A few tiles on the diagonal or at a sink would leave the others without a colour.
+    // A few tiles on the diagonal or at a sink would leave the others without a color.
     const sorted = values.slice().sort();
     this.max = sorted[Math.floor(0.999 * (sorted.length - 1))] || sorted.at(-1);
   }

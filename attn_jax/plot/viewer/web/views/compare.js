@@ -2,7 +2,7 @@
 
 import { formatWeight, make, placed } from "../dom.js";
 import { matches } from "../search.js";
-import { colouring, differing } from "../shade.js";
+import { coloring, differing } from "../shade.js";
 import { spaceFor } from "./matrix.js";
 import { MapPanel } from "./panel.js";
 import { sideBySide } from "./picture.js";
@@ -36,7 +36,7 @@ export function createView({ data, store, palette, announce }) {
     [first, second, new Difference(first, second)].forEach((map, i) => {
       panels[i].set({ map, labels, zoom: state.zoom, space, found });
       if (wanted === painted) panels[i].draw();
-      else panels[i].paint((i < 2 ? colouring : differing)(map, state.scale, palette));
+      else panels[i].paint((i < 2 ? coloring : differing)(map, state.scale, palette));
     });
     painted = wanted;
     hover(null);

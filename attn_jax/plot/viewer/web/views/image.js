@@ -9,7 +9,7 @@ export const title = "Image";
 export const isAvailable = (data) => data.image !== null;
 export const uses = ["layer", "head", "search"];
 
-// The image keeps this share of its contrast, so that the colour over it can be read.
+// The image keeps this share of its contrast, so that the color over it can be read.
 const CONTRAST = 0.5;
 
 const cellsOf = ({ grid, prefixTokens }) => prefixTokens + grid[0] * grid[1];
@@ -35,7 +35,7 @@ function side(name, names, act, context) {
     columns,
     first: prefix,
     act,
-    colour: (share, index) => (index < prefix
+    color: (share, index) => (index < prefix
       ? [context.palette.css(share), context.palette.textOn(share)]
       : [overlay(context.palette, share), ""]),
     arrange(items) {

@@ -3,7 +3,7 @@
 import { formatWeight, make, placed } from "../dom.js";
 import { rankings, tableOf } from "../ranking.js";
 import { matches } from "../search.js";
-import { colouring, makeLegend } from "../shade.js";
+import { coloring, makeLegend } from "../shade.js";
 import { MapPanel } from "./panel.js";
 
 export const title = "Matrix";
@@ -34,7 +34,7 @@ export function createView({ data, store, palette, announce }) {
     panel.set({ map, labels, zoom: state.zoom, space, found: matches(labels, shape, state.search) });
     const wanted = [state.layer, state.head, state.scale, palette.dark].join();
     if (wanted === painted) panel.draw();
-    else panel.paint(colouring(map, state.scale, palette));
+    else panel.paint(coloring(map, state.scale, palette));
     painted = wanted;
     legend.render(state.scale, map.max);
     hover(hovered);

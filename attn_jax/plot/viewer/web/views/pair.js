@@ -73,10 +73,10 @@ export function createPair(context, kind) {
     for (const name of SIDES) pickers[name].mark(chosen[name], hovered[name] ?? null);
     pickers.key.paint(at.query === null ? average() : map.row(at.query));
     pickers.query.paint(at.key === null ? null : map.column(at.key));
-    headings.key.textContent = at.query === null ? "Keys, coloured by what they get on average"
-      : `Keys, coloured by where ${nameOf(labels.queries, at.query)} looks`;
+    headings.key.textContent = at.query === null ? "Keys, colored by what they get on average"
+      : `Keys, colored by where ${nameOf(labels.queries, at.query)} looks`;
     headings.query.textContent = at.key === null ? "Queries"
-      : `Queries, coloured by who looks at ${nameOf(labels.keys, at.key)}`;
+      : `Queries, colored by who looks at ${nameOf(labels.keys, at.key)}`;
     const gold = seen.merged ? null : data.goldOf(store.state.layer);
     readout.textContent = [tell(at), kind.note?.(map, at, gold, context)].filter(Boolean).join(" ");
     looks.replaceChildren(...rankings(map, labels, at));

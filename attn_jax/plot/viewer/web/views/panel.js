@@ -44,7 +44,7 @@ export class MapPanel {
       top: Math.ceil(longest(this.labels.keys, keys) * -Math.sin(TURNED)) + 16 };
   }
 
-  /** Colours every cell by `rgb(weight, query)`, and draws. */
+  /** Colors every cell by `rgb(weight, query)`, and draws. */
   paint(rgb) {
     const [queries, keys] = this.map.shape;
     const image = new ImageData(keys, queries);
@@ -96,8 +96,8 @@ export class MapPanel {
     context.beginPath();
     context.rect(left - 1, top - 1, columns * cell + 2, rows * cell + 2);
     context.clip();
-    const outline = (colour, width, cells, dashes = []) => {
-      context.strokeStyle = this.palette.named(colour);
+    const outline = (color, width, cells, dashes = []) => {
+      context.strokeStyle = this.palette.named(color);
       context.lineWidth = width;
       context.setLineDash(dashes);
       for (const { query, key } of cells) this.outline(context, query, key);
@@ -105,11 +105,11 @@ export class MapPanel {
     const links = (pairs) => pairs.map(([query, key]) => ({ query, key }));
     if (gold) outline("truth", 1.6, links(gold.sure));
     if (gold) outline("truth", 1.2, links(gold.possible), [3, 2]);
-    for (const [{ query, key } = {}, colour] of [[chosen, "right"], [hovered ?? {}, "ink"]]) {
+    for (const [{ query, key } = {}, color] of [[chosen, "right"], [hovered ?? {}, "ink"]]) {
       context.globalAlpha = 0.55;
-      outline(colour, 1, [{ query, key: null }, { query: null, key }]);
+      outline(color, 1, [{ query, key: null }, { query: null, key }]);
       context.globalAlpha = 1;
-      outline(colour, 1.6, [{ query, key }]);
+      outline(color, 1.6, [{ query, key }]);
     }
   }
 

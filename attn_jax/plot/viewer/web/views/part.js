@@ -1,7 +1,7 @@
 // A map that is a part, or a rough picture, of one too large: its cells are not the tokens.
 
 import { make } from "../dom.js";
-import { colouring } from "../shade.js";
+import { coloring } from "../shade.js";
 import { MapPanel } from "./panel.js";
 
 export const AXES = ["query", "key"];
@@ -30,7 +30,7 @@ export class Part {
     this.shown = { map, labels, found, space };
     this.places = places;
     this.look(zoom);
-    this.panel.paint(colouring(map, scale, this.palette));
+    this.panel.paint(coloring(map, scale, this.palette));
   }
 
   look(zoom) {

@@ -48,7 +48,7 @@ export function sideBySide(palette, pictures, { width, height }) {
 }
 
 /**
- * Items of the page with their colours and texts, where they are within `root`.
+ * Items of the page with their colors and texts, where they are within `root`.
  *
  * `below` is a list of [element, (box) => SVG nodes] drawn under them.
  */

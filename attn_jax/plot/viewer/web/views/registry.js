@@ -2,7 +2,7 @@
 //
 // A view's module has `title`, `isAvailable(data)` and `createView(context)`. The context is
 // {data, store, palette, announce}: what there is to see (decode.js), the state and how to change
-// it (`store.state`, `store.set({...})`), the colours, and a function that reads a text to whoever
+// it (`store.state`, `store.set({...})`), the colors, and a function that reads a text to whoever
 // cannot see. The view is {element, render(state), destroy()}, and may have `keydown(event)`, true
 // if the key was its own; `picture()`, what is seen as an SVG element; and `table()`, rows of it.
 

@@ -14,7 +14,7 @@ export function textSide(name, names, act, { palette }) {
     label: { query: "Queries", key: "Keys" }[name],
     names,
     act,
-    colour: (share) => [palette.css(share), palette.textOn(share)],
+    color: (share) => [palette.css(share), palette.textOn(share)],
   });
 }
 
