@@ -123,7 +123,7 @@ def test_a_summary_is_opened_with_its_tiles(summary_of):
     }
     assert row["pooled"]["shape"] == [4, 4]
     assert (row["top"]["n"], len(row["top"]["heads"])) == (2, 2)
-    assert [(each["at"], each["shape"]) for each in row["tiles"]] == [([7, 11], [3, 5])]
+    assert [(each["start"], each["shape"]) for each in row["tiles"]] == [([7, 11], [3, 5])]
     assert repr(view) == "Viewer('Attention', 2 maps, axes='bhq', view='summary')"
 
 

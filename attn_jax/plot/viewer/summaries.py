@@ -145,7 +145,7 @@ def encode_summary(layer: SummaryLayer, top_k: int, blobs: list[str]) -> dict[st
         pairs = zip(fields["top_weights"], fields["top_indices"], strict=True)
         entry["top"] = {"n": count, "heads": [add(_top(w, i, count)) for w, i in pairs]}
     entry["tiles"] = [
-        {"at": place, "shape": tile.shape[1:], "topK": min(top_k, tile.shape[2])}
+        {"start": place, "shape": tile.shape[1:], "topK": min(top_k, tile.shape[2])}
         | {"heads": [add(encode.encode_map(head, min(top_k, tile.shape[2]))) for head in tile]}
         for place, tile in layer.tiles.items()
     ]
