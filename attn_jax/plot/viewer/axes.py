@@ -79,7 +79,9 @@ def _batch_or_heads(source: Source, shape: tuple[int, ...], before: str) -> str:
     count = shape[-3]
     if source.example is not None:
         return "bqk"
-    if count < 2 or (source.of_one and not source.captured):
+    if count == 1:
+        return "bqk" if source.captured else "hqk"
+    if source.of_one and not source.captured:
         return "hqk"
     batch, heads = f"{before}bqk", f"{before}hqk"
     raise ValueError(

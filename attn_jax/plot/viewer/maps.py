@@ -72,6 +72,8 @@ def layers(
 def _stack(source: Source, array: NDArray, axes: str | None, normalized: bool) -> list[Layer]:
     """Take an array apart into layers of `(heads, queries, keys)`."""
     shape = array.shape
+    if not array.size:
+        raise ValueError(f"{source.name!r} of shape {shape} is empty; there is nothing to draw.")
     letters = check_axes(axes, source.name, shape) if axes else infer_axes(source, shape)
     reading = f"{' × '.join(map(str, shape))} = {' × '.join(WORDS[letter] for letter in letters)}"
     if "b" in letters:
