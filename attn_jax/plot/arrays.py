@@ -1,4 +1,4 @@
-"""NumPy arrays from whatever holds numbers: lists, JAX arrays, tensors of other libraries."""
+"""NumPy arrays from lists, JAX arrays and tensors of other libraries."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -10,18 +10,18 @@ from numpy.typing import NDArray
 def as_array(values: Any, name: str = "weights") -> NDArray:
     """Return numbers of any library as one NumPy array.
 
-    A tensor that needs gradients is detached; a type that NumPy lacks, such as bfloat16, becomes a
-    float type that holds it. A list or tuple of arrays is stacked.
+    A tensor that needs gradients is detached; a type that NumPy lacks, such as bfloat16, is
+    converted to one that holds its values. A list or tuple of arrays is stacked.
 
     Args:
-        values: Array, tensor or nested sequence.
-        name: The argument's name, for the error.
+        values: Array, tensor or nested sequence of them.
+        name: Name of the argument, for the error.
 
     Returns:
-        The array, of booleans, integers or floats.
+        Array of booleans, integers or floats.
 
     Raises:
-        ValueError: If there is no array of numbers in it, or its parts differ in shape.
+        ValueError: If it is not an array of numbers, or its parts differ in shape.
 
     Example:
         >>> from attn_jax.plot.arrays import as_array

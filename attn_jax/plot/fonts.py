@@ -57,7 +57,7 @@ def missing(text: str) -> str:
     """Return the characters of a text that no installed font has, each once.
 
     Args:
-        text: The text to draw.
+        text: Text to draw.
     """
     boxes = _others(text).missing
     return "".join(dict.fromkeys(character for character in text if ord(character) in boxes))

@@ -13,13 +13,13 @@ _LUMINANCE = np.array([0.2126, 0.7152, 0.0722])
 def read_image(image: Any, name: str = "image") -> NDArray[np.float64]:
     """Return an image with values from 0 (black) to 1 (white).
 
-    Booleans are black or white; integers within 0 to 255 are read on that scale, and floats within
-    0 to 1 on theirs. All others, such as images of 16 bits or standardized ones, are stretched
-    from their own minimum, black, to their maximum, white.
+    Integers from 0 to 255 and floats from 0 to 1 keep their scale, and booleans are black or white.
+    All other images, such as 16-bit or standardized ones, are stretched from their minimum, black,
+    to their maximum, white.
 
     Args:
         image: `(height, width)`, `(height, width, 1)` or `(height, width, 3)`.
-        name: The argument's name, for the error.
+        name: Name of the argument, for the error.
 
     Returns:
         Floats of the same shape.

@@ -1,20 +1,20 @@
-"""What each axis of an array of weights is: given by the caller, or plain from its shape."""
+"""The axes of an array of weights: named by the caller, or inferred from its shape."""
 
 from collections.abc import Mapping
 from typing import NamedTuple
 
 Axes = str | Mapping[str, str] | None
 
-# In the order in which a map is taken out of an array.
+# In the order of `(layers, batch, heads, queries, keys)`.
 WORDS = {"l": "layers", "b": "batch", "h": "heads", "q": "queries", "k": "keys"}
 
 
 class Source(NamedTuple):
-    """What is known of an array of weights beside its shape.
+    """Context of an array of weights, apart from its shape.
 
     Attributes:
-        name: The hook point, or `weights` for an array without a name.
-        example: The example to show, or None.
+        name: Hook point, or `weights` for an array without a name.
+        example: Example to show, or None.
         of_one: Whether labels, an image or links given with it are those of a single example.
         captured: Whether it is an entry of a capture, whose leading axis is the batch.
     """
@@ -51,14 +51,14 @@ def check_axes(axes: str, name: str, shape: tuple[int, ...]) -> str:
 
 
 def infer_axes(source: Source, shape: tuple[int, ...]) -> str:
-    """Return the axes of an array that nobody named, where its shape leaves one reading.
+    """Return the axes of an array if its shape has only one reading.
 
     Args:
-        source: What is known of the array.
+        source: Context of the array.
         shape: The array's shape.
 
     Raises:
-        ValueError: If the rank is not that of weights, or there are two readings.
+        ValueError: If the rank is not that of weights, or the shape has two readings.
     """
     stacked = source.captured and "*" in source.name.split(".")
     before, rest = ("l", shape[1:]) if stacked else ("", shape)

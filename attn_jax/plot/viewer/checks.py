@@ -44,7 +44,7 @@ def labels_of(
         shape: Shape of the map, `(queries, keys)`.
 
     Returns:
-        The labels as text, or None where there are none.
+        The labels as text, or None without labels.
 
     Raises:
         ValueError: If there is not one label per token.
@@ -93,10 +93,10 @@ def check_top_k(top_k: int) -> int:
 
 
 def check_axes_names(axes: str | Mapping[str, str] | None, weights: Any) -> None:
-    """Refuse axes of arrays that were not given.
+    """Refuse axes for arrays that do not exist.
 
     Raises:
-        ValueError: If `axes` names an array that there is not, or all the weights are summaries.
+        ValueError: If `axes` names an unknown array, or all the weights are summaries.
     """
     names = [*map(str, weights)] if isinstance(weights, Mapping) else ["weights"]
     if isinstance(axes, Mapping):
@@ -106,7 +106,7 @@ def check_axes_names(axes: str | Mapping[str, str] | None, weights: Any) -> None
 
 
 def check_example(example: int | None, layers: Sequence[Any], is_batch: bool) -> None:
-    """Refuse a choice out of a batch where there is none.
+    """Refuse an example if there is no batch to choose it from.
 
     Raises:
         ValueError: If neither an array nor the images have a batch axis.

@@ -1,4 +1,4 @@
-"""Captured weights of any form, as a list of layers of maps."""
+"""Weights in any form, as a list of layers of maps."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
@@ -18,9 +18,9 @@ class Layer(NamedTuple):
     """The maps of one attention.
 
     Attributes:
-        name: The hook point that gave them.
+        name: Hook point of the weights.
         weights: `(heads, queries, keys)`.
-        axes: The letters of the axes of the array that they come from.
+        axes: Letters of the axes of the array they come from.
         reading: The same in words, with the shape and the example shown.
     """
 
@@ -43,7 +43,7 @@ def layers(
     of_one: bool = False,
     normalized: bool = True,
 ) -> list[Layer]:
-    """Return the layers of whatever `attn_jax.plot.viewer` takes.
+    """Return the layers of any weights that `attn_jax.plot.viewer` takes.
 
     Args:
         weights: An array, or arrays by name as `capture` returns them.
@@ -56,7 +56,7 @@ def layers(
         The layers in the order given.
 
     Raises:
-        ValueError: If there are none, an array is not of weights, or its axes are not clear.
+        ValueError: If an array is not of weights, or its axes are not clear.
     """
     captured = isinstance(weights, Mapping)
     named = weights if captured else {"weights": weights}
@@ -109,7 +109,7 @@ def one_of(name: str, shape: tuple[int, ...], axis: int, example: int | None) ->
     """Return which example of a batch to show.
 
     Raises:
-        ValueError: If there are several and none is chosen, or there is no such one.
+        ValueError: If there are several and none is chosen, or the one chosen does not exist.
     """
     count = shape[axis]
     if example is None and count == 1:

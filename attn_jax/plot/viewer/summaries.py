@@ -36,7 +36,7 @@ class SummaryLayer(NamedTuple):
         name: Hook point of the summary.
         fields: Fields of the `AttentionSummary` that are not None, heads first.
         tiles: Stored parts of its maps, `(heads, rows, columns)`, by first query and key.
-        axes: The letters of the axes of its `log_normalizer`.
+        axes: Letters of the axes of its `log_normalizer`.
         reading: The same in words, with the shape and the example shown.
     """
 
