@@ -1,10 +1,10 @@
 """Pictures of attention: arrays in, a matplotlib figure out.
 
-Every function returns a figure of its own, outside pyplot, which shows itself in a notebook and is
-written with ``figure.savefig(path)``; those that need one pair of axes also draw on ``ax``. Any
-text is safe as a label: what looks like mathematics is none, right-to-left text is in its order,
-and Chinese, Japanese and Korean are drawn where the system or the extra ``fonts`` has a font.
-Weights that are negative, not finite or not summing to one are refused.
+Every function returns a new figure outside pyplot, which displays itself in a notebook and is saved
+with `figure.savefig(path)`; functions that need a single pair of axes can also draw on `ax`. Any
+text is a safe label: it is never read as mathematics, right-to-left text keeps its order, and
+Chinese, Japanese and Korean are drawn with a font of the system or of the extra `fonts`. Weights
+that are negative, not finite or do not sum to one are refused.
 """
 
 from attn_jax.plot.alignment import alignment
@@ -16,8 +16,8 @@ from attn_jax.plot.heads import heads, image_heads
 from attn_jax.plot.heatmap import heatmap
 from attn_jax.plot.image_grid import image_grid
 from attn_jax.plot.overlay import overlay
-from attn_jax.plot.summaries import summaries
 from attn_jax.plot.summary import summary
+from attn_jax.plot.summary_over_epochs import summaries
 from attn_jax.plot.viewer import Viewer, viewer
 from attn_jax.plot.words import merge_words
 

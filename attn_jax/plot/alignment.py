@@ -1,4 +1,4 @@
-"""Who is translated from whom: the map of an encoder and a decoder, beside what is known."""
+"""Attention between source and target tokens, with known alignment links."""
 
 from collections.abc import Sequence
 
@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 from numpy.typing import ArrayLike
 
 from attn_jax.plot.checks import check_labels, weights_array
-from attn_jax.plot.colours import INK, PAPER
+from attn_jax.plot.colors import INK, PAPER
 from attn_jax.plot.gold import explain
 from attn_jax.plot.heatmap import heatmap
 
@@ -26,25 +26,25 @@ def alignment(
     colorbar: bool = True,
     ax: Axes | None = None,
 ) -> Figure:
-    """Draws what each target token attended to in the source, and the links that are known.
+    """Draw how much each target token attended to each source token, with known links.
 
     Args:
-        weights: ``(target, source)``, of any two lengths.
-        source: The tokens that were read, left to right.
-        target: The tokens that were written, top to bottom.
-        sure: ``(target, source)`` booleans, outlined by a solid line: links that must be there.
-        possible: ``(target, source)`` booleans, outlined by a dashed line: links that may be.
-        strongest: Whether to mark the strongest weight of each target token by a dot.
-        vmax: The weight that gets the darkest colour; the largest one by default.
+        weights: `(target, source)`, of any two lengths.
+        source: Source tokens, left to right.
+        target: Target tokens, top to bottom.
+        sure: `(target, source)` booleans, outlined with a solid line: links that must be there.
+        possible: `(target, source)` booleans, outlined with a dashed line: links that may be there.
+        strongest: Whether to mark the largest weight of each target token with a dot.
+        vmax: Weight shown in the darkest color; the largest weight by default.
         normalized: Whether each row must sum to one (or be all zero).
-        colorbar: Whether to draw the scale beside a figure of its own; never beside ``ax``.
-        ax: Where to draw; a new figure by default.
+        colorbar: Whether to draw a color bar; never drawn when `ax` is given.
+        ax: Axes to draw on; a new figure by default.
 
     Returns:
         The figure.
 
     Raises:
-        ValueError: If the weights are none, or tokens or links are of another size.
+        ValueError: If the weights are not valid, or the tokens or links do not fit them.
 
     Example:
         >>> from attn_jax import plot

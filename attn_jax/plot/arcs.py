@@ -1,4 +1,4 @@
-"""Lines from the tokens that look to those that are looked at."""
+"""Lines from queries to the keys they attend to."""
 
 from collections.abc import Sequence
 
@@ -10,78 +10,83 @@ from matplotlib.figure import Figure
 from numpy.typing import ArrayLike, NDArray
 
 from attn_jax.plot.checks import check_labels, weights_array
-from attn_jax.plot.colours import ATTENTION, INK
-from attn_jax.plot.figure import canvas, every, plain, safe, style
-from attn_jax.plot.overlay import colour_scale
+from attn_jax.plot.colors import ATTENTION, INK
+from attn_jax.plot.figure import canvas, labeled, plain, safe, style
+from attn_jax.plot.overlay import color_bar
+from attn_jax.renames import renamed_arguments
 
 _BEND = np.linspace(0.0, 1.0, 25)
-_THICKEST = 3.5
+_MAX_WIDTH = 3.5
 
 
+@renamed_arguments(most="top_k")
 def arcs(
     weights: ArrayLike,
     *,
     queries: Sequence[object] | None = None,
     keys: Sequence[object] | None = None,
     query: int | None = None,
-    most: int = 1000,
+    top_k: int = 1000,
     vmax: float | None = None,
     normalized: bool = True,
     colorbar: bool = True,
     ax: Axes | None = None,
 ) -> Figure:
-    """Draws the queries at the left, the keys at the right, and a line for each weight.
+    """Draw queries on the left, keys on the right, and a line for each weight.
 
-    The larger the weight, the darker and thicker its line.
+    Larger weights have darker and thicker lines.
 
     Args:
-        weights: ``(queries, keys)``, of any two lengths.
-        queries: Labels at the left, top to bottom; their indices by default.
-        keys: Labels at the right; their indices by default.
-        query: Draws the lines of this query alone.
-        most: How many lines to draw at most, the strongest.
-        vmax: The weight that gets the darkest colour; the largest one by default.
+        weights: `(queries, keys)`, of any two lengths.
+        queries: Labels on the left, top to bottom; the indices by default.
+        keys: Labels on the right; the indices by default.
+        query: Draw only the lines of this query.
+        top_k: Number of lines to draw at most: those of the largest weights.
+        vmax: Weight shown in the darkest color; the largest weight by default.
         normalized: Whether each row must sum to one (or be all zero).
-        colorbar: Whether to draw the scale beside a figure of its own; never beside ``ax``.
-        ax: Where to draw; a new figure by default.
+        colorbar: Whether to draw a color bar; never drawn when `ax` is given.
+        ax: Axes to draw on; a new figure by default.
 
     Returns:
         The figure.
 
     Raises:
-        ValueError: If the weights are none, there is another number of labels, or no such query.
+        ValueError: If the weights are not valid, the labels do not fit them, or there is no such
+            query.
 
     Example:
         >>> from attn_jax import plot
         >>> figure = plot.arcs([[0.9, 0.1], [0.0, 1.0]], queries=["la", "mer"], keys=["the", "sea"])
-        >>> len(figure.axes[0].collections[0].get_paths())  # a weight of zero has no line
+        >>> len(figure.axes[0].collections[0].get_paths())  # a zero weight has no line
         3
     """
     weights = weights_array(weights, ("queries", "keys"), whole=normalized)
     check_labels(weights.shape, queries=queries, keys=keys)
     rows, columns = weights.shape
     if query is not None and not -rows <= query < rows:
-        raise ValueError(f"query={query} is none of the {rows} queries, 0 to {rows - 1}.")
+        raise ValueError(
+            f"there is no query={query} among {rows} queries; choose one of 0 to {rows - 1}."
+        )
     figure, axes = canvas(ax, (4.2, float(np.clip(0.2 * max(rows, columns), 1.4, 8.0)) + 0.3))
     style(axes, frame=False)
     axes.set(xlim=(0, 1), ylim=(1, 0))
     norm = Normalize(0.0, vmax or float(weights.max()) or 1.0)
-    axes.add_collection(_lines(_chosen(weights, query, most), weights, norm))
+    axes.add_collection(_lines(_largest(weights, query, top_k), weights, norm))
     _write_column(axes, queries, rows, -0.02, "right")
     _write_column(axes, keys, columns, 1.02, "left")
     if ax is None and colorbar:
-        colour_scale(figure, axes.collections[0], beside=axes)
+        color_bar(figure, axes.collections[0], beside=axes)
     return figure
 
 
-def _chosen(weights: NDArray, query: int | None, most: int) -> NDArray[np.int_]:
-    """Gives the (query, key) of the lines to draw, the weakest first, to lie below the others."""
-    looked = weights.copy()
+def _largest(weights: NDArray, query: int | None, top_k: int) -> NDArray[np.int_]:
+    """Return the (query, key) of each line, smallest weight first so that it lies below."""
+    candidates = weights.copy()
     if query is not None:
-        looked[np.arange(len(looked)) != query % len(looked)] = 0
-    strongest = np.argsort(looked, axis=None, kind="stable")[max(looked.size - most, 0) :]
-    strongest = strongest[looked.flat[strongest] > 0]
-    return np.stack(np.unravel_index(strongest, weights.shape), -1)
+        candidates[np.arange(len(candidates)) != query % len(candidates)] = 0
+    cells = np.argsort(candidates, axis=None, kind="stable")[max(candidates.size - top_k, 0) :]
+    cells = cells[candidates.flat[cells] > 0]
+    return np.stack(np.unravel_index(cells, weights.shape), -1)
 
 
 def _lines(pairs: NDArray[np.int_], weights: NDArray, norm: Normalize) -> LineCollection:
@@ -92,7 +97,7 @@ def _lines(pairs: NDArray[np.int_], weights: NDArray, norm: Normalize) -> LineCo
         list(np.stack([np.broadcast_to(_BEND, y.shape), y], -1)),
         cmap=ATTENTION,
         norm=norm,
-        linewidths=0.4 + _THICKEST * np.clip(norm(values), 0, 1),
+        linewidths=0.4 + _MAX_WIDTH * np.clip(norm(values), 0, 1),
     )
     lines.set_array(values)
     return lines
@@ -102,6 +107,5 @@ def _write_column(
     ax: Axes, labels: Sequence[object] | None, count: int, x: float, side: str
 ) -> None:
     look = {"ha": side, "va": "center", "fontsize": 8, "color": INK}
-    for at in every(count):
-        text = plain(at if labels is None else labels[at])
-        safe(ax.text(x, (at + 0.5) / count, text, **look))
+    names = {i: plain(i if labels is None else labels[i]) for i in labeled(count)}
+    safe(*(ax.text(x, (i + 0.5) / count, name, **look) for i, name in names.items()))

@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 from numpy.typing import ArrayLike
 
 from attn_jax.plot.checks import weights_array
-from attn_jax.plot.colours import ATTENTION, INK
+from attn_jax.plot.colors import ATTENTION, INK
 from attn_jax.plot.figure import canvas, safe, style, tick_labels
 
 _BAR = ATTENTION(0.55)
@@ -22,20 +22,20 @@ def bars(
     normalized: bool = True,
     ax: Axes | None = None,
 ) -> Figure:
-    """Draws how one query shares its attention among the keys.
+    """Draw how one query distributes its attention over the keys.
 
     Args:
-        weights: ``(keys,)``.
+        weights: `(keys,)`.
         keys: Labels of the bars.
-        uniform: Whether to draw a dashed line where every weight would be if none were preferred.
+        uniform: Whether to draw a dashed line at the weight of uniform attention.
         normalized: Whether the weights must sum to one.
-        ax: Where to draw; a new figure by default.
+        ax: Axes to draw on; a new figure by default.
 
     Returns:
         The figure.
 
     Raises:
-        ValueError: If the weights are none, or there is another number of labels.
+        ValueError: If the weights are not valid, or the labels do not fit them.
 
     Example:
         >>> from attn_jax import plot

@@ -1,4 +1,4 @@
-"""A report card as the pictures show it: its numbers and verdicts, whoever worked them out."""
+"""Numbers and verdicts of a report card, as plain values for a page."""
 
 import math
 from collections.abc import Mapping
@@ -10,19 +10,19 @@ _READS = ("supports", "against", "unclear")
 
 
 def card_content(card: Any) -> dict[str, Any]:
-    """Reads a report card into plain values.
+    """Return a report card as plain values.
 
     Args:
-        card: What ``attn_jax.measure.report_card`` gives, or its ``to_dict()``: a ``verdict`` and
-            ``lines``, each with a ``title``, ``value``, ``low``, ``high``, ``random``, ``uniform``,
-            ``reads`` (``"supports"``, ``"against"`` or ``"unclear"``) and ``verdict``. A number
+        card: Result of `attn_jax.measure.report_card`, or its `to_dict()`: a `verdict` and
+            `lines`, each with a `title`, `value`, `low`, `high`, `random`, `uniform`,
+            `reads` (`"supports"`, `"against"` or `"unclear"`) and `verdict`. A number
             that is None or not finite is shown as missing.
 
     Returns:
-        ``{"verdict": ..., "lines": [...]}`` of text and numbers alone, as JSON can hold it.
+        `{"verdict": ..., "lines": [...]}`, only text and numbers, ready for JSON.
 
     Raises:
-        ValueError: If it has no lines, or a line lacks one of these.
+        ValueError: If the card has no lines, or a line lacks one of these fields.
 
     Example:
         >>> from attn_jax.plot.card import card_content
@@ -31,20 +31,20 @@ def card_content(card: Any) -> dict[str, Any]:
         >>> card_content({"verdict": "It can be read.", "lines": [line]})["lines"][0]["value"]
         0.5
     """
-    given = card if isinstance(card, Mapping) else card.to_dict()
-    lines = [_line(number, line) for number, line in enumerate(given.get("lines", ()))]
+    fields = card if isinstance(card, Mapping) else card.to_dict()
+    lines = [_line(number, line) for number, line in enumerate(fields.get("lines", ()))]
     if not lines:
-        raise ValueError("the card has no lines; measure.report_card(...) makes one that has.")
-    return {"verdict": str(given.get("verdict", "")), "lines": lines}
+        raise ValueError("the card has no lines; create one with measure.report_card(...).")
+    return {"verdict": str(fields.get("verdict", "")), "lines": lines}
 
 
 def _line(number: int, line: Mapping[str, Any]) -> dict[str, Any]:
-    lacking = [name for name in (*_TEXTS, *_NUMBERS) if name not in line]
-    if lacking:
-        raise ValueError(f"line {number} of the card lacks {', '.join(lacking)}; it has {[*line]}.")
+    missing = [name for name in (*_TEXTS, *_NUMBERS) if name not in line]
+    if missing:
+        raise ValueError(f"line {number} of the card lacks {', '.join(missing)}; it has {[*line]}.")
     if line["reads"] not in _READS:
         raise ValueError(
-            f"line {number} of the card reads {line['reads']!r}; it must be one of {[*_READS]}."
+            f"line {number} of the card has reads={line['reads']!r}; it must be one of {[*_READS]}."
         )
     numbers = {name: _finite(line[name]) for name in _NUMBERS}
     return {name: str(line[name]) for name in _TEXTS} | numbers

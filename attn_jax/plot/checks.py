@@ -1,25 +1,27 @@
-"""What is refused before anything is drawn: weights that are none, grids that do not fit."""
+"""Checks of weights, labels and grids, before anything is drawn."""
 
 from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-# bfloat16 rows of a few hundred weights miss one by about this much.
+from attn_jax.plot.arrays import as_array
+
+# Sums of a few hundred bfloat16 weights are off by about this much.
 _SUM_TOLERANCE = 2e-2
 
 
 def weights_array(
     weights: ArrayLike, axes: Sequence[str], *, whole: bool = True, name: str = "weights"
 ) -> NDArray[np.float64]:
-    """Returns attention weights as float64, or says what is wrong with them.
+    """Return attention weights as float64, after checking them.
 
     Args:
-        weights: The array to check.
-        axes: The names of its axes; their number is the rank asked for.
-        whole: Whether every row must be a distribution: sum to one, or be all zero as for a
-            query that may attend to nothing.
-        name: The argument's name, for the error.
+        weights: Array to check.
+        axes: Names of its axes; there must be as many as the rank.
+        whole: Whether every row must be a distribution: sum to one, or be all zero for a query
+            that may attend to nothing.
+        name: Name of the argument, for the error.
 
     Returns:
         The weights.
@@ -28,122 +30,92 @@ def weights_array(
         ValueError: If the rank is wrong, a size is zero, or a weight is NaN, infinite or negative,
             or a row does not sum to one.
     """
-    array = np.asarray(weights, dtype=np.float64)
-    wanted = f"({', '.join(axes)})"
+    array = np.asarray(as_array(weights, name), np.float64)
+    expected = f"({', '.join(axes)})"
     if array.ndim != len(axes):
-        raise ValueError(f"{name} has shape {array.shape}; {wanted} is needed, rank {len(axes)}.")
+        raise ValueError(f"{name} has shape {array.shape}; {expected} is needed, rank {len(axes)}.")
     if array.size == 0:
-        raise ValueError(f"{name} of shape {array.shape} holds nothing to draw.")
-    _refuse(~np.isfinite(array), array, name, "is not finite", "look at the scores before softmax")
+        raise ValueError(f"{name} of shape {array.shape} is empty; there is nothing to draw.")
+    _refuse(
+        ~np.isfinite(array), array, name, "is not finite", "check the scores before the softmax"
+    )
     _refuse(array < 0, array, name, "is negative", "pass the weights, not the scores")
     if whole:
         _refuse_partial(array, name)
     return array
 
 
-def _refuse(bad: NDArray[np.bool_], array: NDArray, name: str, what: str, way_out: str) -> None:
+def _refuse(bad: NDArray[np.bool_], array: NDArray, name: str, problem: str, way_out: str) -> None:
     if bad.any():
-        at = tuple(int(i) for i in np.argwhere(bad)[0])
-        place = ", ".join(map(str, at))
+        index = tuple(int(i) for i in np.argwhere(bad)[0])
+        place = ", ".join(map(str, index))
         more = f", and {bad.sum() - 1} more" if bad.sum() > 1 else ""
-        raise ValueError(f"{name}[{place}] = {array[at]:g} {what}{more}; {way_out}.")
+        raise ValueError(f"{name}[{place}] = {array[index]:g} {problem}{more}; {way_out}.")
 
 
 def _refuse_partial(array: NDArray, name: str) -> None:
     sums = array.sum(-1)
     bad = (np.abs(sums - 1) > _SUM_TOLERANCE) & (sums != 0)
     if bad.any():
-        at = tuple(int(i) for i in np.argwhere(bad)[0])
-        place = "[" + ", ".join([*map(str, at), ":"]) + "]" if at else ""
+        index = tuple(int(i) for i in np.argwhere(bad)[0])
+        place = "[" + ", ".join([*map(str, index), ":"]) + "]" if index else ""
         raise ValueError(
-            f"{name}{place} sums to {sums[at]:.4g}, not 1; normalise over the last axis, "
+            f"{name}{place} sums to {sums[index]:.4g}, not 1; normalize over the last axis, "
             "or pass normalized=False to draw any non-negative values."
         )
 
 
 def check_labels(shape: tuple[int, ...], **labels: Sequence[object] | None) -> None:
-    """Refuses labels of another number than there are rows and columns.
+    """Refuse labels that do not fit the rows or columns.
 
     Args:
-        shape: ``(queries, keys)``.
-        **labels: Those of the queries, then those of the keys, by the names of the arguments.
+        shape: `(queries, keys)`.
+        **labels: Labels of the queries, then of the keys, by argument name.
 
     Raises:
-        ValueError: If there is another number of either.
+        ValueError: If there are too few or too many of either.
     """
-    for (name, given), size, axis in zip(labels.items(), shape, ("queries", "keys"), strict=True):
-        if given is not None and len(given) != size:
+    for (name, side), size, axis in zip(labels.items(), shape, ("queries", "keys"), strict=True):
+        if side is not None and len(side) != size:
             raise ValueError(
-                f"{name} has {len(given)} labels, but weights of shape {shape} have {size} {axis}."
+                f"{name} has {len(side)} labels, but weights of shape {shape} have {size} {axis}."
             )
 
 
 def boolean_cells(cells: ArrayLike, shape: tuple[int, ...], name: str) -> NDArray[np.bool_]:
-    """Returns one boolean per weight.
+    """Return one boolean per weight.
 
     Raises:
-        ValueError: If they have another shape than the weights.
+        ValueError: If the shape is not that of the weights.
     """
-    array = np.asarray(cells, bool)
+    array = as_array(cells, name).astype(bool)
     if array.shape != shape:
-        raise ValueError(f"{name} has shape {array.shape}, the weights {shape}; they must agree.")
+        raise ValueError(
+            f"{name} has shape {array.shape}, but the weights have {shape}; they must agree."
+        )
     return array
 
 
 def check_grid(tokens: int, grid: tuple[int, int], image_shape: tuple[int, ...]) -> None:
-    """Refuses a grid that has other than ``tokens`` cells or that does not divide the image.
+    """Refuse a grid that does not have `tokens` cells or does not divide the image.
 
     Args:
-        tokens: The number of weights.
+        tokens: Number of weights.
         grid: Rows and columns of patches.
-        image_shape: ``(height, width)`` or ``(height, width, channels)``.
+        image_shape: `(height, width)` or `(height, width, channels)`.
 
     Raises:
-        ValueError: If either fails.
+        ValueError: If either check fails.
     """
     rows, columns = grid
     if rows < 1 or columns < 1 or rows * columns != tokens:
         raise ValueError(
             f"grid={grid} has {rows * columns} cells, but there are {tokens} weights; "
-            "give the rows and columns of the patches, without class or register tokens."
+            "give the rows and columns of the patches, without class and register tokens."
         )
     height, width = image_shape[:2]
     if height % rows or width % columns:
         raise ValueError(
             f"grid={grid} does not divide an image of {height} x {width} pixels; "
-            "crop or pad the image as the model did."
+            "crop or pad the image as the model does."
         )
-
-
-def grey_image(image: ArrayLike) -> NDArray[np.float64]:
-    """Returns an image as grey values from 0 (black) to 1 (white).
-
-    Args:
-        image: ``(height, width)``, ``(height, width, 1)`` or ``(height, width, 3)``; integers from
-            0 to 255, or floats, which are scaled from their own minimum and maximum when they
-            leave [0, 1].
-
-    Returns:
-        ``(height, width)`` floats in [0, 1].
-
-    Raises:
-        ValueError: If the rank or the number of channels is another, or a value is not finite.
-    """
-    array = np.asarray(image)
-    if array.ndim == 3 and array.shape[-1] == 3:
-        array = array @ np.array([0.2126, 0.7152, 0.0722]).astype(np.float64)
-        array = array / 255 if np.issubdtype(np.asarray(image).dtype, np.integer) else array
-    elif np.issubdtype(array.dtype, np.integer):
-        array = array / 255
-    if array.ndim == 3 and array.shape[-1] == 1:
-        array = array[..., 0]
-    if array.ndim != 2 or array.size == 0:
-        raise ValueError(
-            f"image has shape {np.shape(image)}; (height, width) or (height, width, 1 or 3) "
-            "is needed."
-        )
-    array = array.astype(np.float64)
-    if not np.isfinite(array).all():
-        raise ValueError("image holds values that are not finite.")
-    low, high = array.min(), array.max()
-    return array if low >= 0 and high <= 1 else (array - low) / (high - low or 1)

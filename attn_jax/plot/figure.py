@@ -1,4 +1,4 @@
-"""The sheet that every picture is drawn on: no pyplot, no global state, text that is only text."""
+"""The figure under every picture: no pyplot, no global state, text that is never mathematics."""
 
 import io
 from collections.abc import Sequence
@@ -10,15 +10,15 @@ from matplotlib.figure import Figure as MatplotlibFigure
 from matplotlib.text import Text
 from numpy.typing import NDArray
 
-from attn_jax.plot.colours import INK, MUTED, PAPER, RULE
-from attn_jax.plot.fonts import drawable, fallbacks
+from attn_jax.plot.colors import INK, MUTED, PAPER, RULE
+from attn_jax.plot.fonts import drawable, fallbacks, warn_of_missing
 
-_LONGEST_LABEL = 16
-_MOST_LABELS = 40
+_MAX_LABEL_LENGTH = 16
+_MAX_LABELS = 40
 
 
 class Figure(MatplotlibFigure):
-    """A matplotlib figure outside pyplot's registry, which shows itself in a notebook.
+    """A matplotlib figure outside pyplot's registry, which displays itself in a notebook.
 
     Example:
         >>> from attn_jax.plot.figure import Figure
@@ -39,12 +39,12 @@ class Figure(MatplotlibFigure):
 def canvas(
     ax: Axes | None, figsize: tuple[float, float], **settings: Any
 ) -> tuple[MatplotlibFigure, Axes]:
-    """Gives the axes to draw on and their figure: those of the caller, or new ones.
+    """Return the figure and axes to draw on: the caller's, or new ones.
 
     Args:
         ax: The caller's axes, or None for a new figure.
         figsize: Width and height of a new figure, in inches.
-        **settings: Of the new figure.
+        **settings: Settings of the new figure.
 
     Returns:
         The figure and the axes.
@@ -52,48 +52,48 @@ def canvas(
     if ax is None:
         figure = Figure(figsize, **settings)
         return figure, figure.add_subplot()
-    return ax.figure.figure, ax  # the whole figure, also from within a subfigure
+    return ax.figure.figure, ax  # the whole figure, even for axes in a subfigure
 
 
 def tiles(
     rows: int, columns: int, *, aspect: float = 1.0, left: float = 0.06
 ) -> tuple[Figure, NDArray, Axes]:
-    """Lays out small axes of one size, each with room for a title, and a slim one for a scale.
+    """Lay out small axes of one size, each with room for a title, and axes for a color bar.
 
-    The places are reckoned in inches rather than by matplotlib's layout engine, which would take
-    seconds for some dozens of axes.
+    Positions are computed in inches: matplotlib's layout engine would take seconds for a few dozen
+    axes.
 
     Args:
-        rows: Tiles below each other.
-        columns: Tiles beside each other.
-        aspect: A tile's height over its width.
-        left: The margin at the left, in inches.
+        rows: Number of rows of tiles.
+        columns: Number of tiles in a row.
+        aspect: Height of a tile over its width.
+        left: Left margin, in inches.
 
     Returns:
-        The figure, the tiles as an array ``(rows, columns)``, and the axes for the scale.
+        The figure, the tiles as an array `(rows, columns)`, and the axes for the color bar.
     """
     width, gap, above, below, right = 0.84, 0.1, 0.24, 0.06, 0.78
-    tall = width * aspect
-    sheet = (left + columns * (width + gap) + right, rows * (tall + above) + below)
-    figure = Figure(sheet, layout="none")
+    height = width * aspect
+    size = (left + columns * (width + gap) + right, rows * (height + above) + below)
+    figure = Figure(size, layout="none")
 
     def place(x: float, top: float, w: float, h: float) -> Axes:
-        share = (x / sheet[0], 1 - (top + h) / sheet[1], w / sheet[0], h / sheet[1])
-        return figure.add_axes(share)
+        box = (x / size[0], 1 - (top + h) / size[1], w / size[0], h / size[1])
+        return figure.add_axes(box)
 
     axes = [
         [
-            place(left + c * (width + gap), above + r * (tall + above), width, tall)
+            place(left + c * (width + gap), above + r * (height + above), width, height)
             for c in range(columns)
         ]
         for r in range(rows)
     ]
-    scale_height = min(sheet[1] - above - below, 2.4)
-    return figure, np.array(axes), place(sheet[0] - right + 0.04, above, 0.11, scale_height)
+    scale_height = min(size[1] - above - below, 2.4)
+    return figure, np.array(axes), place(size[0] - right + 0.04, above, 0.11, scale_height)
 
 
 def style(ax: Axes, *, frame: bool = True) -> Axes:
-    """Sets thin rules and quiet ticks; without ``frame``, neither."""
+    """Set thin lines and subtle ticks; without `frame`, remove both."""
     ax.spines[["top", "right"]].set_visible(False)
     for spine in ax.spines.values():
         spine.set(color=RULE, linewidth=0.8)
@@ -104,31 +104,44 @@ def style(ax: Axes, *, frame: bool = True) -> Axes:
     return ax
 
 
-def plain(label: object, longest: int = _LONGEST_LABEL) -> str:
-    r"""Makes any value a label of one line that matplotlib can draw.
+def label_text(label: object) -> str:
+    r"""Return a label as text: bytes are decoded, a number of a tensor is its value.
 
-    Control characters are written as escapes, spaces alone as ``␣``, and what is too long is cut
+    Example:
+        >>> from attn_jax.plot.figure import label_text
+        >>> label_text(b"ab"), label_text(b"\xff"), label_text(7)
+        ('ab', '\\xff', '7')
+    """
+    if hasattr(label, "detach"):
+        label = label.item()  # type: ignore[attr-defined]
+    return label.decode("utf-8", "backslashreplace") if isinstance(label, bytes) else str(label)
+
+
+def plain(label: object, max_length: int = _MAX_LABEL_LENGTH) -> str:
+    r"""Return any value as a one-line label that matplotlib can draw.
+
+    Control characters become escapes, text of spaces only becomes `␣`, and long text is shortened
     in the middle.
 
     Args:
-        label: Anything that ``str`` takes.
-        longest: The most characters to show.
+        label: Any value that `str` accepts.
+        max_length: Largest number of characters.
 
     Returns:
-        The text to draw; draw it with ``parse_math=False``.
+        The text; draw it with `parse_math=False`.
 
     Example:
         >>> from attn_jax.plot.figure import plain
-        >>> plain("a\tb"), plain(" "), plain("0123456789", longest=7)
+        >>> plain("a\tb"), plain(" "), plain("0123456789", max_length=7)
         ('a\\tb', '␣', '012…789')
     """
-    text = "".join(_printable(character) for character in str(label))
+    text = "".join(_printable(character) for character in label_text(label))
     if not text.strip():
         text = "␣" * len(text)
-    if len(text) <= longest:
+    if len(text) <= max_length:
         return text
-    kept = longest - 1
-    return f"{text[: (kept + 1) // 2]}…{text[len(text) - kept // 2 :]}"
+    length = max_length - 1
+    return f"{text[: (length + 1) // 2]}…{text[len(text) - length // 2 :]}"
 
 
 def _printable(character: str) -> str:
@@ -138,32 +151,41 @@ def _printable(character: str) -> str:
 
 
 def safe(*texts: Text) -> None:
-    """Keeps matplotlib from reading these texts as mathematics, and finds fonts for them."""
+    """Keep matplotlib from reading texts as mathematics, and find fonts for them.
+
+    Args:
+        *texts: Texts of a figure. One warning names the characters that no font has.
+    """
+    fallback = []
     for text in texts:
         text.set_parse_math(False)
         text.set_usetex(False)
         if not drawable(text.get_text(), text.get_fontproperties()):
-            # The other fonts are there in one weight, and matplotlib would log that.
-            text.set(fontfamily=[*text.get_fontfamily(), *fallbacks()], fontweight="normal")
+            fallback.append(text)
+            families = [*text.get_fontfamily(), *fallbacks(text.get_text())]
+            # The other fonts have a single weight, and matplotlib logs a request for another.
+            text.set(fontfamily=families, fontweight="normal")
+    if fallback:
+        warn_of_missing(text.get_text() for text in fallback)
 
 
 def title(ax: Axes, text: object, **settings: Any) -> Text:
-    """Titles the axes at the left, in plain text."""
+    """Set a left-aligned title, as plain text."""
     settings = {"loc": "left", "fontsize": 9, "color": INK, "pad": 5} | settings
-    drawn = ax.set_title(str(text), **settings)
-    safe(drawn)
-    return drawn
+    label = ax.set_title(str(text), **settings)
+    safe(label)
+    return label
 
 
 def tick_labels(ax: Axes, axis: str, labels: Sequence[object], **settings: Any) -> None:
-    """Puts plain-text labels at 0, 1, 2 … of the axis ``x`` or ``y``, as many as fit."""
-    which = ax.xaxis if axis == "x" else ax.yaxis
-    which.set_ticks(every(len(labels)))
-    which.set_ticklabels([plain(labels[at]) for at in every(len(labels))], **settings)
-    for tick in which.get_major_ticks():
-        safe(tick.label1, tick.label2)
+    """Set plain-text labels at 0, 1, 2 … of the axis `x` or `y`, as many as fit."""
+    side = ax.xaxis if axis == "x" else ax.yaxis
+    places = labeled(len(labels))
+    side.set_ticks(places)
+    side.set_ticklabels([plain(labels[place]) for place in places], **settings)
+    safe(*(label for tick in side.get_major_ticks() for label in (tick.label1, tick.label2)))
 
 
-def every(count: int) -> range:
-    """Gives the places of so many labels that can be written: all, or every second, third …."""
-    return range(0, count, -(-count // _MOST_LABELS))
+def labeled(count: int) -> range:
+    """Return the places that get a label out of `count`: all, or every second, third …."""
+    return range(0, count, -(-count // _MAX_LABELS))

@@ -1,4 +1,4 @@
-"""One map over the steps of training: a strip of it, or a moving picture."""
+"""A map over the steps of training, side by side or animated."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,11 +11,11 @@ from matplotlib.figure import Figure
 from numpy.typing import ArrayLike, NDArray
 
 from attn_jax.plot.checks import weights_array
-from attn_jax.plot.colours import ATTENTION
+from attn_jax.plot.colors import ATTENTION
 from attn_jax.plot.figure import plain, style, tiles, title
 from attn_jax.plot.gold import draw_gold
 from attn_jax.plot.heatmap import draw_heatmap, heatmap, hide
-from attn_jax.plot.overlay import colour_scale
+from attn_jax.plot.overlay import color_bar
 
 
 def film(
@@ -30,24 +30,24 @@ def film(
     vmax: float | None = None,
     normalized: bool = True,
 ) -> Figure:
-    """Draws a map as it was at some steps of training, side by side, on one colour scale.
+    """Draw a map at several steps of training, side by side, on one color scale.
 
     Args:
-        weights: ``(steps, queries, keys)``.
-        steps: What to call each map, 0, 1, 2 … by default.
-        sure: ``(queries, keys)`` booleans: links to outline, as in :func:`alignment`.
-        possible: The same, dashed.
-        frames: How many of the maps to draw at most: the first, the last, and evenly between.
-        columns: Maps beside each other.
-        unit: What ``steps`` counts.
-        vmax: The weight that gets the darkest colour; the largest one by default.
+        weights: `(steps, queries, keys)`.
+        steps: Label of each map; 0, 1, 2 … by default.
+        sure: `(queries, keys)` booleans: links to outline, as in `alignment`.
+        possible: `(queries, keys)` booleans, with a dashed outline.
+        frames: Largest number of maps to draw: the first, the last, and evenly between.
+        columns: Number of maps in a row.
+        unit: Unit of `steps`, as in `step 300`.
+        vmax: Weight shown in the darkest color; the largest weight by default.
         normalized: Whether each row must sum to one (or be all zero).
 
     Returns:
         The figure.
 
     Raises:
-        ValueError: If the weights are none, or there is another number of steps.
+        ValueError: If the weights are not valid, or `steps` does not fit them.
 
     Example:
         >>> from attn_jax import plot
@@ -56,18 +56,18 @@ def film(
         ['step 0', 'step 300']
     """
     maps, names = _checked(weights, steps, unit, normalized)
-    shown = np.unique(np.linspace(0, len(maps) - 1, min(frames, len(maps))).round().astype(int))
-    columns = min(columns, len(shown))
-    rows = -(-len(shown) // columns)
+    chosen = np.unique(np.linspace(0, len(maps) - 1, min(frames, len(maps))).round().astype(int))
+    columns = min(columns, len(chosen))
+    rows = -(-len(chosen) // columns)
     figure, axes, scale = tiles(rows, columns, aspect=maps.shape[1] / maps.shape[2])
     norm = Normalize(0.0, vmax or float(maps.max()) or 1.0)
-    for ax in axes.flat[len(shown) :]:
+    for ax in axes.flat[len(chosen) :]:
         style(ax, frame=False)
-    for ax, at in zip(axes.flat, shown, strict=False):
-        draw_heatmap(ax, maps[at], norm)
-        draw_gold(ax, maps[at].shape, sure=sure, possible=possible)
-        title(ax, names[at], fontsize=8)
-    colour_scale(figure, ScalarMappable(norm, ATTENTION), at=scale)
+    for ax, number in zip(axes.flat, chosen, strict=False):
+        draw_heatmap(ax, maps[number], norm)
+        draw_gold(ax, maps[number].shape, sure=sure, possible=possible)
+        title(ax, names[number], fontsize=8)
+    color_bar(figure, ScalarMappable(norm, ATTENTION), cax=scale)
     return figure
 
 
@@ -83,26 +83,26 @@ def animate(
     normalized: bool = True,
     **look: Any,
 ) -> Path:
-    """Writes a map over the steps of training as a moving picture, a frame for each.
+    """Write a map over the steps of training as an animation, a frame for each step.
 
     Args:
-        weights: ``(steps, queries, keys)``.
-        path: Where to write: ``.gif``, or ``.mp4``, for which ffmpeg must be installed.
-        steps: What to call each map, 0, 1, 2 … by default.
-        unit: What ``steps`` counts.
-        fps: Frames a second.
-        dpi: Pixels an inch.
-        vmax: The weight that gets the darkest colour; the largest one by default.
+        weights: `(steps, queries, keys)`.
+        path: File to write: `.gif`, or `.mp4`, which needs ffmpeg.
+        steps: Label of each map; 0, 1, 2 … by default.
+        unit: Unit of `steps`, as in `step 300`.
+        fps: Frames per second.
+        dpi: Pixels per inch.
+        vmax: Weight shown in the darkest color; the largest weight by default.
         normalized: Whether each row must sum to one (or be all zero).
-        **look: Options of :func:`heatmap`: ``queries``, ``keys``, ``mask``, ``sure``, ``possible``.
+        **look: Options of `heatmap`: `queries`, `keys`, `mask`, `sure`, `possible`.
 
     Returns:
         The path.
 
     Raises:
-        ValueError: If the weights are none, there is another number of steps, or the path ends in
-            something else.
-        RuntimeError: If ffmpeg is needed and not there.
+        ValueError: If the weights are not valid, `steps` does not fit them, or the path has another
+            ending.
+        RuntimeError: If ffmpeg is needed but not installed.
 
     Example:
         >>> import pathlib, tempfile
@@ -119,11 +119,11 @@ def animate(
     ax = figure.axes[0]
     heading = title(ax, names[0])
     figure.draw_without_rendering()
-    figure.set_layout_engine("none")  # every frame has its parts in the same places
+    figure.set_layout_engine("none")  # every frame has the same layout
     with writer.saving(figure, path, dpi):
-        for name, shown in zip(names, hide(maps, look.get("mask")), strict=True):
+        for name, frame in zip(names, hide(maps, look.get("mask")), strict=True):
             heading.set_text(name)
-            ax.images[0].set_data(shown)
+            ax.images[0].set_data(frame)
             writer.grab_frame()
     return Path(path)
 
@@ -135,17 +135,19 @@ def _checked(
     steps = range(len(maps)) if steps is None else steps
     if len(steps) != len(maps):
         raise ValueError(f"steps has {len(steps)} entries, but there are {len(maps)} maps.")
-    return maps, [plain(f"{unit} {step}", longest=24) for step in steps]
+    return maps, [plain(f"{unit} {step}", max_length=24) for step in steps]
 
 
 def _writer(path: Path, fps: int) -> Any:
-    # Imported here: few who draw figures need it.
+    # Imported here because few figures need it.
     from matplotlib.animation import FFMpegWriter, PillowWriter
 
     if path.suffix == ".gif":
         return PillowWriter(fps=fps)
     if path.suffix != ".mp4":
-        raise ValueError(f"path={path.name!r} ends in {path.suffix!r}; give '.gif' or '.mp4'.")
+        raise ValueError(f"path={path.name!r} ends in {path.suffix!r}; use '.gif' or '.mp4'.")
     if not FFMpegWriter.isAvailable():
-        raise RuntimeError(f"{path.name!r} needs ffmpeg, which is not installed; write a .gif.")
+        raise RuntimeError(
+            f"{path.name!r} needs ffmpeg, which is not installed; write a .gif, or install it."
+        )
     return FFMpegWriter(fps=fps)

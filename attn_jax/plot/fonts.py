@@ -1,16 +1,19 @@
-"""Fonts for the characters that matplotlib's own lacks: Chinese, Japanese, Korean, emoji."""
+"""Fonts for characters that matplotlib's default lacks: Chinese, Japanese, Korean, emoji."""
 
 import functools
 import importlib.util
+import warnings
+from collections.abc import Iterable
 from pathlib import Path
+from typing import NamedTuple
 
 from matplotlib.font_manager import FontProperties, findfont, fontManager, get_font
 
-# What `attn-jax[fonts]` installs: one font for all of Chinese, Japanese and Korean.
+# Installed by `attn-jax[fonts]`: one font for Chinese, Japanese and Korean.
 _PACKAGE = "noto_cjk_sans_jp_regular"
 
-# Those of the system come first: a Chinese one has the forms that its readers know. The last one,
-# matplotlib's, has a box for every character there is, so that nothing is ever missing.
+# Fonts of the system come first: a Chinese one has the forms that its readers know. The last one,
+# matplotlib's own, has a box for every character, so that nothing is ever missing.
 _FAMILIES = (
     "Noto Sans CJK SC",
     "Source Han Sans SC",
@@ -29,15 +32,15 @@ _FAMILIES = (
 
 
 def drawable(text: str, usual: FontProperties) -> bool:
-    """Tells whether the usual font has every character of a text."""
+    """Return whether the usual font has every character of a text."""
     return text.isascii() or set(map(ord, text)) <= _characters(findfont(usual))
 
 
 def legible(text: str) -> bool:
-    """Tells whether some installed font has each character of a text, so that none is a box.
+    """Return whether some installed font has each character of a text, so that none is a box.
 
     Args:
-        text: What shall be drawn.
+        text: The text to draw.
 
     Returns:
         True if every character can be read.
@@ -47,23 +50,50 @@ def legible(text: str) -> bool:
         >>> legible("été"), legible("\U000e0fff")
         (True, False)
     """
-    return set(map(ord, text)) <= _legible()
+    return not missing(text)
 
 
-@functools.cache
-def _legible() -> frozenset[int]:
-    families = [FontProperties(), *(FontProperties(family=f) for f in fallbacks()[:-1])]
-    return frozenset().union(*(_characters(findfont(family)) for family in families))
+def missing(text: str) -> str:
+    """Return the characters of a text that no installed font has, each once.
+
+    Args:
+        text: Text to draw.
+    """
+    boxes = _others(text).missing
+    return "".join(dict.fromkeys(character for character in text if ord(character) in boxes))
+
+
+def warn_of_missing(texts: Iterable[str]) -> None:
+    """Warn about characters that are drawn as boxes.
+
+    Args:
+        texts: The texts to draw.
+    """
+    boxes = missing("".join(texts))
+    if boxes:
+        warnings.warn(
+            f"no installed font has {boxes!r} ({', '.join(f'U+{ord(c):04X}' for c in boxes)}), so "
+            "each is drawn as a box. Load a font that has them: "
+            "matplotlib.font_manager.fontManager.addfont(path); for Chinese, Japanese and Korean, "
+            "pip install 'attn-jax[fonts]'. plot.viewer shows them with the fonts of the browser.",
+            stacklevel=4,
+        )
 
 
 @functools.cache
 def _characters(path: str) -> frozenset[int]:
-    return frozenset(get_font(path).get_charmap())
+    try:
+        return frozenset(get_font(path).get_charmap())
+    except (OSError, RuntimeError):  # removed or unreadable since the list was made
+        return frozenset()
 
 
-@functools.cache
-def fallbacks() -> tuple[str, ...]:
-    """Names the installed families that draw what the usual one cannot, the best first.
+def fallbacks(text: str = "") -> tuple[str, ...]:
+    """Return the installed families that draw what the usual one cannot, the best first.
+
+    Args:
+        text: The text to draw. If the known families lack some of it, other installed families
+            that have it are added.
 
     Returns:
         The families, to be appended to those of a text.
@@ -73,14 +103,52 @@ def fallbacks() -> tuple[str, ...]:
         >>> fallbacks()[-1]
         'Last Resort High-Efficiency'
     """
+    *known, last = _known_families()
+    return (*known, *_others(text).families, last)
+
+
+class _Others(NamedTuple):
+    """Families beyond the known ones for a text, and the code points that no font has."""
+
+    families: tuple[str, ...] = ()
+    missing: frozenset[int] = frozenset()
+
+
+def _others(text: str) -> _Others:
+    lacking = frozenset(map(ord, text)) - _union(_known_families()[:-1])
+    # The count makes the search run again after a font was added.
+    return _search(lacking, len(fontManager.ttflist)) if lacking else _Others()
+
+
+@functools.cache
+def _known_families() -> tuple[str, ...]:
     for path in packaged():
         fontManager.addfont(path)
     installed = {font.name for font in fontManager.ttflist}
     return tuple(family for family in _FAMILIES if family in installed)
 
 
+@functools.cache
+def _union(families: tuple[str, ...]) -> frozenset[int]:
+    """Return the characters of the usual font and of some families."""
+    fonts = [FontProperties(), *(FontProperties(family=family) for family in families)]
+    return frozenset().union(*(_characters(findfont(font)) for font in fonts))
+
+
+@functools.lru_cache(maxsize=256)
+def _search(lacking: frozenset[int], _count: int) -> _Others:
+    """Search every installed font, which takes about a millisecond for each."""
+    families: list[str] = []
+    for font in fontManager.ttflist:
+        shared = lacking & _characters(font.fname) if font.name != _FAMILIES[-1] else None
+        if shared:
+            families.append(font.name)
+            lacking -= shared
+    return _Others(tuple(families), lacking)
+
+
 def packaged() -> list[Path]:
-    """Finds the files of the optional font package, without importing it."""
-    found = importlib.util.find_spec(_PACKAGE)
-    folders = found.submodule_search_locations if found else None
+    """Return the files of the optional font package, without importing it."""
+    spec = importlib.util.find_spec(_PACKAGE)
+    folders = spec.submodule_search_locations if spec else None
     return sorted(path for folder in folders or () for path in Path(folder).glob("*.otf"))

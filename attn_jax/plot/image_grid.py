@@ -1,19 +1,19 @@
-"""Many images with the attention over each, and what the model read in them."""
+"""Images with the attention over each, and the model's predictions."""
 
 import math
 from collections.abc import Sequence
 
-import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from numpy.typing import ArrayLike, NDArray
 
-from attn_jax.plot.checks import check_grid, grey_image, weights_array
-from attn_jax.plot.colours import INK, RIGHT, WRONG
+from attn_jax.plot.checks import check_grid, weights_array
+from attn_jax.plot.colors import INK, RIGHT, WRONG
 from attn_jax.plot.figure import plain, style, tiles, title
-from attn_jax.plot.overlay import attention_scale, draw_overlay, square_grid
+from attn_jax.plot.images import gray_image, read_images
+from attn_jax.plot.overlay import attention_color_bar, draw_overlay, square_grid
 
 
 def image_grid(
@@ -29,28 +29,28 @@ def image_grid(
     negative: bool = False,
     names: Sequence[str] | None = None,
 ) -> Figure:
-    """Draws each image with the attention over it, one colour scale for all, and its reading.
+    """Draw each image with the attention over it, on one color scale, and its prediction.
 
-    A right reading has a tick; a wrong one a cross, both labels and a thick dashed frame, so the
-    two are told apart without colour.
+    A right prediction has a tick; a wrong one has a cross, both labels and a thick dashed frame, so
+    that they can be told apart without color.
 
     Args:
-        images: ``(n, height, width)`` or ``(n, height, width, 1 or 3)``.
-        weights: ``(n, tokens)``.
+        images: `(n, height, width)` or `(n, height, width, 1 or 3)`.
+        weights: `(n, tokens)`.
         grid: Rows and columns of patches; a square by default.
-        labels: The n true classes; with them, ``predictions``.
-        predictions: The n predicted classes.
-        titles: The n titles, instead of readings.
-        columns: Images beside each other.
-        interpolation: As in :func:`overlay`.
-        negative: As in :func:`overlay`.
-        names: The classes' names, by index; the indices themselves by default.
+        labels: The n true classes; needs `predictions`.
+        predictions: The n predicted classes; needs `labels`.
+        titles: The n titles, instead of predictions.
+        columns: Number of images in a row.
+        interpolation: As in `overlay`.
+        negative: As in `overlay`.
+        names: Names of the classes, by index; the indices by default.
 
     Returns:
         The figure.
 
     Raises:
-        ValueError: If the four arrays differ in length, or as :func:`overlay`.
+        ValueError: If the arrays differ in length, or as in `overlay`.
 
     Example:
         >>> import numpy as np
@@ -61,38 +61,39 @@ def image_grid(
         4
     """
     weights = weights_array(weights, ("n", "tokens"))
-    images = np.asarray(images)
+    images = read_images(images)
     if (labels is None) != (predictions is None):
         raise ValueError("labels and predictions are compared; give both or neither.")
-    words = {"labels": labels, "predictions": predictions, "titles": titles}
-    words = {name: given for name, given in words.items() if given is not None}
-    check_lengths(images=images, weights=weights, **words)
+    texts = {"labels": labels, "predictions": predictions, "titles": titles}
+    texts = {name: column for name, column in texts.items() if column is not None}
+    check_lengths(images=images, weights=weights, **texts)
     grid = grid or square_grid(weights.shape[1])
     check_grid(weights.shape[1], grid, images.shape[1:])
     columns = min(columns, len(images))
     rows = math.ceil(len(images) / columns)
     figure, axes, scale = tiles(rows, columns, aspect=images.shape[1] / images.shape[2])
     norm = Normalize(0.0, float(weights.max()) or 1.0)
-    for at, ax in enumerate(axes.flat):
+    for number, ax in enumerate(axes.flat):
         style(ax, frame=False)
-        if at < len(images):
-            cells = weights[at].reshape(grid)
+        if number < len(images):
+            cells = weights[number].reshape(grid)
             look = {"interpolation": interpolation, "negative": negative}
-            draw_overlay(ax, grey_image(images[at]), cells, norm, **look)
+            draw_overlay(ax, gray_image(images[number]), cells, norm, **look)
             if titles is not None:
-                title(ax, plain(titles[at]), pad=3)
+                title(ax, plain(titles[number]), pad=3)
             elif labels is not None and predictions is not None:
-                mark_reading(ax, labels[at], predictions[at], names)
-    attention_scale(figure, norm, at=scale)
+                mark_prediction(ax, labels[number], predictions[number], names)
+    attention_color_bar(figure, norm, cax=scale)
     return figure
 
 
-def mark_reading(
+def mark_prediction(
     ax: Axes, label: object, prediction: object, names: Sequence[str] | None = None
 ) -> None:
-    """Titles an image with its reading, and frames it where that is wrong."""
-    # A label is a number where there are names.
-    true, read = (plain(value if names is None else names[value]) for value in (label, prediction))  # type: ignore[index]
+    """Title an image with its prediction, and frame it if that is wrong."""
+    # With names, a label is a number.
+    pair = (label, prediction)
+    true, read = (plain(value if names is None else names[value]) for value in pair)  # type: ignore[index]
     if label == prediction:
         title(ax, f"{true} ✓", color=RIGHT, fontsize=9, pad=3)
         return
@@ -106,8 +107,8 @@ def mark_reading(
 
 
 def check_lengths(**arrays: Sequence[object] | NDArray) -> None:
-    """Refuses arrays of different lengths, or empty ones, naming each with its length."""
+    """Refuse empty arrays and arrays of different lengths, naming each with its length."""
     lengths = {name: len(array) for name, array in arrays.items()}
     if len(set(lengths.values())) > 1 or 0 in lengths.values():
-        said = ", ".join(f"{name} has {length}" for name, length in lengths.items())
-        raise ValueError(f"one entry per image is needed in each, but {said}.")
+        sizes = ", ".join(f"{name} has {length}" for name, length in lengths.items())
+        raise ValueError(f"one entry per image is needed in each, but {sizes}.")

@@ -1,4 +1,4 @@
-"""Attention laid over the image that was attended to."""
+"""Attention over an image."""
 
 import math
 
@@ -10,11 +10,12 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import ArrayLike, NDArray
 
-from attn_jax.plot.checks import check_grid, grey_image, weights_array
-from attn_jax.plot.colours import ATTENTION, ATTENTION_OVERLAY, ATTENTION_SCALE, INK
+from attn_jax.plot.checks import check_grid, weights_array
+from attn_jax.plot.colors import ATTENTION, ATTENTION_OVERLAY, ATTENTION_SCALE, INK
 from attn_jax.plot.figure import canvas, style
+from attn_jax.plot.images import gray_image
 
-# The image keeps this share of its contrast, so that the colour over it can be read.
+# Fraction of the image's contrast to keep, so that the colors over it stay readable.
 _CONTRAST = 0.5
 
 
@@ -32,29 +33,28 @@ def overlay(
     colorbar: bool = True,
     ax: Axes | None = None,
 ) -> Figure:
-    """Draws an image in grey and, over it in colour, how much attention each patch got.
+    """Draw an image in gray with the attention to each patch over it in color.
 
     Args:
-        image: ``(height, width)`` or ``(height, width, 1 or 3)``; integers 0–255 or floats.
-        weights: ``(tokens,)``, the patches row by row.
-        grid: Rows and columns of patches; a square by default. ``(28, 1)`` for rows as tokens.
-        prefix_tokens: How many tokens stand before the patches, such as a class token and
-            registers; what they got together is written below the image.
-        interpolation: How patches are enlarged: ``"nearest"`` shows what the model has; any other
-            of matplotlib's, such as ``"bicubic"``, is smoother than that.
-        contour: Draws lines of equal attention instead of colour.
-        negative: Draws the image's negative: dark strokes on paper from MNIST's white on black.
-        vmax: The weight that gets the strongest colour; the largest one by default.
+        image: `(height, width)` or `(height, width, 1 or 3)`; any number type.
+        weights: `(tokens,)`, patches row by row.
+        grid: Rows and columns of patches; a square by default. `(28, 1)` for rows as tokens.
+        prefix_tokens: Number of tokens before the patches, such as a class token and registers;
+            their total weight is written below the image.
+        interpolation: Interpolation between patches: `"nearest"` shows the patches as they are;
+            the others of matplotlib, such as `"bicubic"`, are smoother than the weights.
+        contour: Whether to draw lines of equal attention instead of colors.
+        negative: Whether to invert the image, as for dark strokes on white from MNIST's digits.
+        vmax: Weight shown in the strongest color; the largest weight by default.
         normalized: Whether the weights must sum to one.
-        colorbar: Whether to draw the scale beside a figure of its own; never beside ``ax``.
-        ax: Where to draw; a new figure by default.
+        colorbar: Whether to draw a color bar; never drawn when `ax` is given.
+        ax: Axes to draw on; a new figure by default.
 
     Returns:
         The figure.
 
     Raises:
-        ValueError: If the weights are none, the grid has another number of cells, or it does not
-            divide the image.
+        ValueError: If the weights are not valid, or the grid does not fit them or the image.
 
     Example:
         >>> import numpy as np
@@ -64,15 +64,15 @@ def overlay(
         2
     """
     weights = weights_array(weights, ("tokens",), whole=normalized)
-    grey = grey_image(image)
+    gray = gray_image(image)
     prefix, patches = split_prefix(weights, prefix_tokens)
     grid = grid or square_grid(patches.size)
-    check_grid(patches.size, grid, grey.shape)
+    check_grid(patches.size, grid, gray.shape)
     figure, axes = canvas(ax, (3.4, 3.0))
     norm = Normalize(0.0, vmax or float(patches.max()) or 1.0)
     draw_overlay(
         axes,
-        grey,
+        gray,
         patches.reshape(grid),
         norm,
         interpolation=interpolation,
@@ -82,13 +82,13 @@ def overlay(
     if prefix_tokens:
         axes.set_xlabel(f"{prefix.sum():.2g} on {prefix.size} other tokens", fontsize=8, color=INK)
     if ax is None and colorbar and not contour:
-        attention_scale(figure, norm, beside=axes)
+        attention_color_bar(figure, norm, beside=axes)
     return figure
 
 
 def draw_overlay(
     ax: Axes,
-    grey: NDArray,
+    gray: NDArray,
     cells: NDArray,
     norm: Normalize,
     *,
@@ -96,13 +96,13 @@ def draw_overlay(
     contour: bool = False,
     negative: bool = False,
 ) -> None:
-    """Draws checked arrays on the axes: a grey image in [0, 1] and one weight per patch."""
+    """Draw checked arrays: a gray image in [0, 1] and one weight per patch."""
     style(ax, frame=False)
     ax.spines[:].set_visible(True)
-    grey = 1 - grey if negative else grey
-    height, width = grey.shape
+    gray = 1 - gray if negative else gray
+    height, width = gray.shape
     extent = (-0.5, width - 0.5, height - 0.5, -0.5)
-    faded = 1 - _CONTRAST * (1 - grey)
+    faded = 1 - _CONTRAST * (1 - gray)
     ax.imshow(faded, cmap="gray", vmin=0, vmax=1, extent=extent, interpolation="nearest")
     if contour:
         _draw_contour(ax, cells, norm, (height, width))
@@ -118,7 +118,7 @@ def draw_overlay(
 
 
 def _draw_contour(ax: Axes, cells: NDArray, norm: Normalize, size: tuple[int, int]) -> None:
-    """Draws five levels; the outermost cells are repeated so that lines reach the border."""
+    """Draw five levels, with the outermost cells repeated so that lines reach the border."""
     padded = np.pad(cells, 1, mode="edge")
     steps = [extent / count for extent, count in zip(size, cells.shape, strict=True)]
     y, x = (
@@ -132,10 +132,10 @@ def _draw_contour(ax: Axes, cells: NDArray, norm: Normalize, size: tuple[int, in
 
 
 def split_prefix(weights: NDArray, prefix_tokens: int) -> tuple[NDArray, NDArray]:
-    """Parts the weights of class and register tokens from those of the patches.
+    """Split the weights of class and register tokens from those of the patches.
 
     Raises:
-        ValueError: If there are not so many tokens.
+        ValueError: If there are too few tokens.
     """
     tokens = weights.shape[-1]
     if not 0 <= prefix_tokens < tokens:
@@ -146,38 +146,38 @@ def split_prefix(weights: NDArray, prefix_tokens: int) -> tuple[NDArray, NDArray
     return weights[..., :prefix_tokens], weights[..., prefix_tokens:]
 
 
-def attention_scale(
-    figure: Figure, norm: Normalize, *, beside: Axes | None = None, at: Axes | None = None
+def attention_color_bar(
+    figure: Figure, norm: Normalize, *, beside: Axes | None = None, cax: Axes | None = None
 ) -> None:
-    """Draws the scale of an overlay's colours, ``beside`` some axes or ``at`` axes of its own."""
-    colour_scale(figure, ScalarMappable(norm, ATTENTION_SCALE), beside=beside, at=at)
+    """Draw a color bar of an overlay, `beside` other axes or in `cax`."""
+    color_bar(figure, ScalarMappable(norm, ATTENTION_SCALE), beside=beside, cax=cax)
 
 
-def colour_scale(
+def color_bar(
     figure: Figure,
-    colours: ScalarMappable,
+    colors: ScalarMappable,
     *,
     beside: Axes | None = None,
-    at: Axes | None = None,
+    cax: Axes | None = None,
 ) -> None:
-    """Draws a slim scale of attention weights, ``beside`` some axes or ``at`` axes of its own."""
-    slim = {"fraction": 0.05, "aspect": 24} if at is None else {}
-    bar = figure.colorbar(colours, cax=at, ax=beside, **slim)
+    """Draw a narrow color bar of attention weights, `beside` other axes or in `cax`."""
+    slim = {"fraction": 0.05, "aspect": 24} if cax is None else {}
+    bar = figure.colorbar(colors, cax=cax, ax=beside, **slim)
     bar.outline.set_visible(False)
     bar.ax.tick_params(labelsize=8, labelcolor=INK, length=2, width=0.8, color=INK)
     inches = bar.ax.get_position().height * figure.get_figheight()
     bar.locator = MaxNLocator(max(2, min(5, round(3 * inches))))
-    # Both words are an inch long.
+    # The longer label is about an inch long.
     bar.set_label("attention weight" if inches > 1.1 else "weight", fontsize=8, color=INK)
 
 
 def square_grid(tokens: int) -> tuple[int, int]:
-    """Returns the square grid of so many patches.
+    """Return the rows and columns of a square grid of patches.
 
     Raises:
-        ValueError: If the number is no square.
+        ValueError: If the number is not a square.
     """
     side = math.isqrt(tokens)
     if side * side != tokens:
-        raise ValueError(f"{tokens} weights make no square grid; give grid=(rows, columns).")
+        raise ValueError(f"{tokens} weights do not make a square grid; give grid=(rows, columns).")
     return side, side

@@ -1,4 +1,4 @@
-"""What a summary tells of attention whose map was never stored."""
+"""Summaries of attention whose map was never stored."""
 
 from typing import Any
 
@@ -9,10 +9,11 @@ from matplotlib.colors import Normalize
 from matplotlib.figure import Figure as MatplotlibFigure
 from numpy.typing import ArrayLike, NDArray
 
+from attn_jax.plot.arrays import as_array
 from attn_jax.plot.checks import weights_array
-from attn_jax.plot.colours import ATTENTION, INK, SERIES
+from attn_jax.plot.colors import ATTENTION, INK, SERIES
 from attn_jax.plot.figure import Figure, safe, style, title
-from attn_jax.plot.overlay import colour_scale
+from attn_jax.plot.overlay import color_bar
 
 # Field, title, horizontal axis.
 _LINES = (
@@ -22,24 +23,24 @@ _LINES = (
     ("max_logit", "largest score", "query"),
 )
 _PLURAL = {"key": "keys", "query": "queries"}
-_MOST_CELLS = 256
+_MAX_CELLS = 256
 
 
 def summary(summary: Any) -> MatplotlibFigure:
-    """Draws what a summary holds: its map in tiles, and a line for each head of all else.
+    """Draw a summary: its map in tiles, and a line for each head of every other field.
 
-    Where tokens are many, the line is the mean of neighbours, in a band from the least to the most.
+    For many tokens, a line is the mean of neighbors, in a band from their minimum to their maximum.
 
     Args:
-        summary: Has any of the fields of an ``AttentionSummary``, of one example: ``pooled``
-            ``(heads, tile rows, tile columns)``, ``received`` ``(heads, keys)``, ``entropy``,
-            ``distance`` and ``max_logit`` ``(heads, queries)``. What is None is left out.
+        summary: Object with any fields of an `AttentionSummary` of one example: `pooled`
+            `(heads, tile rows, tile columns)`, `received` `(heads, keys)`, `entropy`,
+            `distance` and `max_logit` `(heads, queries)`. Fields that are None are left out.
 
     Returns:
         The figure.
 
     Raises:
-        ValueError: If a field has another rank, or there is none to draw.
+        ValueError: If a field has another rank, or there are none to draw.
 
     Example:
         >>> import types
@@ -52,7 +53,7 @@ def summary(summary: Any) -> MatplotlibFigure:
     pooled = getattr(summary, "pooled", None)
     if pooled is None and not lines:
         names = ", ".join(["pooled", *(name for name, *_ in _LINES)])
-        raise ValueError(f"the summary holds none of {names}; ask for one by ops.Summary(...).")
+        raise ValueError(f"the summary has none of {names}; request one with ops.Summary(...).")
     figure = Figure((3.6 * (pooled is not None) + 4.4 * bool(lines), max(3.2, 1.25 * len(lines))))
     parts = figure.subfigures(1, (pooled is not None) + bool(lines), squeeze=False)[0]
     if pooled is not None:
@@ -67,7 +68,7 @@ def summary(summary: Any) -> MatplotlibFigure:
 def _draw_pooled(ax: Axes, pooled: ArrayLike) -> None:
     axes = ("heads", "tile rows", "tile columns")
     tiles = weights_array(pooled, axes, whole=False, name="pooled").mean(0)
-    # A few tiles on the diagonal or at a sink would leave the others without a colour.
+    # Without the quantile, a few tiles on the diagonal or at a sink would leave the others white.
     norm = Normalize(0.0, float(np.quantile(tiles, 0.999)) or float(tiles.max()) or 1.0)
     style(ax, frame=False)
     ax.imshow(tiles, cmap=ATTENTION, norm=norm, interpolation="nearest", aspect="equal")
@@ -75,11 +76,11 @@ def _draw_pooled(ax: Axes, pooled: ArrayLike) -> None:
     title(ax, "mean weight of each tile")
     ax.set_xlabel("keys", fontsize=8, color=INK)
     ax.set_ylabel("queries", fontsize=8, color=INK)
-    colour_scale(ax.figure.figure, ScalarMappable(norm, ATTENTION), beside=ax)
+    color_bar(ax.figure.figure, ScalarMappable(norm, ATTENTION), beside=ax)
 
 
 def _by_head(values: ArrayLike, name: str, axis: str) -> NDArray[np.float64]:
-    array = np.asarray(values, dtype=np.float64)
+    array = np.asarray(as_array(values, name), np.float64)
     if array.ndim != 2 or not array.size:
         raise ValueError(
             f"{name} has shape {array.shape}; one example, (heads, {_PLURAL[axis]}), is "
@@ -93,13 +94,13 @@ def _draw_lines(ax: Axes, values: NDArray, text: str, axis: str) -> None:
     tokens = values.shape[1]
     edges = cell_edges(tokens)
     sizes = np.diff(edges, append=tokens)
-    at = edges + (sizes - 1) / 2
+    centers = edges + (sizes - 1) / 2
     for head, line in enumerate(values):
-        colour = SERIES[head % len(SERIES)]
-        least, most = np.minimum.reduceat(line, edges), np.maximum.reduceat(line, edges)
-        ax.fill_between(at, least, most, color=colour, alpha=0.25, linewidth=0)
+        color = SERIES[head % len(SERIES)]
+        low, high = np.minimum.reduceat(line, edges), np.maximum.reduceat(line, edges)
+        ax.fill_between(centers, low, high, color=color, alpha=0.25, linewidth=0)
         means = np.add.reduceat(line, edges) / sizes
-        ax.plot(at, means, color=colour, linewidth=0.9, label=f"head {head}")
+        ax.plot(centers, means, color=color, linewidth=0.9, label=f"head {head}")
     ax.margins(x=0.01)
     title(ax, text, fontsize=8, pad=3)
     ax.set_xlabel(axis, fontsize=8, color=INK)
@@ -108,6 +109,6 @@ def _draw_lines(ax: Axes, values: NDArray, text: str, axis: str) -> None:
 
 
 def cell_edges(tokens: int) -> NDArray[np.int_]:
-    """Gives where each of the cells begins that so many tokens are drawn in."""
-    cells = min(tokens, _MOST_CELLS)
+    """Return the first token of each cell, for a number of tokens."""
+    cells = min(tokens, _MAX_CELLS)
     return np.arange(cells) * tokens // cells

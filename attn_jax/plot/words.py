@@ -1,10 +1,11 @@
-"""From sub-tokens to words, with no attention lost."""
+"""Word-level attention from subword tokens."""
 
 from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from attn_jax.plot.arrays import as_array
 from attn_jax.plot.checks import check_labels
 
 
@@ -13,23 +14,23 @@ def merge_words(
     words: Sequence[object],
     key_words: Sequence[object] | None = None,
 ) -> NDArray[np.float64]:
-    """Merges the sub-tokens of each word: the weights of its keys are summed, its queries averaged.
+    """Merge the subword tokens of each word: sum the weights of its keys, average its queries.
 
-    What a row sums to is kept: a word pays as much attention as its pieces did on average, and
-    receives all that they received.
+    The sums of rows stay the same: a word pays as much attention as its pieces do on average, and
+    receives all that they receive.
 
     Args:
-        weights: ``(…, queries, keys)``.
-        words: For each query, which word it belongs to, as a tokenizer's ``word_ids()``; for the
-            keys too, unless they have ``key_words``. Neighbours with equal entries are one word;
-            a token whose entry is None stays alone.
-        key_words: For each key, which word it belongs to.
+        weights: `(…, queries, keys)`.
+        words: Word of each query, as a tokenizer's `word_ids()`; of each key too, without
+            `key_words`. Neighbors with equal entries are one word; a token whose entry is None
+            is a word of its own.
+        key_words: Word of each key.
 
     Returns:
-        ``(…, query words, key words)``.
+        `(…, query words, key words)`.
 
     Raises:
-        ValueError: If there is another number of entries than of tokens.
+        ValueError: If there is not one entry per token.
 
     Example:
         >>> from attn_jax import plot
@@ -37,7 +38,7 @@ def merge_words(
         >>> plot.merge_words(pieces, [0, 0, 1]).tolist()
         [[0.875, 0.125], [0.5, 0.5]]
     """
-    array = np.asarray(weights, dtype=np.float64)
+    array = np.asarray(as_array(weights), np.float64)
     if array.ndim < 2:
         raise ValueError(f"weights has shape {array.shape}; (…, queries, keys) is needed.")
     key_words = words if key_words is None else key_words
@@ -49,8 +50,8 @@ def merge_words(
 
 
 def word_starts(words: Sequence[object]) -> NDArray[np.int_]:
-    """Gives the place of the first token of each word."""
+    """Return the index of the first token of each word."""
     return np.array(
-        [at for at, word in enumerate(words) if not at or word is None or word != words[at - 1]],
+        [i for i, word in enumerate(words) if not i or word is None or word != words[i - 1]],
         dtype=int,
     )

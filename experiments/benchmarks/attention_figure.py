@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 from matplotlib.axes import Axes
 from matplotlib.ticker import FuncFormatter, NullFormatter, NullLocator
 
-from attn_jax.plot.colours import INK, RULE, SERIES
+from attn_jax.plot.colors import INK, RULE, SERIES
 from attn_jax.plot.figure import Figure, style, title
 from experiments.benchmarks.attention_cases import DRAWN, MIB, Case, heads
 from experiments.benchmarks.attention_measure import Found

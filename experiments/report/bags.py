@@ -5,7 +5,7 @@ from collections.abc import Mapping
 import numpy as np
 from matplotlib.figure import Figure
 
-from attn_jax.plot.colours import ATTENTION, INK, MUTED, TRUTH
+from attn_jax.plot.colors import ATTENTION, INK, MUTED, TRUTH
 
 
 def draw_bags(bags: Mapping[str, np.ndarray], logits: np.ndarray, weights: np.ndarray) -> Figure:

@@ -1,6 +1,6 @@
 """Light and dark themes for the SVG drawings of a report."""
 
-from attn_jax.plot import colours
+from attn_jax.plot import colors
 
 
 def themed(svg: str) -> str:
@@ -19,11 +19,11 @@ def themed(svg: str) -> str:
         >>> "fill: var(--c0)" in themed('<svg><path style="fill: #1f2328"/></svg>')
         True
     """
-    names = {light: f"--c{number}" for number, light in enumerate(colours.DARK)}
+    names = {light: f"--c{number}" for number, light in enumerate(colors.DARK)}
     for light, name in names.items():
         svg = svg.replace(f": {light}", f": var({name})")
     light = ";".join(f"{name}:{color}" for color, name in names.items())
-    dark = ";".join(f"{names[colour]}:{swapped}" for colour, swapped in colours.DARK.items())
+    dark = ";".join(f"{names[color]}:{swapped}" for color, swapped in colors.DARK.items())
     style = f"<style>svg{{{light}}}@media(prefers-color-scheme:dark){{svg{{{dark}}}}}</style>"
     head, tag, rest = svg.partition("<svg")
     opening, close, body = rest.partition(">")

@@ -171,6 +171,7 @@ def _heads(experiment: TranslationExperiment, run: Path) -> Iterator[Sheet]:
 def _viewer(reading: Reading) -> plot.Viewer:
     return plot.viewer(
         reading.weights,
+        axes="hqk",
         queries=reading.target,
         keys=list(reading.example.source),
         title=reading.example.source_text,

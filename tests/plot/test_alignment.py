@@ -9,7 +9,7 @@ from matplotlib.colors import to_rgba
 from matplotlib.figure import Figure
 
 from attn_jax import plot
-from attn_jax.plot.colours import ATTENTION, TRUTH
+from attn_jax.plot.colors import ATTENTION, TRUTH
 
 WEIGHTS = np.array(
     [[0.7, 0.2, 0.1, 0.0, 0.0], [0.0, 0.1, 0.1, 0.8, 0.0], [0.0, 0.0, 0.0, 0.0, 0.0]]
@@ -56,8 +56,8 @@ def test_the_strongest_weight_of_each_token_that_looks_is_marked():
     [
         ({"source": "abcd"}, r"source has 4 labels, but weights of shape \(3, 5\) have 5 keys"),
         ({"target": "abcd"}, r"target has 4 labels, but weights of shape \(3, 5\) have 3 queries"),
-        ({"sure": np.ones((5, 3))}, r"sure has shape \(5, 3\), the weights \(3, 5\)"),
-        ({"possible": np.ones(5)}, r"possible has shape \(5,\), the weights \(3, 5\)"),
+        ({"sure": np.ones((5, 3))}, r"sure has shape \(5, 3\), but the weights have \(3, 5\)"),
+        ({"possible": np.ones(5)}, r"possible has shape \(5,\), but the weights have \(3, 5\)"),
         ({"weights": WEIGHTS[0]}, r"shape \(5,\); \(target, source\) is needed"),
     ],
 )
@@ -76,7 +76,7 @@ def test_the_callers_axes_get_the_alignment_and_no_scale():
 
 
 def arcs_of(ax):
-    """``{(start height, end height): colour}`` of the lines."""
+    """``{(start height, end height): color}`` of the lines."""
     (lines,) = (c for c in ax.collections if isinstance(c, LineCollection))
     lines.update_scalarmappable()
     ends = [(path.vertices[0], path.vertices[-1]) for path in lines.get_paths()]
@@ -99,10 +99,12 @@ def test_each_weight_is_a_line_from_its_query_to_its_key():
 
 def test_the_lines_of_one_query_or_the_strongest_can_be_had():
     assert len(arcs_of(plot.arcs(WEIGHTS, query=-2).axes[0])[0]) == 3
-    found, _ = arcs_of(plot.arcs(WEIGHTS, most=2).axes[0])
+    found, _ = arcs_of(plot.arcs(WEIGHTS, top_k=2).axes[0])
     assert found.keys() == {(round(0.5 / 3, 9), 0.1), (0.5, 0.7)}
     assert not arcs_of(plot.arcs(WEIGHTS, query=2).axes[0])[0]
-    with pytest.raises(ValueError, match="query=3 is none of the 3 queries, 0 to 2"):
+    with pytest.raises(
+        ValueError, match="there is no query=3 among 3 queries; choose one of 0 to 2"
+    ):
         plot.arcs(WEIGHTS, query=3)
 
 
@@ -155,3 +157,8 @@ def test_no_attention_is_lost_when_words_are_merged(words, seed):
 def test_words_of_another_number_are_refused(given, message):
     with pytest.raises(ValueError, match=message):
         plot.merge_words(*given)
+
+
+def test_the_old_name_of_the_number_of_lines_is_answered_with_the_new():
+    with pytest.raises(TypeError, match=r"takes top_k=\.\.\., which used to be called most"):
+        plot.arcs(np.eye(3), most=2)

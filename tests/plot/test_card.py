@@ -38,8 +38,8 @@ def test_a_card_becomes_what_json_can_hold():
 @pytest.mark.parametrize(
     ("card", "message"),
     [
-        ({"verdict": "x", "lines": []}, "no lines; measure.report_card"),
-        ({"lines": [{**LINE, "reads": "yes"}]}, "reads 'yes'; it must be one of"),
+        ({"verdict": "x", "lines": []}, "no lines; create one with measure.report_card"),
+        ({"lines": [{**LINE, "reads": "yes"}]}, "reads='yes'; it must be one of"),
         ({"lines": [LINE, {"title": "x"}]}, "line 1 of the card lacks verdict, reads, value"),
     ],
 )

@@ -1,7 +1,11 @@
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from attn_jax.plot.checks import check_grid, grey_image, weights_array
+from attn_jax import plot
+from attn_jax.plot.checks import check_grid, weights_array
+from attn_jax.plot.images import gray_image, read_images
+from attn_jax.plot.viewer.checks import check_image
 
 UNIFORM = np.full((2, 5), 0.2)
 
@@ -22,7 +26,7 @@ def changed(row, column, value):
         (changed(1, 0, 0.7), r"weights\[1, :\] sums to 1\.5, not 1"),
         (UNIFORM[0], r"shape \(5,\); \(queries, keys\) is needed, rank 2"),
         (UNIFORM[None], r"shape \(1, 2, 5\)"),
-        (np.zeros((0, 5)), r"shape \(0, 5\) holds nothing"),
+        (np.zeros((0, 5)), r"shape \(0, 5\) is empty"),
     ],
 )
 def test_weights_that_are_none_are_named(weights, message):
@@ -35,7 +39,7 @@ def test_a_query_that_attends_to_nothing_is_allowed():
     np.testing.assert_array_equal(weights_array(weights, ("q", "k")), weights)
 
 
-def test_unnormalised_values_are_drawn_when_asked_for():
+def test_unnormalized_values_are_drawn_when_asked_for():
     assert weights_array(3 * UNIFORM, ("q", "k"), whole=False).sum() == pytest.approx(6)
 
 
@@ -71,11 +75,71 @@ def test_grids_that_do_not_fit_are_refused(tokens, grid, message):
         (np.full((1, 2), 3.0), [[0, 0]]),
     ],
 )
-def test_images_become_grey(image, expected):
-    np.testing.assert_allclose(grey_image(image), expected, atol=1e-12)
+def test_images_become_gray(image, expected):
+    np.testing.assert_allclose(gray_image(image), expected, atol=1e-12)
 
 
 @pytest.mark.parametrize("shape", [(5,), (5, 7, 2), (2, 5, 7, 3), (0, 7)])
 def test_what_is_no_image_is_refused(shape):
     with pytest.raises(ValueError, match="image has shape"):
-        grey_image(np.zeros(shape))
+        gray_image(np.zeros(shape))
+
+
+RAMP = np.linspace(0, 1, 16)
+
+
+@pytest.mark.parametrize(
+    "image",
+    [
+        np.round(RAMP * 255).astype(np.uint8),
+        np.round(RAMP * 255).astype(np.int64),
+        np.round(RAMP * 1020).astype(np.uint16),
+        np.round(RAMP * 65535).astype(np.uint16),
+        np.round(RAMP * 255 - 128).astype(np.int8),
+        np.round(RAMP * 2**40).astype(np.int64),
+        RAMP,
+        RAMP.astype(np.float16),
+        jnp.asarray(RAMP, jnp.bfloat16),
+        RAMP * 255,
+        (RAMP - 0.5) / 0.25,
+    ],
+)
+def test_a_ramp_of_any_type_is_shown_as_one(image):
+    square = np.repeat(np.asarray(image)[None], 16, 0)
+    colors = np.repeat(square[..., None], 3, -1)
+    np.testing.assert_allclose(gray_image(square)[5], RAMP, atol=5e-3)
+    np.testing.assert_allclose(gray_image(colors)[5], RAMP, atol=5e-3)
+    shown, _ = check_image(colors, (4, 4), 0, [16])
+    np.testing.assert_allclose(shown[5, :, 2] / 255, RAMP, atol=7e-3)
+
+
+def test_booleans_are_black_and_white():
+    assert gray_image([[True, False]]).tolist() == [[1, 0]]
+
+
+def test_a_batch_is_on_one_scale():
+    whole = np.round(RAMP * 1000).astype(np.uint16)[None]
+    np.testing.assert_allclose(
+        read_images(np.stack([whole, whole // 4]))[1], RAMP[None] / 4, atol=1e-3
+    )
+
+
+@pytest.mark.parametrize(
+    ("image", "message"),
+    [
+        (np.zeros((3, 5, 7)), r"np\.moveaxis\(image, 0, -1\) puts channels last"),
+        (np.zeros((5, 7, 4)), r"image\[\.\.\., :3\] leaves out the alpha channel"),
+        (np.full((5, 7), np.nan), "not finite"),
+        (np.full((5, 7), 1j), "not an array of numbers"),
+    ],
+)
+def test_images_that_are_not_clear_are_refused_with_the_way_out(image, message):
+    with pytest.raises(ValueError, match=message):
+        gray_image(image)
+
+
+def test_channels_first_are_refused_in_batches():
+    weights = np.full((2, 4), 0.25)
+    for draw in (plot.image_grid, lambda i, w: plot.image_heads(i, w[:, None])):
+        with pytest.raises(ValueError, match=r"np\.moveaxis\(images, 1, -1\)"):
+            draw(np.zeros((2, 3, 8, 8)), weights)

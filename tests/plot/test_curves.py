@@ -39,7 +39,7 @@ def test_any_column_may_be_the_horizontal_axis():
     assert lines(ax)["train"][:3] == (3, 5, 7)
 
 
-def test_accuracies_are_spaced_by_their_error_and_labelled_in_percent():
+def test_accuracies_are_spaced_by_their_error_and_labeled_in_percent():
     figure = plot.curves(ROWS, ["accuracy"])
     figure.canvas.draw()
     (ax,) = figure.axes
@@ -74,9 +74,9 @@ def test_any_accuracy_can_be_drawn(values):
 
 
 def test_what_no_row_holds_is_named():
-    with pytest.raises(ValueError, match=r"no row holds 'bleu' .* 3 rows hold: test/accuracy"):
+    with pytest.raises(ValueError, match=r"no row has 'bleu' .* 3 rows have test/accuracy"):
         plot.curves(ROWS, ["bleu"])
-    with pytest.raises(ValueError, match="0 rows hold: no metrics"):
+    with pytest.raises(ValueError, match="0 rows have no metrics"):
         plot.curves([])
     with pytest.raises(ValueError, match="one ax takes one metric"):
         plot.curves(ROWS, ax=Figure().subplots())
@@ -92,5 +92,5 @@ def test_losses_that_fall_tenfold_are_spaced_by_their_logarithm():
 @given(st.floats(0, 1), st.floats(1e-5, 0.5))
 def test_the_error_scale_can_be_undone_and_rises(share, least):
     scale = ErrorScale(least)
-    assert scale.share(scale.place(share)) == pytest.approx(share, abs=1e-9)
-    assert scale.place(share) < scale.place(share + 1e-3)
+    assert scale.accuracy(scale.position(share)) == pytest.approx(share, abs=1e-9)
+    assert scale.position(share) < scale.position(share + 1e-3)

@@ -55,16 +55,16 @@ def test_each_frame_of_the_gif_shows_its_map(tmp_path):
     assert darkest[2] - darkest[1] == pytest.approx(darkest[0] - darkest[2], abs=1.5)
 
 
-def test_masked_cells_stay_grey_in_every_frame(tmp_path):
+def test_masked_cells_stay_gray_in_every_frame(tmp_path):
     mask = np.array([[True, True, False]])
     path = plot.animate([one_hot(0), one_hot(1)], tmp_path / "a.gif", mask=mask)
     with Image.open(path) as film:
         for at in range(2):
             film.seek(at)
-            grey = (np.abs(np.asarray(film.convert("RGB")).astype(int) - (228, 232, 236)) < 6).all(
+            gray = (np.abs(np.asarray(film.convert("RGB")).astype(int) - (228, 232, 236)) < 6).all(
                 -1
             )
-            assert grey.sum() > 200
+            assert gray.sum() > 200
 
 
 @pytest.mark.skipif(not shutil.which("ffmpeg"), reason="ffmpeg is not installed (Debian: ffmpeg)")
@@ -80,7 +80,7 @@ def test_films_that_cannot_be_are_refused(tmp_path, monkeypatch):
         plot.film(MAPS[0])
     with pytest.raises(ValueError, match="steps has 2 entries, but there are 11 maps"):
         plot.film(MAPS, steps=[0, 1])
-    with pytest.raises(ValueError, match=r"'a.avi' ends in '.avi'; give '.gif' or '.mp4'"):
+    with pytest.raises(ValueError, match=r"'a.avi' ends in '.avi'; use '.gif' or '.mp4'"):
         plot.animate(MAPS, tmp_path / "a.avi")
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(RuntimeError, match=r"'a.mp4' needs ffmpeg, .*; write a .gif"):

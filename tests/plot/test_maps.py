@@ -5,7 +5,7 @@ import pytest
 from matplotlib.colors import to_rgb
 
 from attn_jax import plot
-from attn_jax.plot.colours import MASKED
+from attn_jax.plot.colors import MASKED
 
 WEIGHTS = np.random.default_rng(0).dirichlet(np.ones(5), (2, 3, 7))
 
@@ -20,13 +20,13 @@ def test_queries_go_down_and_keys_across():
     assert top > bottom
 
 
-def test_masked_cells_are_grey_and_carry_no_number():
+def test_masked_cells_are_gray_and_carry_no_number():
     mask = np.tri(3, dtype=bool)
     weights = np.array([[1, 0, 0], [0.5, 0.5, 0], [0.2, 0.3, 0.5]])
     ax = plot.heatmap(weights, mask=mask).axes[0]
     image = ax.images[0]
-    colours = image.to_rgba(image.get_array())[..., :3]
-    np.testing.assert_allclose(colours[~mask], [to_rgb(MASKED)] * 3, atol=1e-6)
+    colors = image.to_rgba(image.get_array())[..., :3]
+    np.testing.assert_allclose(colors[~mask], [to_rgb(MASKED)] * 3, atol=1e-6)
     assert len(ax.texts) == mask.sum()
 
 
@@ -41,7 +41,7 @@ def test_numbers_are_written_only_where_they_fit():
     [
         ({"keys": ["a", "b"]}, r"keys has 2 labels, but weights of shape \(7, 5\) have 5 keys"),
         ({"queries": [""] * 5}, r"queries has 5 labels, .* have 7 queries"),
-        ({"mask": np.ones((5, 7), bool)}, r"mask has shape \(5, 7\), the weights \(7, 5\)"),
+        ({"mask": np.ones((5, 7), bool)}, r"shape \(5, 7\), but the weights have \(7, 5\)"),
     ],
 )
 def test_labels_and_masks_of_another_size_are_refused(given, message):
@@ -59,11 +59,11 @@ def test_heads_are_laid_out_by_layer():
         plot.heads(WEIGHTS[0, 0])
 
 
-def test_masked_cells_of_every_head_are_grey():
+def test_masked_cells_of_every_head_are_gray():
     mask = np.arange(35).reshape(7, 5) % 3 > 0
     for ax in plot.heads(WEIGHTS, mask=mask).axes[:6]:
         np.testing.assert_array_equal(np.ma.getmaskarray(ax.images[0].get_array()), ~mask)
-    with pytest.raises(ValueError, match=r"mask has shape \(5, 7\), the weights \(7, 5\)"):
+    with pytest.raises(ValueError, match=r"mask has shape \(5, 7\), but the weights have \(7, 5\)"):
         plot.heads(WEIGHTS, mask=mask.T)
 
 

@@ -19,20 +19,20 @@ def drawn(figure):
     return pixels[round(top - box.y1) : round(top - box.y0), round(box.x0) : round(box.x1)]
 
 
-def centre_of_colour(pixels):
-    """Where the pixels that are not grey lie, as shares of height and width."""
-    colour = pixels.max(-1) - pixels.min(-1)
-    rows, columns = (np.arange(n) + 0.5 for n in colour.shape)
-    total = colour.sum()
+def center_of_color(pixels):
+    """Where the pixels that are not gray lie, as shares of height and width."""
+    color = pixels.max(-1) - pixels.min(-1)
+    rows, columns = (np.arange(n) + 0.5 for n in color.shape)
+    total = color.sum()
     return (
-        (colour.sum(1) @ rows) / total / colour.shape[0],
-        (colour.sum(0) @ columns) / total / colour.shape[1],
+        (color.sum(1) @ rows) / total / color.shape[0],
+        (color.sum(0) @ columns) / total / color.shape[1],
     )
 
 
 @pytest.mark.parametrize("interpolation", ["nearest", "bilinear", "bicubic"])
 @pytest.mark.parametrize("cell", [(0, 0), (2, 4), (6, 1)])
-def test_colour_lies_on_the_patch_that_got_the_attention(cell, interpolation):
+def test_color_lies_on_the_patch_that_got_the_attention(cell, interpolation):
     weights = np.zeros(GRID)
     weights[cell] = 1
     figure = plot.overlay(
@@ -40,7 +40,7 @@ def test_colour_lies_on_the_patch_that_got_the_attention(cell, interpolation):
     )
     middle = [(at + 0.5) / size for at, size in zip(cell, GRID, strict=True)]
     np.testing.assert_allclose(
-        centre_of_colour(drawn(figure)), middle, atol=0.065
+        center_of_color(drawn(figure)), middle, atol=0.065
     )  # smoothing spreads inwards
 
 
@@ -56,9 +56,9 @@ def test_more_attention_is_darker_on_paper():
 def test_the_negative_of_black_is_paper():
     look = {"weights": np.zeros(35), "grid": GRID, "normalized": False}
     black = np.zeros((HEIGHT, WIDTH))
-    centre = {n: drawn(plot.overlay(black, negative=n, **look)) for n in (False, True)}
-    assert centre[True][20:-20, 20:-20].min() == 1
-    assert centre[False][20:-20, 20:-20].max() < 0.6
+    center = {n: drawn(plot.overlay(black, negative=n, **look)) for n in (False, True)}
+    assert center[True][20:-20, 20:-20].min() == 1
+    assert center[False][20:-20, 20:-20].max() < 0.6
 
 
 def test_contour_draws_lines_and_survives_a_flat_map():
@@ -72,7 +72,7 @@ def test_contour_draws_lines_and_survives_a_flat_map():
 def test_rows_may_be_tokens_and_squares_are_found():
     plot.overlay(np.zeros((28, 28), np.uint8), np.full(28, 1 / 28), (28, 1))
     plot.overlay(np.zeros((28, 28), np.uint8), np.full(49, 1 / 49))
-    with pytest.raises(ValueError, match=r"50 weights make no square grid"):
+    with pytest.raises(ValueError, match=r"50 weights do not make a square grid"):
         plot.overlay(np.zeros((28, 28)), np.full(50, 1 / 50))
 
 

@@ -98,7 +98,7 @@ def test_lines_stand_beside_what_equal_weights_would_give():
     figure = plot.summaries(RNG.random((3, 5)), entropy=[1.5, 1.0, 0.1], share=[0.2, 0.5, 0.9])
     share, entropy = (
         next(a for a in figure.axes if a.get_title(loc="left") == t)
-        for t in ("share of what was to be found", "entropy, nats")
+        for t in ("weight of the right keys", "entropy, nats")
     )
     assert [list(line.get_ydata()) for line in share.lines] == [[0.2, 0.5, 0.9], [0.2, 0.2]]
     assert entropy.lines[1].get_ydata()[0] == pytest.approx(1.6094379)

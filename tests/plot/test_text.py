@@ -30,6 +30,8 @@ HOSTILE = [
     ),
     *("\u202e\u2066gnp.exe", "e\u0301\u0323" * 9, "\ud800", "\U0010ffff", "$" * 200, "é" * 200),
 ]
+# What no font has is drawn as a box, with a warning.
+boxes_are_drawn = pytest.mark.filterwarnings("ignore:no installed font has")
 THREE = np.full((3, 3), 1 / 3)
 DRAW = {
     "heatmap": lambda t: plot.heatmap(THREE, queries=t, keys=t),
@@ -53,6 +55,7 @@ def written(figure, suffix="png"):
     return buffer.getvalue()
 
 
+@boxes_are_drawn
 @settings(max_examples=40, deadline=None)
 @given(st.sampled_from(sorted(DRAW)), st.lists(st.text(max_size=200), min_size=3, max_size=3))
 @example("curves", ["$x$", "_a", "/"])
@@ -63,12 +66,14 @@ def test_any_text_can_be_a_label(figure, labels):
         assert not text.get_parse_math() or "$" not in text.get_text()
 
 
+@boxes_are_drawn
 @pytest.mark.parametrize("suffix", ["png", "svg", "pdf"])
 def test_hostile_labels_are_drawn_in_every_format(suffix):
     weights = np.full((1, len(HOSTILE)), 1 / len(HOSTILE))
     assert written(plot.heatmap(weights, keys=HOSTILE), suffix)
 
 
+@boxes_are_drawn
 @pytest.mark.parametrize("figure", DRAW)
 def test_hostile_labels_are_drawn_in_every_figure(figure):
     for at in range(0, len(HOSTILE) - 2, 3):
@@ -96,12 +101,42 @@ def test_chinese_japanese_and_korean_have_glyphs():
         assert ink(one).any()
 
 
-def test_without_a_font_there_is_a_box_and_no_word(monkeypatch):
+def test_without_a_font_there_is_a_box_and_a_warning(monkeypatch):
     monkeypatch.setattr(fonts, "_PACKAGE", "no_such_package")
     assert fonts.packaged() == []
-    monkeypatch.setattr("attn_jax.plot.figure.fallbacks", lambda: fonts.fallbacks()[-1:])
-    assert ink("注").any()
-    np.testing.assert_array_equal(ink("注"), ink("意"))
+    last = fonts.fallbacks()[-1]
+    usual = [font for font in fonts.fontManager.ttflist if font.name in ("DejaVu Sans", last)]
+    monkeypatch.setattr(fonts.fontManager, "ttflist", usual)
+    monkeypatch.setattr(fonts, "_known_families", lambda: (last,))
+    with pytest.warns(UserWarning, match=r"no installed font has '注' \(U\+6CE8\).*addfont"):
+        first = ink("注")
+    with pytest.warns(UserWarning, match="no installed font has '意'"):
+        second = ink("意")
+    assert first.any()
+    np.testing.assert_array_equal(first, second)
+
+
+@pytest.mark.parametrize("label", ["नमस्ते", "สวัสดี", "👍🏽"])
+@pytest.mark.parametrize("figure", ["alignment", "arcs", "bars", "film", "titles", "curves"])
+def test_labels_in_scripts_without_a_font_warn(monkeypatch, figure, label):
+    known = {chr(code) for code in fonts._union(fonts._known_families()[:-1])}
+    boxes = "".join(dict.fromkeys(c for c in label if c not in known))
+    monkeypatch.setattr(fonts, "_search", lambda lacking, _: fonts._Others((), lacking))
+    with pytest.warns(UserWarning, match=f"no installed font has '{boxes}'"):
+        DRAW[figure]([label] * 3)
+
+
+def test_a_font_added_later_draws_what_the_others_lack(monkeypatch):
+    font = next(f for f in fonts.fontManager.ttflist if f.name == "STIXGeneral")
+    last = fonts.fallbacks()[-1]
+    letter = "Ⓐ"
+    usual = [f for f in fonts.fontManager.ttflist if f.name in ("DejaVu Sans", last)]
+    monkeypatch.setattr(fonts, "_known_families", lambda: (last,))
+    monkeypatch.setattr(fonts.fontManager, "ttflist", usual)
+    assert fonts.missing(letter) == letter
+    monkeypatch.setattr(fonts.fontManager, "ttflist", [*usual, font])
+    assert fonts.missing(letter) == ""
+    assert fonts.fallbacks(letter) == ("STIXGeneral", last)
 
 
 def test_right_to_left_words_begin_at_the_right():

@@ -154,7 +154,8 @@ def entropy_of(weights):
 def megabytes(weights):
     """The size of a page of 144 maps of which some are at hand."""
     empty = len(view().html())
-    return (empty + (len(plot.viewer(weights).html()) - empty) * 144 / len(weights)) / 1e6
+    page = len(plot.viewer(weights, axes="hqk").html())
+    return (empty + (page - empty) * 144 / len(weights)) / 1e6
 
 
 def peaked(noise):

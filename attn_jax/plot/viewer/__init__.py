@@ -1,13 +1,18 @@
-"""One page that opens attention of any size, without a network, and says what it rounds."""
+"""An interactive page for attention of any size, which needs no network."""
 
+import functools
 from collections.abc import Mapping, Sequence
+from operator import index
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from attn_jax.plot.arrays import as_array
 from attn_jax.plot.card import card_content
+from attn_jax.plot.images import read_images
 from attn_jax.plot.viewer import checks
+from attn_jax.plot.viewer.axes import Axes
 from attn_jax.plot.viewer.content import Content, Links
 from attn_jax.plot.viewer.maps import Labels, Layer, is_summary, layers, one_of
 from attn_jax.plot.viewer.summaries import SummaryLayer, summary_layer
@@ -19,6 +24,7 @@ __all__ = ["Viewer", "viewer"]
 def viewer(
     weights: Any,
     *,
+    axes: str | Mapping[str, str] | None = None,
     tokens: Labels | None = None,
     queries: Labels | None = None,
     keys: Labels | None = None,
@@ -36,56 +42,71 @@ def viewer(
     normalized: bool = True,
     top_k: int = 4,
 ) -> Viewer:
-    """Opens attention weights in a page of their own.
+    """Open attention weights in an interactive page.
 
-    The page holds every weight in eight bits, at most 1/255 of the largest weight of its row away,
-    and the ``top_k`` largest of each row exactly.
+    The page stores the `top_k` largest weights of each row exactly, and all others in eight bits,
+    within 1/255 of the largest weight of their row.
 
     Args:
-        weights: ``(queries, keys)``, ``(heads, queries, keys)`` or ``(layers, heads, queries,
-            keys)``; or arrays by name as ``capture`` returns them, ``(batch, heads, queries,
-            keys)``; or an ``AttentionSummary``, alone or by name.
-        tokens: Labels of both queries and keys; by layer name where layers differ.
-        queries: Labels of the queries, before ``tokens``.
-        keys: Labels of the keys, before ``tokens``.
-        images: What the keys are patches of: ``(height, width)`` or ``(height, width, 1 or 3)``, or
-            a batch of the latter.
+        weights: `(queries, keys)`, `(heads, queries, keys)` or `(layers, heads, queries, keys)`; or
+            arrays by name as `capture` returns them, `(batch, heads, queries, keys)`; or an
+            `AttentionSummary`, alone or by name. Tensors of other libraries are read too.
+        axes: The axes of the weights where their rank leaves a choice, one letter each in the order
+            of the array: `l` layers, `b` batch, `h` heads, `q` queries, `k` keys. A single-head
+            batch is `"bqk"`, the heads of one example are `"hqk"`. A string for all arrays, or one
+            by name. The page says how each array was read.
+        tokens: Labels of both queries and keys; a dictionary by layer name where layers differ.
+        queries: Labels of the queries; overrides `tokens`.
+        keys: Labels of the keys; overrides `tokens`.
+        images: Image whose patches are the keys: `(height, width)` or `(height, width, 1 or 3)`,
+            or a batch of the latter.
         grid: Rows and columns of patches; a square by default.
-        prefix_tokens: How many tokens come before the patches: class and registers.
-        gold: Sure links of an alignment, booleans ``(queries, keys)``.
-        possible: Possible links, likewise.
+        prefix_tokens: Number of tokens before the patches, such as a class token and registers.
+        gold: Sure links of an alignment, booleans `(queries, keys)`.
+        possible: Possible links, booleans `(queries, keys)`.
         measures: Numbers to sort the heads by, one for each map, by name.
-        card: How far the maps can be believed, as ``attn_jax.measure.report_card`` says it.
-        compare: Weights of another run, of the same form as ``weights``.
-        tiles: Parts of a summary's maps, ``(heads, rows, columns)``, by first query and first key;
-            where summaries have names, by name.
-        title: Stands above the page.
-        example: Which of a batch to show; needed where there are several.
+        card: Report card of the maps, from `attn_jax.measure.report_card`.
+        compare: Weights of another run, in the same form as `weights`.
+        tiles: Parts of a summary's maps, `(heads, rows, columns)`, by first query and first key;
+            for summaries by name, a dictionary of these by name.
+        title: Title of the page.
+        example: Index of the example to show; needed for a batch of several.
         normalized: Whether each row must sum to one (or be all zero).
-        top_k: How many weights of each query to keep exactly.
+        top_k: Number of weights of each query to store exactly.
 
     Returns:
-        The viewer: shows itself in a notebook; ``save`` writes the page or a figure.
+        The viewer, which displays itself in a notebook; `save` writes the page or a figure.
 
     Raises:
-        ValueError: If the weights are none, or anything given with them does not fit.
+        ValueError: If the weights are not valid, their axes are not clear, or another argument does
+            not fit them.
 
     Example:
         >>> from attn_jax import plot
         >>> view = plot.viewer([[0.9, 0.1], [0.2, 0.8]], queries=["la", "mer"], keys=["the", "sea"])
         >>> view.select(query="mer")
-        Viewer('Attention', 1 map, view='matrix', query=1)
+        Viewer('Attention', 1 map, axes='qk', view='matrix', query=1)
     """
-    maps, summaries = _read(weights, example, normalized, tiles or {})
-    compared, _ = _read({} if compare is None else compare, example, normalized, {})
+    picture = None if images is None else as_array(images, "images")
+    is_batch = picture is not None and picture.ndim == 4 and len(picture) > 1
+    of_one = (tokens, queries, keys, gold, possible, None if is_batch else picture)
+    read = functools.partial(
+        _read,
+        axes=axes,
+        example=example,
+        of_one=any(each is not None for each in of_one),
+        normalized=normalized,
+    )
+    maps, summaries = read(weights, tiles or {})
+    compared = [] if compare is None else read(compare, {})[0]
     checks.check_some(sum(len(layer.weights) for layer in maps) + len(summaries))
-    checks.check_top_k(top_k)
+    checks.check_example(example, [*maps, *summaries], is_batch)
     if compare is not None:
         checks.check_same("compare", _shapes(compared), _shapes(maps))
-    image, grid = _image(images, grid, prefix_tokens, example, [*maps, *summaries])
+    image, grid = _image(picture, grid, index(prefix_tokens), example, [*maps, *summaries])
     count = sum(len(layer.weights) for layer in maps)
     content = Content(
-        title=title,
+        title=str(title),
         layers=maps,
         compared=[new._replace(name=old.name) for new, old in zip(compared, maps, strict=False)],
         summaries=summaries,
@@ -95,17 +116,23 @@ def viewer(
         },
         image=image,
         grid=grid,
-        prefix_tokens=prefix_tokens,
+        prefix_tokens=index(prefix_tokens),
         gold=_links(gold, possible, [*maps, *summaries]),
         measures={n: checks.check_measure(n, v, count) for n, v in (measures or {}).items()},
         card=None if card is None else card_content(card),
-        top_k=top_k,
+        top_k=checks.check_top_k(top_k),
     )
     return Viewer(content, {})
 
 
 def _read(
-    weights: Any, example: int | None, normalized: bool, tiles: Mapping[Any, Any]
+    weights: Any,
+    tiles: Mapping[Any, Any],
+    *,
+    axes: Axes,
+    example: int | None,
+    of_one: bool,
+    normalized: bool,
 ) -> tuple[list[Layer], list[SummaryLayer]]:
     if is_summary(weights):
         weights, tiles = {"attention": weights}, {"attention": tiles}
@@ -113,7 +140,8 @@ def _read(
     summaries = {name: value for name, value in named.items() if is_summary(value)}
     checks.check_names("tiles", tiles, summaries)
     plain = {n: v for n, v in named.items() if n not in summaries} if summaries else weights
-    return layers(plain, example, normalized=normalized), [
+    checks.check_axes_names(axes, plain)
+    return layers(plain, axes, example, of_one=of_one, normalized=normalized), [
         summary_layer(str(name), value, example, tiles.get(name, {}))
         for name, value in summaries.items()
     ]
@@ -145,7 +173,7 @@ def _labels(
 
 
 def _image(
-    images: ArrayLike | None,
+    images: NDArray | None,
     grid: tuple[int, int] | None,
     prefix_tokens: int,
     example: int | None,
@@ -153,10 +181,10 @@ def _image(
 ) -> tuple[NDArray[np.uint8] | None, tuple[int, int] | None]:
     if images is None:
         return None, None
-    array = np.asarray(images)
-    if array.ndim == 4:
-        array = array[one_of("images", array.shape, 0, example)]
-    return checks.check_image(array, grid, prefix_tokens, [_shape(layer)[1] for layer in shown])
+    if images.ndim == 4:
+        batch = read_images(images)
+        images = np.asarray(batch[one_of("images", batch.shape, 0, example)])
+    return checks.check_image(images, grid, prefix_tokens, [_shape(layer)[1] for layer in shown])
 
 
 def _links(

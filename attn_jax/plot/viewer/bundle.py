@@ -1,4 +1,4 @@
-"""The page's ES modules as one script: each in a function of its own, after what it imports."""
+"""The ES modules of the page as one script: each in its own function, after its imports."""
 
 import importlib.resources
 import posixpath
@@ -9,18 +9,18 @@ _EXPORT = re.compile(r"^export ((?:async )?function\*?|class|const) (\w+)", re.M
 
 
 def source(name: str) -> str:
-    """Reads a file of ``web/``."""
+    """Return the text of a file in `web/`."""
     return (importlib.resources.files("attn_jax.plot.viewer") / "web" / name).read_text("utf-8")
 
 
 def script(entry: str = "main.js") -> str:
-    """Bundles a module and all it imports into one script.
+    """Bundle a module and all its imports into one script.
 
-    Modules use these forms only: ``import { a, b as c } from "./file.js";``, ``import * as a`` from
-    one, and ``export`` before a function, class or const.
+    Modules may only use `import { a, b as c } from "./file.js";`, `import * as a from "./file.js";`
+    and `export` before a function, class or const.
 
     Args:
-        entry: The module that starts the page.
+        entry: Module that starts the page.
 
     Returns:
         The script.
@@ -40,13 +40,13 @@ def _add(path: str, parts: dict[str, str]) -> None:
         return
     body = source(path)
 
-    def bind(found: re.Match[str]) -> str:
-        target = posixpath.normpath(posixpath.join(posixpath.dirname(path), found[3]))
+    def bind(match: re.Match[str]) -> str:
+        target = posixpath.normpath(posixpath.join(posixpath.dirname(path), match[3]))
         _add(target, parts)
-        names = found[2] or "{" + re.sub(r"(\w+) as (\w+)", r"\1: \2", found[1]) + "}"
+        names = match[2] or "{" + re.sub(r"(\w+) as (\w+)", r"\1: \2", match[1]) + "}"
         return f'const {names} = modules["{target}"];\n'
 
     body = _IMPORT.sub(bind, body)
-    names = ", ".join(found[2] for found in _EXPORT.finditer(body))
+    names = ", ".join(match[2] for match in _EXPORT.finditer(body))
     body = _EXPORT.sub(r"\1 \2", body)
     parts[path] = f'modules["{path}"] = (() => {{\n{body}return {{ {names} }};\n}})();'

@@ -1,4 +1,4 @@
-"""What a viewer shows, checked when it is made and encoded when it is first asked for."""
+"""The content of a viewer, checked when it is made and encoded on first use."""
 
 import base64
 import dataclasses
@@ -21,21 +21,21 @@ Links = tuple[NDArray[np.bool_], NDArray[np.bool_]]
 
 @dataclasses.dataclass(eq=False)
 class Content:
-    """Everything a viewer shows.
+    """Everything that a viewer shows.
 
     Attributes:
-        title: Above the page.
+        title: Title of the page.
         layers: The maps.
-        compared: The maps of another run, like ``layers``, or none.
-        summaries: Of long sequences.
-        labels: Labels of the queries and of the keys by name of layer or summary.
-        image: What the keys are patches of, ``(height, width, 3)`` bytes.
+        compared: The maps of another run, like `layers`, or none.
+        summaries: Summaries of long sequences.
+        labels: Labels of the queries and of the keys, by name of layer or summary.
+        image: Image whose patches are the keys, `(height, width, 3)` bytes.
         grid: Rows and columns of its patches.
-        prefix_tokens: How many tokens come before the patches.
-        gold: Sure and possible links, ``(queries, keys)``.
+        prefix_tokens: Number of tokens before the patches.
+        gold: Sure and possible links, `(queries, keys)`.
         measures: One number for each map, by name.
-        card: The report card's verdict and lines.
-        top_k: How many of a query's weights are kept exactly.
+        card: Verdict and lines of the report card.
+        top_k: Number of weights of each query that are stored exactly.
     """
 
     title: str
@@ -53,9 +53,9 @@ class Content:
 
     @functools.cached_property
     def encoded(self) -> tuple[dict[str, object], list[str]]:
-        """The payload but for its state, and the arrays it refers to."""
+        """The payload without its state, and the encoded arrays it refers to."""
         blobs: list[str] = []
-        labels = _Numbered()
+        labels = _LabelLists()
         payload: dict[str, object] = {
             "title": self.title,
             "topK": self.top_k,
@@ -70,21 +70,21 @@ class Content:
         return {**payload, "labels": labels.lists}, blobs
 
     def _layers(
-        self, layers: Sequence[Layer], blobs: list[str], labels: "_Numbered"
+        self, layers: Sequence[Layer], blobs: list[str], labels: "_LabelLists"
     ) -> list[dict[str, object]]:
-        with ThreadPoolExecutor() as pool:  # zlib and NumPy leave the interpreter to others
+        with ThreadPoolExecutor() as pool:  # zlib and NumPy release the GIL
             maps = [weights for layer in layers for weights in layer.weights]
-            done = iter(list(pool.map(self._map, maps)))
+            encoded = iter(list(pool.map(self._map, maps)))
         rows = []
         for layer in layers:
             heads = []
-            for text, thumb, entropy in (next(done) for _ in layer.weights):
+            for text, thumb, entropy in (next(encoded) for _ in layer.weights):
                 blobs.append(text)
                 heads.append({"blob": len(blobs) - 1, "thumb": thumb, "entropy": entropy})
             queries, keys = self.labels[layer.name]
             names = {"queries": labels(queries), "keys": labels(keys)}
-            rows.append({"name": layer.name, "shape": layer.weights.shape[1:], "heads": heads})
-            rows[-1]["labels"] = names
+            row = {"name": layer.name, "shape": layer.weights.shape[1:], "heads": heads}
+            rows.append(row | {"labels": names, "reading": layer.reading})
         return rows
 
     def _map(self, weights: NDArray[np.float32]) -> tuple[str, str, float]:
@@ -93,11 +93,12 @@ class Content:
         return encode.encode_map(weights, top_k), thumb, encode.mean_entropy(weights)
 
     def _summary(
-        self, layer: SummaryLayer, blobs: list[str], labels: "_Numbered"
+        self, layer: SummaryLayer, blobs: list[str], labels: "_LabelLists"
     ) -> dict[str, Any]:
         queries, keys = self.labels[layer.name]
         names = {"queries": labels(queries), "keys": labels(keys)}
-        return {**encode_summary(layer, self.top_k, blobs), "labels": names}
+        entry = encode_summary(layer, self.top_k, blobs)
+        return {**entry, "labels": names, "reading": layer.reading}
 
     def _links(self, sure: NDArray[np.bool_], possible: NDArray[np.bool_]) -> dict[str, object]:
         possible = possible & ~sure
@@ -113,8 +114,8 @@ class Content:
         return {**size, "grid": self.grid, "prefixTokens": self.prefix_tokens}
 
 
-class _Numbered:
-    """Lists of labels, each kept once."""
+class _LabelLists:
+    """Lists of labels, each stored once."""
 
     def __init__(self) -> None:
         self.lists: list[list[str]] = []

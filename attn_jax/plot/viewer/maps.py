@@ -1,4 +1,4 @@
-"""What was captured, whatever its form, as a list of layers of maps."""
+"""Weights in any form, as a list of layers of maps."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
@@ -6,97 +6,118 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from attn_jax.plot.arrays import as_array
 from attn_jax.plot.checks import weights_array
+from attn_jax.plot.viewer.axes import WORDS, Axes, Source, check_axes, infer_axes
 
-# A label for all maps, or some for the layers of each name.
+# Labels for all maps, or for the layers of each name.
 Labels = Sequence[object] | Mapping[str, Sequence[object]]
-
-_RANKS = {2: "(queries, keys)", 3: "(heads, queries, keys)", 4: "(layers, heads, queries, keys)"}
 
 
 class Layer(NamedTuple):
     """The maps of one attention.
 
     Attributes:
-        name: The hook point that gave them.
-        weights: ``(heads, queries, keys)``.
+        name: Hook point of the weights.
+        weights: `(heads, queries, keys)`.
+        axes: Letters of the axes of the array they come from.
+        reading: The same in words, with the shape and the example shown.
     """
 
     name: str
     weights: NDArray[np.float32]
+    axes: str
+    reading: str
 
 
 def is_summary(value: object) -> bool:
-    """Tells an ``AttentionSummary`` by its fields."""
+    """Return whether a value has the fields of an `AttentionSummary`."""
     return hasattr(value, "log_normalizer") and hasattr(value, "pooled")
 
 
-def layers(weights: Any, example: int | None, *, normalized: bool) -> list[Layer]:
-    """Gives the layers of whatever :func:`attn_jax.plot.viewer` takes.
+def layers(
+    weights: Any,
+    axes: Axes = None,
+    example: int | None = None,
+    *,
+    of_one: bool = False,
+    normalized: bool = True,
+) -> list[Layer]:
+    """Return the layers of any weights that `attn_jax.plot.viewer` takes.
 
     Args:
-        weights: An array, or arrays by name as ``capture`` returns them.
-        example: Which of a batch to show; the only one by default.
+        weights: An array, or arrays by name as `capture` returns them.
+        axes: The axes of the arrays, for all or by name.
+        example: The example of a batch to show; the only one by default.
+        of_one: Whether labels, an image or links of one example come with the weights.
         normalized: Whether each row must sum to one.
 
     Returns:
         The layers in the order given.
 
     Raises:
-        ValueError: If there is none, or it holds no weights.
+        ValueError: If an array is not of weights, or its axes are not clear.
     """
-    if not isinstance(weights, Mapping):
-        return _of_array(np.asarray(weights), example, normalized)
+    captured = isinstance(weights, Mapping)
+    named = weights if captured else {"weights": weights}
+    stacks = []
+    for name, values in named.items():
+        source = Source(str(name), example, of_one, captured)
+        array = as_array(values, repr(source.name) if captured else "weights")
+        letters = axes.get(source.name) if isinstance(axes, Mapping) else axes
+        stacks += _stack(source, array, letters, normalized)
+    return stacks
+
+
+def _stack(source: Source, array: NDArray, axes: str | None, normalized: bool) -> list[Layer]:
+    """Take an array apart into layers of `(heads, queries, keys)`."""
+    shape = array.shape
+    if not array.size:
+        raise ValueError(f"{source.name!r} of shape {shape} is empty; there is nothing to draw.")
+    letters = check_axes(axes, source.name, shape) if axes else infer_axes(source, shape)
+    reading = f"{' × '.join(map(str, shape))} = {' × '.join(WORDS[letter] for letter in letters)}"
+    if "b" in letters:
+        chosen = one_of(source.name, shape, letters.index("b"), source.example)
+        reading += f", example {chosen}"
+        array = array.take([chosen], letters.index("b"))
+    maps = _in_order(array, letters)
+    name = "{}[{}]" if source.captured else "layer {1}"
+    if source.captured and "l" not in letters:
+        name = "{}"
     return [
-        layer
-        for name, array in weights.items()
-        for layer in _captured(str(name), np.asarray(array), example, normalized)
+        Layer(
+            name.format(source.name, i),
+            weights_array(
+                each, ("heads", "queries", "keys"), whole=normalized, name=source.name
+            ).astype(np.float32),
+            letters,
+            reading,
+        )
+        for i, each in enumerate(maps)
     ]
 
 
-def _of_array(array: NDArray, example: int | None, normalized: bool) -> list[Layer]:
-    if example is not None or array.ndim == 5:
-        return _captured("layer", array, example, normalized)
-    if array.ndim not in _RANKS:
-        wanted = ", ".join(_RANKS.values())
-        raise ValueError(f"weights has shape {array.shape}; one of {wanted} is needed.")
-    array = array.reshape((1,) * (4 - array.ndim) + array.shape)
-    return [_layer(f"layer {i}", maps, "weights", normalized) for i, maps in enumerate(array)]
-
-
-def _captured(name: str, array: NDArray, example: int | None, normalized: bool) -> list[Layer]:
-    """Takes ``(*layers, batch, heads, queries, keys)`` apart; fewer axes lack the first ones."""
-    if not 2 <= array.ndim <= 5:
-        raise ValueError(
-            f"{name!r} has shape {array.shape}; (batch, heads, queries, keys) is needed, "
-            "with fewer axes or with one for the layers of a scan before them."
-        )
-    if array.ndim > 3 or example is not None:
-        axis = 1 if array.ndim == 5 else 0
-        array = array.take(one_of(name, array.shape, axis, example), axis)
-    if array.ndim == 4:
-        return [_layer(f"{name}[{i}]", maps, name, normalized) for i, maps in enumerate(array)]
-    return [_layer(name, array.reshape((-1, *array.shape[-2:])), name, normalized)]
+def _in_order(array: NDArray, letters: str) -> NDArray:
+    """Return `(layers, heads, queries, keys)`, with axes of one where the array has none."""
+    order = [letters.index(letter) for letter in WORDS if letter in letters]
+    full = array.transpose(order)
+    missing = tuple(i for i, letter in enumerate(WORDS) if letter not in letters)
+    return np.expand_dims(full, missing)[:, 0]
 
 
 def one_of(name: str, shape: tuple[int, ...], axis: int, example: int | None) -> int:
-    """Gives which of a batch to show.
+    """Return which example of a batch to show.
 
     Raises:
-        ValueError: If there are several and none is chosen, or there is no such one.
+        ValueError: If there are several and none is chosen, or the one chosen does not exist.
     """
     count = shape[axis]
     if example is None and count == 1:
         return 0
     if example is None or not -count <= example < count:
-        chosen = "which is not said" if example is None else f"not the one of example={example}"
+        chosen = "none is chosen" if example is None else f"none of them is example={example}"
         raise ValueError(
-            f"{name!r} of shape {shape} holds {count} examples, {chosen}; "
-            f"choose one by example=0 to {count - 1}."
+            f"{name!r} of shape {shape} holds {count} examples, and {chosen}; "
+            f"choose one with example=0 to {count - 1}."
         )
-    return example
-
-
-def _layer(name: str, maps: NDArray, source: str, normalized: bool) -> Layer:
-    checked = weights_array(maps, ("heads", "queries", "keys"), whole=normalized, name=source)
-    return Layer(name, checked.astype(np.float32))
+    return example % count

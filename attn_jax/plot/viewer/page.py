@@ -1,4 +1,4 @@
-"""One file that opens anywhere: what is shown, the script and the style, and no way out of it."""
+"""The page as one file that opens anywhere: content, script and style, without network access."""
 
 import base64
 import hashlib
@@ -10,21 +10,21 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from matplotlib.colors import Colormap, to_hex
 
-from attn_jax.plot import colours
+from attn_jax.plot import colors
 from attn_jax.plot.viewer import bundle
 
 _NAMES = ("ink", "muted", "rule", "paper", "right", "wrong", "truth")
 
 
 def page(payload: Mapping[str, object], blobs: Sequence[str]) -> str:
-    """Writes the page.
+    """Return the page as HTML.
 
-    Whatever the payload holds is text within a JSON script element, in ASCII and without ``<``, so
-    that no token can end it; the page may load nothing, and runs no script but its own, by hash.
+    The payload is text in a JSON script element, in ASCII and without `<`, so that no token can end
+    it. The page may load nothing, and runs only its own script, identified by its hash.
 
     Args:
-        payload: What the page shows, for JSON.
-        blobs: The encoded arrays that it refers to by number.
+        payload: Content of the page, for JSON.
+        blobs: Encoded arrays, to which it refers by number.
 
     Returns:
         The HTML.
@@ -51,7 +51,7 @@ def page(payload: Mapping[str, object], blobs: Sequence[str]) -> str:
 
 
 def json_text(value: object) -> str:
-    r"""Writes JSON that HTML cannot misread, whatever the strings hold.
+    r"""Return JSON that is safe in HTML, whatever its strings are.
 
     Example:
         >>> from attn_jax.plot.viewer.page import json_text
@@ -65,7 +65,7 @@ def json_text(value: object) -> str:
 
 
 def _encodable(text: str) -> str:
-    """Replaces lone surrogates, which no file can hold."""
+    """Replace lone surrogates, which UTF-8 cannot encode."""
     return text.encode("utf-8", "replace").decode("utf-8")
 
 
@@ -75,25 +75,25 @@ def _digest(text: str) -> str:
 
 def _palette() -> dict[str, object]:
     return {
-        "light": _ramp(colours.ATTENTION),
-        "dark": _ramp(colours.ATTENTION_DARK),
-        "overlay": colours.ATTENTION_OVERLAY(np.linspace(0, 1, 256)).round(4).tolist(),
-        "series": colours.SERIES,
+        "light": _ramp(colors.ATTENTION),
+        "dark": _ramp(colors.ATTENTION_DARK),
+        "overlay": colors.ATTENTION_OVERLAY(np.linspace(0, 1, 256)).round(4).tolist(),
+        "series": colors.SERIES,
     }
 
 
 def _ramp(colormap: Colormap) -> list[str]:
-    return [to_hex(colour) for colour in colormap(np.arange(256))]
+    return [to_hex(color) for color in colormap(np.arange(256))]
 
 
 def _variables() -> str:
-    """Declares the colours of text and lines for both themes."""
-    light = {name: getattr(colours, name.upper()) for name in _NAMES}
-    dark = {name: colours.DARK[colour] for name, colour in light.items()}
-    light["bar"], dark["bar"] = to_hex(colours.ATTENTION(0.55)), to_hex(colours.ATTENTION_DARK(0.6))
-    by_day = "color-scheme:light;" + ";".join(f"--{name}:{c}" for name, c in light.items())
-    by_night = "color-scheme:dark;" + ";".join(f"--{name}:{c}" for name, c in dark.items())
+    """Return CSS variables for the colors of text and lines in both themes."""
+    light = {name: getattr(colors, name.upper()) for name in _NAMES}
+    dark = {name: colors.DARK[color] for name, color in light.items()}
+    light["bar"], dark["bar"] = to_hex(colors.ATTENTION(0.55)), to_hex(colors.ATTENTION_DARK(0.6))
+    light_css = "color-scheme:light;" + ";".join(f"--{name}:{c}" for name, c in light.items())
+    dark_css = "color-scheme:dark;" + ";".join(f"--{name}:{c}" for name, c in dark.items())
     return (
-        f":root{{{by_day}}}:root[data-theme=dark]{{{by_night}}}"
-        f"@media(prefers-color-scheme:dark){{:root:not([data-theme=light]){{{by_night}}}}}"
+        f":root{{{light_css}}}:root[data-theme=dark]{{{dark_css}}}"
+        f"@media(prefers-color-scheme:dark){{:root:not([data-theme=light]){{{dark_css}}}}}"
     )

@@ -1,15 +1,17 @@
-"""Names and numbers that choose a map, a query or a key."""
+"""Selection of a view, a map, a query or a key, by name or number."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from operator import index
+from typing import Any, SupportsIndex
 
+from attn_jax.plot.figure import label_text
 from attn_jax.plot.viewer.content import Content
 
 
 def views(content: Content) -> list[str]:
-    """Lists the views that there is something for; a viewer opens with the first."""
+    """Return the views that have something to show; a viewer opens with the first."""
     labels = [content.labels[layer.name] for layer in content.layers]
-    there = {
+    available = {
         "image": content.layers and content.image is not None,
         "matrix": content.layers,
         "tokens": any(side is not None for sides in labels for side in sides),
@@ -18,40 +20,40 @@ def views(content: Content) -> list[str]:
         "compare": content.compared,
         "summary": content.summaries,
     }
-    return [name for name, something in there.items() if something]
+    return [name for name, shown in available.items() if shown]
 
 
 def resolve(content: Content, selection: Mapping[str, Any]) -> dict[str, Any]:
-    """Turns names into numbers.
+    """Return a selection as numbers.
 
     Args:
-        content: What there is to select.
-        selection: By name as :meth:`attn_jax.plot.viewer.Viewer.select` takes it.
+        content: Content of the viewer.
+        selection: By name as `viewer.Viewer.select` takes it.
 
     Returns:
-        The part of the state that it sets.
+        The state that it sets.
 
     Raises:
-        ValueError: If there is no such thing.
+        ValueError: If something selected does not exist.
     """
-    known = {"layer": 0, "head": 0, "view": None, "query": None, "key": None} | dict(selection)
-    if len(known) > 5:
+    chosen = {"layer": 0, "head": 0, "view": None, "query": None, "key": None} | dict(selection)
+    if len(chosen) > 5:
         extra = ", ".join(sorted(set(selection) - {"layer", "head", "view", "query", "key"}))
-        raise ValueError(f"{extra} cannot be selected; layer, head, view, query and key can.")
+        raise ValueError(f"{extra} cannot be selected; select layer, head, view, query or key.")
     shown = views(content)
     layers = content.layers or content.summaries
     names = [layer.name for layer in layers]
-    layer = layers[_index("layer", known["layer"], len(layers), names)]
+    layer = layers[_index("layer", chosen["layer"], len(layers), names)]
     heads, (rows, columns) = _sizes(layer)
     queries, keys = content.labels[layer.name]
-    choose = {
-        "layer": lambda given: names.index(layer.name),
-        "head": lambda given: given if given == "mean" else _index("head", given, heads, ()),
-        "view": lambda given: shown[_index("view", given, len(shown), shown)],
-        "query": lambda given: _index("query", given, rows, queries or ()),
-        "key": lambda given: _index("key", given, columns, keys or ()),
+    convert = {
+        "layer": lambda _: names.index(layer.name),
+        "head": lambda head: head if head == "mean" else _index("head", head, heads, ()),
+        "view": lambda view: shown[_index("view", view, len(shown), shown)],
+        "query": lambda query: _index("query", query, rows, queries or ()),
+        "key": lambda key: _index("key", key, columns, keys or ()),
     }
-    return {name: choose[name](given) for name, given in selection.items()}
+    return {name: convert[name](value) for name, value in selection.items()}
 
 
 def _sizes(layer: Any) -> tuple[int, tuple[int, int]]:
@@ -60,10 +62,11 @@ def _sizes(layer: Any) -> tuple[int, tuple[int, int]]:
     return len(layer.fields["log_normalizer"]), layer.shape
 
 
-def _index(what: str, given: int | str, count: int, names: Sequence[str]) -> int:
-    if given in names:
-        return list(names).index(str(given))
-    if isinstance(given, str) or not -count <= given < count:
+def _index(kind: str, value: SupportsIndex | str | bytes, count: int, names: Sequence[str]) -> int:
+    value = label_text(value) if isinstance(value, str | bytes) else index(value)
+    if value in names:
+        return list(names).index(str(value))
+    if isinstance(value, str) or not -count <= value < count:
         some = ", ".join(map(repr, names[:8])) or f"0 to {count - 1}"
-        raise ValueError(f"there is no {what} {given!r} among {count}: {some}.")
-    return given % count
+        raise ValueError(f"there is no {kind} {value!r} among {count}: {some}.")
+    return value % count

@@ -1,6 +1,7 @@
-"""A viewer and what it has selected, shown in a notebook or saved as a page or a figure."""
+"""A viewer and its selection, shown in a notebook or saved as a page or a figure."""
 
 import html
+import io
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -14,16 +15,16 @@ _FIGURES = (".svg", ".pdf", ".png")
 
 
 class Viewer:
-    """Attention weights, and which of them to look at; :func:`attn_jax.plot.viewer` makes one.
+    """Attention weights and a selection of them; `attn_jax.plot.viewer` makes one.
 
-    In a notebook it shows itself.
+    A viewer displays itself in a notebook.
 
     Example:
         >>> import numpy as np
         >>> from attn_jax import plot
         >>> view = plot.viewer(np.full((2, 3, 5, 5), 0.2)).select(layer=1, head=2)
         >>> view
-        Viewer('Attention', 6 maps, view='matrix', layer=1, head=2)
+        Viewer('Attention', 6 maps, axes='lhqk', view='matrix', layer=1, head=2)
         >>> view.html().startswith("<!doctype html>")
         True
     """
@@ -33,41 +34,41 @@ class Viewer:
         self._state = {"view": views(content)[0], **state}
 
     def select(self, **selection: Any) -> "Viewer":
-        """Chooses what is seen first in the page, and what is drawn in a figure.
+        """Select what the page opens with, and what a figure draws.
 
         Args:
-            **selection: ``view`` (``"matrix"``, ``"tokens"``, ``"overview"``, ``"image"``,
-                ``"alignment"``, ``"compare"`` or ``"summary"``), ``layer`` (number or name),
-                ``head`` (number or ``"mean"``), ``query`` and ``key`` (number or label).
+            **selection: `view` (`"matrix"`, `"tokens"`, `"overview"`, `"image"`,
+                `"alignment"`, `"compare"` or `"summary"`), `layer` (number or name),
+                `head` (number or `"mean"`), `query` and `key` (number or label).
 
         Returns:
             A viewer of the same weights.
 
         Raises:
-            ValueError: If there is no such thing.
+            ValueError: If something selected does not exist.
         """
         return Viewer(self._content, {**self._state, **resolve(self._content, selection)})
 
     def html(self) -> str:
-        """Writes the page: one file without a request, which opens anywhere."""
+        """Return the page: one file that opens anywhere and makes no request."""
         payload, blobs = self._content.encoded
         return page({**payload, "state": self._state}, blobs)
 
     def figure(self) -> Any:
-        """Draws what is selected as a matplotlib figure."""
+        """Draw the selection as a matplotlib figure."""
         return figure(self._content, self._state)
 
     def save(self, path: str | Path) -> Path:
-        """Writes the page, or a figure of what is selected.
+        """Write the page, or a figure of the selection.
 
         Args:
-            path: Ends in ``.html``, ``.svg``, ``.pdf`` or ``.png``.
+            path: File to write, ending in `.html`, `.svg`, `.pdf` or `.png`.
 
         Returns:
             The path.
 
         Raises:
-            ValueError: If it ends otherwise.
+            ValueError: If it has another ending.
         """
         path = Path(path)
         if path.suffix == ".html":
@@ -76,7 +77,7 @@ class Viewer:
             self.figure().savefig(path, dpi=200)
         else:
             endings = ", ".join((".html", *_FIGURES))
-            raise ValueError(f"{path.name!r} ends in {path.suffix!r}; one of {endings} is needed.")
+            raise ValueError(f"{path.name!r} ends in {path.suffix!r}; use one of {endings}.")
         return path
 
     def _repr_html_(self) -> str:
@@ -86,8 +87,20 @@ class Viewer:
             'style="width:100%;height:44rem;border:0"></iframe>'
         )
 
+    def _repr_png_(self) -> bytes | None:
+        """Draw the selection as a still picture, for notebooks shown without scripts, as in PDF."""
+        try:
+            picture = self.figure()
+        except ValueError:  # layers of different shapes have no overview in a figure
+            return None
+        buffer = io.BytesIO()
+        picture.savefig(buffer, format="png", dpi=144)
+        return buffer.getvalue()
+
     def __repr__(self) -> str:
-        count = sum(len(layer.weights) for layer in self._content.layers)
-        count += sum(len(layer.fields["log_normalizer"]) for layer in self._content.summaries)
+        content = self._content
+        count = sum(len(layer.weights) for layer in content.layers)
+        count += sum(len(layer.fields["log_normalizer"]) for layer in content.summaries)
+        axes = ", ".join(dict.fromkeys(each.axes for each in [*content.layers, *content.summaries]))
         chosen = "".join(f", {name}={value!r}" for name, value in self._state.items())
-        return f"Viewer({self._content.title!r}, {count} map{'s' * (count > 1)}{chosen})"
+        return f"Viewer({content.title!r}, {count} map{'s' * (count > 1)}, {axes=!r}{chosen})"

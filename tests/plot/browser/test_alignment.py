@@ -27,19 +27,19 @@ def test_each_query_has_a_line_to_what_it_looks_at_most(open_page, translation, 
     assert {(query, int(row.argmax())) for query, row in enumerate(weights)} <= drawn
     assert all(weights[link] > 0.04 * weights.max() for link in drawn)
     right = sum(weights[query].argmax() == key for query, key in translation.links)
-    note = f"{right} of 5 queries with a known link look most at one."
+    note = f"{right} of 5 queries with a known link attend to it most."
     expect(page.locator(".readout")).to_contain_text(note)
 
 
 def test_pointing_shows_all_lines_of_one_token(open_page, translation):
     page = open_page(translation.view, view="alignment")
     page.get_by_role("listbox", name="Queries").get_by_text("bleue").hover()
-    expect(page.locator(".readout")).to_contain_text("bleue (2) looks at blue")
+    expect(page.locator(".readout")).to_contain_text("bleue (2) attends to blue")
     weights = translation.maps[0, 0][2]
     seen = {(2, key) for key, weight in enumerate(weights) if weight > weights.max() / 256}
     assert links(page, ".chosen path") == seen
     page.get_by_role("listbox", name="Keys").get_by_text("house").hover()
-    expect(page.locator(".readout")).to_contain_text("house (2) is looked at by maison")
+    expect(page.locator(".readout")).to_contain_text("house (2) is attended to by maison")
     assert {key for _, key in links(page, ".chosen path")} == {2}
 
 

@@ -17,7 +17,7 @@ CARD = {"verdict": "Be careful.", "lines": [dict(zip(NAMES, line, strict=True)) 
 
 @pytest.fixture(scope="module")
 def view():
-    return plot.viewer(np.full((2, 5, 7), 1 / 7), card=CARD)
+    return plot.viewer(np.full((2, 5, 7), 1 / 7), axes="hqk", card=CARD)
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

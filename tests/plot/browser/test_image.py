@@ -21,7 +21,7 @@ def test_a_patch_that_is_pointed_at_lights_up_those_it_looks_at(open_page, digit
     page = open_page(digit.view, view="image", layer=1, head=2)
     patches(page, "Queries").nth(16).hover()
     weights = digit.maps[1, 2][17]
-    expect(page.locator(".readout")).to_contain_text("row 2, column 2 (17) looks at")
+    expect(page.locator(".readout")).to_contain_text("row 2, column 2 (17) attends to")
     seen = opacities(patches(page, "Keys"))
     assert seen.argmax() == weights[1:].argmax()
     expected = 0.9 * (weights[1:] / weights[1:].max()) ** 0.8
@@ -31,10 +31,10 @@ def test_a_patch_that_is_pointed_at_lights_up_those_it_looks_at(open_page, digit
 def test_what_prefix_tokens_get_is_told(open_page, digit):
     page = open_page(digit.view, view="image", layer=0, head=1, query=5)
     text = page.locator(".readout").inner_text()
-    before = float(text.split("Prefix tokens get ≈ ")[1].rstrip("."))
+    before = float(text.split("Prefix tokens receive ≈ ")[1].rstrip("."))
     assert before == pytest.approx(digit.maps[0, 1][5, 0], rel=0.03, abs=0.002)
     page.get_by_role("listbox", name="Queries").get_by_text("prefix 0").click()
-    expect(page.locator(".readout")).to_contain_text("prefix 0 (0) looks at")
+    expect(page.locator(".readout")).to_contain_text("prefix 0 (0) attends to")
 
 
 def test_arrow_keys_move_over_the_grid(open_page, digit):

@@ -182,8 +182,24 @@ def test_a_table_holds_the_weights(open_page, page, translation, tmp_path):
     assert np.all(abs(table - weights) <= weights.max(-1, keepdims=True) / 255)
 
 
+def test_the_small_print_says_how_each_array_was_read(open_page, page):
+    weights = np.full((8, 1, 5), 0.2)
+    view = plot.viewer({"pool": weights, "rows": weights[:, 0]}, axes={"pool": "bqk"}, example=3)
+    open_page(view)
+    small_print = page.locator("footer")
+    expect(small_print).to_contain_text(
+        "Axes of pool: 8 × 1 × 5 = batch × queries × keys, example 3."
+    )
+    page.locator(".field", has_text="Layer").first.locator("select").select_option("1")
+    expect(small_print).to_contain_text("Axes of rows: 8 × 5 = queries × keys.")
+    shown = {"first": weights[None]}
+    compared = plot.viewer(shown, compare={"first": np.concatenate([weights[None]] * 2)[:1]})
+    open_page(compared, view="compare")
+    expect(small_print).to_contain_text("other run: 1 × 8 × 1 × 5 = batch × heads × queries × keys")
+
+
 def test_a_notebook_shows_the_page_in_a_frame(page, sentence):
     page.set_content(f"<main>{sentence.view.select(view='tokens')._repr_html_()}</main>")
     frame = page.frame_locator("iframe")
     frame.get_by_role("listbox", name="Queries").get_by_text("cat").click()
-    expect(frame.locator(".readout")).to_contain_text("cat (2) looks at")
+    expect(frame.locator(".readout")).to_contain_text("cat (2) attends to")

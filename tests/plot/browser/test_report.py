@@ -18,4 +18,4 @@ def test_a_report_holds_a_viewer_that_answers(page, digit, tmp_path):
     inside.get_by_role("tab", name="Image").click()
     patches = inside.get_by_role("listbox", name="Queries").locator(".patches [role=option]")
     patches.nth(16).hover()
-    expect(inside.locator(".readout")).to_contain_text("row 2, column 2 (17) looks at")
+    expect(inside.locator(".readout")).to_contain_text("row 2, column 2 (17) attends to")

@@ -9,7 +9,7 @@ import pytest
 from matplotlib.colors import to_rgb
 from PIL import Image
 
-from attn_jax.plot import colours
+from attn_jax.plot import colors
 
 pytest.importorskip("playwright.sync_api")
 
@@ -24,15 +24,15 @@ pytest.importorskip("playwright.sync_api")
         ("long_sequence", "summary", {"query": 1230, "key": 1180, "theme": "dark"}),
     ],
 )
-def test_a_view_has_the_colours_of_its_theme(open_page, page, request, tmp_path, name, view, state):
+def test_a_view_has_the_colors_of_its_theme(open_page, page, request, tmp_path, name, view, state):
     page.set_viewport_size({"width": 1100, "height": 480})
     open_page(request.getfixturevalue(name).view, view=view, **state)
     picture = Image.open(io.BytesIO(page.screenshot(full_page=True))).convert("RGB")
     folder = Path(os.environ.get("ATTN_JAX_SCREENSHOTS") or tmp_path)
     picture.quantize(256).save(folder / f"viewer_{view}.png", optimize=True)
-    paper = to_rgb(colours.DARK[colours.PAPER] if "theme" in state else colours.PAPER)
-    ramp = (colours.ATTENTION_DARK if "theme" in state else colours.ATTENTION)(range(64, 256))
-    seen = {colour: count for count, colour in picture.getcolors(picture.width * picture.height)}
+    paper = to_rgb(colors.DARK[colors.PAPER] if "theme" in state else colors.PAPER)
+    ramp = (colors.ATTENTION_DARK if "theme" in state else colors.ATTENTION)(range(64, 256))
+    seen = {color: count for count, color in picture.getcolors(picture.width * picture.height)}
     assert seen[tuple(np.rint(255 * np.array(paper)).astype(int))] > 0.3 * sum(seen.values())
-    drawn = {tuple(colour) for colour in np.rint(255 * ramp[:, :3]).astype(int)}
-    assert sum(seen.get(colour, 0) for colour in drawn) > 100
+    drawn = {tuple(color) for color in np.rint(255 * ramp[:, :3]).astype(int)}
+    assert sum(seen.get(color, 0) for color in drawn) > 100

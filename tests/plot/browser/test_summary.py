@@ -44,7 +44,7 @@ def test_a_token_that_is_asked_for_is_told_of(open_page, long_sequence, head):
     tile = [at * tiles // TOKENS for at, tiles in zip((1492, 711), TILES, strict=True)]
     mean = float(summary.pooled[head][tuple(tile)])
     assert number(page, "Mean weight of the tile") == pytest.approx(mean, rel=0.06)
-    shown = np.array(page.locator(".looks li .value").all_inner_texts(), np.float32)
+    shown = np.array(page.locator(".lists li .value").all_inner_texts(), np.float32)
     np.testing.assert_array_equal(shown, summary.top_weights[head, 1492, :4])
 
 

@@ -28,7 +28,7 @@ def test_pointing_at_a_token_shows_where_it_looks_and_who_looks_at_it(
     side(page, "Queries").nth(token).hover()
     weights = sentence.maps[layer, head]
     largest = weights[token].argmax()
-    told = f"{sentence.tokens[token]} ({token}) looks at {sentence.tokens[largest]} "
+    told = f"{sentence.tokens[token]} ({token}) attends to {sentence.tokens[largest]} "
     expect(page.locator(".readout")).to_contain_text(told)
     number = page.locator(".readout").inner_text().removeprefix(told).split(",")[0]
     assert np.float32(number) == weights[token, largest]
@@ -36,14 +36,14 @@ def test_pointing_at_a_token_shows_where_it_looks_and_who_looks_at_it(
         strengths = [strength(item) for item in side(page, name).all()]
         assert strengths[shown.argmax()] == 765 - (58 + 10 + 66)
         order = np.argsort(strengths, kind="stable")
-        # Steps of the ramp are equal colours: those in order may differ by one in 128 and 255.
+        # Steps of the ramp are equal colors: those in order may differ by one in 128 and 255.
         assert np.all(np.diff(shown[order]) > -shown.max() / 60)
 
 
 def test_the_mean_of_the_heads_is_their_mean(open_page, sentence):
     page = open_page(sentence.view, view="tokens", layer=1, head="mean", query=3)
     mean = sentence.maps[1].mean(0)[3]
-    shown = page.locator(".looks li").first.inner_text().split()
+    shown = page.locator(".lists li").first.inner_text().split()
     assert shown[:2] == [sentence.tokens[mean.argmax()], str(mean.argmax())]
     assert float(shown[-1]) == pytest.approx(mean.max(), rel=0.02)
 
@@ -55,7 +55,7 @@ def test_words_get_what_their_pieces_get_and_look_as_they_do(open_page, sentence
     side(page, "Queries").filter(has_text="unbelievable").click()
     pieces = sentence.maps[0, 0][6:9].mean(0)
     words = np.add.reduceat(pieces, WORDS)
-    shown = page.locator(".looks section").first.locator("li .value").all_inner_texts()
+    shown = page.locator(".lists section").first.locator("li .value").all_inner_texts()
     numbers = [float(text.strip("≈ ")) for text in shown]
     np.testing.assert_allclose(numbers, np.sort(words)[::-1][: len(numbers)], rtol=0.06, atol=0.005)
     assert "words=whole" in page.url
@@ -65,7 +65,7 @@ def test_words_get_what_their_pieces_get_and_look_as_they_do(open_page, sentence
 def test_a_search_marks_tokens_and_enter_goes_to_them(open_page, sentence):
     page = open_page(sentence.view, view="tokens")
     page.get_by_label("Search").fill("THE")
-    expect(page.locator(".sought")).to_have_text(["the", "the"])
+    expect(page.locator(".match")).to_have_text(["the", "the"])
     page.get_by_label("Search").press("Enter")
     expect(side(page, "Queries").nth(1)).to_have_attribute("aria-selected", "true")
 
@@ -81,4 +81,4 @@ def test_the_keyboard_alone_chooses_a_token(open_page, sentence):
     expect(queries.nth(2)).to_have_attribute("aria-selected", "true")
     expect(side(page, "Keys").nth(2)).to_have_attribute("aria-selected", "true")
     for told in (page.locator(".readout"), page.get_by_role("status")):
-        expect(told).to_contain_text("cat (2) looks at")
+        expect(told).to_contain_text("cat (2) attends to")

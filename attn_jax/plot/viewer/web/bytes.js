@@ -1,13 +1,13 @@
-// Arrays that were compressed and written in base64.
+// Decoding of compressed arrays in base64.
 
-/** Decompresses a text into bytes. */
+/** Decompresses base64 text into bytes. */
 export async function inflate(text) {
   const bytes = Uint8Array.from(atob(text), (character) => character.charCodeAt(0));
   const stream = new Blob([bytes]).stream().pipeThrough(new DecompressionStream("deflate"));
   return new Uint8Array(await new Response(stream).arrayBuffer());
 }
 
-/** Puts together numbers whose bytes were written plane by plane, the lowest first. */
+/** Joins numbers whose bytes were stored plane by plane, lowest byte first. */
 export function joinPlanes(bytes, size) {
   const count = bytes.length / size;
   const joined = new Uint8Array(bytes.length);

@@ -1,20 +1,20 @@
-// How far the maps can be believed: the report card that came with them, as a table below.
+// The report card of the maps, as a table below them.
 
 import { make } from "./dom.js";
 
-// A verdict is told by a mark, by its colour, and by words for who sees neither.
+// A verdict is shown by a mark, by its color, and in words for screen readers.
 const MARKS = {
   supports: ["✓", "supports the map"],
   against: ["✗", "speaks against the map"],
   unclear: ["?", "is unclear"],
 };
-const HEADINGS = ["Measure", "This map", "A random one", "Equal weights", "What it says"];
+const HEADINGS = ["Measure", "This map", "Random map", "Uniform weights", "Verdict"];
 
-/** The card as an element that folds away, or null where there is none. */
+/** Returns the card as a collapsible element, or null without a card. */
 export function createCard(card) {
   if (!card) return null;
   return make("details", { class: "card", open: true },
-    make("summary", {}, "How far can this be believed? ", make("strong", {}, card.verdict)),
+    make("summary", {}, "Can this map be trusted? ", make("strong", {}, card.verdict)),
     make("div", { class: "scroll", tabindex: "0", role: "group", "aria-label": "Report card" },
       make("table", {},
         make("thead", {}, make("tr", {}, ...HEADINGS.map((text) => make("th", { scope: "col" }, text)))),
@@ -32,7 +32,7 @@ function row(line) {
     make("td", {}, number(line.uniform)),
     make("td", { class: line.reads },
       make("span", { class: "mark", "aria-hidden": "true" }, mark),
-      make("span", { class: "unseen" }, `${words}: `), line.verdict));
+      make("span", { class: "visually-hidden" }, `${words}: `), line.verdict));
 }
 
 function number(value) {

@@ -1,20 +1,20 @@
-// What is around the views: tabs, pickers, search, theme, export, help, and the keys for them.
+// The controls around the views: tabs, pickers, search, theme, export, help and keyboard shortcuts.
 
 import { make } from "./dom.js";
 import { saveCsv, savePng, saveSvg } from "./export.js";
 import { matches } from "./search.js";
 import { SCALES } from "./shade.js";
 
-const THEMES = { auto: "as the system", light: "light", dark: "dark" };
+const THEMES = { auto: "system", light: "light", dark: "dark" };
 const KEYS = [
-  ["1 – 9", "another view"],
-  ["[ and ]", "the head before, the head after"],
-  ["{ and }", "the layer before, the layer after"],
-  ["/", "search a token; Enter goes to the next one"],
-  ["arrows", "another query, another key; with Shift ten at once"],
-  ["+, −, 0", "nearer, further, the whole"],
-  ["t", "light or dark"],
-  ["?", "this help"],
+  ["1 – 9", "switch to another view"],
+  ["[ and ]", "previous head, next head"],
+  ["{ and }", "previous layer, next layer"],
+  ["/", "search for a token; Enter goes to the next match"],
+  ["arrows", "move to another query or key; with Shift, by ten"],
+  ["+, −, 0", "zoom in, zoom out, show the whole map"],
+  ["t", "switch between light and dark"],
+  ["?", "show this help"],
 ];
 
 export function createControls({ data, store, palette, views, available, current }) {
@@ -24,15 +24,15 @@ export function createControls({ data, store, palette, views, available, current
   const layer = picker("Layer", (value) => store.set({ layer: Number(value), zoom: null }));
   const head = picker("Head", (value) =>
     store.set({ head: value === "mean" ? value : Number(value) }));
-  const scale = picker("Colour", (value) => store.set({ scale: value }));
+  const scale = picker("Color", (value) => store.set({ scale: value }));
   const sort = picker("Sort", (value) => store.set({ sort: value }));
   const theme = picker("Theme", (value) => store.set({ theme: value }));
   const search = make("input", { type: "search", placeholder: "token", oninput: () =>
-    store.set({ search: search.value }), onkeydown: next });
-  const found = make("span", { class: "found" });
+    store.set({ search: search.value }), onkeydown: goToMatch });
+  const count = make("span", { class: "matches" });
   const help = makeHelp();
   const exports = ["SVG", "PNG", "CSV"].map((kind) => make("button", {
-    title: `save what is seen as ${kind}`, onclick: () => save(kind) }, kind));
+    title: `save this view as ${kind}`, onclick: () => save(kind) }, kind));
 
   scale.fill(Object.entries(SCALES));
   theme.fill(Object.entries(THEMES));
@@ -44,15 +44,16 @@ export function createControls({ data, store, palette, views, available, current
   const header = make("header", {},
     make("h1", {}, data.title),
     make("div", { class: "actions" }, theme.element,
-      make("span", { class: "group", role: "group", "aria-label": "Save what is seen" }, ...exports),
+      make("span", { class: "group", role: "group", "aria-label": "Save this view" }, ...exports),
       make("button", { onclick: () => help.showModal() }, "Keys")),
     make("div", { class: "tabs", role: "tablist", "aria-label": "Views" }, ...tabs), help);
   const toolbar = make("div", { class: "toolbar" },
-    layer.element, head.element, scale.element, sort.element, searchField, found);
-  const footer = make("footer", {}, make("p", {},
-    `Of each query, the ${data.topK === 1 ? "largest weight is" : `${data.topK} largest weights are`}`,
-    " exact. The others, marked ≈, are kept in 8 bits: within 1/255 of the largest weight of their",
-    " query. This file makes no request."));
+    layer.element, head.element, scale.element, sort.element, searchField, count);
+  const axes = make("p", {});
+  const footer = make("footer", {}, axes, make("p", {},
+    `The ${data.topK === 1 ? "largest weight" : `${data.topK} largest weights`} of each query`,
+    ` ${data.topK === 1 ? "is" : "are"} exact. The others, marked ≈, are stored in 8 bits,`,
+    " within 1/255 of the largest weight of their query. This file makes no network requests."));
 
   const shownLayers = () => (store.state.view === "summary" ? data.summaries : data.layers);
   const headsOf = (layer) => layer.heads ?? layer.maps.length;
@@ -76,9 +77,17 @@ export function createControls({ data, store, palette, views, available, current
       field.hidden = !uses.includes(name);
     }
     if (search.value !== state.search) search.value = state.search;
-    found.textContent = state.search && uses.includes("search") ? countFound() : "";
+    axes.textContent = describeAxes(state);
+    count.textContent = state.search && uses.includes("search") ? describeMatches() : "";
     exports.forEach((button, i) =>
       (button.disabled = !(i < 2 ? current()?.picture : current()?.table)));
+  }
+
+  // How each array was read, so that nobody mistakes a batch for heads.
+  function describeAxes({ view, layer }) {
+    const { name, reading } = shownLayers()[layer];
+    const other = view === "compare" ? `; the other run: ${data.compared[layer].reading}` : "";
+    return `Axes of ${name}: ${reading}${other}.`;
   }
 
   function hits() {
@@ -86,16 +95,16 @@ export function createControls({ data, store, palette, views, available, current
     return matches(labels, shape, store.state.search);
   }
 
-  function countFound() {
+  function describeMatches() {
     const { query, key } = hits();
-    return `found: queries ${query.size}, keys ${key.size}`;
+    return `Matches: ${query.size} queries, ${key.size} keys`;
   }
 
-  // Enter goes to the next query or key found; Escape leaves.
-  function next(event) {
+  // Enter goes to the next matching query or key; Escape clears the search.
+  function goToMatch(event) {
     if (event.key === "Escape") store.set({ search: "" });
     if (event.key !== "Enter") return;
-    const after = (set, at) => [...set].find((i) => i > (at ?? -1)) ?? [...set][0] ?? null;
+    const after = (set, current) => [...set].find((i) => i > (current ?? -1)) ?? [...set][0] ?? null;
     const { query, key } = hits();
     store.set({ query: after(query, store.state.query), key: after(key, store.state.key) });
   }
@@ -103,15 +112,15 @@ export function createControls({ data, store, palette, views, available, current
   function turnTabs(event) {
     const by = { ArrowRight: 1, ArrowLeft: -1 }[event.key];
     if (!by) return;
-    const at = (available.indexOf(store.state.view) + by + available.length) % available.length;
-    store.set({ view: available[at] });
-    tabs[at].focus();
+    const next = (available.indexOf(store.state.view) + by + available.length) % available.length;
+    store.set({ view: available[next] });
+    tabs[next].focus();
     event.preventDefault();
   }
 
   function turn(name, by, count) {
-    const at = store.state[name] === "mean" ? 0 : store.state[name];
-    store.set({ [name]: (at + by + count) % count });
+    const current = store.state[name] === "mean" ? 0 : store.state[name];
+    store.set({ [name]: (current + by + count) % count });
   }
 
   async function save(kind) {
@@ -144,16 +153,16 @@ export function createControls({ data, store, palette, views, available, current
   return { header, toolbar, footer, render, keydown };
 }
 
-/** A labelled select whose options are [value, text] pairs. */
+/** A labeled select whose options are [value, text] pairs. */
 function picker(name, act) {
   const select = make("select", { onchange: () => act(select.value) });
   let filled = "";
   return {
     element: make("label", { class: "field" }, make("span", {}, name), select),
     fill(options) {
-      const wanted = JSON.stringify(options);
-      if (wanted === filled) return;
-      filled = wanted;
+      const serialized = JSON.stringify(options);
+      if (serialized === filled) return;
+      filled = serialized;
       select.replaceChildren(...options.map(([value, text]) => make("option", { value }, text)));
     },
     choose(value) {

@@ -1,43 +1,43 @@
-// What the page holds: decompressed when it is first asked for, and kept for a while.
+// The data of the page, decompressed on first use and cached.
 
 import { inflate } from "./bytes.js";
 import { openSummary } from "./long.js";
 import { DecodedMap, MeanMap } from "./maps.js";
 
-// Decoded maps kept, in cells: a byte each.
-const KEPT_CELLS = 96e6;
+// Size of the cache of decoded maps, in cells of one byte.
+const CACHED_CELLS = 96e6;
 
-// Keeps what `load` gives until more than `room` cells are kept; then the oldest are let go.
+// Caches results of `load`, and drops the least recently used beyond `capacity` cells.
 class Cache {
-  constructor(room) {
-    this.room = room;
-    this.kept = new Map();
+  constructor(capacity) {
+    this.capacity = capacity;
+    this.entries = new Map();
   }
 
   get(name, cells, load) {
-    const found = this.kept.get(name) ?? { cells, value: load() };
-    this.kept.delete(name);
-    this.kept.set(name, found);
+    const current = this.entries.get(name) ?? { cells, value: load() };
+    this.entries.delete(name);
+    this.entries.set(name, current);
     let total = 0;
-    for (const [other, entry] of [...this.kept].reverse()) {
+    for (const [other, entry] of [...this.entries].reverse()) {
       total += entry.cells;
-      if (total > this.room && other !== name) this.kept.delete(other);
+      if (total > this.capacity && other !== name) this.entries.delete(other);
     }
-    return found.value;
+    return current.value;
   }
 }
 
 /**
- * Opens what the page holds.
+ * Opens the data of the page.
  *
- * `layers[i]` is {name, shape, labels: {queries, keys}, maps}; a map has {layer, head, entropy,
+ * `layers[i]` is {name, reading, shape, labels: {queries, keys}, maps}; a map has {layer, head, entropy,
  * thumb(), load()}. `pick(state)` loads the map of the state's layer and head, or their mean;
- * `pickCompared(state)` that of the other run. `summaries[i]` is {name, shape, heads, labels,
- * lines: {entropy: [load per head], ...}, pooled, top, tiles}. `goldOf(layer)` has the links
+ * `pickCompared(state)` that of the other run. `summaries[i]` is {name, reading, shape, heads,
+ * labels, lines: {entropy: [load per head], ...}, pooled, top, tiles}. `goldOf(layer)` has the links
  * {sure, possible} that go with a layer's maps, or is null.
  */
 export function openData(payload, textOf) {
-  const cache = new Cache(KEPT_CELLS);
+  const cache = new Cache(CACHED_CELLS);
   const labels = (names) => ({
     queries: names.queries === null ? null : payload.labels[names.queries],
     keys: names.keys === null ? null : payload.labels[names.keys],
@@ -50,6 +50,7 @@ export function openData(payload, textOf) {
 
   const openLayers = (layers) => layers.map((layer, index) => ({
     name: layer.name,
+    reading: layer.reading,
     shape: layer.shape,
     labels: labels(layer.labels),
     maps: layer.heads.map((head, number) => ({

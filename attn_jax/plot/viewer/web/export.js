@@ -1,4 +1,4 @@
-// Files of what is seen, made by the browser itself.
+// Files of the current view, made in the browser.
 
 import { make } from "./dom.js";
 
@@ -28,7 +28,7 @@ export async function savePng(name, svg) {
   download(`${name}.png`, await canvas.convertToBlob());
 }
 
-/** Rows as comma-separated values; text that a spreadsheet would run is kept text. */
+/** Returns rows as comma-separated values, with text that a spreadsheet would run as a formula quoted. */
 export function toCsv(rows) {
   const field = (value) => {
     if (typeof value === "number") return String(value);

@@ -1,8 +1,8 @@
-// Summaries of long sequences, each array decompressed when it is first asked for.
+// Summaries of long sequences, each array decompressed on first use.
 
 import { inflate, joinPlanes } from "./bytes.js";
 
-// The last code says that there is no number.
+// The last code marks a missing number.
 async function readLine({ blob, low, step }, textOf) {
   const codes = new Uint16Array(joinPlanes(await inflate(textOf(blob)), 2));
   return Float32Array.from(codes, (code) => (code === 65535 ? NaN : low + code * step));
@@ -21,11 +21,12 @@ function once(load) {
   return () => (value ??= load());
 }
 
-/** Opens one summary of the payload; `map` opens the maps of its tiles. */
+/** Opens a summary of the payload; `map` opens the maps of its tiles. */
 export function openSummary(summary, labels, textOf, map) {
   const lines = (each) => each.map((line) => once(() => readLine(line, textOf)));
   return {
     name: summary.name,
+    reading: summary.reading,
     shape: summary.shape,
     heads: summary.heads,
     labels: labels(summary.labels),
@@ -34,8 +35,8 @@ export function openSummary(summary, labels, textOf, map) {
     pooled: summary.pooled && { shape: summary.pooled.shape, heads: lines(summary.pooled.heads) },
     top: summary.top && summary.top.heads.map(
       (blob) => once(() => readTop(blob, summary.top.n, textOf))),
-    tiles: summary.tiles.map(({ at, shape, topK, heads }) => ({
-      at,
+    tiles: summary.tiles.map(({ start, shape, topK, heads }) => ({
+      start,
       shape,
       load: (head) => map(heads[head], shape, topK),
     })),

@@ -1,4 +1,4 @@
-// Starts the page: opens the data, restores the state, shows the view that it names.
+// Starts the page: opens the data, restores the state and shows its view.
 
 import { createCard } from "./card.js";
 import { createControls } from "./controls.js";
@@ -9,7 +9,7 @@ import { clampState, Store } from "./state.js";
 import { VIEWS } from "./views/registry.js";
 
 const ANNOUNCE_AFTER = 250;
-// A notebook shows the page without an address of its own.
+// In a notebook, the page has no address of its own.
 const hasAddress = location.protocol !== "about:";
 
 function start() {
@@ -20,9 +20,9 @@ function start() {
   const store = new Store(payload.state, hasAddress ? location.hash : "",
     (state) => clampState(state, data, available));
 
-  const live = make("p", { class: "unseen", role: "status", "aria-live": "polite" });
+  const live = make("p", { class: "visually-hidden", role: "status", "aria-live": "polite" });
   const context = { data, store, palette, announce: announcer(live) };
-  const heading = make("h2", { class: "unseen" });
+  const heading = make("h2", { class: "visually-hidden" });
   const panel = make("div", { id: "view", role: "tabpanel", tabindex: "-1" });
   const views = new Map();
   const current = () => views.get(store.state.view);
@@ -54,7 +54,7 @@ function start() {
   show(store.state);
 }
 
-/** Reads only the last of many texts. */
+/** Announces only the last of several texts in quick succession. */
 function announcer(live) {
   let timer = 0;
   return (text) => {

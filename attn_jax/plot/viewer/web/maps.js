@@ -1,12 +1,12 @@
-// Maps of weights: one head's, and the mean of several.
+// Maps of weights: of one head, and the mean of several.
 
 import { joinPlanes } from "./bytes.js";
 
 const LEVELS = 128;
-// A code and a key are ordered as one number of 32 bits.
-const KEYS_AT_MOST = 2 ** 24;
+// A code and a key are sorted together as one number of 32 bits.
+const MAX_KEYS = 2 ** 24;
 
-/** One map, decoded. Weights among the exact ones of their row are exact, others within 1/255. */
+/** A decoded map: the `topK` largest weights of each row are exact, others within 1/255. */
 export class DecodedMap {
   constructor(bits, rest, [queries, keys], topK) {
     this.shape = [queries, keys];
@@ -19,21 +19,21 @@ export class DecodedMap {
     this.max = this.topWeights.reduce((a, b) => Math.max(a, b), 0);
   }
 
-  // The keys at these places of each row, when its keys are ordered by code, the largest first.
-  keysAt(places) {
+  // The keys with these ranks in each row, when its keys are sorted by code in descending order.
+  keysAt(ranks) {
     const [queries, keys] = this.shape;
     const order = new Uint32Array(keys);
-    const found = new Uint32Array(places.length);
+    const result = new Uint32Array(ranks.length);
     for (let query = 0; query < queries; query++) {
       for (let key = 0; key < keys; key++) {
-        order[key] = (LEVELS - this.codes[query * keys + key]) * KEYS_AT_MOST + key;
+        order[key] = (LEVELS - this.codes[query * keys + key]) * MAX_KEYS + key;
       }
       order.sort();
       for (let i = query * this.topK; i < (query + 1) * this.topK; i++) {
-        found[i] = order[places[i]] % KEYS_AT_MOST;
+        result[i] = order[ranks[i]] % MAX_KEYS;
       }
     }
-    return found;
+    return result;
   }
 
   /** All weights of a query. */
@@ -46,7 +46,7 @@ export class DecodedMap {
     return row;
   }
 
-  /** What all queries give to a key. */
+  /** The weights of all queries for a key. */
   column(key) {
     return Float32Array.from({ length: this.shape[0] }, (_, query) => this.weight(query, key));
   }
@@ -63,7 +63,7 @@ export class DecodedMap {
     return this.top(query).some((entry) => entry.key === key);
   }
 
-  /** The largest weights of a query with their keys, exact, the largest first. */
+  /** The exact largest weights of a query with their keys, in descending order. */
   top(query) {
     return Array.from({ length: this.topK }, (_, i) => ({
       key: this.topKeys[query * this.topK + i],
@@ -81,7 +81,7 @@ function spread(bits, codes, count) {
   return all;
 }
 
-/** The mean of maps of one shape; it answers like one of them, but nothing in it is exact. */
+/** The mean of maps of one shape, with the interface of a map; none of its weights is exact. */
 export class MeanMap {
   constructor(maps) {
     this.maps = maps;

@@ -1,16 +1,16 @@
-// Words in place of the pieces that a tokenizer cut them into.
+// Words instead of a tokenizer's subword tokens.
 
 import { largest } from "./ranking.js";
 
-// How tokenizers say that a piece goes on with a word, or that it begins one.
-const GOES_ON = /^##./u;
+// Marks of tokenizers for a piece that continues a word, or that begins one.
+const CONTINUES = /^##./u;
 const BEGINS = /^[ \u2581\u0120\u010a]/u;
 const LISTED = 4;
 
-/** The place of the first piece of each word. */
+/** Returns the index of the first piece of each word. */
 export function wordStarts(tokens) {
   const marked = tokens.some((token) => BEGINS.test(token));
-  const begins = (token) => (marked ? BEGINS.test(token) : !GOES_ON.test(token));
+  const begins = (token) => (marked ? BEGINS.test(token) : !CONTINUES.test(token));
   return [...tokens.keys()].filter((i) => i === 0 || begins(tokens[i]));
 }
 
@@ -20,7 +20,7 @@ export function wordTexts(tokens, starts) {
   return starts.map((start, i) => join(tokens.slice(start, starts[i + 1])));
 }
 
-/** A map between words. Mass is conserved: a word gets what its pieces get, and looks as they do. */
+/** A map between words: a word receives what its pieces receive, and attends as they do on average. */
 export class WordMap {
   constructor(map, starts) {
     this.shape = [starts.query.length, starts.key.length];

@@ -1,25 +1,25 @@
-// The colours of the plots, for whichever theme is seen.
+// The colors of the plots in the current theme.
 
-const parse = (hex) => [1, 3, 5].map((at) => parseInt(hex.slice(at, at + 2), 16));
+const parse = (hex) => [1, 3, 5].map((start) => parseInt(hex.slice(start, start + 2), 16));
 
-// The luminance on which black and white text have the same contrast, 4.6 to 1.
+// The luminance at which black and white text have the same contrast, 4.6 to 1.
 const MIDDLE = 0.179;
 
 function luminance(rgb) {
   const [r, g, b] = rgb.map((channel) => channel / 255)
-    .map((share) => (share <= 0.04045 ? share / 12.92 : ((share + 0.055) / 1.055) ** 2.4));
+    .map((fraction) => (fraction <= 0.04045 ? fraction / 12.92 : ((fraction + 0.055) / 1.055) ** 2.4));
   return 0.2126 * r + 0.7152 * g + 0.0722 * b;
 }
 
 export class Palette {
-  constructor(colours) {
-    this.colours = colours;
-    this.ramps = { light: colours.light.map(parse), dark: colours.dark.map(parse) };
+  constructor(colors) {
+    this.colors = colors;
+    this.ramps = { light: colors.light.map(parse), dark: colors.dark.map(parse) };
     this.media = matchMedia("(prefers-color-scheme: dark)");
     this.dark = false;
   }
 
-  /** Follows the state's theme: "light", "dark", or "auto" for the reader's own. */
+  /** Follows the state's theme: "light", "dark", or "auto" for that of the system. */
   use(theme) {
     this.dark = theme === "dark" || (theme === "auto" && this.media.matches);
     this.ramp = this.ramps[this.dark ? "dark" : "light"];
@@ -27,32 +27,32 @@ export class Palette {
     else document.documentElement.dataset.theme = theme;
   }
 
-  /** [red, green, blue] of a share from 0 to 1. */
-  rgb(share) {
-    return this.ramp[Math.max(0, Math.min(255, Math.round(share * 255)))];
+  /** [red, green, blue] of a fraction from 0 to 1. */
+  rgb(fraction) {
+    return this.ramp[Math.max(0, Math.min(255, Math.round(fraction * 255)))];
   }
 
-  css(share) {
-    return `rgb(${this.rgb(share).join(" ")})`;
+  css(fraction) {
+    return `rgb(${this.rgb(fraction).join(" ")})`;
   }
 
-  /** The colour of text over `css(share)`. */
-  textOn(share) {
-    return luminance(this.rgb(share)) > MIDDLE ? "#000000" : "#ffffff";
+  /** The color of text over `css(fraction)`. */
+  textOn(fraction) {
+    return luminance(this.rgb(fraction)) > MIDDLE ? "#000000" : "#ffffff";
   }
 
-  /** [red, green, blue, alpha from 0 to 1] of a share laid over a grey image. */
-  overlay(share) {
-    const [r, g, b, a] = this.colours.overlay[Math.max(0, Math.min(255, Math.round(share * 255)))];
+  /** [red, green, blue, alpha from 0 to 1] of a fraction, over a gray image. */
+  overlay(fraction) {
+    const [r, g, b, a] = this.colors.overlay[Math.max(0, Math.min(255, Math.round(fraction * 255)))];
     return [r * 255, g * 255, b * 255, a];
   }
 
-  /** One of the colours that tell categories apart. */
+  /** A categorical color. */
   series(number) {
-    return this.colours.series[number % this.colours.series.length];
+    return this.colors.series[number % this.colors.series.length];
   }
 
-  /** A colour of the style sheet: ink, muted, rule, paper, right, wrong or truth. */
+  /** A color of the style sheet: ink, muted, rule, paper, right, wrong or truth. */
   named(name) {
     return getComputedStyle(document.documentElement).getPropertyValue(`--${name}`).trim();
   }

@@ -1,16 +1,16 @@
-// Things of which one is picked: the tokens of a text, the patches of an image. The list is one stop
-// of the Tab key and the arrow keys move inside it; pointing at an item only previews it.
+// A list to pick from: the tokens of a text, or the patches of an image. The list is one tab stop,
+// and the arrow keys move inside it; pointing at an item only previews it.
 
 import { make } from "./dom.js";
 
 /**
- * A list of items. `act` takes {pick, point}, each given an item's number, `point` also null;
- * `colour(share, index)` gives [background, text]; `first` is the first item that counts when
- * shares of the largest weight are taken; `arrange(items)` lays the items out.
+ * A list of items. `act` has callbacks {pick, point} that take an item's index; `point` also takes null;
+ * `color(fraction, index)` returns [background, text]; fractions are of the largest weight from
+ * item `first` on; `arrange(items)` lays out the items.
  */
 export class Picker {
-  constructor({ label, names, texts = names, columns = 1, first = 0, colour, act, arrange }) {
-    Object.assign(this, { columns, first, colour, act, picked: 0 });
+  constructor({ label, names, texts = names, columns = 1, first = 0, color, act, arrange }) {
+    Object.assign(this, { columns, first, color, act, picked: 0 });
     this.items = names.map((name, index) => make("div", {
       role: "option", tabindex: "-1", "data-index": index,
       "aria-label": name === texts[index] ? null : name }, texts[index]));
@@ -24,28 +24,28 @@ export class Picker {
     this.mark(null, null);
   }
 
-  pointed(event, tell) {
+  pointed(event, callback) {
     const item = event.target.closest("[role=option]");
-    if (item) tell(Number(item.dataset.index));
+    if (item) callback(Number(item.dataset.index));
   }
 
   step(event) {
     const by = event.shiftKey ? 10 : 1;
-    const to = {
+    const target = {
       ArrowRight: this.picked + by, ArrowLeft: this.picked - by,
       ArrowDown: this.picked + by * this.columns, ArrowUp: this.picked - by * this.columns,
       Home: 0, End: this.items.length - 1, Enter: this.picked, " ": this.picked,
     }[event.key];
-    if (to === undefined || event.altKey || event.ctrlKey || event.metaKey) return;
+    if (target === undefined || event.altKey || event.ctrlKey || event.metaKey) return;
     event.preventDefault();
     event.stopPropagation();
-    const index = Math.max(0, Math.min(to, this.items.length - 1));
+    const index = Math.max(0, Math.min(target, this.items.length - 1));
     this.act.point(null);
     this.act.pick(index);
     this.items[index].focus();
   }
 
-  /** Shows which item is picked and which is pointed at, or, by null, that none is. */
+  /** Marks the item that is picked and the one that is pointed at; null for none. */
   mark(picked, pointed) {
     this.items[this.picked].tabIndex = -1;
     this.picked = picked ?? 0;
@@ -56,17 +56,17 @@ export class Picker {
     });
   }
 
-  /** Colours the items by their weights, or takes the colours away. */
+  /** Colors the items by their weights, or removes the colors. */
   paint(weights) {
-    const most = weights && (weights.slice(this.first).reduce((a, b) => Math.max(a, b), 0) || 1);
+    const largest = weights && (weights.slice(this.first).reduce((a, b) => Math.max(a, b), 0) || 1);
     this.items.forEach((item, index) => {
-      const [background, text] = weights ? this.colour(Math.min(1, weights[index] / most), index) : ["", ""];
+      const [background, text] = weights ? this.color(Math.min(1, weights[index] / largest), index) : ["", ""];
       item.style.background = background;
       item.style.color = text;
     });
   }
 
   find(indices) {
-    this.items.forEach((item, index) => item.classList.toggle("sought", indices.has(index)));
+    this.items.forEach((item, index) => item.classList.toggle("match", indices.has(index)));
   }
 }

@@ -1,16 +1,16 @@
-// The largest of some weights, as a list of names, numbers and bars.
+// Lists of the largest weights, with names, numbers and bars.
 
 import { formatWeight, make, nameOf } from "./dom.js";
 
 const LISTED = 8;
 
-/** The places of the largest weights that are not zero. */
+/** Returns the indices of the largest nonzero weights. */
 export function largest(weights, count) {
   const order = [...weights.keys()].sort((a, b) => weights[b] - weights[a]).slice(0, count);
   return order.filter((index) => weights[index] > 0);
 }
 
-/** Lists `entries`, {index, weight, exact}, the largest first. */
+/** Lists `entries`, {index, weight, exact}, in descending order. */
 export function ranking(heading, entries, labels) {
   const items = entries.map(({ index, weight, exact }) => {
     const bar = make("span", { class: "bar" });
@@ -22,18 +22,18 @@ export function ranking(heading, entries, labels) {
   return make("section", {}, make("h2", {}, heading), make("ol", {}, ...items));
 }
 
-/** Where a query looks and who looks at a key, as far as there are such. */
+/** Lists the keys that a query attends to and the queries that attend to a key, if given. */
 export function rankings(map, { queries, keys }, { query, key }) {
   const entries = (weights, isExact) => largest(weights, LISTED).map((index) =>
     ({ index, weight: weights[index], exact: isExact(index) }));
-  const looks = query === null ? [] : [ranking(`${nameOf(queries, query)} looks at`,
+  const ofQuery = query === null ? [] : [ranking(`${nameOf(queries, query)} attends to`,
     entries(map.row(query), (index) => map.isExact(query, index)), keys)];
-  const lookers = key === null ? [] : [ranking(`Who looks at ${nameOf(keys, key)}`,
+  const ofKey = key === null ? [] : [ranking(`Queries that attend to ${nameOf(keys, key)}`,
     entries(map.column(key), (index) => map.isExact(index, key)), queries)];
-  return [...looks, ...lookers];
+  return [...ofQuery, ...ofKey];
 }
 
-/** A whole map as rows of a table. */
+/** Returns a whole map as rows of a table. */
 export function tableOf(map, { queries, keys }) {
   const names = Array.from({ length: map.shape[1] }, (_, key) => keys?.[key] ?? key);
   const rows = Array.from({ length: map.shape[0] }, (_, query) =>

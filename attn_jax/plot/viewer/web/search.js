@@ -1,12 +1,12 @@
-// Tokens that hold what was typed.
+// Search in the labels of tokens.
 
-/** The queries and keys whose labels, or numbers, hold `text`: sets of indices. */
+/** Returns the queries and keys whose labels, or indices, contain `text`, as sets of indices. */
 export function matches(labels, [queries, keys], text) {
-  const wanted = text.trim().toLowerCase();
+  const needle = text.trim().toLowerCase();
   const among = (names, count) => {
-    if (!wanted) return new Set();
-    if (!names) return /^\d+$/.test(wanted) && wanted < count ? new Set([Number(wanted)]) : new Set();
-    return new Set([...names.keys()].filter((i) => names[i].toLowerCase().includes(wanted)));
+    if (!needle) return new Set();
+    if (!names) return /^\d+$/.test(needle) && needle < count ? new Set([Number(needle)]) : new Set();
+    return new Set([...names.keys()].filter((i) => names[i].toLowerCase().includes(needle)));
   };
   return { query: among(labels.queries, queries), key: among(labels.keys, keys) };
 }

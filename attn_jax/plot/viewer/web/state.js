@@ -1,16 +1,16 @@
-// What is seen: one plain object, kept in the page's address so that it can be sent to someone.
+// The state of the page: a plain object, kept in its address so that a link restores it.
 
 const DEFAULTS = {
   view: "matrix", layer: 0, head: 0, query: null, key: null, zoom: null,
   search: "", sort: "place", scale: "map", theme: "auto", words: "",
 };
-// How the text of an address becomes a value; what cannot be read is left as it was.
+// Conversions from the text of an address to values; undefined leaves a value as it is.
 const number = (text) => (/^\d+$/.test(text) ? Number(text) : undefined);
-const perhaps = (text) => (text === "" ? null : number(text));
-const READ = {
+const optionalNumber = (text) => (text === "" ? null : number(text));
+const PARSERS = {
   layer: number,
-  query: perhaps,
-  key: perhaps,
+  query: optionalNumber,
+  key: optionalNumber,
   head: (text) => (text === "mean" ? text : number(text)),
   zoom: (text) => {
     const parts = text.split(",").map(Number);
@@ -20,15 +20,15 @@ const READ = {
 };
 const asText = (text) => text;
 
-// Reads a state from an address's fragment.
+// Parses a state from the fragment of an address.
 function parseFragment(fragment) {
   const parts = [...new URLSearchParams(fragment.replace(/^#/, ""))]
     .filter(([name]) => Object.hasOwn(DEFAULTS, name))
-    .map(([name, text]) => [name, (READ[name] ?? asText)(text)]);
+    .map(([name, text]) => [name, (PARSERS[name] ?? asText)(text)]);
   return Object.fromEntries(parts.filter(([, value]) => value !== undefined));
 }
 
-// Writes what differs from the state that the page opens with.
+// Formats the differences from the state that the page opens with.
 function formatFragment(state, opening) {
   const parts = Object.keys(DEFAULTS)
     .map((name) => [name, String(state[name] ?? "")])
@@ -36,7 +36,7 @@ function formatFragment(state, opening) {
   return new URLSearchParams(parts).toString();
 }
 
-/** Brings a state within what the data has. */
+/** Limits a state to what the data has. */
 export function clampState(state, data, views) {
   const clamped = { ...state };
   if (!views.includes(clamped.view)) clamped.view = views[0];
@@ -49,7 +49,7 @@ export function clampState(state, data, views) {
   return clamped;
 }
 
-/** Holds the state; `set` changes some of it and tells whoever subscribed. */
+/** Holds the state; `set` changes parts of it and notifies subscribers. */
 export class Store {
   constructor(opening, fragment, clamp) {
     this.opening = { ...DEFAULTS, ...opening };
@@ -66,7 +66,7 @@ export class Store {
     for (const listener of this.listeners) listener(after, before);
   }
 
-  /** Goes to what an address names. */
+  /** Sets the state that an address names. */
   goTo(fragment) {
     this.set({ ...this.opening, ...parseFragment(fragment) });
   }

@@ -1,16 +1,16 @@
-// Maps in tiles: of `tiles` over `tokens`, tile i spans the tokens from i * tokens / tiles, rounded
-// down, up to where the next begins.
+// Maps in tiles: tile i of `tiles` spans the tokens from floor(i * tokens / tiles) to the start of
+// the next tile.
 
 export const tileStart = (tile, tokens, tiles) => Math.floor((tile * tokens) / tiles);
 
 export const tileOf = (token, tokens, tiles) => Math.floor(((token + 1) * tiles - 1) / tokens);
 
-/** A token in the middle of a tile. */
+/** Returns a token in the middle of a tile. */
 export function tileMiddle(tile, tokens, tiles) {
   return (tileStart(tile, tokens, tiles) + tileStart(tile + 1, tokens, tiles) - 1) >> 1;
 }
 
-/** The names of the tiles: the tokens that they span. */
+/** Returns the names of the tiles: the tokens that they span. */
 export function tileNames(tokens, tiles) {
   return Array.from({ length: tiles }, (_, tile) => {
     const [first, end] = [tile, tile + 1].map((each) => tileStart(each, tokens, tiles));
@@ -23,7 +23,7 @@ export class TileMap {
   constructor(values, shape) {
     this.values = values;
     this.shape = shape;
-    // A few tiles on the diagonal or at a sink would leave the others without a colour.
+    // Without the quantile, a few tiles on the diagonal or at a sink would leave the others white.
     const sorted = values.slice().sort();
     this.max = sorted[Math.floor(0.999 * (sorted.length - 1))] || sorted.at(-1);
   }

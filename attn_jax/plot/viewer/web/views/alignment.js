@@ -1,5 +1,4 @@
-// Two columns of tokens and lines between them, as for a translation; links known to be right are
-// outlined.
+// Two columns of tokens with lines between them, as for a translation; known links are outlined.
 
 import { makeSvg } from "../dom.js";
 import { largest } from "../ranking.js";
@@ -12,11 +11,11 @@ export const isAvailable = (data) => data.layers.some(
 export const uses = ["layer", "head", "search"];
 
 const WIDTH = 240;
-const ROW = 26; // As the style sheet has it.
+const ROW = 26; // as in the style sheet
 const FAINTEST = 0.04;
-const MOST_CHOSEN = 64;
+const MAX_LINES = 64;
 
-// Keys stand on the right, queries on the left.
+// Queries are on the left, keys on the right.
 function line([query, key], attributes) {
   const [from, to] = [ROW * (query + 0.5), ROW * (key + 0.5)];
   const bend = WIDTH / 2;
@@ -30,8 +29,8 @@ function between({ palette }) {
   const element = makeSvg("svg", { class: "lines", width: WIDTH, "aria-hidden": "true" },
     outlines, all, chosen);
 
-  const weighed = (query, key, share) => line([query, key], {
-    stroke: palette.css(share), "stroke-width": 1 + 3 * share });
+  const weighed = (query, key, fraction) => line([query, key], {
+    stroke: palette.css(fraction), "stroke-width": 1 + 3 * fraction });
   const outline = (link, dashes) => [
     line(link, { class: "gold", stroke: palette.named("truth"), "stroke-width": 7,
       "stroke-dasharray": dashes }),
@@ -52,14 +51,14 @@ function between({ palette }) {
       all.replaceChildren(...lines.flat());
     },
 
-    // All that is chosen looks at or is looked at by; the others step back.
+    // Highlights the lines of the active query and key, and fades the others.
     point({ query, key }, map) {
       all.setAttribute("opacity", query === null && key === null ? 1 : 0.15);
       const row = query === null ? [] : map.row(query);
       const column = key === null ? [] : map.column(key);
       chosen.replaceChildren(
-        ...largest(row, MOST_CHOSEN).map((at) => weighed(query, at, row[at] / map.max)),
-        ...largest(column, MOST_CHOSEN).map((at) => weighed(at, key, column[at] / map.max)));
+        ...largest(row, MAX_LINES).map((i) => weighed(query, i, row[i] / map.max)),
+        ...largest(column, MAX_LINES).map((i) => weighed(i, key, column[i] / map.max)));
     },
 
     picture({ x, y }) {
@@ -69,13 +68,13 @@ function between({ palette }) {
   };
 }
 
-// How many of the queries with a known link look at one more than at all else.
-function note(map, at, gold) {
+// Counts the queries whose largest weight is on a known link.
+function note(map, active, gold) {
   if (!gold) return "";
   const known = Map.groupBy([...gold.sure, ...gold.possible], ([query]) => query);
   const right = [...known].filter(([query, links]) =>
     links.some(([, key]) => key === map.top(query)[0].key));
-  return `${right.length} of ${known.size} queries with a known link look most at one.`;
+  return `${right.length} of ${known.size} queries with a known link attend to it most.`;
 }
 
 export const createView = (context) =>

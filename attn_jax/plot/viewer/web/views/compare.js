@@ -1,8 +1,8 @@
-// The same head of two runs side by side, and where the second looks more or less.
+// The same head of two runs side by side, and the difference of their weights.
 
 import { formatWeight, make, placed } from "../dom.js";
 import { matches } from "../search.js";
-import { colouring, differing } from "../shade.js";
+import { coloring, differing } from "../shade.js";
 import { spaceFor } from "./matrix.js";
 import { MapPanel } from "./panel.js";
 import { sideBySide } from "./picture.js";
@@ -10,7 +10,7 @@ import { sideBySide } from "./picture.js";
 export const title = "Compare";
 export const isAvailable = (data) => data.compared.length > 0;
 
-const NAMES = ["this run", "the other run", "the other less this"];
+const NAMES = ["this run", "other run", "other run − this run"];
 const GAPS = 30;
 
 export function createView({ data, store, palette, announce }) {
@@ -31,14 +31,14 @@ export function createView({ data, store, palette, announce }) {
     if (state !== store.state) return;
     const { labels, shape } = data.layers[state.layer];
     const space = spaceFor(element, GAPS, NAMES.length);
-    const found = matches(labels, shape, state.search);
-    const wanted = [state.layer, state.head, state.scale, palette.dark].join();
+    const matched = matches(labels, shape, state.search);
+    const appearance = [state.layer, state.head, state.scale, palette.dark].join();
     [first, second, new Difference(first, second)].forEach((map, i) => {
-      panels[i].set({ map, labels, zoom: state.zoom, space, found });
-      if (wanted === painted) panels[i].draw();
-      else panels[i].paint((i < 2 ? colouring : differing)(map, state.scale, palette));
+      panels[i].set({ map, labels, zoom: state.zoom, space, matched });
+      if (appearance === painted) panels[i].draw();
+      else panels[i].paint((i < 2 ? coloring : differing)(map, state.scale, palette));
     });
-    painted = wanted;
+    painted = appearance;
     hover(null);
   }
 
@@ -58,7 +58,7 @@ export function createView({ data, store, palette, announce }) {
   }
 
   function describe({ query, key }) {
-    if (query === null || key === null) return "Point at a cell, or choose one with the arrow keys.";
+    if (query === null || key === null) return "Point at a cell, or select one with the arrow keys.";
     const { queries, keys } = panels[0].labels;
     const weights = panels.slice(0, 2).map(({ map }, i) =>
       `${NAMES[i]} ${formatWeight(map.weight(query, key), map.isExact(query, key))}`);
@@ -86,7 +86,7 @@ export function createView({ data, store, palette, announce }) {
   return { element, render, keydown, picture, table, destroy() {} };
 }
 
-/** How much more of each weight the second map has. */
+/** The second map minus the first. */
 class Difference {
   constructor(first, second) {
     Object.assign(this, { first, second, shape: first.shape });

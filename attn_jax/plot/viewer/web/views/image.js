@@ -1,4 +1,4 @@
-// Attention laid over the image that was attended to: point at a patch, and see where it looks.
+// Attention over an image: point at a patch to see what it attends to.
 
 import { formatWeight, make, makeSvg } from "../dom.js";
 import { Picker } from "../picker.js";
@@ -9,12 +9,12 @@ export const title = "Image";
 export const isAvailable = (data) => data.image !== null;
 export const uses = ["layer", "head", "search"];
 
-// The image keeps this share of its contrast, so that the colour over it can be read.
+// Fraction of the image's contrast to keep, so that the colors over it stay readable.
 const CONTRAST = 0.5;
 
 const cellsOf = ({ grid, prefixTokens }) => prefixTokens + grid[0] * grid[1];
 
-// A patch is called by its place, a prefix token by its number, where they have no labels.
+// Without labels, a patch is named by its row and column, a prefix token by its index.
 function named(labels, count, { data: { image } }) {
   if (count !== cellsOf(image)) return labels;
   const columns = image.grid[1];
@@ -23,7 +23,7 @@ function named(labels, count, { data: { image } }) {
     ?? (i < image.prefixTokens ? `prefix ${i}` : place(i - image.prefixTokens)));
 }
 
-// The patches of the image, after the prefix tokens; a text where they are none.
+// The patches of the image after the prefix tokens, or text if the tokens are not patches.
 function side(name, names, act, context) {
   const { image } = context.data;
   if (names.length !== cellsOf(image)) return textSide(name, names, act, context);
@@ -35,9 +35,9 @@ function side(name, names, act, context) {
     columns,
     first: prefix,
     act,
-    colour: (share, index) => (index < prefix
-      ? [context.palette.css(share), context.palette.textOn(share)]
-      : [overlay(context.palette, share), ""]),
+    color: (fraction, index) => (index < prefix
+      ? [context.palette.css(fraction), context.palette.textOn(fraction)]
+      : [overlay(context.palette, fraction), ""]),
     arrange(items) {
       const patches = make("div", { class: "patches", role: "group", "aria-label": "patches" },
         make("img", { src: url, alt: "" }), ...items.slice(prefix));
@@ -50,17 +50,17 @@ function side(name, names, act, context) {
   });
 }
 
-function overlay(palette, share) {
-  const [r, g, b, alpha] = palette.overlay(share);
+function overlay(palette, fraction) {
+  const [r, g, b, alpha] = palette.overlay(fraction);
   return `rgb(${Math.round(r)} ${Math.round(g)} ${Math.round(b)} / ${alpha})`;
 }
 
-// How much of what a query gives goes to no patch at all.
+// The weight that a query gives to prefix tokens.
 function note(map, { query }, gold, { data }) {
   const { image } = data;
   if (query === null || !image.prefixTokens || map.shape[1] !== cellsOf(image)) return "";
-  const before = map.row(query).subarray(0, image.prefixTokens).reduce((a, b) => a + b, 0);
-  return `Prefix tokens get ${formatWeight(before, false)}.`;
+  const weight = map.row(query).subarray(0, image.prefixTokens).reduce((a, b) => a + b, 0);
+  return `Prefix tokens receive ${formatWeight(weight, false)}.`;
 }
 
 function below(sides, { data }) {

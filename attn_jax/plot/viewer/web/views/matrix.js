@@ -1,9 +1,9 @@
-// The matrix of one head: queries down, keys across, and the largest weights of what is pointed at.
+// The matrix of a head: a row for each query, a column for each key, and lists of the largest weights.
 
 import { formatWeight, make, placed } from "../dom.js";
 import { rankings, tableOf } from "../ranking.js";
 import { matches } from "../search.js";
-import { colouring, makeLegend } from "../shade.js";
+import { coloring, makeLegend } from "../shade.js";
 import { MapPanel } from "./panel.js";
 
 export const title = "Matrix";
@@ -17,12 +17,12 @@ export function createView({ data, store, palette, announce }) {
     hover: (cell) => hover(cell),
     select: (cell) => store.set(cell),
     zoom: (zoom) => store.set({ zoom }),
-  }, "Attention matrix: arrow keys move, plus and minus zoom, 0 shows all");
+  }, "Attention matrix: arrow keys move, plus and minus zoom, 0 shows the whole map");
   const readout = make("p", { class: "readout" });
-  const looks = make("div", { class: "looks" });
+  const lists = make("div", { class: "lists" });
   const legend = makeLegend(palette);
   const element = make("div", { class: "matrix" }, panel.element,
-    make("div", { class: "side" }, legend.element, readout, looks));
+    make("div", { class: "side" }, legend.element, readout, lists));
   let hovered = null;
   let painted = "";
 
@@ -31,11 +31,11 @@ export function createView({ data, store, palette, announce }) {
     if (state !== store.state) return;
     const { labels, shape } = data.layers[state.layer];
     const space = spaceFor(element, SIDE);
-    panel.set({ map, labels, zoom: state.zoom, space, found: matches(labels, shape, state.search) });
-    const wanted = [state.layer, state.head, state.scale, palette.dark].join();
-    if (wanted === painted) panel.draw();
-    else panel.paint(colouring(map, state.scale, palette));
-    painted = wanted;
+    panel.set({ map, labels, zoom: state.zoom, space, matched: matches(labels, shape, state.search) });
+    const appearance = [state.layer, state.head, state.scale, palette.dark].join();
+    if (appearance === painted) panel.draw();
+    else panel.paint(coloring(map, state.scale, palette));
+    painted = appearance;
     legend.render(state.scale, map.max);
     hover(hovered);
   }
@@ -47,7 +47,7 @@ export function createView({ data, store, palette, announce }) {
     panel.drawCross({ query, key }, cell, data.goldOf(layer));
     const focus = cell ?? { query, key };
     readout.textContent = describe(focus);
-    looks.replaceChildren(...rankings(panel.map, panel.labels, focus));
+    lists.replaceChildren(...rankings(panel.map, panel.labels, focus));
     if (cell) announce(readout.textContent);
   }
 
@@ -61,7 +61,7 @@ export function createView({ data, store, palette, announce }) {
 
   function describe({ query, key }) {
     const { map, labels } = panel;
-    if (query === null || key === null) return "Point at a cell, or choose one with the arrow keys.";
+    if (query === null || key === null) return "Point at a cell, or select one with the arrow keys.";
     const weight = formatWeight(map.weight(query, key), map.isExact(query, key));
     return `${placed(labels.queries, query)} → ${placed(labels.keys, key)}: ${weight}`;
   }
@@ -70,7 +70,7 @@ export function createView({ data, store, palette, announce }) {
     picture: () => panel.picture(), destroy() {} };
 }
 
-/** The room that is left beside something `beside` wide; for `count` maps in a row. */
+/** Returns the space left next to something `beside` wide, for `count` maps in a row. */
 export function spaceFor(element, beside, count = 1) {
   return { width: Math.max(280, (element.clientWidth - beside) / count),
     height: Math.max(280, innerHeight - AROUND) };

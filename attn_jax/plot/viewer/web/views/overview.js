@@ -1,4 +1,4 @@
-// All heads at once, as thumbnails; a click opens one.
+// All heads as thumbnails; a click opens one.
 
 import { make, makeSvg } from "../dom.js";
 import { makeImage, makeSheet } from "./picture.js";
@@ -45,8 +45,8 @@ export function createView({ data, store, palette }) {
     const { width, height } = card.canvas;
     const image = new ImageData(width, height);
     card.cells.forEach((cell, i) => {
-      const share = scale === "root" ? Math.sqrt(cell / 255) : cell / 255;
-      image.data.set([...palette.rgb(share), 255], 4 * i);
+      const fraction = scale === "root" ? Math.sqrt(cell / 255) : cell / 255;
+      image.data.set([...palette.rgb(fraction), 255], 4 * i);
     });
     card.canvas.getContext("2d").putImageData(image, 0, 0);
   }
@@ -62,9 +62,9 @@ export function createView({ data, store, palette }) {
         : `${map.entropy.toFixed(2)} nats`;
       button.setAttribute("aria-current", map.layer === state.layer && map.head === state.head);
     });
-    const wanted = `${state.scale},${palette.dark}`;
-    if (painted !== wanted) await Promise.all(cards.map((card) => paint(card, state.scale)));
-    painted = wanted;
+    const appearance = `${state.scale},${palette.dark}`;
+    if (painted !== appearance) await Promise.all(cards.map((card) => paint(card, state.scale)));
+    painted = appearance;
   }
 
   async function picture() {

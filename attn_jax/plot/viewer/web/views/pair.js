@@ -1,10 +1,10 @@
-// Those that look beside those that are looked at: point at one, and the other side shows.
+// Queries next to keys: point at a token on one side, and the other side shows its weights.
 //
-// The views of a text, of an image and of an alignment are made of it. A kind of pair has `name`;
-// `side(name, names, act, context)`, a Picker of one side; and it may have `named(labels, count,
-// context)`, better labels; `between(context)`, something drawn between the sides, {element,
-// draw(pickers, map, gold), point(at, map), picture}; and `note(map, at, gold, context)`, more words
-// on what is seen.
+// The basis of the token, image and alignment views. A kind of pair has `name` and `side(name, names,
+// act, context)`, which returns a Picker for one side. It may have `named(labels, count, context)`,
+// which returns better labels; `between(context)`, which returns something to draw between the sides,
+// {element, draw(pickers, map, gold), point(active, map), picture}; and `note(map, active, gold,
+// context)`, which returns more text for the readout.
 
 import { formatWeight, make, nameOf, placed } from "../dom.js";
 import { wordStarts, wordTexts, WordMap } from "../merging.js";
@@ -14,7 +14,7 @@ import { drawItems } from "./picture.js";
 
 const PLURALS = { query: "queries", key: "keys" };
 const SIDES = Object.keys(PLURALS);
-const TOLD = 3;
+const LISTED = 3;
 
 export function createPair(context, kind) {
   const { data, store, palette, announce } = context;
@@ -26,17 +26,17 @@ export function createPair(context, kind) {
     onchange: () => store.set({ words: words.checked ? "whole" : "" }) });
   const wordsField = make("label", { class: "field" }, words, make("span", {}, "whole words"));
   const readout = make("p", { class: "readout" });
-  const looks = make("div", { class: "looks" });
+  const lists = make("div", { class: "lists" });
   const element = make("div", { class: `matrix ${kind.name}` }, sides,
-    make("div", { class: "side" }, wordsField, readout, looks));
-  // What is on the page: { state, built, loaded, map, average, labels, merged, starts, pickers }.
-  let seen = null;
+    make("div", { class: "side" }, wordsField, readout, lists));
+  // The rendered page: { state, built, loaded, map, average, labels, merged, starts, pickers }.
+  let rendered = null;
   let hovered = {};
 
   function build(state) {
-    const { labels: given, shape } = data.layers[state.layer];
+    const { labels: originals, shape } = data.layers[state.layer];
     const labels = Object.fromEntries(SIDES.map((name, i) =>
-      [PLURALS[name], (kind.named ?? ((same) => same))(given[PLURALS[name]], shape[i], context)]));
+      [PLURALS[name], (kind.named ?? ((same) => same))(originals[PLURALS[name]], shape[i], context)]));
     const whole = SIDES.map((name) => startsOf(labels[PLURALS[name]], shape[SIDES.indexOf(name)]));
     wordsField.hidden = whole.every((starts, i) => starts.length === shape[i]);
     const merged = state.words && !wordsField.hidden;
@@ -44,8 +44,8 @@ export function createPair(context, kind) {
       [name, merged ? whole[i] : [...Array(shape[i]).keys()]]));
     const shown = merged ? Object.fromEntries(SIDES.map((name, i) =>
       [PLURALS[name], labels[PLURALS[name]] && wordTexts(labels[PLURALS[name]], whole[i])])) : labels;
-    // Where the queries are the keys, a token is pointed at on both sides at once.
-    const together = given.queries === given.keys && shape[0] === shape[1];
+    // If the queries are the keys, pointing at a token highlights it on both sides.
+    const together = originals.queries === originals.keys && shape[0] === shape[1];
     const pickers = Object.fromEntries(SIDES.map((name) => [name, makeSide(name, shown, starts, together)]));
     for (const name of SIDES) holders[name].replaceChildren(headings[name], pickers[name].element);
     return { merged, starts, labels: shown, pickers };
@@ -64,46 +64,46 @@ export function createPair(context, kind) {
   }
 
   const placeOf = (name, token) =>
-    (token === null ? null : seen.starts[name].findLastIndex((start) => start <= token));
+    (token === null ? null : rendered.starts[name].findLastIndex((start) => start <= token));
 
-  function draw(aloud) {
-    const { map, labels, pickers } = seen;
+  function draw(announced) {
+    const { map, labels, pickers } = rendered;
     const chosen = { query: placeOf("query", store.state.query), key: placeOf("key", store.state.key) };
-    const at = { query: hovered.query ?? chosen.query, key: hovered.key ?? chosen.key };
+    const active = { query: hovered.query ?? chosen.query, key: hovered.key ?? chosen.key };
     for (const name of SIDES) pickers[name].mark(chosen[name], hovered[name] ?? null);
-    pickers.key.paint(at.query === null ? average() : map.row(at.query));
-    pickers.query.paint(at.key === null ? null : map.column(at.key));
-    headings.key.textContent = at.query === null ? "Keys, coloured by what they get on average"
-      : `Keys, coloured by where ${nameOf(labels.queries, at.query)} looks`;
-    headings.query.textContent = at.key === null ? "Queries"
-      : `Queries, coloured by who looks at ${nameOf(labels.keys, at.key)}`;
-    const gold = seen.merged ? null : data.goldOf(store.state.layer);
-    readout.textContent = [tell(at), kind.note?.(map, at, gold, context)].filter(Boolean).join(" ");
-    looks.replaceChildren(...rankings(map, labels, at));
-    between?.point(at, map);
-    if (aloud) announce(readout.textContent);
+    pickers.key.paint(active.query === null ? average() : map.row(active.query));
+    pickers.query.paint(active.key === null ? null : map.column(active.key));
+    headings.key.textContent = active.query === null ? "Keys, colored by the mean weight they receive"
+      : `Keys, colored by their weight for ${nameOf(labels.queries, active.query)}`;
+    headings.query.textContent = active.key === null ? "Queries"
+      : `Queries, colored by their weight on ${nameOf(labels.keys, active.key)}`;
+    const gold = rendered.merged ? null : data.goldOf(store.state.layer);
+    readout.textContent = [describe(active), kind.note?.(map, active, gold, context)].filter(Boolean).join(" ");
+    lists.replaceChildren(...rankings(map, labels, active));
+    between?.point(active, map);
+    if (announced) announce(readout.textContent);
   }
 
   function average() {
-    const { map } = seen;
-    seen.average ??= Array.from({ length: map.shape[0] }, (_, query) => map.row(query))
+    const { map } = rendered;
+    rendered.average ??= Array.from({ length: map.shape[0] }, (_, query) => map.row(query))
       .reduce((sum, row) => sum.map((value, key) => value + row[key]), new Float32Array(map.shape[1]));
-    return seen.average;
+    return rendered.average;
   }
 
-  function tell({ query, key }) {
-    const { map, labels } = seen;
-    const list = (weights, names, isExact) => largest(weights, TOLD).map((index) =>
+  function describe({ query, key }) {
+    const { map, labels } = rendered;
+    const list = (weights, names, isExact) => largest(weights, LISTED).map((index) =>
       `${nameOf(names, index)} ${formatWeight(weights[index], isExact(index))}`).join(", ") || "nothing";
     if (query !== null) {
-      return `${placed(labels.queries, query)} looks at ${
+      return `${placed(labels.queries, query)} attends to ${
         list(map.row(query), labels.keys, (i) => map.isExact(query, i))}.`;
     }
     if (key !== null) {
-      return `${placed(labels.keys, key)} is looked at by ${
+      return `${placed(labels.keys, key)} is attended to by ${
         list(map.column(key), labels.queries, (i) => map.isExact(i, key))}.`;
     }
-    return "Point at one, or choose it with the arrow keys.";
+    return "Point at a token, or select one with the arrow keys.";
   }
 
   return {
@@ -113,23 +113,23 @@ export function createPair(context, kind) {
       const loaded = await data.pick(state);
       if (state !== store.state) return;
       const built = [state.layer, state.words].join();
-      if (seen?.built !== built) seen = { built, ...build(state) };
-      if (seen.loaded !== loaded) {
-        const map = seen.merged ? new WordMap(loaded, seen.starts) : loaded;
-        Object.assign(seen, { loaded, map, average: null });
+      if (rendered?.built !== built) rendered = { built, ...build(state) };
+      if (rendered.loaded !== loaded) {
+        const map = rendered.merged ? new WordMap(loaded, rendered.starts) : loaded;
+        Object.assign(rendered, { loaded, map, average: null });
       }
       words.checked = Boolean(state.words);
-      const found = matches(seen.labels, seen.map.shape, state.search);
-      for (const name of SIDES) seen.pickers[name].find(found[name]);
-      between?.draw(seen.pickers, seen.map, seen.merged ? null : data.goldOf(state.layer));
-      draw(seen.state && SIDES.some((name) => seen.state[name] !== state[name]));
-      seen.state = state;
+      const matched = matches(rendered.labels, rendered.map.shape, state.search);
+      for (const name of SIDES) rendered.pickers[name].find(matched[name]);
+      between?.draw(rendered.pickers, rendered.map, rendered.merged ? null : data.goldOf(state.layer));
+      draw(rendered.state && SIDES.some((name) => rendered.state[name] !== state[name]));
+      rendered.state = state;
     },
 
-    picture: () => drawItems(sides, palette, SIDES.flatMap((name) => seen.pickers[name].items),
+    picture: () => drawItems(sides, palette, SIDES.flatMap((name) => rendered.pickers[name].items),
       kind.below?.(sides, context) ?? (between ? [[between.element, between.picture]] : [])),
 
-    table: () => tableOf(seen.map, seen.labels),
+    table: () => tableOf(rendered.map, rendered.labels),
 
     destroy() {},
   };

@@ -1,15 +1,15 @@
-// One map on a canvas: zoom, pan, crosshair, labels; the matrix and the comparison are made of it.
+// A map on a canvas with zoom, pan, crosshair and labels, for the matrix and compare views.
 
 import { make, nameOf } from "../dom.js";
 import { Geometry, sizesFor } from "./geometry.js";
 import { drawPicture } from "./picture.js";
 
 const FONT = "11px system-ui, sans-serif";
-const LONGEST_LABEL = 130;
-const TURNED = -Math.PI / 3;
-const DRAGGED = 4;
+const MAX_LABEL_WIDTH = 130;
+const LABEL_ANGLE = -Math.PI / 3;
+const MIN_DRAG = 4;
 
-/** Draws a map and tells what is done to it: `act` has hover(cell), select(cell), zoom(zoom). */
+/** Draws a map; `act` has the callbacks hover(cell), select(cell) and zoom(zoom). */
 export class MapPanel {
   constructor(palette, act, label) {
     this.palette = palette;
@@ -27,24 +27,24 @@ export class MapPanel {
     this.element = make("div", { class: "panel" }, this.base, this.over);
   }
 
-  /** Takes what to show, and the `space` to show it in; `paint` or `draw` then shows it. */
-  set({ map, labels, found, zoom, space }) {
-    Object.assign(this, { map, labels, found });
+  /** Sets what to show, and the `space` for it; `paint` or `draw` then shows it. */
+  set({ map, labels, matched, zoom, space }) {
+    Object.assign(this, { map, labels, matched });
     this.sizes = sizesFor(map.shape, this.roomForLabels(), space);
-    this.at = new Geometry(map.shape, this.roomForLabels(), this.sizes, zoom);
+    this.geometry = new Geometry(map.shape, this.roomForLabels(), this.sizes, zoom);
   }
 
   roomForLabels() {
     const context = this.base.getContext("2d");
     context.font = FONT;
-    const longest = (labels, count) => Math.min(LONGEST_LABEL, (labels ?? [count]).reduce(
-      (most, _, i) => Math.max(most, context.measureText(nameOf(labels, labels ? i : count)).width), 8));
+    const widest = (labels, count) => Math.min(MAX_LABEL_WIDTH, (labels ?? [count]).reduce(
+      (width, _, i) => Math.max(width, context.measureText(nameOf(labels, labels ? i : count)).width), 8));
     const [queries, keys] = this.map.shape;
-    return { left: Math.ceil(longest(this.labels.queries, queries)) + 12,
-      top: Math.ceil(longest(this.labels.keys, keys) * -Math.sin(TURNED)) + 16 };
+    return { left: Math.ceil(widest(this.labels.queries, queries)) + 12,
+      top: Math.ceil(widest(this.labels.keys, keys) * -Math.sin(LABEL_ANGLE)) + 16 };
   }
 
-  /** Colours every cell by `rgb(weight, query)`, and draws. */
+  /** Colors every cell by `rgb(weight, query)`, and draws. */
   paint(rgb) {
     const [queries, keys] = this.map.shape;
     const image = new ImageData(keys, queries);
@@ -52,11 +52,11 @@ export class MapPanel {
       const row = this.map.row(query);
       for (let key = 0; key < keys; key++) {
         const [r, g, b] = rgb(row[key], query);
-        const at = 4 * (query * keys + key);
-        image.data[at] = r;
-        image.data[at + 1] = g;
-        image.data[at + 2] = b;
-        image.data[at + 3] = 255;
+        const offset = 4 * (query * keys + key);
+        image.data[offset] = r;
+        image.data[offset + 1] = g;
+        image.data[offset + 2] = b;
+        image.data[offset + 3] = 255;
       }
     }
     this.cells = new OffscreenCanvas(keys, queries);
@@ -66,7 +66,7 @@ export class MapPanel {
 
   draw() {
     const context = sized(this.base, this.sizes);
-    const { left, top, x, y, columns, rows, cell } = this.at;
+    const { left, top, x, y, columns, rows, cell } = this.geometry;
     context.imageSmoothingEnabled = cell * devicePixelRatio < 1;
     context.drawImage(this.cells, x, y, columns, rows, left, top, columns * cell, rows * cell);
     context.strokeStyle = this.palette.named("rule");
@@ -78,26 +78,26 @@ export class MapPanel {
 
   drawLabels(context, axis) {
     const labels = axis === "query" ? this.labels.queries : this.labels.keys;
-    for (const { index, strong } of this.at.ticks(axis, this.found[axis])) {
+    for (const { index, strong } of this.geometry.ticks(axis, this.matched[axis])) {
       context.save();
       context.fillStyle = this.palette.named(strong ? "wrong" : "ink");
       context.textAlign = axis === "query" ? "right" : "left";
-      context.translate(...this.at.labelAt(axis, index));
-      if (axis === "key") context.rotate(TURNED);
-      context.fillText(nameOf(labels, index), 0, 0, LONGEST_LABEL);
+      context.translate(...this.geometry.labelAt(axis, index));
+      if (axis === "key") context.rotate(LABEL_ANGLE);
+      context.fillText(nameOf(labels, index), 0, 0, MAX_LABEL_WIDTH);
       context.restore();
     }
   }
 
-  /** Draws what is chosen, what is pointed at, and the links that are right. */
+  /** Draws the selected cell, the cell that is pointed at, and the known links. */
   drawCross(chosen, hovered, gold) {
     const context = sized(this.over, this.sizes);
-    const { left, top, columns, rows, cell } = this.at;
+    const { left, top, columns, rows, cell } = this.geometry;
     context.beginPath();
     context.rect(left - 1, top - 1, columns * cell + 2, rows * cell + 2);
     context.clip();
-    const outline = (colour, width, cells, dashes = []) => {
-      context.strokeStyle = this.palette.named(colour);
+    const outline = (color, width, cells, dashes = []) => {
+      context.strokeStyle = this.palette.named(color);
       context.lineWidth = width;
       context.setLineDash(dashes);
       for (const { query, key } of cells) this.outline(context, query, key);
@@ -105,18 +105,18 @@ export class MapPanel {
     const links = (pairs) => pairs.map(([query, key]) => ({ query, key }));
     if (gold) outline("truth", 1.6, links(gold.sure));
     if (gold) outline("truth", 1.2, links(gold.possible), [3, 2]);
-    for (const [{ query, key } = {}, colour] of [[chosen, "right"], [hovered ?? {}, "ink"]]) {
+    for (const [{ query, key } = {}, color] of [[chosen, "right"], [hovered ?? {}, "ink"]]) {
       context.globalAlpha = 0.55;
-      outline(colour, 1, [{ query, key: null }, { query: null, key }]);
+      outline(color, 1, [{ query, key: null }, { query: null, key }]);
       context.globalAlpha = 1;
-      outline(colour, 1.6, [{ query, key }]);
+      outline(color, 1.6, [{ query, key }]);
     }
   }
 
-  // Around a cell; around a whole row or column where one of the two is null.
+  // Outlines a cell, or a whole row or column if one of the two is null.
   outline(context, query, key) {
     if ((query ?? key ?? null) === null) return;
-    const { left, top, x, y, cell } = this.at;
+    const { left, top, x, y, cell } = this.geometry;
     const [queries, keys] = this.map.shape;
     const [across, down] = [key ?? 0, query ?? 0];
     context.strokeRect(left + (across - x) * cell, top + (down - y) * cell,
@@ -125,7 +125,7 @@ export class MapPanel {
 
   cellAt(event) {
     const box = this.over.getBoundingClientRect();
-    return this.at.cellAt(event.clientX - box.left, event.clientY - box.top);
+    return this.geometry.cellAt(event.clientX - box.left, event.clientY - box.top);
   }
 
   move(event) {
@@ -133,17 +133,17 @@ export class MapPanel {
       this.act.hover(this.cellAt(event));
       return;
     }
-    const { at, clientX, clientY } = this.pressed;
+    const { geometry, clientX, clientY } = this.pressed;
     const [dx, dy] = [clientX - event.clientX, clientY - event.clientY];
-    if (!at.zoom || Math.hypot(dx, dy) < DRAGGED) return;
+    if (!geometry.zoom || Math.hypot(dx, dy) < MIN_DRAG) return;
     this.pressed.dragged = true;
-    this.act.zoom(at.moved(dx, dy));
+    this.act.zoom(geometry.moved(dx, dy));
   }
 
   press({ clientX, clientY, pointerId }) {
     this.over.focus();
     this.over.setPointerCapture(pointerId);
-    this.pressed = { at: this.at, clientX, clientY };
+    this.pressed = { geometry: this.geometry, clientX, clientY };
   }
 
   release(event) {
@@ -156,32 +156,32 @@ export class MapPanel {
     const cell = this.cellAt(event);
     if (!cell) return;
     event.preventDefault();
-    this.act.zoom(this.at.zoomed(Math.exp(event.deltaY / 400), cell));
+    this.act.zoom(this.geometry.zoomed(Math.exp(event.deltaY / 400), cell));
   }
 
-  /** Moves what is chosen, or zooms; tells whether the key was one of its own. */
+  /** Moves the selection or zooms; returns whether it handled the key. */
   keydown(event, store) {
     const [queries, keys] = this.map.shape;
-    const at = { query: store.state.query ?? 0, key: store.state.key ?? 0 };
+    const current = { query: store.state.query ?? 0, key: store.state.key ?? 0 };
     const by = event.shiftKey ? 10 : 1;
     const zooms = { "+": 0.7, "=": 0.7, "-": 1 / 0.7 };
     const moves = {
-      ArrowUp: { query: at.query - by }, ArrowDown: { query: at.query + by },
-      ArrowLeft: { key: at.key - by }, ArrowRight: { key: at.key + by },
+      ArrowUp: { query: current.query - by }, ArrowDown: { query: current.query + by },
+      ArrowLeft: { key: current.key - by }, ArrowRight: { key: current.key + by },
       Home: { key: 0 }, End: { key: keys - 1 }, PageUp: { query: 0 }, PageDown: { query: queries - 1 },
     };
-    if (event.key in zooms) this.act.zoom(this.at.zoomed(zooms[event.key], at));
+    if (event.key in zooms) this.act.zoom(this.geometry.zoomed(zooms[event.key], current));
     else if (event.key === "0") this.act.zoom(null);
     else if (event.key in moves) {
-      const moved = { ...at, ...moves[event.key] };
+      const moved = { ...current, ...moves[event.key] };
       const within = (value, count) => Math.max(0, Math.min(count - 1, value));
       const cell = { query: within(moved.query, queries), key: within(moved.key, keys) };
-      store.set({ ...cell, zoom: this.at.revealing(cell) });
+      store.set({ ...cell, zoom: this.geometry.revealing(cell) });
     } else return false;
     return true;
   }
 
-  /** What is seen, as SVG. */
+  /** Returns the visible part as SVG. */
   picture() {
     return drawPicture(this);
   }

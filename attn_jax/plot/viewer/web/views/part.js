@@ -1,12 +1,12 @@
-// A map that is a part, or a rough picture, of one too large: its cells are not the tokens.
+// A part or a coarse version of a map that is too large to show: its cells are not the tokens.
 
 import { make } from "../dom.js";
-import { colouring } from "../shade.js";
+import { coloring } from "../shade.js";
 import { MapPanel } from "./panel.js";
 
 export const AXES = ["query", "key"];
 
-/** Shows such a map; `point` is given the tokens of the cell that is pointed at, or null. */
+/** Shows such a map; `point` takes the tokens of the cell that is pointed at, or null. */
 export class Part {
   constructor(palette, store, label, point) {
     this.palette = palette;
@@ -15,7 +15,7 @@ export class Part {
       hover: (cell) => point(cell && this.tokens(cell)),
       select: (cell) => store.set(this.tokens(cell)),
       zoom: (zoom) => {
-        this.look(zoom);
+        this.zoomTo(zoom);
         this.panel.draw();
         point(null);
       },
@@ -23,17 +23,17 @@ export class Part {
     this.figure = make("figure", {}, make("figcaption", {}, label.split(":")[0]), this.panel.element);
   }
 
-  show({ map, labels, places, found, scale, space }) {
+  show({ map, labels, places, matched, scale, space }) {
     this.figure.hidden = !map;
     if (!map) return;
     const zoom = this.shown?.map === map ? this.zoom : null;
-    this.shown = { map, labels, found, space };
+    this.shown = { map, labels, matched, space };
     this.places = places;
-    this.look(zoom);
-    this.panel.paint(colouring(map, scale, this.palette));
+    this.zoomTo(zoom);
+    this.panel.paint(coloring(map, scale, this.palette));
   }
 
-  look(zoom) {
+  zoomTo(zoom) {
     this.zoom = zoom;
     this.panel.set({ ...this.shown, zoom });
   }
@@ -43,14 +43,14 @@ export class Part {
       [axis, this.places.from(cell[axis], AXES.indexOf(axis))]));
   }
 
-  cell(at) {
+  cell(token) {
     return Object.fromEntries(AXES.map((axis, i) =>
-      [axis, at[axis] === null ? null : this.places.to(at[axis], i)]));
+      [axis, token[axis] === null ? null : this.places.to(token[axis], i)]));
   }
 
-  cross(at, pointed) {
+  cross(active, pointed) {
     if (this.figure.hidden) return;
-    this.panel.drawCross(this.cell(this.store.state), pointed && this.cell(at), null);
+    this.panel.drawCross(this.cell(this.store.state), pointed && this.cell(active), null);
   }
 
   keydown(event) {
@@ -61,7 +61,7 @@ export class Part {
         return part.cell(part.store.state);
       },
       set(cell) {
-        part.look(cell.zoom);
+        part.zoomTo(cell.zoom);
         part.store.set(part.tokens(cell));
       },
     });

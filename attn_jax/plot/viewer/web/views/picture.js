@@ -1,4 +1,4 @@
-// Maps as SVG, to be saved.
+// Maps as SVG, for saving.
 
 import { makeSvg, nameOf } from "../dom.js";
 
@@ -10,14 +10,14 @@ function asUrl(blob) {
   });
 }
 
-/** A sheet of paper of that size, and what is on it. */
+/** Creates an SVG of a size with a background. */
 export function makeSheet(palette, { width, height }, ...children) {
   return makeSvg("svg", { width, height, viewBox: `0 0 ${width} ${height}`,
     "font-family": "sans-serif", "font-size": 11 },
   makeSvg("rect", { width, height, fill: palette.named("paper") }), ...children);
 }
 
-/** The pixels of a canvas as an SVG image at [x, y], as large as `size`; `part` crops it. */
+/** Creates an SVG image of a canvas at [x, y], as large as `size`; `part` crops it. */
 export async function makeImage(canvas, [x, y], size, part = [0, 0, canvas.width, canvas.height]) {
   const blob = await new Promise((resolve) => (canvas.convertToBlob
     ? canvas.convertToBlob().then(resolve) : canvas.toBlob(resolve)));
@@ -27,12 +27,13 @@ export async function makeImage(canvas, [x, y], size, part = [0, 0, canvas.width
     preserveAspectRatio: "none" }, image);
 }
 
-/** A panel's map and labels, as far as they are seen. */
-export async function drawPicture({ at, cells, labels, found, palette, sizes }) {
-  const image = await makeImage(cells, [at.left, at.top],
-    [at.columns * at.cell, at.rows * at.cell], [at.x, at.y, at.columns, at.rows]);
-  const texts = ["query", "key"].flatMap((axis) => at.ticks(axis, found[axis]).map(({ index }) => {
-    const [x, y] = at.labelAt(axis, index);
+/** Draws the visible part of a panel's map and labels. */
+export async function drawPicture({ geometry, cells, labels, matched, palette, sizes }) {
+  const image = await makeImage(cells, [geometry.left, geometry.top],
+    [geometry.columns * geometry.cell, geometry.rows * geometry.cell],
+    [geometry.x, geometry.y, geometry.columns, geometry.rows]);
+  const texts = ["query", "key"].flatMap((axis) => geometry.ticks(axis, matched[axis]).map(({ index }) => {
+    const [x, y] = geometry.labelAt(axis, index);
     const names = axis === "query" ? labels.queries : labels.keys;
     return makeSvg("text", { x, y, "dominant-baseline": "middle", fill: palette.named("ink"),
       "text-anchor": axis === "query" ? "end" : "start",
@@ -41,14 +42,14 @@ export async function drawPicture({ at, cells, labels, found, palette, sizes }) 
   return makeSheet(palette, sizes, image, ...texts);
 }
 
-/** Pictures of one size side by side. */
+/** Places pictures of one size side by side. */
 export function sideBySide(palette, pictures, { width, height }) {
   pictures.forEach((picture, i) => picture.setAttribute("x", i * width));
   return makeSheet(palette, { width: pictures.length * width, height }, ...pictures);
 }
 
 /**
- * Items of the page with their colours and texts, where they are within `root`.
+ * Draws items of the page with their colors and texts, at their positions within `root`.
  *
  * `below` is a list of [element, (box) => SVG nodes] drawn under them.
  */

@@ -1,10 +1,10 @@
 // The views of the page, in the order of their tabs.
 //
 // A view's module has `title`, `isAvailable(data)` and `createView(context)`. The context is
-// {data, store, palette, announce}: what there is to see (decode.js), the state and how to change
-// it (`store.state`, `store.set({...})`), the colours, and a function that reads a text to whoever
-// cannot see. The view is {element, render(state), destroy()}, and may have `keydown(event)`, true
-// if the key was its own; `picture()`, what is seen as an SVG element; and `table()`, rows of it.
+// {data, store, palette, announce}: the data (decode.js), the state and its setter (`store.state`,
+// `store.set({...})`), the colors, and a function that announces text to screen readers. The view is
+// {element, render(state), destroy()}, and may have `keydown(event)`, which returns whether it
+// handled the key; `picture()`, the view as an SVG element; and `table()`, its rows.
 
 import * as matrix from "./matrix.js";
 import * as tokens from "./tokens.js";

@@ -1,5 +1,5 @@
-// A sequence too long for its map: the map in tiles, what each key gets and how each query looks,
-// and the parts of the map that were stored.
+// A sequence too long for its map: the map in tiles, a line for each statistic of keys and queries,
+// and the stored parts of the map.
 
 import { LineChart } from "../chart.js";
 import { formatWeight, make, nameOf, placed } from "../dom.js";
@@ -13,7 +13,7 @@ import { drawItems } from "./picture.js";
 export const title = "Summary";
 export const isAvailable = (data) => data.summaries.length > 0;
 
-// What each line tells, and of which tokens.
+// The text of each line, and the axis of its tokens.
 const LINES = {
   received: { short: "received mass", text: "received mass, by key", axis: "key" },
   entropy: { short: "entropy", text: "entropy in nats, by query", axis: "query" },
@@ -36,50 +36,50 @@ export function createView({ data, store, palette, announce }) {
       store.set({ [axis]: event.target.value === "" ? null : Number(event.target.value) }) })]));
   const parts = make("div", { class: "parts", role: "group", "aria-label": "Stored parts" });
   const readout = make("p", { class: "readout" });
-  const looks = make("div", { class: "looks" });
+  const lists = make("div", { class: "lists" });
   const maps = make("div", { class: "maps" }, pooled.figure, stored.figure);
   const lines = make("div", { class: "charts" }, ...Object.values(charts).map(({ element }) => element));
   const drawn = make("div", { class: "drawn" }, maps, lines);
   const element = make("div", { class: "matrix summary" }, drawn, make("div", { class: "side" },
     ...AXES.map((axis) => make("label", { class: "field" }, make("span", {}, axis), fields[axis])),
-    parts, readout, looks));
-  // What is on the page: { state, summary, values by name, tiles: TileMap, top, tile }.
-  let seen = null;
+    parts, readout, lists));
+  // The rendered page: { state, summary, values by name, tiles: TileMap, top, tile }.
+  let rendered = null;
 
   function point(place) {
-    if (!seen) return;
-    const at = { query: store.state.query, key: store.state.key, ...place };
-    for (const part of [pooled, stored]) part.cross(at, place);
-    for (const name of Object.keys(seen.values)) charts[name].point(at[LINES[name].axis]);
-    readout.textContent = describe(at);
-    const { queries, keys } = seen.summary.labels;
-    const top = at.query === null || !seen.top ? [] : seen.top(at.query)
+    if (!rendered) return;
+    const active = { query: store.state.query, key: store.state.key, ...place };
+    for (const part of [pooled, stored]) part.cross(active, place);
+    for (const name of Object.keys(rendered.values)) charts[name].point(active[LINES[name].axis]);
+    readout.textContent = describe(active);
+    const { queries, keys } = rendered.summary.labels;
+    const top = active.query === null || !rendered.top ? [] : rendered.top(active.query)
       .map(({ key, weight }) => ({ index: key, weight, exact: true }));
-    looks.replaceChildren(...(top.length
-      ? [ranking(`${nameOf(queries, at.query)} looks at`, top, keys)] : []));
+    lists.replaceChildren(...(top.length
+      ? [ranking(`${nameOf(queries, active.query)} attends to`, top, keys)] : []));
     if (place) announce(readout.textContent);
   }
 
-  function describe(at) {
-    const told = AXES.filter((axis) => at[axis] !== null).map((axis) => describeToken(axis, at[axis]));
-    if (!told.length) return "Point at a tile or at a line, or choose a token.";
-    return [...told, ...(told.length === 2 ? describeCell(at) : [])].join(" ");
+  function describe(active) {
+    const sentences = AXES.filter((axis) => active[axis] !== null).map((axis) => describeToken(axis, active[axis]));
+    if (!sentences.length) return "Point at a tile or a line, or select a token.";
+    return [...sentences, ...(sentences.length === 2 ? describeCell(active) : [])].join(" ");
   }
 
   function describeToken(axis, token) {
-    const { labels } = seen.summary;
-    const numbers = Object.entries(seen.values).filter(([name]) => LINES[name].axis === axis)
+    const { labels } = rendered.summary;
+    const numbers = Object.entries(rendered.values).filter(([name]) => LINES[name].axis === axis)
       .map(([name, values]) => `${LINES[name].short} ${
         Number.isFinite(values[token]) ? `≈ ${values[token].toPrecision(3)}` : "none"}`);
     return `${axis} ${placed(axis === "query" ? labels.queries : labels.keys, token)}${
       numbers.length ? `: ${numbers.join(", ")}` : ""}.`;
   }
 
-  function describeCell(at) {
-    const { tiles, tile } = seen;
+  function describeCell(active) {
+    const { tiles, tile } = rendered;
     const weights = [["Mean weight of the tile", tiles, pooled], ["Weight", tile?.map, stored]];
     return weights.filter(([, map]) => map).flatMap(([text, map, part]) => {
-      const { query, key } = part.cell(at);
+      const { query, key } = part.cell(active);
       const [queries, keys] = map.shape;
       if (!(query >= 0 && query < queries && key >= 0 && key < keys)) return [];
       return [`${text}: ${formatWeight(map.weight(query, key), map.isExact(query, key))}.`];
@@ -93,19 +93,19 @@ export function createView({ data, store, palette, announce }) {
       const summary = data.summaries[state.layer];
       const loaded = await load(summary, state);
       if (state !== store.state) return;
-      const moved = seen && AXES.some((axis) => seen.state[axis] !== state[axis]);
-      seen = { state, summary, ...loaded };
-      const found = matches(summary.labels, summary.shape, state.search);
+      const moved = rendered && AXES.some((axis) => rendered.state[axis] !== state[axis]);
+      rendered = { state, summary, ...loaded };
+      const matched = matches(summary.labels, summary.shape, state.search);
       AXES.forEach((axis, i) => {
         fields[axis].max = summary.shape[i] - 1;
         fields[axis].value = state[axis] ?? "";
       });
-      showTiles(summary, state, found);
-      showParts(summary, state, found);
+      showTiles(summary, state, matched);
+      showParts(summary, state, matched);
       const width = Math.max(320, drawn.clientWidth);
       for (const [name, { axis }] of Object.entries(LINES)) {
-        charts[name].element.toggleAttribute("hidden", !seen.values[name]);
-        if (seen.values[name]) charts[name].show(seen.values[name], width, found[axis]);
+        charts[name].element.toggleAttribute("hidden", !rendered.values[name]);
+        if (rendered.values[name]) charts[name].show(rendered.values[name], width, matched[axis]);
       }
       point(null);
       if (moved) announce(readout.textContent);
@@ -125,43 +125,43 @@ export function createView({ data, store, palette, announce }) {
       };
       return drawItems(drawn, palette, [], [
         ...shown.map((panel, i) => [panel.element, moved(pictures[i])]),
-        ...Object.keys(seen.values).map((name) =>
+        ...Object.keys(rendered.values).map((name) =>
           [charts[name].element, moved(charts[name].element.cloneNode(true))])]);
     },
 
     table() {
-      const names = Object.keys(seen.values);
-      const count = Math.max(...seen.summary.shape);
+      const names = Object.keys(rendered.values);
+      const count = Math.max(...rendered.summary.shape);
       return [["token", ...names], ...Array.from({ length: count }, (_, token) =>
-        [token, ...names.map((name) => seen.values[name][token] ?? "")])];
+        [token, ...names.map((name) => rendered.values[name][token] ?? "")])];
     },
 
     destroy() {},
   };
 
-  // Both maps side by side, where there is room for them.
+  // Both maps side by side, if there is room for them.
   function spaceForPart() {
     const width = Math.max(280, Math.min(LARGEST.width, drawn.clientWidth / 2 - 10));
     return { ...LARGEST, width };
   }
 
-  function showTiles({ shape }, { scale }, found) {
-    const { tiles } = seen;
+  function showTiles({ shape }, { scale }, matched) {
+    const { tiles } = rendered;
     const to = (token, i) => tileOf(token, shape[i], tiles.shape[i]);
     pooled.show({ map: tiles, scale, space: spaceForPart(), labels: tiles && tileLabels(shape, tiles.shape),
-      found: tiles && mapSets(found, to),
+      matched: tiles && mapSets(matched, to),
       places: { to, from: (tile, i) => tileMiddle(tile, shape[i], tiles.shape[i]) } });
   }
 
-  function showParts({ tiles, labels }, { scale }, found) {
-    const { tile } = seen;
-    const to = (token, i) => token - tile.at[i];
-    parts.replaceChildren(...tiles.map(({ at, shape }) => make("button", {
-      "aria-pressed": String(tile?.at === at),
-      onclick: () => store.set({ query: at[0], key: at[1] }),
-    }, AXES.map((axis, i) => `${axis} ${at[i]}–${at[i] + shape[i] - 1}`).join(", "))));
+  function showParts({ tiles, labels }, { scale }, matched) {
+    const { tile } = rendered;
+    const to = (token, i) => token - tile.start[i];
+    parts.replaceChildren(...tiles.map(({ start, shape }) => make("button", {
+      "aria-pressed": String(tile?.start === start),
+      onclick: () => store.set({ query: start[0], key: start[1] }),
+    }, AXES.map((axis, i) => `${axis} ${start[i]}–${start[i] + shape[i] - 1}`).join(", "))));
     stored.show({ map: tile?.map, scale, space: spaceForPart(), labels: tile && partLabels(labels, tile),
-      found: tile && mapSets(found, to), places: { to, from: (cell, i) => cell + tile.at[i] } });
+      matched: tile && mapSets(matched, to), places: { to, from: (cell, i) => cell + tile.start[i] } });
   }
 
   return view;
@@ -180,24 +180,24 @@ async function load(summary, { head, query, key }) {
   summary.shownTiles ??= {};
   const tiles = summary.pooled
     && (summary.shownTiles[head] ??= new TileMap(await mean(summary.pooled.heads), summary.pooled.shape));
-  const part = summary.tiles.find(({ at, shape }) =>
-    [query, key].every((token, i) => token !== null && token >= at[i] && token < at[i] + shape[i]));
+  const part = summary.tiles.find(({ start, shape }) =>
+    [query, key].every((token, i) => token !== null && token >= start[i] && token < start[i] + shape[i]));
   const tile = part && { ...part,
     map: heads.length > 1 ? new MeanMap(await Promise.all(heads.map(part.load))) : await part.load(head) };
   return { values, tiles, tile, top: head === "mean" || !summary.top ? null : await summary.top[head]() };
 }
 
-function mapSets(found, to) {
+function mapSets(matched, to) {
   return Object.fromEntries(AXES.map((axis, i) =>
-    [axis, new Set([...found[axis]].map((token) => to(token, i)))]));
+    [axis, new Set([...matched[axis]].map((token) => to(token, i)))]));
 }
 
 function tileLabels(shape, tiles) {
   return { queries: tileNames(shape[0], tiles[0]), keys: tileNames(shape[1], tiles[1]) };
 }
 
-function partLabels(labels, { at, shape }) {
+function partLabels(labels, { start, shape }) {
   const side = (names, first, count) =>
     Array.from({ length: count }, (_, i) => names?.[first + i] ?? String(first + i));
-  return { queries: side(labels.queries, at[0], shape[0]), keys: side(labels.keys, at[1], shape[1]) };
+  return { queries: side(labels.queries, start[0], shape[0]), keys: side(labels.keys, start[1], shape[1]) };
 }

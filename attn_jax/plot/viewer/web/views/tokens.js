@@ -1,4 +1,4 @@
-// The text itself: point at a token, and see where it looks and who looks at it.
+// The text: point at a token to see what it attends to and what attends to it.
 
 import { Picker } from "../picker.js";
 import { createPair } from "./pair.js";
@@ -8,13 +8,13 @@ export const isAvailable = (data) =>
   data.layers.some(({ labels }) => labels.queries !== null || labels.keys !== null);
 export const uses = ["layer", "head", "search"];
 
-/** Items that look like a text, or like a column of one. */
+/** Creates a Picker of tokens that reads like text. */
 export function textSide(name, names, act, { palette }) {
   return new Picker({
     label: { query: "Queries", key: "Keys" }[name],
     names,
     act,
-    colour: (share) => [palette.css(share), palette.textOn(share)],
+    color: (fraction) => [palette.css(fraction), palette.textOn(fraction)],
   });
 }
 

@@ -1,4 +1,4 @@
-"""The palettes, judged by coloraide: CAM02-UCS, CIEDE2000, and three kinds of colour blindness."""
+"""The palettes, judged by coloraide: CAM02-UCS, CIEDE2000, and three kinds of color blindness."""
 
 import itertools
 import re
@@ -10,20 +10,20 @@ from coloraide.everything import ColorAll as Color
 from matplotlib.colors import to_hex
 
 import attn_jax.plot
-from attn_jax.plot import colours
+from attn_jax.plot import colors
 
 # Brettel, Viénot and Mollon (1997) is the simulation that suits tritanopia too; Machado, Oliveira
 # and Fernandes (2009) is the one most papers use.
 VISION = [(None, None), *itertools.product(("protan", "deutan", "tritan"), ("brettel", "machado"))]
-RAMPS = [colours.ATTENTION, colours.ATTENTION_SCALE]
+RAMPS = [colors.ATTENTION, colors.ATTENTION_SCALE]
 SHARES = np.linspace(0, 1, 65)
 
 
-def seen(colour, vision=(None, None)):
-    """The colour as a reader with this vision sees it."""
-    colour = Color(to_hex(colour))
+def seen(color, vision=(None, None)):
+    """The color as a reader with this vision sees it."""
+    color = Color(to_hex(color))
     kind, method = vision
-    return colour.filter(kind, method=method).clip("srgb") if kind else colour
+    return color.filter(kind, method=method).clip("srgb") if kind else color
 
 
 def lightness(ramp, vision=(None, None)):
@@ -32,8 +32,8 @@ def lightness(ramp, vision=(None, None)):
 
 
 def least_distances(palette, vision):
-    """The least distance between two colours, in CAM02-UCS and by CIEDE2000."""
-    pairs = list(itertools.combinations([seen(colour, vision) for colour in palette], 2))
+    """The least distance between two colors, in CAM02-UCS and by CIEDE2000."""
+    pairs = list(itertools.combinations([seen(color, vision) for color in palette], 2))
     return [min(one.delta_e(other, method=m) for one, other in pairs) for m in ("cam02", "2000")]
 
 
@@ -44,23 +44,23 @@ def test_more_attention_is_always_darker(ramp, vision):
 
 
 def test_the_lightness_of_attention_falls_evenly():
-    found = lightness(colours.ATTENTION)
+    found = lightness(colors.ATTENTION)
     assert np.abs(found - np.linspace(found[0], found[-1], len(found))).max() < 4
     assert found[0] - found[-1] > 80
 
 
 @pytest.mark.parametrize("vision", VISION)
 def test_on_dark_paper_more_attention_is_always_lighter(vision):
-    found = lightness(colours.ATTENTION_DARK, vision)
+    found = lightness(colors.ATTENTION_DARK, vision)
     assert (np.diff(found) > 0).all()
     assert found[-1] - found[0] > 80
-    assert to_hex(colours.ATTENTION_DARK(0.0)) == colours.DARK[colours.PAPER]
+    assert to_hex(colors.ATTENTION_DARK(0.0)) == colors.DARK[colors.PAPER]
 
 
 @pytest.mark.parametrize("vision", VISION)
 @pytest.mark.parametrize(
     "palette",
-    [colours.SPLITS.values(), (colours.RIGHT, colours.WRONG), colours.SERIES],
+    [colors.SPLITS.values(), (colors.RIGHT, colors.WRONG), colors.SERIES],
     ids=["splits", "right and wrong", "series"],
 )
 def test_categories_are_told_apart_by_every_reader(palette, vision):
@@ -70,22 +70,22 @@ def test_categories_are_told_apart_by_every_reader(palette, vision):
 
 
 @pytest.mark.parametrize("vision", VISION)
-@pytest.mark.parametrize("ground", [colours.PAPER, colours.MASKED])
+@pytest.mark.parametrize("ground", [colors.PAPER, colors.MASKED])
 def test_lines_stand_out_from_what_they_are_drawn_on(ground, vision):
-    for line in (colours.INK, colours.TRUTH, *colours.SERIES):
+    for line in (colors.INK, colors.TRUTH, *colors.SERIES):
         assert min(least_distances((line, ground), vision)) > 20
 
 
 @pytest.mark.parametrize("vision", VISION)
-def test_no_weight_has_the_grey_of_masked_cells(vision):
+def test_no_weight_has_the_gray_of_masked_cells(vision):
     for share in SHARES:
-        uniform, _ = least_distances((colours.ATTENTION(share), colours.MASKED), vision)
+        uniform, _ = least_distances((colors.ATTENTION(share), colors.MASKED), vision)
         assert uniform > 6
 
 
-def test_no_picture_has_a_colour_of_its_own():
+def test_no_picture_has_a_color_of_its_own():
     for path in Path(attn_jax.plot.__file__).parent.glob("*.py"):
-        if path.name != "colours.py":
+        if path.name != "colors.py":
             assert not re.findall(
                 r"#[0-9a-fA-F]{6}\b|\"(?:red|blue|green|black)\"", path.read_text()
             )

@@ -1,4 +1,4 @@
-"""How attention came to be: the summaries of one sequence, epoch by epoch."""
+"""Summaries of one sequence, epoch by epoch."""
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -8,13 +8,14 @@ from matplotlib.figure import Figure as MatplotlibFigure
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import ArrayLike, NDArray
 
+from attn_jax.plot.arrays import as_array
 from attn_jax.plot.checks import weights_array
-from attn_jax.plot.colours import ATTENTION, INK, MUTED, RULE, SERIES, TRUTH
+from attn_jax.plot.colors import ATTENTION, INK, MUTED, RULE, SERIES, TRUTH
 from attn_jax.plot.figure import Figure, plain, style, title
-from attn_jax.plot.overlay import colour_scale
+from attn_jax.plot.overlay import color_bar
 from attn_jax.plot.summary import cell_edges
 
-_MOST_LABELS = 24
+_MAX_LABELS = 24
 
 
 def summaries(
@@ -25,23 +26,21 @@ def summaries(
     epochs: ArrayLike | None = None,
     marks: ArrayLike = (),
 ) -> MatplotlibFigure:
-    """Draws how attention changed over training: a strip for where its mass goes, and lines.
+    """Draw how attention changes over training: the mass of each key, and lines of statistics.
 
     Args:
-        received: ``(epochs, keys)``: the mass of each key, in any unit; each row is drawn as the
-            shares of its sum.
-        entropy: ``(epochs,)`` mean entropy of the queries that matter, in nats, beside that of
-            attention to all keys alike.
-        share: ``(epochs,)`` mean weight of what was to be found, beside that of any key if all are
-            alike.
-        epochs: Labels of the rows, 1, 2, … by default.
-        marks: Places of the keys that were to be found, marked above the strip.
+        received: `(epochs, keys)`: the mass of each key, in any unit; each row is drawn as
+            fractions of its sum.
+        entropy: `(epochs,)` mean entropy in nats, drawn with that of uniform attention.
+        share: `(epochs,)` mean weight of the right keys, drawn with that of uniform attention.
+        epochs: Labels of the rows; 1, 2, … by default.
+        marks: Indices of the right keys, marked above the strip.
 
     Returns:
         The figure.
 
     Raises:
-        ValueError: If the masses are none, or the lengths do not agree.
+        ValueError: If the masses are not valid, or the lengths do not agree.
 
     Example:
         >>> from attn_jax import plot
@@ -53,9 +52,9 @@ def summaries(
     rows, keys = mass.shape
     epochs = np.arange(1, rows + 1) if epochs is None else np.asarray(epochs)
     lines = {
-        name: (text, np.asarray(values, float), uniform)
+        name: (text, as_array(values, name).astype(float), uniform)
         for name, text, values, uniform in (
-            ("share", "share of what was to be found", share, 1 / keys),
+            ("share", "weight of the right keys", share, 1 / keys),
             ("entropy", "entropy, nats", entropy, float(np.log(keys))),
         )
         if values is not None
@@ -75,22 +74,22 @@ def summaries(
 
 
 def _draw_strip(ax: Axes, mass: NDArray, epochs: NDArray, marks: NDArray) -> None:
-    shares = mass / np.maximum(mass.sum(1, keepdims=True), 1e-30)
-    cells = np.add.reduceat(shares, cell_edges(mass.shape[1]), axis=1)
+    fractions = mass / np.maximum(mass.sum(1, keepdims=True), 1e-30)
+    cells = np.add.reduceat(fractions, cell_edges(mass.shape[1]), axis=1)
     norm = Normalize(0.0, float(cells.max()) or 1.0)
     extent = (-0.5, mass.shape[1] - 0.5, len(mass) - 0.5, -0.5)
     look = {"cmap": ATTENTION, "norm": norm, "extent": extent}
     ax.imshow(cells, interpolation="nearest", aspect="auto", **look)
     style(ax)
-    labelled = np.arange(0, len(mass), -(-len(mass) // _MOST_LABELS))
-    ax.set_yticks(labelled, [plain(f"{epochs[row]:g}") for row in labelled], fontsize=7)
+    labeled = np.arange(0, len(mass), -(-len(mass) // _MAX_LABELS))
+    ax.set_yticks(labeled, [plain(f"{epochs[row]:g}") for row in labeled], fontsize=7)
     ax.set_ylabel("epoch", fontsize=8, color=INK)
     ax.set_xlabel("key", fontsize=8, color=INK)
-    title(ax, "where the mass goes", pad=14 if marks.size else 5)
-    if marks.size:  # the layout takes a line without points for one without end
+    title(ax, "received mass", pad=14 if marks.size else 5)
+    if marks.size:  # the layout engine fails on a line without points
         above = {"transform": ax.get_xaxis_transform(), "clip_on": False}
         ax.plot(marks, np.full(marks.shape, 1.04), "v", color=TRUTH, markersize=3.5, **above)
-    colour_scale(ax.figure.figure, ScalarMappable(norm, ATTENTION), beside=ax)
+    color_bar(ax.figure.figure, ScalarMappable(norm, ATTENTION), beside=ax)
 
 
 def _draw_history(ax: Axes, epochs: NDArray, values: NDArray, text: str, uniform: float) -> None:

@@ -1,8 +1,8 @@
-"""The palette: one meaning, one colour, in every picture.
+"""The palette: every color has the same meaning in every picture.
 
-Attention runs from paper white to a dark plum, its lightness falling evenly, so it reads in grey
-print as well. The categorical colours are Okabe and Ito's and a brown, which colour-blind readers
-tell apart.
+Attention runs from white to dark plum with evenly decreasing lightness, so that it also works in
+grayscale print. The categorical colors are Okabe and Ito's and a brown, which color-blind readers
+can tell apart.
 """
 
 import numpy as np
@@ -12,7 +12,7 @@ INK = "#1f2328"
 MUTED = "#59636e"
 RULE = "#d0d7de"
 PAPER = "#ffffff"
-# Text on a dark cell; unlike paper, no theme may darken it.
+# Text on a dark cell. Unlike PAPER, it must stay light in every theme.
 ON_DARK = "#fdfdfd"
 MASKED = "#e4e8ec"
 
@@ -22,7 +22,7 @@ TRUTH = "#009e73"
 SPLITS = {"train": "#0072b2", "validation": "#d55e00", "test": "#009e73"}
 SERIES = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#6b2f0a")
 
-# What replaces each of these on dark paper.
+# Replacements for a dark background.
 DARK = {
     INK: "#e6edf3",
     MUTED: "#9198a1",
@@ -33,7 +33,7 @@ DARK = {
     TRUTH: "#3fcf9f",
 }
 
-# Anchors of the ramp, each beside its CIE lightness L* as a share of white's.
+# Anchors of the ramp, each with its CIE lightness L* as a fraction of white's.
 _RAMP = (
     (1.000, "#ffffff"),
     (0.905, "#fbe1c3"),
@@ -47,34 +47,35 @@ _RAMP = (
 
 def _attention() -> Colormap:
     lightest, darkest = _RAMP[0][0], _RAMP[-1][0]
-    anchors = [((lightest - at) / (lightest - darkest), colour) for at, colour in _RAMP]
+    anchors = [((lightest - light) / (lightest - darkest), color) for light, color in _RAMP]
     ramp = LinearSegmentedColormap.from_list("attention", anchors, N=256)
     return ramp.with_extremes(bad=MASKED)
 
 
 def _attention_dark() -> Colormap:
-    """The same hues the other way round, from dark paper: there the lightest is the strongest."""
-    # A plum whose green is no less than the paper's, or who sees no red would see it darken.
+    """Reverse the hues for a dark background, where the lightest color is the strongest."""
+    # The plum has no less green than the background: without it, readers who cannot see red
+    # would see the ramp darken first.
     steps = [(0.050, DARK[PAPER]), (0.136, "#341542"), *reversed(_RAMP[1:-1])]
     darkest, lightest = steps[0][0], steps[-1][0]
-    anchors = [((at - darkest) / (lightest - darkest), colour) for at, colour in steps]
+    anchors = [((light - darkest) / (lightest - darkest), color) for light, color in steps]
     return LinearSegmentedColormap.from_list("attention_dark", anchors, N=256)
 
 
 def _overlay(strongest: float = 0.9) -> Colormap:
-    """The same hues from a warm middle on, transparent at zero, to be laid over a grey image."""
+    """Take the upper half of the hues, transparent at zero, to lay over a gray image."""
     share = np.linspace(0.0, 1.0, 256)
-    colours = ATTENTION(0.34 + 0.34 * share)
-    colours[:, 3] = strongest * share**0.8
-    return ListedColormap(colours, name="attention_overlay")
+    colors = ATTENTION(0.34 + 0.34 * share)
+    colors[:, 3] = strongest * share**0.8
+    return ListedColormap(colors, name="attention_overlay")
 
 
 def _on_paper(overlay: Colormap) -> Colormap:
-    """What the overlay looks like on white: for its scale, whatever lies beneath that."""
-    colours = overlay(np.linspace(0.0, 1.0, 256))
-    alpha = colours[:, 3:]
-    opaque = colours[:, :3] * alpha + 1 - alpha
-    return ListedColormap(opaque, name="attention_scale")
+    """Blend the overlay with white, for a color bar that does not depend on its background."""
+    colors = overlay(np.linspace(0.0, 1.0, 256))
+    alpha = colors[:, 3:]
+    opaque = colors[:, :3] * alpha + 1 - alpha
+    return ListedColormap(opaque, name="attention_on_white")
 
 
 ATTENTION = _attention()
