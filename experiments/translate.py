@@ -179,9 +179,21 @@ def _show(command: Command, translator: Translator, text: str, plot: Path) -> No
         print(
             "no installed font has every letter of this; the figure shows boxes.", file=sys.stderr
         )
-    plot.parent.mkdir(parents=True, exist_ok=True)
-    alignment(weights, source=read, target=written, normalized=False).savefig(plot)
-    print(f"Alignment: {plot}")
+    figure = alignment(weights, source=read, target=written, normalized=False)
+    try:
+        plot.parent.mkdir(parents=True, exist_ok=True)
+        figure.savefig(plot)
+    except OSError as error:
+        if command.plot:
+            raise
+        # The translation is what was asked for; its figure goes to the run only by default.
+        print(
+            f"The alignment was not drawn: {plot.parent} cannot be written ({error.strerror}); "
+            "choose another place by --plot PATH.",
+            file=sys.stderr,
+        )
+    else:
+        print(f"Alignment: {plot}")
 
 
 if __name__ == "__main__":

@@ -3,6 +3,7 @@
 import dataclasses
 import json
 from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -11,12 +12,12 @@ import jax
 from attn_jax.train.compiled import Program, build
 from attn_jax.train.config import TrainConfig
 from attn_jax.train.devices import data_mesh, require_divisible
+from attn_jax.train.disk.lock import lock_run
 from attn_jax.train.disk.metrics import read_metrics
 from attn_jax.train.disk.run_folder import (
     require_new,
     require_same,
     require_space,
-    require_writable,
     write_command,
 )
 from attn_jax.train.interrupt import Interrupt
@@ -79,7 +80,8 @@ def fit(
             is added to the row. It must not keep the state, whose memory the next step reuses. An
             epoch that a crash makes the run repeat calls it again.
         on_log: The same after every `log_every` steps within an epoch; nothing is added to the row.
-        on_end: Called with the result, also by resuming a run that was finished.
+        on_end: Called with the result, also by resuming a run that was finished. No other process
+            writes to the folder until it returns.
         devices: To train on; all that there are where None.
         resume_hint: What a message after an interruption tells the user to do.
 
@@ -87,7 +89,8 @@ def fit(
         The last state and all rows of metrics.
 
     Raises:
-        RunFolderError: If the folder holds another run, cannot be written, or lacks space.
+        RunFolderError: If the folder holds another run, cannot be written, lacks space, or another
+            process is writing to it.
         NonFiniteError: If a loss or metric becomes NaN or infinite.
         TrainingInterrupted: After SIGINT or SIGTERM, once a checkpoint is written.
         CheckpointError: If a checkpoint cannot be written.
@@ -121,28 +124,29 @@ def fit(
     run_dir, mesh = Path(run_dir), data_mesh(devices)
     eval_batch_size = config.eval_batch_size or 4 * config.batch_size
     require_divisible(mesh, batch_size=config.batch_size, eval_batch_size=eval_batch_size)
-    asked = json.loads(json.dumps({**(command or {}), "train": dataclasses.asdict(config)}))
-    notes = []
-    if resume:
-        notes = require_same(run_dir, asked, mesh)
-    else:
-        require_new(run_dir)
-    require_writable(run_dir)
-    program = build(init, apply, loss, task, config, mesh)
-    require_space(run_dir, program.state, config.keep + 2)
-    if not resume:
-        write_command(run_dir, asked, mesh)
-    with Progress(program.steps_per_epoch * config.epochs, config.epochs) as progress:
-        for line in (*notes, _outline(program, config)):
-            progress.say(line)
-        with Interrupt() as interrupt:
+    command = json.loads(json.dumps({**(command or {}), "train": dataclasses.asdict(config)}))
+    begun = datetime.now(UTC)
+    notes = require_same(run_dir, command, mesh) if resume else []
+    with lock_run(run_dir) as lock_notes:
+        if not resume:
+            require_new(run_dir)
+        program = build(init, apply, loss, task, config, mesh)
+        require_space(run_dir, program.state, config.keep + 2)
+        if not resume:
+            write_command(run_dir, command, mesh, begun)
+        with (
+            Progress(program.steps_per_epoch * config.epochs, config.epochs) as progress,
+            Interrupt() as interrupt,
+        ):
+            for line in (*lock_notes, *notes, _outline(program, config)):
+                progress.say(line)
             loop = Loop(
                 program, config, run_dir, progress, interrupt, on_epoch, on_log, resume_hint, resume
             )
             state = loop.run()
-    result = FitResult(state, read_metrics(run_dir), run_dir)
-    if on_end is not None:
-        on_end(result)
+        result = FitResult(state, read_metrics(run_dir), run_dir)
+        if on_end is not None:
+            on_end(result)
     return result
 
 

@@ -130,7 +130,7 @@ class TranslationExperiment(Experiment):
     def begin(self, run: Path) -> None:
         """Keep the tokenisers, and what tells the pairs from others."""
         words = self._wording()
-        run.mkdir(parents=True)
+        run.mkdir(parents=True, exist_ok=True)
         vocabulary.keep(run, words)
 
     def check(self, run: Path) -> None:

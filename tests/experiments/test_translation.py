@@ -350,6 +350,23 @@ def test_a_run_translates_where_its_pairs_are_not(tmp_path, capsys):
     assert "<svg" in drawn.read_text()
 
 
+def test_a_run_that_cannot_be_written_still_translates(run, tmp_path, capsys):
+    copy = tmp_path / run.name
+    shutil.copytree(run, copy, ignore=shutil.ignore_patterns("translations"))
+    assert translate([str(run), "hello", "--plot", str(tmp_path / "x.svg")]) == 0
+    *expected, _ = capsys.readouterr().out.splitlines()
+    (copy / "translations").write_text("in the way")
+    assert translate([str(copy), "hello"]) == 0
+    out, err = capsys.readouterr()
+    assert out.splitlines() == expected
+    assert err.splitlines() == [
+        f"The alignment was not drawn: {copy / 'translations'} cannot be written (File exists); "
+        "choose another place by --plot PATH."
+    ]
+    assert translate([str(copy), "hello", "--plot", str(copy / "translations" / "x.svg")]) == 1
+    assert "Error: " in capsys.readouterr().err
+
+
 def test_options_of_translating(run, opened, tmp_path, capsys, monkeypatch):
     model, variables, task = opened
     source = jnp.array([task.source_tokenizer.encode("hello")])

@@ -8,6 +8,7 @@ import platform
 import shutil
 import tempfile
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from jax.sharding import Mesh
 from attn_jax.train.disk.manifest import write_atomically
 
 NAME = "command.json"
+_BEGUN = "begun"
 _PACKAGES = ("attn-jax", "jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy")
 
 
@@ -78,16 +80,39 @@ def require_new(run_dir: Path) -> None:
         )
 
 
-def write_command(run_dir: Path, command: Mapping[str, Any], mesh: Mesh) -> None:
-    """Writes the `command.json` of a new run.
+def write_command(
+    run_dir: Path, command: Mapping[str, Any], mesh: Mesh, begun: datetime | None = None
+) -> None:
+    """Write the `command.json` of a new run.
 
     Args:
         run_dir: The run's folder.
-        command: What the run was asked.
+        command: The experiment and its options.
         mesh: The devices.
+        begun: When the run began; now by default.
     """
-    text = json.dumps({**command, **environment(mesh)}, indent=2, sort_keys=True)
+    time = {_BEGUN: (begun or datetime.now(UTC)).isoformat()}
+    text = json.dumps({**command, **time, **environment(mesh)}, indent=2, sort_keys=True)
     write_atomically(run_dir / NAME, text + "\n")
+
+
+def begun_at(run_dir: Path) -> float:
+    """Return when a run began, in seconds since 1970, whatever its folder is called now.
+
+    Args:
+        run_dir: The run's folder.
+
+    Returns:
+        The time in its `command.json`; for runs that are older than this entry, when that file was
+        last modified.
+    """
+    path = run_dir / NAME
+    try:
+        begun = datetime.fromisoformat(json.loads(path.read_text(encoding="utf-8"))[_BEGUN])
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+        return path.stat().st_mtime
+    # Without a zone of its own it would be read in that of this machine.
+    return (begun if begun.tzinfo else begun.replace(tzinfo=UTC)).timestamp()
 
 
 def require_same(run_dir: Path, command: Mapping[str, Any], mesh: Mesh) -> list[str]:
@@ -107,8 +132,8 @@ def require_same(run_dir: Path, command: Mapping[str, Any], mesh: Mesh) -> list[
     """
     stored = read_command(run_dir)
     surroundings = environment(mesh)
-    asked = {name: stored[name] for name in stored if name not in surroundings}
-    differing = difference(asked, command)
+    before = {name: stored[name] for name in stored if name not in (_BEGUN, *surroundings)}
+    differing = difference(before, command)
     if differing:
         raise RunFolderError(
             f"{run_dir} was begun with another command; - is the one it was begun with, + yours:\n"
