@@ -4,7 +4,6 @@ import contextlib
 import dataclasses
 import datetime
 import importlib
-import itertools
 import re
 import shutil
 import sys
@@ -151,13 +150,16 @@ def _begin(folder: Path) -> Iterator[Path]:
 def new_run(folder: Path) -> Path:
     """Make a new folder in `folder`, named by the date and time in UTC, and return it."""
     name = datetime.datetime.now(UTC).strftime("%Y%m%d-%H%M%S")
-    for number in itertools.count(1):
+    number = 1
+    while True:
         run = folder / (name if number == 1 else f"{name}-{number}")
-        # Only one process can make it: the others find that it exists, and take the next number.
-        with contextlib.suppress(FileExistsError):
+        try:
             run.mkdir(parents=True)
-            break
-    return run
+        except FileExistsError:
+            # Another run made it in the same second.
+            number += 1
+        else:
+            return run
 
 
 def summary(rows: list[dict[str, Any]]) -> str:

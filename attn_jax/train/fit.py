@@ -124,16 +124,16 @@ def fit(
     run_dir, mesh = Path(run_dir), data_mesh(devices)
     eval_batch_size = config.eval_batch_size or 4 * config.batch_size
     require_divisible(mesh, batch_size=config.batch_size, eval_batch_size=eval_batch_size)
-    command = json.loads(json.dumps({**(command or {}), "train": dataclasses.asdict(config)}))
+    settings = json.loads(json.dumps({**(command or {}), "train": dataclasses.asdict(config)}))
     begun = datetime.now(UTC)
-    notes = require_same(run_dir, command, mesh) if resume else []
+    notes = require_same(run_dir, settings, mesh) if resume else []
     with lock_run(run_dir) as lock_notes:
         if not resume:
             require_new(run_dir)
         program = build(init, apply, loss, task, config, mesh)
         require_space(run_dir, program.state, config.keep + 2)
         if not resume:
-            write_command(run_dir, command, mesh, begun)
+            write_command(run_dir, settings, mesh, begun)
         with (
             Progress(program.steps_per_epoch * config.epochs, config.epochs) as progress,
             Interrupt() as interrupt,

@@ -75,7 +75,7 @@ def test_a_run_that_translates_nothing_is_not_asked_to(run, capsys):
     assert translate([str(run), "hello"]) == 1
     error = capsys.readouterr().err
     assert "ValueError" in error
-    assert "which translates nothing; give a run of an experiment translation_*." in error
+    assert "which does not translate; give a run of a translation_* experiment." in error
 
 
 def test_a_run_can_be_reopened_and_looked_into(run):

@@ -1,7 +1,9 @@
 """A list of sha256 sums that makes a folder whole: without it, or differing from it, it is not."""
 
+import contextlib
 import hashlib
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 NAME = "MANIFEST.sha256"
@@ -55,18 +57,37 @@ def verify(folder: Path) -> None:
         raise DamagedError(f"{', '.join(sorted(names)) or NAME} differs from its sha256 sum")
 
 
-def write_atomically(path: Path, text: str) -> None:
-    """Replaces a file so that even after a loss of power it holds the old text or the new.
+@contextlib.contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """Replace a file so that even after a power failure it is the old one or the new one, whole.
 
     Args:
         path: The file.
-        text: What it shall hold.
+
+    Yields:
+        A path beside it to write the new file to. After an error the old file stays.
     """
-    draft = path.with_name(path.name + ".tmp")
-    draft.write_text(text, encoding="utf-8")
-    sync(draft)
-    os.replace(draft, path)
+    draft = path.with_name(f"{path.name}.tmp")
+    try:
+        yield draft
+        sync(draft)
+        os.replace(draft, path)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            draft.unlink(missing_ok=True)
+        raise
     sync(path.parent)
+
+
+def write_atomically(path: Path, text: str) -> None:
+    """Replace a text file as `replacing` does.
+
+    Args:
+        path: The file.
+        text: Its new content.
+    """
+    with replacing(path) as draft:
+        draft.write_text(text, encoding="utf-8")
 
 
 def sync(path: Path) -> None:
