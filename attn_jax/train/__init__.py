@@ -1,6 +1,6 @@
-"""Training: a pure step, one host loop, and run folders that survive any accident.
+"""Training: a pure step, one host loop, and run folders that resume exactly after a crash.
 
-`fit` trains any model on any task that have the signatures of `attn_jax.train.protocols`.
+`fit` trains any model on any task with the signatures of `attn_jax.train.protocols`.
 """
 
 from attn_jax.train.config import TrainConfig

@@ -1,4 +1,4 @@
-"""Trains a model on a task in a run folder: what to call."""
+"""The entry point of training: `fit` trains a model on a task in a run folder."""
 
 import dataclasses
 import json
@@ -28,10 +28,10 @@ from attn_jax.train.step import TrainState
 
 
 class FitResult(NamedTuple):
-    """What a finished run leaves in memory.
+    """The result of a finished run.
 
     Attributes:
-        state: The last state.
+        state: The final state.
         rows: All rows of metrics.jsonl.
         run_dir: The run's folder.
     """
@@ -60,39 +60,39 @@ def fit(
     devices: Sequence[jax.Device] | None = None,
     resume_hint: str = "call fit with resume=True",
 ) -> FitResult:
-    """Trains a model, and leaves a run folder that can be resumed from after any accident.
+    """Train a model, in a run folder from which training resumes exactly after a crash.
 
-    A run killed at any moment and resumed ends with the same parameters, optimiser state and rows,
-    bit for bit, as one never stopped, but for what the rows have under `time/`. On accelerators
-    that holds as far as their compiler makes deterministic programs
+    A run that is killed at any moment and resumed ends with the same parameters, optimizer state
+    and rows, bit for bit, as a run that was never stopped, apart from the entries `time/*`. On
+    accelerators this requires deterministic compilation
     (`XLA_FLAGS=--xla_gpu_deterministic_ops=true`).
 
     Args:
         init: Makes the parameters from a key and a prepared batch.
         apply: Runs the model.
-        loss: Judges its outputs.
-        task: Gives the data.
+        loss: Computes the loss and metrics of its outputs.
+        task: Loads the data.
         config: The settings.
-        run_dir: The run's folder: command.json, metrics.jsonl, TensorBoard's events, checkpoints.
-        resume: Go on with the run in `run_dir` from its newest whole checkpoint.
-        command: What the user asked, for command.json; resuming refuses another one.
-        on_epoch: Called with the state and the row of metrics at each epoch's end; what it returns
-            is added to the row. It must not keep the state, whose memory the next step reuses. An
-            epoch that a crash makes the run repeat calls it again.
-        on_log: The same after every `log_every` steps within an epoch; nothing is added to the row.
-        on_end: Called with the result, also by resuming a run that was finished. No other process
-            writes to the folder until it returns.
-        devices: To train on; all that there are where None.
-        resume_hint: What a message after an interruption tells the user to do.
+        run_dir: The run's folder, for command.json, metrics.jsonl, TensorBoard events, checkpoints.
+        resume: Resume the run in `run_dir` from its newest whole checkpoint.
+        command: A description of the run, for command.json; resuming refuses a different one.
+        on_epoch: Called with the state and the row of metrics at the end of each epoch; its result
+            is added to the row. It must not keep the state, because the next step reuses its
+            memory. If a crash makes the run repeat an epoch, it is called again.
+        on_log: The same after every `log_every` steps within an epoch; its result is not used.
+        on_end: Called with the result, also when a finished run is resumed. No other process writes
+            to the folder until it returns.
+        devices: The devices to train on; None for all.
+        resume_hint: How to resume, for the message after an interruption.
 
     Returns:
-        The last state and all rows of metrics.
+        The final state and all rows of metrics.
 
     Raises:
-        RunFolderError: If the folder holds another run, cannot be written, lacks space, or another
-            process is writing to it.
+        RunFolderError: If the folder holds another run, cannot be written, lacks space, or is being
+            written by another process.
         NonFiniteError: If a loss or metric becomes NaN or infinite.
-        TrainingInterrupted: After SIGINT or SIGTERM, once a checkpoint is written.
+        TrainingInterrupted: After SIGINT or SIGTERM, once a checkpoint has been written.
         CheckpointError: If a checkpoint cannot be written.
 
     Example:
@@ -155,6 +155,6 @@ def _outline(program: Program, config: TrainConfig) -> str:
     first = program.mesh.devices.flat[0]
     return (
         f"{parameters:,} parameters, {config.epochs} epochs of {program.steps_per_epoch} steps of "
-        f"{config.batch_size} examples, on {program.mesh.size} x {first.device_kind}; the first "
-        "steps wait for the compiler."
+        f"{config.batch_size} examples, on {program.mesh.size} x {first.device_kind}; compiling "
+        "before the first step."
     )

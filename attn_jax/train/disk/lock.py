@@ -32,9 +32,10 @@ class Owner(NamedTuple):
 
     def has_ended(self) -> bool:
         """Return whether it was a process of this host that no longer exists."""
-        if self.host != socket.gethostname():
+        if self.host != socket.gethostname() or self.pid <= 0:
             return False
         try:
+            # Signal 0 only asks whether the process exists.
             os.kill(self.pid, 0)
         except ProcessLookupError:
             return True

@@ -1,4 +1,4 @@
-"""A list of sha256 sums that makes a folder whole: without it, or differing from it, it is not."""
+"""Manifests: the sha256 sums of a folder's files, written last, by which the folder is verified."""
 
 import contextlib
 import hashlib
@@ -10,11 +10,11 @@ NAME = "MANIFEST.sha256"
 
 
 class DamagedError(ValueError):
-    """A folder that is not what its manifest says."""
+    """An error about a folder that does not match its manifest."""
 
 
 def describe(folder: Path) -> str:
-    """The manifest of the files that a folder holds now, in the format of `sha256sum`.
+    """Return the manifest of a folder's present files, in the format of `sha256sum`.
 
     Args:
         folder: The folder.
@@ -27,10 +27,10 @@ def describe(folder: Path) -> str:
 
 
 def seal(folder: Path) -> None:
-    """Writes every file of a folder through to the disk, and then its manifest, atomically.
+    """Flush every file of a folder to the disk, and then write its manifest, atomically.
 
     Args:
-        folder: The folder; nothing may write to it any more.
+        folder: The folder, to which nothing writes any more.
     """
     for path in folder.rglob("*"):
         sync(path)
@@ -38,7 +38,7 @@ def seal(folder: Path) -> None:
 
 
 def verify(folder: Path) -> None:
-    """Checks every byte of a sealed folder.
+    """Verify every byte of a sealed folder.
 
     Args:
         folder: The folder.
@@ -49,10 +49,10 @@ def verify(folder: Path) -> None:
     try:
         stated = (folder / NAME).read_bytes()
     except FileNotFoundError:
-        raise DamagedError("it was not written to its end (there is no manifest)") from None
-    found = describe(folder).encode()
-    if stated != found:
-        differing = set(stated.splitlines()) ^ set(found.splitlines())
+        raise DamagedError("it is unfinished (it has no manifest)") from None
+    actual = describe(folder).encode()
+    if stated != actual:
+        differing = set(stated.splitlines()) ^ set(actual.splitlines())
         names = {line.split(b"  ", 1)[-1].decode(errors="replace") for line in differing}
         raise DamagedError(f"{', '.join(sorted(names)) or NAME} differs from its sha256 sum")
 
@@ -91,7 +91,7 @@ def write_atomically(path: Path, text: str) -> None:
 
 
 def sync(path: Path) -> None:
-    """Writes a file or a folder's list of names through to the disk.
+    """Flush a file, or the list of a folder's files, to the disk.
 
     Args:
         path: The file or folder.

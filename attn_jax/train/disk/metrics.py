@@ -1,4 +1,4 @@
-"""The rows of metrics of a run: `metrics.jsonl`, and TensorBoard events made from the same."""
+"""The metrics of a run: the rows of `metrics.jsonl`, and TensorBoard events with the same."""
 
 import json
 import os
@@ -13,13 +13,13 @@ Row = Mapping[str, float | int]
 
 
 def read_metrics(run_dir: str | Path) -> list[dict[str, Any]]:
-    r"""The rows of a run's `metrics.jsonl`; a line that a crash cut short ends them.
+    r"""Read the rows of a run's `metrics.jsonl`, without a last line that a crash cut short.
 
     Args:
         run_dir: The run's folder.
 
     Returns:
-        A flat dictionary for each row, in the order of their steps.
+        A flat dictionary for each row, in the order of steps.
 
     Example:
         >>> import tempfile
@@ -41,43 +41,44 @@ def read_metrics(run_dir: str | Path) -> list[dict[str, Any]]:
     return rows
 
 
-class Records:
-    """Writes rows as they come.
+class MetricsWriter:
+    """Writer of a run's rows, to `metrics.jsonl` and TensorBoard.
 
     Args:
         run_dir: The run's folder.
-        step: The step to go on from: rows past it are cut from what an earlier process wrote.
+        step: The step to resume from; later rows of an earlier process are removed.
     """
 
     def __init__(self, run_dir: Path, step: int = 0):
-        kept = [row for row in read_metrics(run_dir) if row["step"] <= step]
-        manifest.write_atomically(run_dir / NAME, "".join(_line(row) for row in kept))
-        # Events are framed by checksums and written in blocks, so they are made anew, not cut.
+        rows = [row for row in read_metrics(run_dir) if row["step"] <= step]
+        manifest.write_atomically(run_dir / NAME, "".join(_line(row) for row in rows))
+        # Events are framed by checksums and written in blocks, so they are rewritten, not cut.
         for events in run_dir.glob("events.out.tfevents.*"):
             events.unlink()
-        from tensorboardX import SummaryWriter  # Half a second that help and listings do without.
+        # It takes half a second to import, and help and listings do without it.
+        from tensorboardX import SummaryWriter
 
         self._events = SummaryWriter(str(run_dir), flush_secs=10)
         self._file = (run_dir / NAME).open("a", encoding="utf-8")
-        for row in kept:
+        for row in rows:
             self._add_events(row)
 
     def write(self, row: Row) -> None:
-        """Appends a row.
+        """Append a row.
 
         Args:
-            row: Flat; it has a `step`, and the wall clock as `time/unix`.
+            row: A flat row with its `step` and, as `time/unix`, the wall clock.
         """
         self._file.write(_line(row))
         self._file.flush()
         self._add_events(row)
 
     def sync(self) -> None:
-        """Writes all rows through to the disk."""
+        """Flush all rows to the disk."""
         os.fsync(self._file.fileno())
 
     def close(self) -> None:
-        """Closes both files."""
+        """Close both files."""
         self._file.close()
         self._events.close()
 

@@ -113,8 +113,7 @@ def test_a_half_written_one_is_reported_and_the_one_before_restored(checkpoints)
     _, record = checkpoints.newest(arrays(0), said.append)
     assert record == {"step": 5}
     assert said == [
-        "Skipped the checkpoint of step 7: it was not written to its end (there is no manifest). "
-        "It is removed."
+        "Skipped the checkpoint of step 7: it is unfinished (it has no manifest). It was removed."
     ]
     assert not half.exists()
 

@@ -57,7 +57,7 @@ def test_bits_all_over_the_manifest_count(sealed):
 
 def test_a_missing_manifest_means_a_folder_not_written_to_its_end(sealed):
     (sealed / NAME).unlink()
-    with pytest.raises(DamagedError, match="not written to its end"):
+    with pytest.raises(DamagedError, match="unfinished"):
         verify(sealed)
 
 

@@ -1,7 +1,7 @@
 import pytest
 
 from attn_jax.train import read_metrics
-from attn_jax.train.disk.metrics import Records
+from attn_jax.train.disk.metrics import MetricsWriter
 
 
 def row(step, **values):
@@ -9,7 +9,7 @@ def row(step, **values):
 
 
 def write(run_dir, steps, start=0):
-    records = Records(run_dir, start)
+    records = MetricsWriter(run_dir, start)
     for step in steps:
         records.write(row(step))
     records.sync()
@@ -44,7 +44,7 @@ def test_a_folder_without_rows_has_none(tmp_path):
 
 
 def test_what_json_cannot_hold_is_refused(tmp_path):
-    records = Records(tmp_path)
+    records = MetricsWriter(tmp_path)
     with pytest.raises(ValueError, match="not JSON compliant"):
         records.write(row(1, broken=float("nan")))
     records.close()
