@@ -48,7 +48,7 @@ def test_attention_finds_what_was_never_labelled(run):
     assert last["test/bag_auc"] > 0.99
     assert last["test/instance_auc"] > 0.99
     page = (run / "report.html").read_text()
-    assert "What it found in the bag" in page
+    assert "Where it looks in a bag" in page
     assert "How far can this be believed?" in page
     assert json.loads((run / "card.json").read_text())["lines"]
 
@@ -57,7 +57,7 @@ def test_areas_are_those_of_what_it_looks_at(run):
     model, variables, task = command.reopen(run, "last")
     bags = task.load()["test"][0]
     batch = task.prepare(bags)
-    logits, weights = experiment.look(variables["params"], bags)
+    logits, weights = experiment.predict(variables["params"], bags)
     np.testing.assert_allclose(
         logits, model.apply(variables, batch["image"], batch["present"]), atol=1e-5
     )
