@@ -236,17 +236,38 @@ def find_run(run: Path) -> Path:
 
 
 def trained(run: Path, experiment: Experiment, checkpoint: str | int) -> Any:
-    """Return the parameters of a run's checkpoint: `last`, `best` or a step."""
+    """Return the parameters of a run's checkpoint: `last`, `best` or a step.
+
+    If the last or best checkpoint is damaged or unfinished, the next one is used, with a note on
+    standard error.
+
+    Raises:
+        FileNotFoundError: If there is no such checkpoint.
+        ValueError: If it is damaged, or all are.
+    """
     checkpoints = training.Checkpoints(run / "checkpoints", best=experiment.train.best)
-    steps = {"last": max(checkpoints.steps(), default=None), "best": checkpoints.best_step()}
-    step = steps.get(str(checkpoint), checkpoint)
-    if step not in checkpoints.steps():
+    steps = checkpoints.steps()
+    choices = {"last": steps[::-1], "best": checkpoints.best_steps()}
+    candidates = choices.get(str(checkpoint), [checkpoint] if checkpoint in steps else [])
+    if not candidates:
         raise FileNotFoundError(
-            f"{run} has no checkpoint {checkpoint!r}; it has {checkpoints.steps()}, 'last' and "
-            "'best'."
+            f"{run} has no checkpoint {checkpoint!r}; it has {steps}, 'last' and 'best'."
         )
-    arrays, _ = checkpoints.restore(int(step))
-    return arrays["state"]["params"]
+    damages = {}
+    for step in candidates:
+        try:
+            arrays, _ = checkpoints.restore(int(step))
+        except training.DamagedError as damage:
+            damages[step] = damage
+            continue
+        for skipped, damage in damages.items():
+            print(
+                f"Skipped the checkpoint of step {skipped}: {damage}. Using step {step}.",
+                file=sys.stderr,
+            )
+        return arrays["state"]["params"]
+    reasons = "; ".join(f"step {step}: {damage}" for step, damage in damages.items())
+    raise training.DamagedError(f"{run} has no whole checkpoint {checkpoint!r} ({reasons}).")
 
 
 def experiment_of(run: Path) -> Experiment:

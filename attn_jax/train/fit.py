@@ -13,6 +13,7 @@ from attn_jax.train.compiled import Program, build
 from attn_jax.train.config import TrainConfig
 from attn_jax.train.devices import data_mesh, require_divisible
 from attn_jax.train.disk.lock import lock_run
+from attn_jax.train.disk.manifest import remove_drafts
 from attn_jax.train.disk.metrics import read_metrics
 from attn_jax.train.disk.run_folder import (
     require_new,
@@ -92,7 +93,7 @@ def fit(
         RunFolderError: If the folder holds another run, cannot be written, lacks space, or is being
             written by another process.
         NonFiniteError: If a loss or metric becomes NaN or infinite.
-        TrainingInterrupted: After SIGINT or SIGTERM, once a checkpoint has been written.
+        TrainingInterrupted: After SIGINT, SIGTERM, SIGHUP or SIGUSR1, with a checkpoint written.
         CheckpointError: If a checkpoint cannot be written.
 
     Example:
@@ -130,6 +131,7 @@ def fit(
     with lock_run(run_dir) as lock_notes:
         if not resume:
             require_new(run_dir)
+        remove_drafts(run_dir)
         program = build(init, apply, loss, task, config, mesh)
         require_space(run_dir, program.state, config.keep + 2)
         if not resume:

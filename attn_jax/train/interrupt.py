@@ -4,7 +4,8 @@ import signal
 import threading
 from types import FrameType
 
-SIGNALS = (signal.SIGINT, signal.SIGTERM)
+SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1)
+"""Interruption, termination, a lost terminal, and the warning of a batch system."""
 
 
 class TrainingInterrupted(KeyboardInterrupt):
@@ -21,10 +22,10 @@ class TrainingInterrupted(KeyboardInterrupt):
 
 
 class Interrupt:
-    """Context in which SIGINT and SIGTERM are noted instead of ending the process.
+    """Context in which `SIGNALS` are noted instead of ending the process.
 
-    A second signal acts as usual. Outside the main thread Python allows no signal handlers, and
-    nothing is noted.
+    A second signal acts as usual. Under `nohup`, SIGHUP stays ignored. Outside the main thread
+    Python allows no signal handlers, and nothing is noted.
 
     Example:
         >>> with Interrupt() as interrupt:
@@ -40,7 +41,9 @@ class Interrupt:
     def __enter__(self) -> "Interrupt":
         """Install the handlers."""
         if threading.current_thread() is threading.main_thread():
-            self._previous = {number: signal.signal(number, self._note) for number in SIGNALS}
+            ignores_hangup = signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
+            handled = [n for n in SIGNALS if not (n == signal.SIGHUP and ignores_hangup)]
+            self._previous = {number: signal.signal(number, self._note) for number in handled}
         return self
 
     def __exit__(self, *_: object) -> None:

@@ -83,7 +83,7 @@ class Loop:
         self.resumes = resume
         self.checkpoints = Checkpoints(run_dir / "checkpoints", keep=config.keep, best=config.best)
         self.state, self.sums, self.step, elapsed = self._restore()
-        self.metrics = MetricsWriter(run_dir, self.step)
+        self.metrics = MetricsWriter(run_dir, self.step, progress.say)
         self.row: dict[str, Any] = {}
         self.saved = self.step
         self.began = time.monotonic() - elapsed

@@ -18,7 +18,7 @@ import pytest
 
 import experiments
 from attn_jax import nn
-from attn_jax.train import lock_run, read_metrics
+from attn_jax.train import DamagedError, lock_run, read_metrics
 from attn_jax.train.disk.run_folder import begun_at
 from experiments.__main__ import main
 from experiments.command import last_run, new_run, parse
@@ -98,6 +98,31 @@ def test_load_takes_the_experiments_folder_and_names_the_checkpoints(run):
         experiments.load(run, checkpoint=7)
     with pytest.raises(FileNotFoundError, match=r"There is no run at .*nothing\. Create one"):
         experiments.load(run.parent.parent / "nothing")
+
+
+def test_load_falls_back_to_the_last_whole_checkpoint_and_changes_nothing(run, tmp_path, capsys):
+    copy = shutil.copytree(run, tmp_path / "run")
+    (copy / "checkpoints" / "99999999").mkdir()
+    (copy / "checkpoints" / "30" / "record.json").write_text("{}")
+    before = sorted(copy.rglob("*"))
+    reopened, expected = (
+        experiments.load(folder, checkpoint=step)[1] for folder, step in ((copy, "last"), (run, 20))
+    )
+    jax.tree.map(np.testing.assert_array_equal, reopened, expected)
+    assert capsys.readouterr().err.splitlines() == [
+        "Skipped the checkpoint of step 99999999: it is unfinished (it has no manifest). Using "
+        "step 20.",
+        "Skipped the checkpoint of step 30: record.json differs from its sha256 sum. Using step "
+        "20.",
+    ]
+    assert sorted(copy.rglob("*")) == before
+    with pytest.raises(DamagedError, match=r"no whole checkpoint 30 \(step 30: record.json"):
+        experiments.load(copy, checkpoint=30)
+    for step in (10, 20):
+        (copy / "checkpoints" / str(step) / "MANIFEST.sha256").unlink()
+    for choice in ("last", "best"):
+        with pytest.raises(DamagedError, match=rf"no whole checkpoint '{choice}' \(step "):
+            experiments.load(copy, checkpoint=choice)
 
 
 def test_resuming_a_finished_run_changes_nothing(run, arguments):

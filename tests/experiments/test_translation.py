@@ -21,6 +21,7 @@ from experiments.command import parse, reopen_experiment
 from experiments.translate import main as translate
 from experiments.translate import warn_of_end
 from experiments.translation import examples, figures, vocabulary
+from experiments.translation.alignment import frame_steps, read_frame
 from experiments.translation.examples import script
 from experiments.translation.scores import is_exact, score_texts, score_tokens
 from experiments.translation.terminal import print_alignment
@@ -208,6 +209,22 @@ def test_what_is_too_long_is_told(run, opened, tmp_path, capsys):
 def test_texts_beside_a_file_are_refused(run, tmp_path, capsys):
     assert translate([str(run), "hello", "--file", str(tmp_path / "x")]) == 1
     assert "--file is translated line by line" in capsys.readouterr().err
+
+
+def test_a_frame_that_a_kill_cut_short_is_no_frame(run, tmp_path):
+    experiment, params = reopen_experiment(run, "last")
+    (tmp_path / "alignments").mkdir()
+    (tmp_path / "alignments" / "00000000.npz.tmp").write_bytes(b"PK\x03\x04")
+    assert frame_steps(tmp_path) == []
+    experiment.on_log(params, {"step": 6}, tmp_path)
+    assert frame_steps(tmp_path) == [0, 6]
+    for step in (0, 6):
+        (weights, index), (expected, _) = (read_frame(f, step) for f in (tmp_path, run))
+        assert weights.shape == expected.shape
+        assert len(index) == 2
+    np.testing.assert_allclose(
+        read_frame(tmp_path, 0)[0], read_frame(run, 0)[0], rtol=1e-6, atol=1e-7
+    )
 
 
 def test_a_film_is_densest_where_attention_is_learnt():

@@ -104,9 +104,10 @@ class Checkpoints:
             The record; empty if it cannot be read.
         """
         try:
-            return json.loads((self._path(step) / "record.json").read_text(encoding="utf-8"))
-        except (OSError, ValueError):
+            record = json.loads((self._path(step) / "record.json").read_text(encoding="utf-8"))
+        except (OSError, ValueError, RecursionError):
             return {}
+        return record if isinstance(record, dict) else {}
 
     def newest(self, like: Any, say: Callable[[str], None]) -> tuple[Any, dict[str, Any]] | None:
         """Restore the newest whole checkpoint.
@@ -129,12 +130,19 @@ class Checkpoints:
 
     def best_step(self) -> int | None:
         """Return the step with the best value of the metric, the earliest of equals."""
-        values = {
-            step: self.record(step).get("metrics", {}).get(self.best) for step in self.steps()
-        }
+        return next(iter(self.best_steps()), None)
+
+    def best_steps(self) -> list[int]:
+        """Return the steps that have the metric, from the best to the worst."""
         sign = -1 if self.best.endswith("loss") else 1
-        scored = [(sign * value, -step) for step, value in values.items() if value is not None]
-        return -max(scored)[1] if scored else None
+        values = {step: self._value(step) for step in self.steps()}
+        scored = [(-sign * value, step) for step, value in values.items() if value is not None]
+        return [step for _, step in sorted(scored)]
+
+    def _value(self, step: int) -> float | None:
+        metrics = self.record(step).get("metrics")
+        value = metrics.get(self.best) if isinstance(metrics, dict) else None
+        return float(value) if isinstance(value, int | float) else None
 
     def _clear(self, step: int) -> str:
         """Make room for the step to be saved again; return what was done with the old one."""

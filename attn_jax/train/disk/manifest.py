@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 NAME = "MANIFEST.sha256"
+_DRAFT = ".tmp"
 
 
 class DamagedError(ValueError):
@@ -67,7 +68,7 @@ def replacing(path: Path) -> Iterator[Path]:
     Yields:
         A path beside it to write the new file to. After an error the old file stays.
     """
-    draft = path.with_name(f"{path.name}.tmp")
+    draft = path.with_name(path.name + _DRAFT)
     try:
         yield draft
         sync(draft)
@@ -77,6 +78,17 @@ def replacing(path: Path) -> Iterator[Path]:
             draft.unlink(missing_ok=True)
         raise
     sync(path.parent)
+
+
+def remove_drafts(folder: Path) -> None:
+    """Remove the files that `replacing` could not finish because its process was killed.
+
+    Args:
+        folder: The folder; no other process writes to it or its subfolders.
+    """
+    for draft in folder.rglob(f"*{_DRAFT}"):
+        if draft.is_file():
+            draft.unlink()
 
 
 def write_atomically(path: Path, text: str) -> None:
