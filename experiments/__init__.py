@@ -23,6 +23,6 @@ def load(run: str | Path, *, checkpoint: str | int = "last") -> tuple[Any, dict[
         FileNotFoundError: If there is no such run.
         ValueError: If its checkpoint is damaged or the experiment has changed since.
     """
-    from experiments.command import reopen
+    from experiments.reopen import reopen
 
     return reopen(Path(run), checkpoint)

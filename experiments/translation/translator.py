@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from flax import linen as nn
 
-from experiments.command import experiment_of, find_run, trained
+from experiments.reopen import experiment_of, find_run, trained
 from experiments.translation.experiment import TranslationExperiment, require_params
 from experiments.translation.scores import decoder
 from experiments.translation.vocabulary import Vocabulary, read_vocabulary

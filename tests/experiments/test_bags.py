@@ -10,7 +10,7 @@ import pytest
 from attn_jax.models import BagClassifier, PatchStem
 from attn_jax.tasks import MnistBags
 from attn_jax.tasks.images import IDX_FILES
-from experiments import command
+from experiments import command, reopen
 from experiments.configs.mnist_bags import experiment
 
 TASK = ["--task.train", "150", "--task.validation", "20", "--task.test", "60"]
@@ -54,7 +54,7 @@ def test_attention_finds_what_was_never_labelled(run):
 
 
 def test_areas_are_those_of_what_it_looks_at(run):
-    model, variables, task = command.reopen(run, "last")
+    model, variables, task = reopen.reopen(run, "last")
     bags = task.load()["test"][0]
     batch = task.prepare(bags)
     logits, weights = experiment.predict(variables["params"], bags)

@@ -21,7 +21,8 @@ from attn_jax import nn
 from attn_jax.train import DamagedError, lock_run, read_metrics
 from attn_jax.train.disk.run_folder import begun_at
 from experiments.__main__ import main
-from experiments.command import last_run, new_run, parse
+from experiments.command import last_run, new_run
+from experiments.options import parse
 from experiments.translate import main as translate
 
 RNG = np.random.default_rng(0)

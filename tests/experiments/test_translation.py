@@ -17,7 +17,8 @@ from attn_jax.models import beam_decode, greedy_decode, translation_weights
 from attn_jax.tasks.translation.example import Example
 from attn_jax.train import read_metrics, sequence_loss
 from experiments.__main__ import main as train
-from experiments.command import parse, reopen_experiment
+from experiments.options import parse
+from experiments.reopen import reopen_experiment
 from experiments.translate import main as translate
 from experiments.translate import warn_of_end
 from experiments.translation import examples, figures, vocabulary
