@@ -1,7 +1,7 @@
 """One short file per experiment, the command line that runs them, and the benchmarks.
 
-:func:`load` reopens a trained run, in a notebook say. Nothing here imports JAX until it is needed,
-so that listing the experiments is quick.
+`load` reopens a trained run, for example in a notebook. Nothing here imports JAX before it is
+needed, so listing the experiments is fast.
 """
 
 from pathlib import Path
@@ -13,16 +13,16 @@ def load(run: str | Path, *, checkpoint: str | int = "last") -> tuple[Any, dict[
 
     Args:
         run: The run's folder, `runs/<experiment>/<id>`, or `runs/<experiment>` for its last run.
-        checkpoint: `"last"`, `"best"` (on validation), or the step of a checkpoint that was kept.
+        checkpoint: `"last"`, `"best"` (on validation), or the step of a checkpoint.
 
     Returns:
-        The model (a Linen module, its sizes filled in), its variables for `model.apply`, and the
-        task it was trained on.
+        The model (a Linen module with its sizes filled in), its variables for `model.apply`, and
+        the task it was trained on.
 
     Raises:
         FileNotFoundError: If there is no such run.
         ValueError: If its checkpoint is damaged or the experiment has changed since.
     """
-    from experiments.command import reopen
+    from experiments.reopen import reopen
 
     return reopen(Path(run), checkpoint)

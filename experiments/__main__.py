@@ -6,8 +6,8 @@ from experiments import catalogue
 
 USAGE = """\
 usage: python -m experiments NAME [options]   train, draw, report (make train EXP=NAME)
-       python -m experiments NAME --help      the options of one experiment
-       python -m experiments list             the experiments (make list)
+       python -m experiments NAME --help      show the options of one experiment
+       python -m experiments list             list the experiments (make list)
        python -m experiments report [RUN]     draw a run's figures and report again (make report)
        python -m experiments.translate RUN [TEXT ...]   translate with a trained run
 
@@ -16,7 +16,7 @@ The experiments:
 
 
 def main(arguments: list[str]) -> int:
-    """Answer what needs no JAX at once; import an experiment only to run it."""
+    """Run a command; import JAX and an experiment only for those that need them."""
     name, *options = arguments or ["--help"]
     if name in ("-h", "--help"):
         print(USAGE + catalogue.table())

@@ -1,4 +1,4 @@
-"""Experiments on bags of images: is the bag judged rightly, and by the right image?"""
+"""Experiments on bags of images, which score the bags and the attention over their images."""
 
 import dataclasses
 import functools
@@ -15,17 +15,17 @@ from attn_jax.measure import report_card, roc_auc
 from attn_jax.train import classification_loss, read_metrics
 from experiments.experiment import Experiment
 
-_BAGS_JUDGED = 256
+_BAGS_ON_CARD = 256
 _SHOWN = 4
 _WEIGHTS = "pooling.attention.weights"
 
 
 @dataclasses.dataclass(frozen=True)
 class BagsExperiment(Experiment):
-    """Classify bags by a model that takes images and which of them are there.
+    """Classify bags by a model that takes images and a mask of those present.
 
-    The last row of metrics has `test/bag_auc` and `test/instance_auc`: the areas under the curves
-    of bags told apart by the model, and of the images in positive bags told apart by its attention.
+    The last row of metrics has `test/bag_auc` and `test/instance_auc`: the area under the ROC curve
+    of the model's output for bags, and of its attention for the images in positive bags.
     """
 
     def init(self, rng: jax.Array, batch: Mapping[str, jax.Array]) -> Any:
@@ -40,17 +40,17 @@ class BagsExperiment(Experiment):
         rng: jax.Array | None = None,
         train: bool = False,
     ) -> Any:
-        """Run the model: logits of each bag."""
+        """Run the model, which returns logits of each bag."""
         rngs = {} if rng is None else {"dropout": rng}
         images, present = batch["image"], batch["present"]
         return self.sized_model().apply({"params": params}, images, present, train=train, rngs=rngs)
 
     def loss(self, outputs: jax.Array, batch: Mapping[str, jax.Array]) -> Any:
-        """Cross-entropy and accuracy."""
+        """Return cross-entropy and accuracy."""
         return classification_loss(outputs, batch, label_smoothing=self.train.label_smoothing)
 
     def on_epoch(self, params: Any, row: Mapping[str, Any], run: Path) -> Mapping[str, float]:
-        """Judge the attention, on validation after each epoch and on test after the last."""
+        """Score model and attention, on validation after each epoch and on test after the last."""
         splits = ["validation", *(["test"] if row["epoch"] == self.train.epochs else [])]
         loaded = self.task.load()
         return {
@@ -60,8 +60,8 @@ class BagsExperiment(Experiment):
         }
 
     def areas(self, params: Any, bags: Mapping[str, np.ndarray]) -> dict[str, float]:
-        """The areas under the curves of bags, and of images in positive bags."""
-        logits, weights = self.look(params, bags)
+        """Return the areas under the curves of bags, and of images in positive bags."""
+        logits, weights = self.predict(params, bags)
         positive = bags["label"] == 1
         inside = bags["present"] & positive[:, None]
         return {
@@ -71,41 +71,41 @@ class BagsExperiment(Experiment):
             ),
         }
 
-    def look(self, params: Any, bags: Mapping[str, np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
-        """The logits of bags and the weight of each image."""
+    def predict(self, params: Any, bags: Mapping[str, np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+        """Return the logits of bags and the weight of each image."""
         batch = self.task.prepare(bags)
-        logits, weights = _look(self.sized_model())(params, batch["image"], batch["present"])
+        logits, weights = _predictor(self.sized_model())(params, batch["image"], batch["present"])
         return np.asarray(logits), np.asarray(weights)[:, 0]
 
     def draw(self, params: Any, run: Path) -> None:
-        """Draw what is in some bags and what the attention finds there, and judge it."""
+        """Draw some bags with the attention over them, and the report card of the attention."""
         from experiments.report import Sheet, save_card, save_sheet
         from experiments.report.bags import draw_bags
 
         bags = self.task.load()["test"][0]
-        logits, weights = self.look(params, bags)
+        logits, weights = self.predict(params, bags)
         positive = bags["label"] == 1
         chosen = [*np.flatnonzero(positive)[:_SHOWN], *np.flatnonzero(~positive)[:_SHOWN]]
         figure = draw_bags({n: a[chosen] for n, a in bags.items()}, logits[chosen], weights[chosen])
         last = read_metrics(run)[-1]
         caption = (
-            f"Bags of digits of which {self.task.digit} is sought, under each digit its share of "
-            "the attention; what was sought is framed. Only whole bags were labelled."
+            f"Bags of digits, positive if they hold a {self.task.digit}. Under each digit is its "
+            f"attention weight, and each {self.task.digit} is framed. Only whole bags were labeled."
         )
         if "test/bag_auc" in last:
             caption += (
-                f" On {len(positive):,} test bags the area under the curve is "
-                f"{last['test/bag_auc']:.3f}; of digits in positive bags, told by the attention, "
-                f"{last['test/instance_auc']:.3f}, from {self.task.train:,} bags to learn from. "
-                "Ilse, Tomczak and Welling (2018) report about 0.95 and more for bags at enough "
-                "training bags; of instances they report no number."
+                f" After training on {self.task.train:,} bags, the area under the ROC curve is "
+                f"{last['test/bag_auc']:.3f} for {len(positive):,} test bags, and "
+                f"{last['test/instance_auc']:.3f} for the digits in positive bags, by their "
+                "attention weight. Ilse, Tomczak and Welling (2018) report about 0.95 and more for "
+                "bags, given enough training bags, and no number for instances."
             )
-        save_sheet(run, Sheet("bags", "What it found in the bag", caption, figure))
-        few = {name: array[:_BAGS_JUDGED] for name, array in bags.items()}
+        save_sheet(run, Sheet("bags", "Where it looks in a bag", caption, figure))
+        few = {name: array[:_BAGS_ON_CARD] for name, array in bags.items()}
         batch = self.task.prepare(few)
         inputs = (batch["image"], batch["present"])
         card = report_card(
-            functools.partial(_answer, self.sized_model(), params),
+            functools.partial(_apply, self.sized_model(), params),
             inputs,
             attention=_WEIGHTS,
             mask=few["present"],
@@ -114,17 +114,17 @@ class BagsExperiment(Experiment):
         save_card(run, card)
 
 
-def _answer(model: nn.Module, params: Any, inputs: tuple[jax.Array, jax.Array]) -> Any:
+def _apply(model: nn.Module, params: Any, inputs: tuple[jax.Array, jax.Array]) -> Any:
     return model.apply({"params": params}, *inputs)
 
 
 @functools.cache
-def _look(model: nn.Module) -> Callable[..., Any]:
-    """A jitted function from parameters and bags to logits and weights."""
+def _predictor(model: nn.Module) -> Callable[..., Any]:
+    """Build a jitted function from parameters and bags to logits and weights."""
 
     @jax.jit
-    def look(params: Any, image: jax.Array, present: jax.Array) -> tuple[jax.Array, jax.Array]:
-        logits, seen = capture(model.apply, _WEIGHTS)({"params": params}, image, present)
-        return logits, seen[_WEIGHTS]
+    def predict(params: Any, image: jax.Array, present: jax.Array) -> tuple[jax.Array, jax.Array]:
+        logits, captured = capture(model.apply, _WEIGHTS)({"params": params}, image, present)
+        return logits, captured[_WEIGHTS]
 
-    return look
+    return predict

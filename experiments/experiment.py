@@ -1,4 +1,4 @@
-"""What an experiment is: a model, a task, how to train; and what is done with them."""
+"""The base class of experiments: a model, a task, training settings, and what uses them."""
 
 import abc
 import dataclasses
@@ -14,35 +14,35 @@ from attn_jax.train import TrainConfig
 
 @dataclasses.dataclass(frozen=True)
 class Experiment(abc.ABC):
-    """A model, a task and how to train; every field of each is an option of the command line.
+    """A model, a task and training settings, whose fields are options of the command line.
 
-    A subclass for each kind of task says how the model is called, what its loss is and what is
-    left to look at; a file of this folder holds one instance, named `experiment`.
+    A subclass for each kind of task defines how the model is called, its loss, and its figures; a
+    file of `configs/` holds an instance, named `experiment`.
     """
 
     model: nn.Module
-    """The network."""
+    """The network to train."""
     task: Any
-    """The data."""
+    """The data to train on."""
     train: TrainConfig
-    """How to train."""
+    """The settings of training."""
 
     def suited_to(self, task: Any) -> "Experiment":
-        """The experiment with the defaults for this task, where they differ from its own."""
+        """Return the experiment with the defaults for this task, if they differ."""
         return self
 
     def options(self) -> list[str]:
-        """The names of what is set beside model, task and training, and a resumed run keeps."""
+        """Return the names of the options besides model, task and training."""
         parts = [field.name for field in dataclasses.fields(self)]
         return [name for name in parts if name not in ("model", "task", "train")]
 
     def sized_model(self) -> nn.Module:
-        """The model with the sizes that depend on the data filled in."""
+        """Return the model with the sizes that depend on the data."""
         return self.model.clone(**self.task.sizes)
 
     @abc.abstractmethod
     def init(self, rng: jax.Array, batch: Mapping[str, jax.Array]) -> Any:
-        """Make fresh parameters for batches shaped as `batch`."""
+        """Make fresh parameters for batches of the shapes of `batch`."""
 
     @abc.abstractmethod
     def apply(
@@ -57,30 +57,30 @@ class Experiment(abc.ABC):
 
     @abc.abstractmethod
     def loss(self, outputs: Any, batch: Mapping[str, jax.Array]) -> Any:
-        """Judge the outputs: the scalar to minimise, and metrics as (sum, weight)."""
+        """Return the scalar to minimize, and metrics as (sum, weight)."""
 
     def on_epoch(self, params: Any, row: Mapping[str, Any], run: Path) -> Mapping[str, float]:
-        """Look at the model after an epoch, whose row has its number, from 1, and the step.
+        """Evaluate the model after an epoch, and return metrics to add to the row.
 
-        What is returned is added to the row. It may leave files in the run's folder. An epoch that
-        a crash makes the run repeat calls it again.
+        It may write files to the run's folder. If a crash makes the run repeat an epoch, it is
+        called again.
         """
         return {}
 
     def on_log(self, params: Any, row: Mapping[str, Any], run: Path) -> None:
-        """Look at the model wherever an epoch has a row before its end."""
+        """Evaluate the model for each row within an epoch."""
         return
 
     def begin(self, run: Path) -> None:
-        """Leave in a new run's folder what the run will be reopened by; make the folder for it."""
+        """Write to the folder of a new run what is needed to reopen it."""
         return
 
     def check(self, run: Path) -> None:
-        """Refuse, by a ValueError, to reopen a run whose data was not what the task has now."""
+        """Raise a ValueError if a run was trained on other data than the task has now."""
         return
 
     def check_params(self, params: Any) -> None:
-        """Refuse, by a ValueError, parameters that are not of this model."""
+        """Raise a ValueError if parameters are not of this model."""
         return
 
     @abc.abstractmethod
@@ -89,17 +89,17 @@ class Experiment(abc.ABC):
 
 
 def settings(value: Any) -> Any:
-    """What a value was set to, as JSON can hold it: for command.json, and to compare two by.
+    """Return the settings of a model, task or option as JSON, for command.json.
 
     Example:
         >>> settings(TrainConfig(epochs=3))["epochs"]
         3
     """
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        of_flax = ("parent", "name") if isinstance(value, nn.Module) else ()
-        fields = [field.name for field in dataclasses.fields(value) if field.name not in of_flax]
-        found = {name: settings(getattr(value, name)) for name in fields}
-        return {"is": type(value).__name__, **found}
+        internal = ("parent", "name") if isinstance(value, nn.Module) else ()
+        names = [field.name for field in dataclasses.fields(value) if field.name not in internal]
+        fields = {name: settings(getattr(value, name)) for name in names}
+        return {"is": type(value).__name__, **fields}
     if isinstance(value, list | tuple):
         return [settings(item) for item in value]
     if value is None or isinstance(value, bool | int | float | str):

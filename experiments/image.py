@@ -1,4 +1,4 @@
-"""Experiments that classify images: how the model is called, and pictures of where it looks."""
+"""Experiments that classify images, with figures of the attention over them."""
 
 import dataclasses
 from collections.abc import Mapping
@@ -21,10 +21,10 @@ RECIPE = TrainConfig(
     weight_decay=0.05,
     steps_per_call=100,
 )
-"""How the `mnist_*` models are trained; found by trials on the validation split."""
+"""Settings of the `mnist_*` models, found by trials on the validation split."""
 
 _IMAGES_PER_CALL = 1000
-_IMAGES_JUDGED = 256
+_IMAGES_ON_CARD = 256
 
 
 @dataclasses.dataclass(frozen=True)
@@ -43,30 +43,30 @@ class ImageExperiment(Experiment):
         rng: jax.Array | None = None,
         train: bool = False,
     ) -> Any:
-        """Run the model: logits."""
+        """Run the model, which returns logits."""
         rngs = {} if rng is None else {"dropout": rng}
         return self.sized_model().apply({"params": params}, batch["image"], train=train, rngs=rngs)
 
     def loss(self, outputs: jax.Array, batch: Mapping[str, jax.Array]) -> Any:
-        """Cross-entropy and accuracy."""
+        """Return cross-entropy and accuracy."""
         return classification_loss(outputs, batch, label_smoothing=self.train.label_smoothing)
 
     def draw(self, params: Any, run: Path) -> None:
-        """Draw test digits with the attention over them, and judge how far it can be believed."""
+        """Draw test digits with the attention over them, and the report card of the attention."""
         from experiments.report import draw_figures
 
         test = self.task.load()["test"][0]
         images, labels = test["image"], test["label"]
         model = self.sized_model()
-        look = jax.jit(lambda x: apply_with_weights(model, {"params": params}, x))
-        looked = []
+        apply = jax.jit(lambda x: apply_with_weights(model, {"params": params}, x))
+        outputs = []
         for start in range(0, len(images), _IMAGES_PER_CALL):
             batch = {"image": images[start : start + _IMAGES_PER_CALL]}
-            looked.append(jax.device_get(look(self.task.prepare(batch)["image"])))
-        logits = np.concatenate([out for out, _ in looked])
-        (name,) = looked[0][1]
-        weights = np.concatenate([captured[name] for _, captured in looked])[..., 0, :]
+            outputs.append(jax.device_get(apply(self.task.prepare(batch)["image"])))
+        logits = np.concatenate([logits for logits, _ in outputs])
+        (name,) = outputs[0][1]
+        weights = np.concatenate([captured[name] for _, captured in outputs])[..., 0, :]
         grid = model.grid(images.shape[1:])
-        judged = self.task.prepare({"image": images[:_IMAGES_JUDGED]})["image"]
-        card = report_card(lambda x: model.apply({"params": params}, x), judged, attention=name)
+        few = self.task.prepare({"image": images[:_IMAGES_ON_CARD]})["image"]
+        card = report_card(lambda x: model.apply({"params": params}, x), few, attention=name)
         draw_figures(run, images, labels, logits.argmax(-1), weights, grid, card=card)

@@ -1,4 +1,4 @@
-"""Experiments that look things up in long sequences, and keep how their attention comes to be."""
+"""Experiments that look things up in long sequences, with a summary of attention each epoch."""
 
 import dataclasses
 import functools
@@ -15,6 +15,7 @@ from flax import linen as nn
 from attn_jax import ops
 from attn_jax.hooks import Site, capture, intervene
 from attn_jax.train import classification_loss, read_metrics
+from attn_jax.train.disk.manifest import replacing
 from attn_jax.train.protocols import WEIGHT
 from experiments.experiment import Experiment
 
@@ -23,12 +24,12 @@ _TILES = 128
 
 @dataclasses.dataclass(frozen=True)
 class RetrievalExperiment(Experiment):
-    """Answer questions about cards by a model with one attention, called `attention`.
+    """Answer questions about cards with a model that has one attention, called `attention`.
 
     After each epoch a summary of the attention over the first validation sequence goes to
-    `summaries/` in the run's folder, and the question's mean entropy and the needle's mean weight
-    to the row; to the last row also `uniform/accuracy`, that of the test split with all weights
-    made equal.
+    `summaries/` in the run's folder, and the mean entropy of questions and the mean weight of
+    needles to the row. The last row also has `uniform/accuracy`, the accuracy on the test split
+    with equal weights.
     """
 
     def init(self, rng: jax.Array, batch: Mapping[str, jax.Array]) -> Any:
@@ -43,11 +44,11 @@ class RetrievalExperiment(Experiment):
         rng: jax.Array | None = None,
         train: bool = False,
     ) -> Any:
-        """Run the model: logits of each question."""
+        """Run the model, which returns logits of each question."""
         return self.sized_model().apply({"params": params}, batch["name"], batch["value"])
 
     def loss(self, outputs: jax.Array, batch: Mapping[str, jax.Array]) -> Any:
-        """Cross-entropy and accuracy, over the questions of all sequences."""
+        """Return cross-entropy and accuracy, over the questions of all sequences."""
         label = batch["label"]
         flat = {"label": label.reshape(-1)}
         if WEIGHT in batch:
@@ -56,103 +57,105 @@ class RetrievalExperiment(Experiment):
         return classification_loss(logits, flat, label_smoothing=self.train.label_smoothing)
 
     def on_epoch(self, params: Any, row: Mapping[str, Any], run: Path) -> Mapping[str, float]:
-        """Keep what there is to know of the attention over one sequence."""
+        """Write a summary of the attention over one sequence."""
         splits = self.task.load()
         first = {name: array[0] for name, array in splits["validation"][0].items()}
-        seen = jax.device_get(_look(self.sized_model())(params, first))
-        folder = run / "summaries"
-        folder.mkdir(exist_ok=True)
-        np.savez(folder / f"{row['epoch']:04}.npz", **seen)
-        asked = seen["entropy"][:, -len(first["needle"]) :]
-        found = {
-            "attention/entropy": float(asked.mean()),
-            "attention/needle_share": float(seen["needle_share"].mean()),
+        summary = jax.device_get(_summarizer(self.sized_model())(params, first))
+        path = run / "summaries" / f"{row['epoch']:04}.npz"
+        path.parent.mkdir(exist_ok=True)
+        with replacing(path) as draft, draft.open("wb") as file:
+            np.savez(file, **summary)
+        entropy = summary["entropy"][:, -len(first["needle"]) :]
+        metrics = {
+            "attention/entropy": float(entropy.mean()),
+            "attention/needle_share": float(summary["needle_share"].mean()),
         }
         if row["epoch"] == self.train.epochs:
-            correct = _answer_uniformly(self.sized_model())(params, splits["test"][0])
-            found["uniform/accuracy"] = float(correct.mean())
-        return found
+            correct = _uniform_answers(self.sized_model())(params, splits["test"][0])
+            metrics["uniform/accuracy"] = float(correct.mean())
+        return metrics
 
     def draw(self, params: Any, run: Path) -> None:
         """Draw the summaries of all epochs, and the last one in full."""
         from attn_jax import plot
         from experiments.report import Sheet, save_sheet
 
-        found = _kept(run)
+        summaries = _read_summaries(run)
         needles = self.task.load()["validation"][0]["needle"][0]
         over_training = plot.summaries(
-            np.stack([each["asked"].mean(0) for each in found]),
-            entropy=[each["entropy"][:, -len(needles) :].mean() for each in found],
-            share=[each["needle_share"].mean() for each in found],
+            np.stack([each["asked"].mean(0) for each in summaries]),
+            entropy=[each["entropy"][:, -len(needles) :].mean() for each in summaries],
+            share=[each["needle_share"].mean() for each in summaries],
             marks=needles,
         )
         caption = (
-            f"The attention of {len(needles)} questions to {self.task.length:,} tokens of one "
-            "validation sequence; triangles mark the cards asked for."
+            f"The attention of {len(needles)} questions over the {self.task.length:,} tokens of "
+            "one validation sequence. Triangles mark the cards that answer them."
         )
         last = read_metrics(run)[-1]
         if "uniform/accuracy" in last:
             caption += (
-                f" In the end {last['test/accuracy']:.2%} of the test questions are answered; "
-                f"{last['uniform/accuracy']:.2%} if all weights are made equal, "
-                f"and {1 / self.task.num_values:.0%} is chance."
+                f" After training, {last['test/accuracy']:.2%} of the test questions are answered "
+                f"correctly, and {last['uniform/accuracy']:.2%} with equal weights; "
+                f"{1 / self.task.num_values:.0%} is chance."
             )
-        save_sheet(run, Sheet("summaries", "What it learns to look at", caption, over_training))
+        save_sheet(run, Sheet("summaries", "Where it learns to look", caption, over_training))
         caption = (
-            "All tokens of the same sequence after the last epoch, from the summary alone. On the "
-            "diagonal is what tokens give themselves; the questions are the last of the queries."
+            "All tokens of the same sequence after the last epoch, from the summary alone. The "
+            "diagonal is the weight of each token on itself; the questions are the last queries."
         )
-        whole = plot.summary(types.SimpleNamespace(**found[-1]))
+        whole = plot.summary(types.SimpleNamespace(**summaries[-1]))
         save_sheet(run, Sheet("summary", "The whole map, never stored", caption, whole))
-        known = dict.fromkeys(ops.AttentionSummary._fields) | found[-1]
+        fields = dict.fromkeys(ops.AttentionSummary._fields) | summaries[-1]
         title = "The attention of all tokens"
-        around = plot.viewer(types.SimpleNamespace(**known), title=title)
-        caption = "The same, to look around in."
-        save_sheet(run, Sheet("viewer", "Look around", caption, around))
+        viewer = plot.viewer(types.SimpleNamespace(**fields), title=title)
+        caption = "The same map, to explore."
+        save_sheet(run, Sheet("viewer", "Look around", caption, viewer))
 
 
-def _kept(run: Path) -> list[dict[str, np.ndarray]]:
-    """What each epoch left, in order."""
-    found = []
+def _read_summaries(run: Path) -> list[dict[str, np.ndarray]]:
+    """Return the summaries of all epochs, in order."""
+    summaries = []
     for path in sorted((run / "summaries").glob("*.npz")):
         with np.load(path) as arrays:
-            found.append(dict(arrays))
-    return found
+            summaries.append(dict(arrays))
+    return summaries
 
 
 @functools.cache
-def _look(model: nn.Module) -> Callable[..., dict[str, jax.Array]]:
-    """A jitted function from parameters and a sequence to what there is to know of its attention.
+def _summarizer(model: nn.Module) -> Callable[..., dict[str, jax.Array]]:
+    """Build a jitted function from parameters and a sequence to a summary of its attention.
 
-    Beside a summary's fields these are `needle_share` (h, questions), and `asked` (h, tokens), the
-    mean weight that the questions give each token.
+    Besides the summary's fields it returns `needle_share` (h, questions), the weight of each
+    question's needle, and `asked` (h, tokens), the mean weight of each token over the questions.
     """
 
     @jax.jit
-    def look(params: Any, batch: Mapping[str, jax.Array]) -> dict[str, jax.Array]:
+    def summarize(params: Any, batch: Mapping[str, jax.Array]) -> dict[str, jax.Array]:
         tokens, needle = len(batch["name"]), batch["needle"]
         tiles = min(_TILES, tokens)
-        wanted = ops.Summary(
+        fields = ops.Summary(
             entropy=True, received=True, distance=True, max_logit=True, pooled=(tiles, tiles)
         )
-        spec = {"attention.query": None, "attention.key": None, "attention.summary": wanted}
+        spec = {"attention.query": None, "attention.key": None, "attention.summary": fields}
         apply = capture(model.apply, spec)
-        _, seen = apply({"params": params}, batch["name"], batch["value"])
-        asked = jnp.arange(tokens - len(needle), tokens)
-        weights = ops.attention_rows(seen["attention.query"], seen["attention.key"], rows=asked)
+        _, captured = apply({"params": params}, batch["name"], batch["value"])
+        rows = jnp.arange(tokens - len(needle), tokens)
+        query, key = captured["attention.query"], captured["attention.key"]
+        weights = ops.attention_rows(query, key, rows=rows)
         share = weights[:, jnp.arange(len(needle)), needle]
-        known = seen["attention.summary"]._asdict()
-        known |= {"needle_share": share, "asked": weights.mean(-2)}
-        return {name: array for name, array in known.items() if array is not None}
+        summary = captured["attention.summary"]._asdict()
+        summary |= {"needle_share": share, "asked": weights.mean(-2)}
+        return {name: array for name, array in summary.items() if array is not None}
 
-    return look
+    return summarize
 
 
 @functools.cache
-def _answer_uniformly(model: nn.Module) -> Callable[..., jax.Array]:
-    """A jitted function from parameters and sequences to which questions are answered rightly.
+def _uniform_answers(model: nn.Module) -> Callable[..., jax.Array]:
+    """Build a jitted function from parameters and sequences to whether answers are correct.
 
-    Every token gets the same weight, in place of that which the model gives it.
+    Every token has the same weight, instead of the one that the model gives it.
     """
 
     def equal(weights: jax.Array, site: Site) -> jax.Array:
@@ -162,11 +165,11 @@ def _answer_uniformly(model: nn.Module) -> Callable[..., jax.Array]:
 
     @jax.jit
     def correct(params: Any, batch: Mapping[str, jax.Array]) -> jax.Array:
-        def of_one(sequence: Mapping[str, jax.Array]) -> jax.Array:
+        def answer(sequence: Mapping[str, jax.Array]) -> jax.Array:
             logits = apply({"params": params}, sequence["name"], sequence["value"])
             return logits.argmax(-1) == sequence["label"]
 
-        # One by one: an edit of weights needs all weights of a sequence at once.
-        return jax.lax.map(of_one, dict(batch))
+        # One sequence at a time, because editing weights needs all those of a sequence at once.
+        return jax.lax.map(answer, dict(batch))
 
     return correct

@@ -1,4 +1,4 @@
-"""Translate with a trained run, and see what it looked at: `python -m experiments.translate`."""
+"""Translate with a trained run and see its alignment: `python -m experiments.translate`."""
 
 import dataclasses
 import sys
@@ -10,39 +10,40 @@ import numpy as np
 import tyro
 
 from attn_jax.tasks.translation.tokens import END, SPECIALS, UNKNOWN
+from attn_jax.train.disk.manifest import replacing
 from experiments.command import EXPECTED
-from experiments.translation.translator import AT_ONCE, Translator, open_translator
+from experiments.translation.translator import BATCH_SIZE, Translation, Translator, open_translator
 
 _FORMATS = (".svg", ".png", ".pdf")
 
 
 @dataclasses.dataclass(frozen=True)
 class Command:
-    """Translates texts by a trained run.
+    """Translate texts with a trained run.
 
-    A text given here is shown with its alignment, which is drawn too; many, from a file or from
-    standard input, become a line each and nothing else.
+    A text given here is printed and drawn with its alignment. The lines of a file or of standard
+    input are translated line by line, and nothing else is printed.
     """
 
     run: Annotated[Path, tyro.conf.Positional]
-    """The run's folder, or runs/translation_additive for its last."""
+    """The run's folder, or runs/translation_additive for the last run of that experiment."""
     texts: Annotated[tuple[str, ...], tyro.conf.Positional] = ()
-    """What to translate; lines of standard input if there is none."""
+    """The texts to translate; without any, the lines of standard input are translated."""
     file: Path | None = None
     """A file to translate line by line."""
     plot: Path | None = None
-    """Where to draw the alignment of one text: .svg, .png or .pdf; else it is drawn in the run's
-    folder."""
+    """Where to draw the alignment of one text: a .svg, .png or .pdf file. By default it is drawn in
+    the run's folder."""
     beam: int = 0
-    """How many translations to pursue at once; 0 writes the likeliest token each time."""
+    """Number of hypotheses in beam search; 0 writes the most likely token at each step."""
     length_penalty: float = 0.6
-    """How far the beam favours long translations, from 0, not at all."""
+    """How strongly beam search favors longer translations (0: not at all)."""
     checkpoint: str = "last"
-    """Which of the run's: last, best, or a step."""
+    """Which checkpoint of the run to use: last, best, or a step."""
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Translate; mistakes are told in a line."""
+    """Translate; report mistakes in a line."""
     prog = "python -m experiments.translate"
     command = tyro.cli(Command, args=list(arguments), prog=prog)
     try:
@@ -54,10 +55,10 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def translate(command: Command) -> None:
-    """Do what the command says.
+    """Run the command.
 
     Raises:
-        ValueError: If its options do not go together, or the run is of another task.
+        ValueError: If its options contradict each other, or the run is of another task.
         OSError: If a file cannot be read.
     """
     if command.file and command.texts:
@@ -66,26 +67,25 @@ def translate(command: Command) -> None:
         raise ValueError("--plot draws the alignment of one text; give one in quotes, no file.")
     if command.plot and command.plot.suffix not in _FORMATS:
         raise ValueError(f"--plot {command.plot} must end in {', '.join(_FORMATS)}.")
-    checkpoint = int(command.checkpoint) if command.checkpoint.isdigit() else command.checkpoint
+    checkpoint = int(command.checkpoint) if command.checkpoint.isdecimal() else command.checkpoint
     translator = open_translator(command.run, checkpoint)
     if command.texts:
         for text in command.texts:
-            _show(command, translator, text, command.plot or _next(translator.run))
+            _show(command, translator, text)
     else:
         for line in translate_lines(command, translator, _lines(command.file)):
             print(line)
 
 
 def _lines(file: Path | None) -> Iterator[str]:
-    """The lines to translate, each without its end."""
-    stream = sys.stdin if file is None else None
-    raw = stream.buffer.read() if stream else (file or Path()).read_bytes()
+    """Yield the lines to translate, without their ends."""
+    raw = sys.stdin.buffer.read() if file is None else file.read_bytes()
     for number, line in enumerate(raw.removeprefix(b"\xef\xbb\xbf").splitlines(), start=1):
         try:
             yield line.decode("utf-8")
         except UnicodeDecodeError as error:
             raise ValueError(
-                f"{file or 'standard input'}, line {number}: byte {error.start + 1} is no UTF-8 "
+                f"{file or 'standard input'}, line {number}: byte {error.start + 1} is not UTF-8 "
                 f"({error.reason}); save the text as UTF-8."
             ) from error
 
@@ -93,41 +93,43 @@ def _lines(file: Path | None) -> Iterator[str]:
 def translate_lines(
     command: Command, translator: Translator, lines: Iterator[str]
 ) -> Iterator[str]:
-    """Translate lines in batches, in their order; an empty one stays empty.
+    """Translate lines in batches, in their order; an empty line stays empty.
 
     Args:
         command: The options.
-        translator: Of the run.
-        lines: Texts.
+        translator: A translator.
+        lines: The texts.
 
     Yields:
-        A translation for each.
+        The translation of each.
     """
     texts = [translator.experiment.task.normalize_source(line) for line in lines]
-    written = dict.fromkeys(range(len(texts)), "")
+    translations = dict.fromkeys(range(len(texts)), "")
     # Sorted by length, so that a batch has little padding and few shapes are compiled.
-    order = sorted(filter(texts.__getitem__, written), key=lambda at: len(texts[at]))
-    for start in range(0, len(order), AT_ONCE):
-        rows = order[start : start + AT_ONCE]
-        for at in rows:
-            warn_of_input(translator, texts[at], f"line {at + 1}")
-        found = translator.translate(
-            [texts[at] for at in rows], beam=command.beam, length_penalty=command.length_penalty
+    order = sorted(filter(texts.__getitem__, translations), key=lambda index: len(texts[index]))
+    for start in range(0, len(order), BATCH_SIZE):
+        batch = order[start : start + BATCH_SIZE]
+        for index in batch:
+            warn_of_input(translator, texts[index], f"line {index + 1}")
+        results = translator.translate(
+            [texts[index] for index in batch],
+            beam=command.beam,
+            length_penalty=command.length_penalty,
         )
-        for at, each in zip(rows, found, strict=True):
-            warn_of_end(each.numbers, f"line {at + 1}")
-            written[at] = translator.words.target.decode(each.numbers.tolist())
-    yield from written.values()
+        for index, result in zip(batch, results, strict=True):
+            warn_of_end(result.numbers, f"line {index + 1}")
+            translations[index] = translator.vocabulary.target.decode(result.numbers.tolist())
+    yield from translations.values()
 
 
 def warn_of_input(translator: Translator, text: str, where: str) -> None:
-    """Tell on standard error what the model never met: tokens, and texts of such a length."""
-    tokenizer, longest = translator.words.source, translator.words.read[-1]
+    """Warn on standard error of unknown tokens, and of a text longer than any in training."""
+    tokenizer, longest = translator.vocabulary.source, translator.vocabulary.source_lengths[-1]
     pairs = list(zip(tokenizer.tokens(text), tokenizer.encode(text), strict=True))
     if len(pairs) > longest:
         print(
-            f"{where}: {len(pairs)} tokens, more than the {longest} of the longest text learnt "
-            "from; part it.",
+            f"{where}: {len(pairs)} tokens, more than the {longest} of the longest text in "
+            "training; split it.",
             file=sys.stderr,
         )
     unknown = dict.fromkeys(token for token, number in pairs if number == UNKNOWN)
@@ -137,51 +139,94 @@ def warn_of_input(translator: Translator, text: str, where: str) -> None:
 
 
 def warn_of_end(tokens: np.ndarray, where: str) -> None:
-    """Tell on standard error of a translation that is cut off."""
+    """Warn on standard error of a translation that is cut off."""
     if END not in tokens:
         print(
-            f"{where}: the translation is cut off after {len(tokens)} tokens, the most that was "
-            "learnt; part the text.",
+            f"{where}: the translation is cut off after {len(tokens)} tokens, the most in "
+            "training; split the text.",
             file=sys.stderr,
         )
 
 
-def _next(run: Path) -> Path:
-    """The next figure in a run's folder."""
-    folder = run / "translations"
-    numbers = [int(path.stem) for path in folder.glob("*.svg") if path.stem.isdecimal()]
-    return folder / f"{max(numbers, default=0) + 1}.svg"
-
-
-def _show(command: Command, translator: Translator, text: str, plot: Path) -> None:
+def _show(command: Command, translator: Translator, text: str) -> None:
     """Print a translation and its alignment, and draw it."""
-    from attn_jax.plot import alignment
+    # Matplotlib takes long to import, and lines are translated without it.
     from attn_jax.plot.fonts import legible
-    from experiments.translation.examples import label_target
     from experiments.translation.terminal import print_alignment
 
-    words = translator.words
-    normal = translator.experiment.task.normalize_source(text)
-    if not normal:
+    normalized = translator.experiment.task.normalize_source(text)
+    if not normalized:
         raise ValueError("there is no text to translate; give some in quotes.")
-    warn_of_input(translator, normal, repr(normal))
-    (found,) = translator.translate(
-        [normal], beam=command.beam, length_penalty=command.length_penalty
+    warn_of_input(translator, normalized, repr(normalized))
+    (translation,) = translator.translate(
+        [normalized], beam=command.beam, length_penalty=command.length_penalty
     )
-    warn_of_end(found.numbers, repr(normal))
-    numbered = zip(words.source.tokens(normal), words.source.encode(normal), strict=True)
-    read = [SPECIALS[UNKNOWN] + token if number == UNKNOWN else token for token, number in numbered]
-    written = label_target(words.target, found.numbers)
-    weights = found.alignment[: len(written), : len(read)]
-    print(words.target.decode(found.numbers.tolist()))
-    print_alignment(weights, read, written)
-    if not legible("".join((*read, *written))):
+    warn_of_end(translation.numbers, repr(normalized))
+    weights, source, target = _label(translator, normalized, translation)
+    print(translator.vocabulary.target.decode(translation.numbers.tolist()))
+    print_alignment(weights, source, target)
+    if not legible("".join((*source, *target))):
         print(
             "no installed font has every letter of this; the figure shows boxes.", file=sys.stderr
         )
-    plot.parent.mkdir(parents=True, exist_ok=True)
-    alignment(weights, source=read, target=written, normalized=False).savefig(plot)
-    print(f"Alignment: {plot}")
+    _draw(command, translator, weights, source, target)
+
+
+def _label(
+    translator: Translator, text: str, translation: Translation
+) -> tuple[np.ndarray, list[str], list[str]]:
+    """Return the alignment without padding, and the tokens of its columns and rows."""
+    from experiments.translation.examples import label_target
+
+    tokenizer = translator.vocabulary.source
+    pairs = zip(tokenizer.tokens(text), tokenizer.encode(text), strict=True)
+    source = [SPECIALS[UNKNOWN] + token if number == UNKNOWN else token for token, number in pairs]
+    target = label_target(translator.vocabulary.target, translation.numbers)
+    return translation.alignment[: len(target), : len(source)], source, target
+
+
+def _draw(
+    command: Command,
+    translator: Translator,
+    weights: np.ndarray,
+    source: list[str],
+    target: list[str],
+) -> None:
+    """Draw an alignment where the command says, by default in the run's folder."""
+    from attn_jax.plot import alignment
+
+    figure = alignment(weights, source=source, target=target, normalized=False)
+    folder = translator.run / "translations"
+    try:
+        path = command.plot or _new_figure(folder)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with replacing(path) as draft:
+            figure.savefig(draft, format=path.suffix[1:])
+    except OSError as error:
+        if command.plot:
+            raise
+        # Only the translation was asked for, so a run that cannot be written is no failure.
+        print(
+            f"The alignment was not drawn, because {folder} cannot be written ({error.strerror}); "
+            "choose another place with --plot PATH.",
+            file=sys.stderr,
+        )
+    else:
+        print(f"Alignment: {path}")
+
+
+def _new_figure(folder: Path) -> Path:
+    """Make an empty file for the next figure in a folder, and return its path."""
+    folder.mkdir(exist_ok=True)
+    numbers = [int(path.stem) for path in folder.glob("*.svg") if path.stem.isdecimal()]
+    number = max(numbers, default=0) + 1
+    while True:
+        try:
+            (folder / f"{number}.svg").touch(exist_ok=False)
+        except FileExistsError:
+            number += 1
+        else:
+            return folder / f"{number}.svg"
 
 
 if __name__ == "__main__":

@@ -1,11 +1,12 @@
-"""Training: a pure step, one host loop, and run folders that survive any accident.
+"""Training: a pure step, one host loop, and run folders that resume exactly after a crash.
 
-`fit` trains any model on any task that have the signatures of `attn_jax.train.protocols`.
+`fit` trains any model on any task with the signatures of `attn_jax.train.protocols`.
 """
 
 from attn_jax.train.config import TrainConfig
 from attn_jax.train.devices import data_mesh
 from attn_jax.train.disk.checkpoint import CheckpointError, Checkpoints
+from attn_jax.train.disk.lock import lock_run
 from attn_jax.train.disk.manifest import DamagedError
 from attn_jax.train.disk.metrics import read_metrics
 from attn_jax.train.disk.run_folder import RunFolderError, difference, read_command
@@ -42,6 +43,7 @@ __all__ = [
     "difference",
     "fit",
     "init_state",
+    "lock_run",
     "make_evaluate",
     "make_optimizer",
     "make_schedule",

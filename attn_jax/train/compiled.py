@@ -1,4 +1,4 @@
-"""Everything of a run that lies on the devices or is compiled for them."""
+"""The part of a run that lives on the devices: its data, its state and its jitted functions."""
 
 import dataclasses
 from collections.abc import Callable, Mapping
@@ -13,7 +13,7 @@ from attn_jax.train.config import TrainConfig
 from attn_jax.train.data_order import bucket_size, steps_per_epoch
 from attn_jax.train.devices import replicate, replicated
 from attn_jax.train.evaluate import Evaluate, make_evaluate
-from attn_jax.train.multi_step import RunSteps, Sums, make_run_steps, make_zero_sums
+from attn_jax.train.multi_step import MultiStep, Sums, make_multi_step, make_zero_sums
 from attn_jax.train.optimizer import make_optimizer, make_schedule
 from attn_jax.train.protocols import Apply, Batch, Init, Loss, Task
 from attn_jax.train.step import TrainState, init_state, make_train_step, stream
@@ -21,7 +21,7 @@ from attn_jax.train.step import TrainState, init_state, make_train_step, stream
 
 @dataclasses.dataclass(frozen=True)
 class Program:
-    """What the host loop calls.
+    """The data, state and functions that the host loop uses.
 
     Attributes:
         mesh: The devices.
@@ -29,10 +29,10 @@ class Program:
         steps_per_epoch: Whole batches in an epoch.
         data: The training examples of each bucket, on every device.
         state: The state before the first step.
-        run_steps: Takes steps.
-        zero_sums: Makes the sums of no batch.
-        evaluate: Judges parameters on validation and test.
-        schedule: The learning rate by step.
+        multi_step: Takes steps.
+        zero_sums: Makes sums of metrics that start at zero.
+        evaluate: Computes the metrics of parameters on validation and test.
+        schedule: The learning rate at each step.
     """
 
     mesh: Mesh
@@ -40,7 +40,7 @@ class Program:
     steps_per_epoch: int
     data: tuple[Batch, ...]
     state: TrainState
-    run_steps: RunSteps
+    multi_step: MultiStep
     zero_sums: Callable[[], Sums]
     evaluate: Evaluate
     schedule: Callable[[int], jax.Array]
@@ -49,13 +49,13 @@ class Program:
 def build(
     init: Init, apply: Apply, loss: Loss, task: Task, config: TrainConfig, mesh: Mesh
 ) -> Program:
-    """Loads the data onto the devices, makes the first state and what will be compiled.
+    """Load the data onto the devices, make the first state and the jitted functions.
 
     Args:
         init: Makes the parameters.
         apply: Runs the model.
-        loss: Judges its outputs.
-        task: Gives the data.
+        loss: Computes the loss and metrics.
+        task: Loads the data.
         config: The settings.
         mesh: The devices.
 
@@ -76,7 +76,7 @@ def build(
         steps_per_epoch=steps,
         data=data,
         state=state,
-        run_steps=make_run_steps(step, mesh, loop=config.steps_per_call > 1),
+        multi_step=make_multi_step(step, mesh, loop=config.steps_per_call > 1),
         zero_sums=make_zero_sums(step, state, stored, mesh),
         evaluate=make_evaluate(
             apply,

@@ -6,45 +6,45 @@ from typing import Literal
 
 @dataclasses.dataclass(frozen=True)
 class TrainConfig:
-    """How to train; every field is an option of the command line."""
+    """Settings of a training run; every field is an option of the command line."""
 
     epochs: int = 10
-    """Passes over the training examples."""
+    """Number of passes over the training examples."""
     batch_size: int = 128
-    """Examples in a step, over all devices. An epoch's incomplete last batch is dropped."""
+    """Examples per step, over all devices. An incomplete last batch of an epoch is dropped."""
     learning_rate: float = 1e-3
-    """AdamW's step size, at its highest."""
+    """Peak learning rate of AdamW."""
     schedule: Literal["cosine", "constant"] = "cosine"
-    """What the learning rate does after warm-up: fall to zero along a cosine, or stay."""
+    """Learning rate after warm-up: falls to zero along a cosine, or stays constant."""
     warmup: float = 0.05
-    """The fraction of all steps in which the learning rate rises from zero."""
+    """Fraction of all steps over which the learning rate rises from zero."""
     weight_decay: float = 1e-2
-    """AdamW's decay, of matrices only: biases, scales and single vectors do not decay."""
+    """Weight decay of AdamW. It applies to matrices only, not to biases, scales or vectors."""
     clip_norm: float = 1.0
-    """Gradients are scaled down to this global norm where theirs is larger; 0 never does."""
+    """Gradients with a larger global norm are scaled down to this one; 0 turns clipping off."""
     label_smoothing: float = 0.0
-    """The share of each target spread evenly over all the classes."""
+    """Fraction of each target that is spread evenly over all classes."""
     seed: int = 0
-    """Of the parameters, the order of the examples, dropout and augmentation."""
+    """Seed for parameters, data order, dropout and augmentation."""
     steps_per_call: int = 1
-    """Steps in one call of the device. On CPUs, dense models gain from 100 and convolutions lose
-    much from anything but 1, so choose by measurement."""
+    """Steps per call of the device. On CPUs dense models are faster with 100, and convolutions are
+    much slower with anything but 1, so measure."""
     eval_batch_size: int = 0
-    """Examples in a batch of evaluation; 0 means four times batch_size."""
+    """Examples per batch in evaluation; 0 means four times the batch size."""
     log_every: int = 100
-    """Steps between rows of metrics within an epoch, whose end always has one; 0: none within."""
+    """Steps between rows of metrics, besides the row at each epoch's end; 0 means that row only."""
     checkpoint_every: int = 0
-    """Steps between checkpoints, besides the one at each epoch's end; 0 means those only."""
+    """Steps between checkpoints, besides the one at each epoch's end; 0 means that one only."""
     keep: int = 3
-    """Checkpoints kept: the last so many, and the best one on validation."""
+    """Number of recent checkpoints to keep. The best one on validation is kept as well."""
     best: str = "validation/accuracy"
-    """The metric that the best checkpoint is chosen by; a loss is best where it is least."""
+    """Validation metric that chooses the best checkpoint: the highest value, or the lowest loss."""
     bucket_run: int = 1
-    """Consecutive batches of one shape, where the task has several. More are a little faster, as
-    one call of the device may take them; translators learn less well from them."""
+    """Consecutive batches of one shape, if the task has several shapes. Longer runs are a little
+    faster, because one call of the device can take them, but translators learn less well."""
 
     def __post_init__(self) -> None:
-        """Refuses values that no run can have."""
+        """Refuse values that no run can have."""
         for name in ("epochs", "batch_size", "steps_per_call", "keep", "bucket_run"):
             self._require(name, getattr(self, name) >= 1, "at least 1")
         for name in ("eval_batch_size", "log_every", "checkpoint_every", "seed"):

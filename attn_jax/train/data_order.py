@@ -1,4 +1,4 @@
-"""Which examples each step sees: a pure function of the seed and the epoch, free of any device."""
+"""The order of the examples: a pure function of the seed and the epoch, on the host."""
 
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
@@ -13,9 +13,9 @@ class Segment(NamedTuple):
     """Consecutive steps that read consecutive rows of one bucket's indices.
 
     Attributes:
-        bucket: Which bucket.
+        bucket: Index of the bucket.
         row: The first of its rows.
-        length: How many rows.
+        length: The number of rows.
     """
 
     bucket: int
@@ -27,7 +27,7 @@ class EpochOrder(NamedTuple):
     """The examples of every step of an epoch.
 
     Attributes:
-        indices: For each bucket the examples of its batches, int32 of shape (batches, batch).
+        indices: The examples of each bucket's batches, int32 of shape (batches, batch).
         segments: The order in which those rows are read.
     """
 
@@ -39,10 +39,10 @@ class Call(NamedTuple):
     """One call of the device: rows `start` to `stop` of a bucket.
 
     Attributes:
-        bucket: Which bucket.
-        start: Its first row.
-        stop: The row after its last.
-        position: The steps of the epoch that are done after it.
+        bucket: Index of the bucket.
+        start: The first row.
+        stop: The row after the last.
+        position: The number of steps of the epoch that are done after the call.
     """
 
     bucket: int
@@ -52,38 +52,38 @@ class Call(NamedTuple):
 
 
 def bucket_size(bucket: Mapping[str, np.ndarray]) -> int:
-    """The number of examples of a bucket.
+    """Return the number of examples of a bucket.
 
     Args:
         bucket: Arrays that share their leading axis.
 
     Returns:
-        Its length.
+        The length of that axis.
 
     Raises:
-        ValueError: If they do not share it, or there are none.
+        ValueError: If their lengths differ, or there are no arrays.
     """
     sizes = {name: len(array) for name, array in bucket.items()}
     if len(set(sizes.values())) != 1:
         raise ValueError(
             f"the arrays of a bucket have {sizes} examples, but must have the same number; "
-            "mend Task.load."
+            "fix Task.load."
         )
     return next(iter(sizes.values()))
 
 
 def steps_per_epoch(sizes: Sequence[int], config: TrainConfig) -> int:
-    """The number of whole batches in an epoch, the same in every one.
+    """Return the number of whole batches in an epoch.
 
     Args:
         sizes: The number of examples of each bucket.
-        config: Gives `batch_size`.
+        config: The settings, of which `batch_size` is used.
 
     Returns:
         The number of steps.
 
     Raises:
-        ValueError: If no bucket fills a batch. One that fills none is warned of.
+        ValueError: If no bucket fills a batch. If some buckets do not, there is a warning.
 
     Example:
         >>> steps_per_epoch([10, 7], TrainConfig(batch_size=3))
@@ -93,30 +93,30 @@ def steps_per_epoch(sizes: Sequence[int], config: TrainConfig) -> int:
     if not steps:
         raise ValueError(
             f"batch_size={config.batch_size} exceeds the {max(sizes, default=0)} examples of the "
-            "largest bucket, so that no step could be taken; choose a smaller batch_size."
+            "largest bucket, so that no step can be taken; choose a smaller batch_size."
         )
-    unseen = [size for size in sizes if 0 < size < config.batch_size]
-    if unseen:
+    unused = [size for size in sizes if 0 < size < config.batch_size]
+    if unused:
         warnings.warn(
-            f"batch_size={config.batch_size} exceeds buckets of {', '.join(map(str, unseen))} "
-            "examples, from which nothing is learnt; choose a smaller batch_size to use them.",
+            f"batch_size={config.batch_size} exceeds buckets of {', '.join(map(str, unused))} "
+            "examples, which are never used; choose a smaller batch_size to use them.",
             stacklevel=2,
         )
     return steps
 
 
 def epoch_order(sizes: Sequence[int], epoch: int, config: TrainConfig) -> EpochOrder:
-    """Shuffles the examples into batches, and the buckets among each other.
+    """Shuffle the examples into batches, and the order of the buckets.
 
-    What does not fill a batch is left out, and is other examples in each epoch.
+    Examples that do not fill a batch are left out; they differ from epoch to epoch.
 
     Args:
         sizes: The number of examples of each bucket.
         epoch: The epoch, from 0.
-        config: Gives `seed`, `batch_size` and `bucket_run`.
+        config: The settings, of which `seed`, `batch_size` and `bucket_run` are used.
 
     Returns:
-        The order, which depends on the arguments alone.
+        The order, which depends only on the arguments.
 
     Example:
         >>> order = epoch_order([7], 0, TrainConfig(batch_size=3))
@@ -143,16 +143,16 @@ def _batches(rng: np.random.Generator, size: int, batch_size: int) -> np.ndarray
 def calls(
     segments: Sequence[Segment], position: int, pauses: Sequence[int], steps_per_call: int
 ) -> Iterator[Call]:
-    """Cuts what is left of an epoch into calls of the device.
+    """Divide the rest of an epoch into calls of the device.
 
     Args:
         segments: The epoch's segments.
-        position: The steps of the epoch that are done.
-        pauses: Positions, ascending, that no call may cross: there the host has work to do.
+        position: The number of steps of the epoch that are done.
+        pauses: Positions, ascending, that no call may cross, because the host has work to do there.
         steps_per_call: The most steps in one call.
 
     Yields:
-        The calls, which together cover each step that is left exactly once, in order.
+        The calls, which cover each remaining step exactly once, in order.
 
     Example:
         >>> list(calls([Segment(0, 0, 5)], 1, [3], 4))
@@ -169,11 +169,11 @@ def calls(
 
 
 def padded_batches(size: int, batch_size: int) -> tuple[np.ndarray, np.ndarray]:
-    """Batches that hold every example exactly once, the last one padded.
+    """Return batches that hold every example exactly once, the last one padded.
 
     Args:
         size: The number of examples.
-        batch_size: The examples in a batch.
+        batch_size: The number of examples in a batch.
 
     Returns:
         Indices (batches, batch) int32 and weights (batches, batch) float32, zero at the padding.

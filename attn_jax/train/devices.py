@@ -1,4 +1,4 @@
-"""Where arrays lie: one mesh with the axis `data`, batches split over it, all else replicated."""
+"""Placement of arrays: batches are split over the mesh axis `data`, the rest is replicated."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -14,16 +14,16 @@ AXIS = "data"
 
 
 def data_mesh(devices: Sequence[jax.Device] | None = None) -> Mesh:
-    """A mesh of one axis, `data`, over all devices or those given.
+    """Return a mesh of one axis, `data`, over all devices or those given.
 
-    Its axis is of type Auto: under Explicit axes, data that every device holds could not be
-    gathered by indices that are split over them.
+    The axis has the type Auto: under Explicit axes, replicated data cannot be gathered by sharded
+    indices.
 
     Args:
-        devices: The devices; all that there are where None.
+        devices: The devices; None for all.
 
     Returns:
-        The mesh; of a single device it is a mesh of one.
+        The mesh; with a single device, a mesh of one.
 
     Example:
         >>> dict(data_mesh(jax.devices()[:1]).shape)
@@ -34,14 +34,14 @@ def data_mesh(devices: Sequence[jax.Device] | None = None) -> Mesh:
 
 
 def require_divisible(mesh: Mesh, **sizes: int) -> None:
-    """Refuses batch sizes that the devices cannot share evenly.
+    """Refuse batch sizes that the devices cannot share evenly.
 
     Args:
         mesh: The devices.
-        **sizes: Sizes by the name of their option.
+        **sizes: Sizes, by the names of their options.
 
     Raises:
-        ValueError: If one of them is no multiple of the number of devices.
+        ValueError: If one is not a multiple of the number of devices.
     """
     count = mesh.size
     for name, size in sizes.items():
@@ -49,12 +49,13 @@ def require_divisible(mesh: Mesh, **sizes: int) -> None:
             below, above = size // count * count, -(-size // count) * count
             nearest = " and ".join(str(n) for n in (below, above) if n)
             raise ValueError(
-                f"{name}={size} must be a multiple of the {count} devices; the nearest: {nearest}."
+                f"{name}={size} must be a multiple of the {count} devices; the nearest multiples: "
+                f"{nearest}."
             )
 
 
 def replicated(mesh: Mesh) -> NamedSharding:
-    """Every device holds all of an array.
+    """Return the sharding under which every device holds all of an array.
 
     Args:
         mesh: The devices.
@@ -66,11 +67,11 @@ def replicated(mesh: Mesh) -> NamedSharding:
 
 
 def replicate(mesh: Mesh, tree: Any) -> Any:
-    """Puts all of every array of a pytree on every device.
+    """Put every array of a pytree on every device.
 
     Args:
         mesh: The devices.
-        tree: Arrays, of the host or of devices.
+        tree: Arrays, on the host or on devices.
 
     Returns:
         The pytree on the devices.
@@ -79,7 +80,7 @@ def replicate(mesh: Mesh, tree: Any) -> Any:
 
 
 def split_batch(mesh: Mesh, batch: Any) -> Any:
-    """Constrains a batch, inside jit, to be split over the devices.
+    """Constrain a batch, inside jit, to be split over the devices.
 
     Args:
         mesh: The devices.
@@ -92,12 +93,12 @@ def split_batch(mesh: Mesh, batch: Any) -> Any:
 
 
 def gather(mesh: Mesh, data: Batch, indices: Int[Array, " batch"]) -> Batch:
-    """Picks the examples of one batch, inside jit, each device its share.
+    """Gather the examples of one batch, inside jit, split over the devices.
 
     Args:
         mesh: The devices.
         data: All examples, on every device.
-        indices: Which to pick.
+        indices: Indices of the examples to gather.
 
     Returns:
         The batch, split over the devices.

@@ -1,4 +1,4 @@
-"""Judges parameters on whole splits, every example exactly once."""
+"""Evaluation of parameters on whole splits, every example exactly once."""
 
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -15,11 +15,11 @@ from attn_jax.train.devices import gather, replicate, replicated, split_batch
 from attn_jax.train.protocols import WEIGHT, Apply, Batch, Bucket, Loss, Metrics, Params, Prepare
 
 Evaluate = Callable[[Params], dict[str, float]]
-"""From parameters to `{"<split>/<metric>": mean}`."""
+"""A function from parameters to `{"<split>/<metric>": mean}`."""
 
 
 class _Layout(NamedTuple):
-    """The examples of one shape of all splits, on the devices, and each split's rows of batches."""
+    """The examples of one shape from all splits, on the devices, and the batches of each split."""
 
     data: Batch
     indices: Int[Array, "batches batch"]
@@ -28,14 +28,14 @@ class _Layout(NamedTuple):
 
 
 def means(parts: Iterable[Mapping[str, tuple[Any, Any]]], split: str) -> dict[str, float]:
-    """The weighted mean of each metric over all parts.
+    """Return the weighted mean of each metric over all parts.
 
     Args:
         parts: Each metric's (sum, weight) in each part; reading them waits for the device.
-        split: Goes before each name, with a slash.
+        split: Prefix of each name, before a slash.
 
     Returns:
-        The means by name.
+        The means, by name.
 
     Example:
         >>> means([{"loss": (6.0, 1.0)}, {"loss": (0.0, 3.0)}], "train")
@@ -59,24 +59,24 @@ def make_evaluate(
     batch_size: int,
     batches_per_call: int = 1,
 ) -> Evaluate:
-    """Lays splits out on the devices and builds the function that judges parameters on them.
+    """Put splits on the devices and build the function that evaluates parameters on them.
 
     Args:
         apply: Runs the model.
-        loss: Gives the metrics.
+        loss: Computes the metrics.
         prepare: Turns stored examples into the model's inputs.
-        splits: The buckets of each split by its name; an empty split has no metrics.
+        splits: The buckets of each split, by its name; an empty split has no metrics.
         mesh: The devices.
-        batch_size: Examples in a batch; the last one is padded with examples of weight zero.
-        batches_per_call: Batches in a call of the device.
+        batch_size: Examples in a batch; the last batch is padded with examples of weight zero.
+        batches_per_call: Batches per call of the device.
 
     Returns:
         A function from parameters to `{"<split>/<metric>": mean}`.
     """
     run = _make_run(apply, loss, prepare, mesh, loop=batches_per_call > 1)
-    layouts = _lay(mesh, splits, batch_size)
+    layouts = _lay_out(mesh, splits, batch_size)
 
-    def judge(params: Params, split: str) -> Iterator[Metrics]:
+    def metrics(params: Params, split: str) -> Iterator[Metrics]:
         for data, indices, weights, rows in layouts:
             stop = rows.get(split, range(0)).stop
             for start in rows.get(split, range(0))[::batches_per_call]:
@@ -84,8 +84,8 @@ def make_evaluate(
                 yield run(params, data, indices, weights, np.int32(start), end)
 
     def evaluate(params: Params) -> dict[str, float]:
-        # All calls are under way before the first result is waited for.
-        parts = jax.device_get({split: list(judge(params, split)) for split in splits})
+        # All calls are dispatched before the first result is waited for.
+        parts = jax.device_get({split: list(metrics(params, split)) for split in splits})
         return {k: mean for split in splits for k, mean in means(parts[split], split).items()}
 
     return evaluate
@@ -115,8 +115,8 @@ def _make_run(
     return jax.jit(several if loop else single, out_shardings=replicated(mesh))
 
 
-def _lay(mesh: Mesh, splits: Mapping[str, Sequence[Bucket]], batch_size: int) -> list[_Layout]:
-    """Lays what has one shape into one array, so that all splits share its compilation."""
+def _lay_out(mesh: Mesh, splits: Mapping[str, Sequence[Bucket]], batch_size: int) -> list[_Layout]:
+    """Join examples of one shape into one array, so that all splits share a compilation."""
     groups: dict[tuple, list[tuple[str, Bucket]]] = {}
     for split, buckets in splits.items():
         for bucket in buckets:

@@ -1,8 +1,9 @@
-"""Trains a model on a task in a run folder: what to call."""
+"""The entry point of training: `fit` trains a model on a task in a run folder."""
 
 import dataclasses
 import json
 from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -11,12 +12,13 @@ import jax
 from attn_jax.train.compiled import Program, build
 from attn_jax.train.config import TrainConfig
 from attn_jax.train.devices import data_mesh, require_divisible
+from attn_jax.train.disk.lock import lock_run
+from attn_jax.train.disk.manifest import remove_drafts
 from attn_jax.train.disk.metrics import read_metrics
 from attn_jax.train.disk.run_folder import (
     require_new,
     require_same,
     require_space,
-    require_writable,
     write_command,
 )
 from attn_jax.train.interrupt import Interrupt
@@ -27,10 +29,10 @@ from attn_jax.train.step import TrainState
 
 
 class FitResult(NamedTuple):
-    """What a finished run leaves in memory.
+    """The result of a finished run.
 
     Attributes:
-        state: The last state.
+        state: The final state.
         rows: All rows of metrics.jsonl.
         run_dir: The run's folder.
     """
@@ -59,37 +61,39 @@ def fit(
     devices: Sequence[jax.Device] | None = None,
     resume_hint: str = "call fit with resume=True",
 ) -> FitResult:
-    """Trains a model, and leaves a run folder that can be resumed from after any accident.
+    """Train a model, in a run folder from which training resumes exactly after a crash.
 
-    A run killed at any moment and resumed ends with the same parameters, optimiser state and rows,
-    bit for bit, as one never stopped, but for what the rows have under `time/`. On accelerators
-    that holds as far as their compiler makes deterministic programs
+    A run that is killed at any moment and resumed ends with the same parameters, optimizer state
+    and rows, bit for bit, as a run that was never stopped, apart from the entries `time/*`. On
+    accelerators this requires deterministic compilation
     (`XLA_FLAGS=--xla_gpu_deterministic_ops=true`).
 
     Args:
         init: Makes the parameters from a key and a prepared batch.
         apply: Runs the model.
-        loss: Judges its outputs.
-        task: Gives the data.
+        loss: Computes the loss and metrics of its outputs.
+        task: Loads the data.
         config: The settings.
-        run_dir: The run's folder: command.json, metrics.jsonl, TensorBoard's events, checkpoints.
-        resume: Go on with the run in `run_dir` from its newest whole checkpoint.
-        command: What the user asked, for command.json; resuming refuses another one.
-        on_epoch: Called with the state and the row of metrics at each epoch's end; what it returns
-            is added to the row. It must not keep the state, whose memory the next step reuses. An
-            epoch that a crash makes the run repeat calls it again.
-        on_log: The same after every `log_every` steps within an epoch; nothing is added to the row.
-        on_end: Called with the result, also by resuming a run that was finished.
-        devices: To train on; all that there are where None.
-        resume_hint: What a message after an interruption tells the user to do.
+        run_dir: The run's folder, for command.json, metrics.jsonl, TensorBoard events, checkpoints.
+        resume: Resume the run in `run_dir` from its newest whole checkpoint.
+        command: A description of the run, for command.json; resuming refuses a different one.
+        on_epoch: Called with the state and the row of metrics at the end of each epoch; its result
+            is added to the row. It must not keep the state, because the next step reuses its
+            memory. If a crash makes the run repeat an epoch, it is called again.
+        on_log: The same after every `log_every` steps within an epoch; its result is not used.
+        on_end: Called with the result, also when a finished run is resumed. No other process writes
+            to the folder until it returns.
+        devices: The devices to train on; None for all.
+        resume_hint: How to resume, for the message after an interruption.
 
     Returns:
-        The last state and all rows of metrics.
+        The final state and all rows of metrics.
 
     Raises:
-        RunFolderError: If the folder holds another run, cannot be written, or lacks space.
+        RunFolderError: If the folder holds another run, cannot be written, lacks space, or is being
+            written by another process.
         NonFiniteError: If a loss or metric becomes NaN or infinite.
-        TrainingInterrupted: After SIGINT or SIGTERM, once a checkpoint is written.
+        TrainingInterrupted: After SIGINT, SIGTERM, SIGHUP or SIGUSR1, with a checkpoint written.
         CheckpointError: If a checkpoint cannot be written.
 
     Example:
@@ -121,28 +125,30 @@ def fit(
     run_dir, mesh = Path(run_dir), data_mesh(devices)
     eval_batch_size = config.eval_batch_size or 4 * config.batch_size
     require_divisible(mesh, batch_size=config.batch_size, eval_batch_size=eval_batch_size)
-    asked = json.loads(json.dumps({**(command or {}), "train": dataclasses.asdict(config)}))
-    notes = []
-    if resume:
-        notes = require_same(run_dir, asked, mesh)
-    else:
-        require_new(run_dir)
-    require_writable(run_dir)
-    program = build(init, apply, loss, task, config, mesh)
-    require_space(run_dir, program.state, config.keep + 2)
-    if not resume:
-        write_command(run_dir, asked, mesh)
-    with Progress(program.steps_per_epoch * config.epochs, config.epochs) as progress:
-        for line in (*notes, _outline(program, config)):
-            progress.say(line)
-        with Interrupt() as interrupt:
+    settings = json.loads(json.dumps({**(command or {}), "train": dataclasses.asdict(config)}))
+    begun = datetime.now(UTC)
+    notes = require_same(run_dir, settings, mesh) if resume else []
+    with lock_run(run_dir) as lock_notes:
+        if not resume:
+            require_new(run_dir)
+        remove_drafts(run_dir)
+        program = build(init, apply, loss, task, config, mesh)
+        require_space(run_dir, program.state, config.keep + 2)
+        if not resume:
+            write_command(run_dir, settings, mesh, begun)
+        with (
+            Progress(program.steps_per_epoch * config.epochs, config.epochs) as progress,
+            Interrupt() as interrupt,
+        ):
+            for line in (*lock_notes, *notes, _outline(program, config)):
+                progress.say(line)
             loop = Loop(
                 program, config, run_dir, progress, interrupt, on_epoch, on_log, resume_hint, resume
             )
             state = loop.run()
-    result = FitResult(state, read_metrics(run_dir), run_dir)
-    if on_end is not None:
-        on_end(result)
+        result = FitResult(state, read_metrics(run_dir), run_dir)
+        if on_end is not None:
+            on_end(result)
     return result
 
 
@@ -151,6 +157,6 @@ def _outline(program: Program, config: TrainConfig) -> str:
     first = program.mesh.devices.flat[0]
     return (
         f"{parameters:,} parameters, {config.epochs} epochs of {program.steps_per_epoch} steps of "
-        f"{config.batch_size} examples, on {program.mesh.size} x {first.device_kind}; the first "
-        "steps wait for the compiler."
+        f"{config.batch_size} examples, on {program.mesh.size} x {first.device_kind}; compiling "
+        "before the first step."
     )

@@ -1,18 +1,19 @@
-"""Stops on request, at a point where the run can be resumed from."""
+"""Signals that stop training after a checkpoint, from which it can resume."""
 
 import signal
 import threading
 from types import FrameType
 
-SIGNALS = (signal.SIGINT, signal.SIGTERM)
+SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1)
+"""Interruption, termination, a lost terminal, and the warning of a batch system."""
 
 
 class TrainingInterrupted(KeyboardInterrupt):
-    """Training stopped on request, after writing a checkpoint.
+    """Training that a signal stopped, after a checkpoint was written.
 
     Args:
-        message: Where it stopped and how to go on.
-        number: The signal that asked for it.
+        message: The step at which it stopped, and how to resume.
+        number: The number of the signal.
     """
 
     def __init__(self, message: str, number: int):
@@ -21,10 +22,10 @@ class TrainingInterrupted(KeyboardInterrupt):
 
 
 class Interrupt:
-    """While entered, notes SIGINT and SIGTERM instead of letting them end the process.
+    """Context in which `SIGNALS` are noted instead of ending the process.
 
-    A second signal acts as if this were not here. Outside the main thread, where Python lets
-    nobody handle signals, it notes nothing.
+    A second signal acts as usual. Under `nohup`, SIGHUP stays ignored. Outside the main thread
+    Python allows no signal handlers, and nothing is noted.
 
     Example:
         >>> with Interrupt() as interrupt:
@@ -38,13 +39,15 @@ class Interrupt:
         self._previous: dict[int, object] = {}
 
     def __enter__(self) -> "Interrupt":
-        """Begins to note signals."""
+        """Install the handlers."""
         if threading.current_thread() is threading.main_thread():
-            self._previous = {number: signal.signal(number, self._note) for number in SIGNALS}
+            ignores_hangup = signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
+            handled = [n for n in SIGNALS if not (n == signal.SIGHUP and ignores_hangup)]
+            self._previous = {number: signal.signal(number, self._note) for number in handled}
         return self
 
     def __exit__(self, *_: object) -> None:
-        """Gives the signals back."""
+        """Restore the previous handlers."""
         for number, handler in self._previous.items():
             signal.signal(number, handler)  # pyright: ignore[reportArgumentType]
         self._previous = {}

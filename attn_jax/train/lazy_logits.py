@@ -1,4 +1,4 @@
-"""Logits over a large vocabulary, which a loss takes a few tokens at a time."""
+"""Logits over a large vocabulary, of which a loss computes a few tokens at a time."""
 
 import math
 from collections.abc import Callable
@@ -10,20 +10,20 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
 Terms = Callable[[jax.Array, jax.Array, jax.Array], tuple[jax.Array, Any]]
-"""From logits `(m, v)`, targets and weights `(m,)` of any m tokens to what is to be summed and what
-is reported: scalars, which are summed too, and arrays `(m,)`, which are joined."""
+"""A function from logits (m, v), targets and weights (m,) of any m tokens to a term of the sum, and
+to a pytree of reports: scalars, which are summed too, and arrays (m,), which are joined."""
 
-# Six megabytes; two cores took twice as long with three times as many.
-_AT_ONCE = 3 * 2**19
+# Six megabytes of logits; with three times as many, two cores took twice as long.
+_MAX_LOGITS = 3 * 2**19
 
 
 class LazyLogits(NamedTuple):
-    """What logits are computed from, where holding them all is slow: `features @ kernel + bias`.
+    """Logits `features @ kernel + bias` that are not computed yet, because holding all is slow.
 
     Attributes:
-        features: Of each token.
-        kernel: Of the last layer.
-        bias: Of the last layer.
+        features: The features of each token.
+        kernel: The kernel of the output layer.
+        bias: The bias of the output layer.
 
     Example:
         >>> logits = LazyLogits(jnp.ones((2, 3, 5)), jnp.ones((5, 7)), jnp.zeros(7))
@@ -37,11 +37,11 @@ class LazyLogits(NamedTuple):
 
     @property
     def shape(self) -> tuple[int, ...]:
-        """That of the logits."""
+        """The shape of the logits."""
         return (*self.features.shape[:-1], *self.bias.shape)
 
     def compute(self) -> Float[Array, "n t v"]:
-        """All logits at once."""
+        """Compute all logits at once."""
         return _project(self.features, (self.kernel, self.bias))
 
 
@@ -50,24 +50,24 @@ def sum_terms(
 ) -> tuple[Float[Array, ""], Any]:
     """Sum over tokens, a few at a time, so that all logits are never held, forward or backward.
 
-    Those without weight, the padding, are put last, and parts of them alone are left out. The
-    gradients are computed with the value, in one pass. There are none with respect to `weight` and
-    to what is reported.
+    Tokens of weight zero, the padding, are sorted to the end, and parts that hold nothing else are
+    skipped. The gradients are computed together with the value, in one pass. There are none with
+    respect to `weight`, nor through the reports.
 
     Args:
-        terms: Gives the terms of some tokens from their logits.
-        logits: Of which a part is computed at a time.
+        terms: Computes the terms of some tokens from their logits.
+        logits: The logits.
         target: Passed to `terms`.
-        weight: Passed to `terms`; a token without it adds nothing to the sums.
+        weight: Passed to `terms`; a token of weight zero adds nothing to the sums.
 
     Returns:
-        The sum, and what `terms` reports, in whose arrays tokens without weight may be zeros.
+        The sum, and the reports of `terms`, in whose arrays tokens of weight zero may be zeros.
     """
     n, t, v = logits.shape
-    # Each device sorts its own.
+    # Each device sorts its own tokens.
     groups = math.gcd(n, jax.device_count())
     rows = n // groups * t
-    size = min(rows, max(1, _AT_ONCE // (groups * v)))
+    size = min(rows, max(1, _MAX_LOGITS // (groups * v)))
     count = -(-rows // size)
     order = jnp.argsort(weight.reshape(groups, rows) == 0, axis=-1, stable=True)
 
@@ -92,7 +92,7 @@ def sum_terms(
 
 
 def _take(array: jax.Array, order: jax.Array) -> jax.Array:
-    """Each group's rows in its order."""
+    """Return each group's rows in its order."""
     return jax.vmap(lambda rows, order: rows.at[order].get(unique_indices=True))(array, order)
 
 
@@ -108,37 +108,38 @@ def _project(features: jax.Array, head: Head) -> jax.Array:
 def _sum_parts(
     terms: Terms, head: Head, features: jax.Array, target: jax.Array, weight: jax.Array
 ) -> tuple[jax.Array, Any]:
-    def of_part(features: jax.Array, *given: jax.Array) -> tuple[jax.Array, Any]:
-        return terms(_project(features, head), *given)
+    def part_terms(features: jax.Array, *rest: jax.Array) -> tuple[jax.Array, Any]:
+        return terms(_project(features, head), *rest)
 
-    return _over_parts(of_part, features, target, weight)
+    return _over_parts(part_terms, features, target, weight)
 
 
 def _forward(
     terms: Terms, head: Head, features: jax.Array, target: jax.Array, weight: jax.Array
 ) -> tuple[tuple[jax.Array, Any], Any]:
-    def of_part(*part: jax.Array) -> tuple[Any, Any]:
-        (term, reported), (of_head, of_features) = gradient(head, *part)
-        return (term, of_head), (reported, of_features)
+    def part_gradients(*part: jax.Array) -> tuple[Any, Any]:
+        (term, reported), (d_head, d_features) = gradient(head, *part)
+        return (term, d_head), (reported, d_features)
 
-    def judge(head: Head, features: jax.Array, *given: jax.Array) -> tuple[jax.Array, Any]:
-        return terms(_project(features, head), *given)
+    def part_terms(head: Head, features: jax.Array, *rest: jax.Array) -> tuple[jax.Array, Any]:
+        return terms(_project(features, head), *rest)
 
-    gradient = jax.value_and_grad(judge, argnums=(0, 1), has_aux=True)
-    (total, of_head), (reported, of_features) = _over_parts(of_part, features, target, weight)
-    return (total, reported), (of_head, of_features)
+    gradient = jax.value_and_grad(part_terms, argnums=(0, 1), has_aux=True)
+    parts = features, target, weight
+    (total, d_head), (reported, d_features) = _over_parts(part_gradients, *parts)
+    return (total, reported), (d_head, d_features)
 
 
-def _over_parts(of_part: Callable[..., tuple[Any, Any]], *parts: jax.Array) -> tuple[Any, Any]:
-    """What is summed and what is joined, of each part that has a token of some weight."""
-    summed, joined = jax.eval_shape(of_part, *(array[0] for array in parts))
+def _over_parts(function: Callable[..., tuple[Any, Any]], *parts: jax.Array) -> tuple[Any, Any]:
+    """Sum the first results and join the second, over each part with a token of some weight."""
+    summed, joined = jax.eval_shape(function, *(array[0] for array in parts))
     zeros = (
         jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), summed),
         jax.tree.map(lambda x: jnp.zeros((len(parts[0]), *x.shape), x.dtype), joined),
     )
 
     def add(i: jax.Array, carry: tuple[Any, Any]) -> tuple[Any, Any]:
-        more, part = of_part(*(array[i] for array in parts))
+        more, part = function(*(array[i] for array in parts))
         summed, joined = carry
         joined = jax.tree.map(lambda all_, one: all_.at[i].set(one), joined, part)
         return jax.tree.map(jnp.add, summed, more), joined
@@ -146,10 +147,10 @@ def _over_parts(of_part: Callable[..., tuple[Any, Any]], *parts: jax.Array) -> t
     return jax.lax.fori_loop(0, (parts[-1] != 0).any(-1).sum(), add, zeros)
 
 
-def _backward(terms: Terms, gradients: Any, given: tuple[jax.Array, Any]) -> tuple:
+def _backward(terms: Terms, gradients: Any, cotangents: tuple[jax.Array, Any]) -> tuple:
     del terms
-    of_head, of_features = jax.tree.map(lambda x: given[0] * x, gradients)
-    return of_head, of_features, None, None
+    d_head, d_features = jax.tree.map(lambda x: cotangents[0] * x, gradients)
+    return d_head, d_features, None, None
 
 
 _sum_parts.defvjp(_forward, _backward)

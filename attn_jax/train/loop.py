@@ -1,4 +1,4 @@
-"""The one host loop: the only place of training that acts between the calls of the device."""
+"""The host loop: the only part of training that does I/O, between the calls of the device."""
 
 import math
 import signal
@@ -15,7 +15,7 @@ from attn_jax.train.config import TrainConfig
 from attn_jax.train.data_order import Call, calls, epoch_order
 from attn_jax.train.devices import replicate
 from attn_jax.train.disk.checkpoint import Checkpoints
-from attn_jax.train.disk.metrics import Records
+from attn_jax.train.disk.metrics import MetricsWriter
 from attn_jax.train.evaluate import means
 from attn_jax.train.interrupt import Interrupt, TrainingInterrupted
 from attn_jax.train.multi_step import Sums
@@ -23,45 +23,45 @@ from attn_jax.train.progress import Progress
 from attn_jax.train.step import TrainState
 
 OnEpoch = Callable[[TrainState, Mapping[str, Any]], Mapping[str, float] | None]
-"""Called at an epoch's end with the state and the row; what it returns is added to the row."""
+"""Called with the state and the row at the end of an epoch; its result is added to the row."""
 
 OnLog = Callable[[TrainState, Mapping[str, Any]], object]
-"""Called with the state and the row wherever there is a row within an epoch."""
+"""Called with the state and the row for each row within an epoch."""
 
 
 class NonFiniteError(FloatingPointError):
-    """A loss or metric that is NaN or infinite."""
+    """An error about a loss or metric that is NaN or infinite."""
 
 
 class Loop:
-    """The state of the host while it trains.
+    """The state of the host during training.
 
-    The order of things, in every epoch:
+    The order of events in every epoch:
 
-    1. The order of the examples is drawn from (seed, epoch).
+    1. The order of the examples is computed from (seed, epoch).
     2. The devices take steps, `steps_per_call` at a time, but never past a step at which 3 or 4
        is due.
     3. After every `log_every` steps, and at the epoch's end, the sums are fetched. A loss that is
-       not finite ends the run. The means make a row, and the sums begin anew. At the epoch's end
-       validation and test are judged and `on_epoch` is called, for the same row. The row goes to
-       metrics.jsonl and TensorBoard and is shown.
-    4. After every `checkpoint_every` steps, and at the epoch's end, the rows are written through
-       to the disk and then a checkpoint: the state, and the sums as far as they have come. So no
-       checkpoint is newer than the rows.
-    5. If a signal has asked for it, a checkpoint is written as in 4, and the run ends.
+       not finite ends the run. The means become a row, and the sums start again from zero. At the
+       epoch's end validation and test are evaluated and `on_epoch` is called, for the same row.
+       The row is written to metrics.jsonl and TensorBoard, and shown.
+    4. After every `checkpoint_every` steps, and at the epoch's end, the rows are flushed to the
+       disk, and then a checkpoint is written: the state and the partial sums. So no checkpoint is
+       newer than the rows.
+    5. After a signal, a checkpoint is written as in 4, and the run ends.
 
-    A killed run goes on from the newest whole checkpoint with the same numbers: the step alone
-    tells where in which epoch it was, and rows past it are cut.
+    A killed run resumes from the newest whole checkpoint with the same numbers: the step alone
+    determines the position in the epoch, and later rows are removed.
 
     Args:
-        program: What is compiled, and the first state.
+        program: The data, the first state and the jitted functions.
         config: The settings.
-        run_dir: The run's folder; checkpoints in it are gone on from.
+        run_dir: The run's folder; training resumes from a checkpoint in it.
         progress: Shows the rows.
-        interrupt: Says whether to stop.
-        on_epoch: The experiment's share of 3 at an epoch's end.
-        on_log: Its share of 3 within an epoch.
-        resume_hint: How a user goes on after an interruption.
+        interrupt: Notes signals.
+        on_epoch: The experiment's part of 3 at the end of an epoch.
+        on_log: The experiment's part of 3 within an epoch.
+        resume_hint: How to resume, for the message after an interruption.
         resume: Whether a checkpoint is expected.
     """
 
@@ -83,33 +83,33 @@ class Loop:
         self.resumes = resume
         self.checkpoints = Checkpoints(run_dir / "checkpoints", keep=config.keep, best=config.best)
         self.state, self.sums, self.step, elapsed = self._restore()
-        self.records = Records(run_dir, self.step)
+        self.metrics = MetricsWriter(run_dir, self.step, progress.say)
         self.row: dict[str, Any] = {}
         self.saved = self.step
         self.began = time.monotonic() - elapsed
         self.lap, self.lap_step = time.monotonic(), self.step
 
     def run(self) -> TrainState:
-        """Trains to the end of the last epoch.
+        """Train to the end of the last epoch.
 
         Returns:
-            The last state.
+            The final state.
         """
         try:
             for epoch in range(self.step // self.program.steps_per_epoch, self.config.epochs):
                 self._epoch(epoch)
         finally:
-            self.records.close()
+            self.metrics.close()
         return self.state
 
     def _restore(self) -> tuple[TrainState, Sums, int, float]:
         fresh = {"state": self.program.state, "sums": self.program.zero_sums()}
-        found = self.checkpoints.newest(fresh, self.progress.say)
-        if found is None:
+        checkpoint = self.checkpoints.newest(fresh, self.progress.say)
+        if checkpoint is None:
             if self.resumes:
-                self.progress.say("There is no whole checkpoint: training begins at step 0.")
+                self.progress.say("There is no whole checkpoint; training begins at step 0.")
             return fresh["state"], fresh["sums"], 0, 0.0
-        arrays, record = found
+        arrays, record = checkpoint
         self.progress.say(f"Resumed at step {record['step']}.")
         return arrays["state"], arrays["sums"], record["step"], record["elapsed"]
 
@@ -127,7 +127,7 @@ class Loop:
                 self._stop()
 
     def _take_steps(self, call: Call, indices: jax.Array) -> None:
-        self.state, self.sums = self.program.run_steps(
+        self.state, self.sums = self.program.multi_step(
             self.state,
             self.sums,
             self.program.data[call.bucket],
@@ -137,7 +137,7 @@ class Loop:
         )
 
     def _pauses(self, first: int) -> list[int]:
-        """The positions in the epoch at which the host has work to do."""
+        """Return the positions in the epoch at which the host has work to do."""
         positions = range(1, self.program.steps_per_epoch + 1)
         return [p for p in positions if self._logs(p) or self._saves(first + p, p)]
 
@@ -175,7 +175,7 @@ class Loop:
         row |= {"time/elapsed": time.monotonic() - self.began, "time/unix": time.time()}
         self._require_finite(row)
         self.row, self.sums = row, self.program.zero_sums()
-        self.records.write(row)
+        self.metrics.write(row)
         self.progress.show(row, at_end=at_end)
 
     def _finite_sums(self) -> Sums:
@@ -192,7 +192,7 @@ class Loop:
     def _not_finite(self, what: str) -> None:
         raise NonFiniteError(
             f"{what} is not finite, with learning_rate={self.config.learning_rate} and "
-            f"clip_norm={self.config.clip_norm}; begin a new run with a lower learning rate, a "
+            f"clip_norm={self.config.clip_norm}; start a new run with a lower learning rate, a "
             f"longer warm-up or a smaller clip_norm. The last checkpoint is of step {self.saved}."
         )
 
@@ -203,7 +203,7 @@ class Loop:
             "elapsed": time.monotonic() - self.began,
             "metrics": self.row if self.row.get("step") == self.step else {},
         }
-        self.records.sync()
+        self.metrics.sync()
         self.checkpoints.save(self.step, {"state": self.state, "sums": self.sums}, record)
         self.saved = self.step
 
@@ -212,7 +212,7 @@ class Loop:
             self._save()
         number = self.interrupt.number or signal.SIGINT
         raise TrainingInterrupted(
-            f"Stopped by {signal.Signals(number).name} after step {self.step}; a checkpoint is "
-            f"written. To go on: {self.resume_hint}",
+            f"Stopped by {signal.Signals(number).name} after step {self.step}; a checkpoint was "
+            f"written. To resume: {self.resume_hint}",
             number,
         )

@@ -1,4 +1,4 @@
-"""Losses that report their metrics as (sum, weight)."""
+"""Losses that return their metrics as (sum, weight)."""
 
 import functools
 
@@ -14,20 +14,20 @@ from attn_jax.train.protocols import WEIGHT, Batch, Metrics
 def classification_loss(
     outputs: Float[Array, "n classes"], batch: Batch, *, label_smoothing: float = 0.0
 ) -> tuple[Float[Array, ""], Metrics]:
-    r"""Softmax cross-entropy of logits against integer labels.
+    r"""Compute the softmax cross-entropy of logits against integer labels.
 
     .. math:: \frac{\sum_i w_i\,\mathrm{CE}(p_i, (1-\varepsilon)\,y_i + \varepsilon/C)}{\sum_i w_i}
 
     with :math:`\varepsilon` = `label_smoothing`. The metric `loss` leaves the smoothing out, so
-    that training and validation compare.
+    that training and validation can be compared.
 
     Args:
         outputs: Logits.
-        batch: Holds `label` (n,), and may hold `weight` (n,), which is ones otherwise.
-        label_smoothing: The share of the target spread evenly over all the classes.
+        batch: Holds `label` (n,), and optionally `weight` (n,), by default ones.
+        label_smoothing: Fraction of the target that is spread evenly over all classes.
 
     Returns:
-        The scalar to minimise, and `loss` and `accuracy`, each as (sum, weight).
+        The scalar to minimize, and `loss` and `accuracy`, each as (sum, weight).
 
     Raises:
         ValueError: If there is not one label for each row of logits.
@@ -46,8 +46,10 @@ def classification_loss(
             f"{labels.shape}; the model must return one row of logits for each example."
         )
     weight = batch.get(WEIGHT, jnp.ones(labels.shape, jnp.float32))
-    objective, told = _cross_entropy(outputs, labels, weight, label_smoothing=label_smoothing)
-    return _mean(objective, *told, weight)
+    objective, (loss, correct) = _cross_entropy(
+        outputs, labels, weight, label_smoothing=label_smoothing
+    )
+    return _mean(objective, loss, correct, weight)
 
 
 def sequence_loss(
@@ -58,20 +60,20 @@ def sequence_loss(
     unknown: int | None = None,
     label_smoothing: float = 0.0,
 ) -> tuple[Float[Array, ""], Metrics]:
-    r"""Softmax cross-entropy of each token of a sequence, padding left out.
+    r"""Compute the softmax cross-entropy of each token of a sequence, without padding.
 
-    The mean is over the tokens of the batch, so that long sequences weigh more.
+    The mean is over the tokens of the batch, so long sequences weigh more.
 
     Args:
-        outputs: Logits of each token; :class:`LazyLogits` are faster for a large vocabulary.
-        batch: Holds `target` (n, t) integers, and may hold `weight` (n,), which is ones otherwise.
-        pad: The target that is no token.
-        unknown: The target that stands for any token never met, which nothing tells rightly.
-        label_smoothing: The share of the target spread evenly over all the classes.
+        outputs: Logits of each token; `LazyLogits` are faster for a large vocabulary.
+        batch: Holds `target` (n, t), integers, and optionally `weight` (n,), by default ones.
+        pad: The target that marks padding.
+        unknown: The target that marks unknown tokens, which never count as correct.
+        label_smoothing: Fraction of the target that is spread evenly over all classes.
 
     Returns:
-        The scalar to minimise, and as (sum, weight) the `loss` and `accuracy` of tokens and the
-        share of `exact` sequences, of which every token is right.
+        The scalar to minimize, and as (sum, weight) the `loss` and `accuracy` of tokens and the
+        fraction of `exact` sequences, in which every token is correct.
 
     Raises:
         ValueError: If there is not one target for each row of logits.
@@ -91,15 +93,15 @@ def sequence_loss(
     weight = batch.get(WEIGHT, jnp.ones(len(target), jnp.float32))
     token = target != pad
     terms = functools.partial(_cross_entropy, label_smoothing=label_smoothing)
-    given = target, weight[:, None] * token
+    token_weight = weight[:, None] * token
     if isinstance(outputs, LazyLogits):
-        objective, (loss, correct) = sum_terms(terms, outputs, *given)
+        objective, (loss, correct) = sum_terms(terms, outputs, target, token_weight)
     else:
-        objective, (loss, correct) = terms(outputs, *given)
+        objective, (loss, correct) = terms(outputs, target, token_weight)
     if unknown is not None:
         correct = correct & (target != unknown)
     exact = (correct | ~token).all(-1)
-    objective, metrics = _mean(objective, loss, correct, given[1])
+    objective, metrics = _mean(objective, loss, correct, token_weight)
     return objective, {**metrics, "exact": ((weight * exact).sum(), weight.sum())}
 
 
@@ -110,22 +112,22 @@ def _cross_entropy(
     *,
     label_smoothing: float,
 ) -> tuple[Float[Array, ""], tuple[Float[Array, ""], Bool[Array, "*b"]]]:
-    """The weighted sum to minimise; that without smoothing, and which labels are the likeliest."""
+    """Return the weighted sum to minimize, the sum without smoothing, and the correct labels."""
     logits = outputs.astype(jnp.float32)
     loss = (weight * optax.softmax_cross_entropy_with_integer_labels(logits, labels)).sum()
     objective = loss
     if label_smoothing:
         target = optax.smooth_labels(jax.nn.one_hot(labels, logits.shape[-1]), label_smoothing)
         objective = (weight * optax.softmax_cross_entropy(logits, target)).sum()
-    return objective, (loss, _first_of_the_largest(logits) == labels)
+    return objective, (loss, _argmax(logits) == labels)
 
 
-def _first_of_the_largest(logits: Float[Array, "*b classes"]) -> Int[Array, "*b"]:
-    """As `argmax`, by two plain reductions, which CPUs do in half the time."""
+def _argmax(logits: Float[Array, "*b classes"]) -> Int[Array, "*b"]:
+    """Return what `argmax` does, by two plain reductions, in half the time on CPUs."""
     classes = logits.shape[-1]
-    places = jnp.arange(classes).reshape((1,) * (logits.ndim - 1) + (classes,))
+    index = jnp.arange(classes).reshape((1,) * (logits.ndim - 1) + (classes,))
     largest = logits.max(-1, keepdims=True)
-    return jnp.where(logits == largest, places, classes).min(-1)
+    return jnp.where(logits == largest, index, classes).min(-1)
 
 
 def _mean(

@@ -1,4 +1,4 @@
-"""Several steps in one call of the device, on data that lies there."""
+"""Several training steps in one call of the device, on data that is there already."""
 
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
@@ -14,37 +14,37 @@ from attn_jax.train.step import Step, TrainState
 
 
 class Sums(NamedTuple):
-    """What has been counted since the last row of metrics.
+    """Sums of metrics since the last row.
 
     Attributes:
         metrics: Each metric's (sum, weight).
-        broken: The first step whose loss was not finite, or −1.
+        broken: The first step with a loss that was not finite, or −1.
     """
 
     metrics: Metrics
     broken: Int[Array, ""]
 
 
-RunSteps = Callable[..., tuple[TrainState, Sums]]
-"""`run(state, sums, data, indices, start, stop)` takes the steps of these rows of `indices`."""
+MultiStep = Callable[..., tuple[TrainState, Sums]]
+"""`run(state, sums, data, indices, start, stop)` takes a step for each of these rows."""
 
 
 def make_zero_sums(
     step: Step, state: TrainState, batch: Mapping[str, Any], mesh: Mesh
 ) -> Callable[[], Sums]:
-    """Builds the function that makes the sums of no batch at all.
+    """Build the function that makes sums of zero.
 
     Args:
-        step: The step whose metrics shall be summed; it is traced, not run.
+        step: The step whose metrics are summed; it is traced, not run.
         state: A state.
         batch: A stored batch, or its shapes.
-        mesh: The devices that shall hold the sums.
+        mesh: The devices that hold the sums.
 
     Returns:
-        A function without arguments; each call gives fresh zeros, which may be donated.
+        A function without arguments; each call returns new arrays, which may be donated.
 
     Raises:
-        ValueError: If there is no metric `loss`.
+        ValueError: If no metric is called `loss`.
     """
     _, shapes = jax.eval_shape(step, state, batch)
     if "loss" not in shapes:
@@ -60,18 +60,18 @@ def make_zero_sums(
     return jax.jit(zeros, out_shardings=replicated(mesh))
 
 
-def make_run_steps(step: Step, mesh: Mesh, *, loop: bool) -> RunSteps:
-    """Builds the jitted function that gathers batches and takes steps on them.
+def make_multi_step(step: Step, mesh: Mesh, *, loop: bool) -> MultiStep:
+    """Build the jitted function that gathers batches and takes steps on them.
 
-    The number of steps is an argument of the program, so that calls of any length share one
-    compilation, and give the same bits however the steps are cut into calls. `state` and `sums`
-    are donated.
+    The number of steps is an argument of the program, so calls of any length share a compilation,
+    and the result is the same, bit for bit, however the steps are divided into calls. `state` and
+    `sums` are donated.
 
     Args:
         step: The pure step.
         mesh: The devices.
-        loop: Whether one call may take several steps. Without, the program has no loop, in which
-            XLA's convolutions on CPUs would be many times slower, and `start` alone is read.
+        loop: Whether one call may take several steps. If not, the program has no loop, in which
+            XLA's convolutions on CPUs are many times slower, and `stop` is ignored.
 
     Returns:
         `run(state, sums, data, indices, start, stop) -> (state, sums)`.

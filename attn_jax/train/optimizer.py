@@ -1,4 +1,4 @@
-"""The optimiser that the settings describe."""
+"""The optimizer and its learning-rate schedule."""
 
 import jax
 import optax
@@ -8,11 +8,11 @@ from attn_jax.train.protocols import Params
 
 
 def make_schedule(config: TrainConfig, total_steps: int) -> optax.Schedule:
-    """The learning rate by step: a linear rise, then a cosine to zero or a constant.
+    """Return the learning rate by step: a linear rise, then a cosine to zero or a constant.
 
     Args:
-        config: Gives `learning_rate`, `warmup` and `schedule`.
-        total_steps: The steps of the whole run.
+        config: The settings, of which `learning_rate`, `warmup` and `schedule` are used.
+        total_steps: The number of steps of the whole run.
 
     Returns:
         A function from the number of steps taken to the learning rate of the next.
@@ -36,11 +36,11 @@ def make_schedule(config: TrainConfig, total_steps: int) -> optax.Schedule:
 
 
 def make_optimizer(config: TrainConfig, total_steps: int) -> optax.GradientTransformation:
-    """AdamW under the schedule of `config`, after clipping by the global norm.
+    """Return AdamW with the schedule of `config`, after clipping by the global norm.
 
     Args:
-        config: Gives the learning rate and its schedule, `weight_decay` and `clip_norm`.
-        total_steps: The steps of the whole run.
+        config: The settings: the schedule's, `weight_decay` and `clip_norm`.
+        total_steps: The number of steps of the whole run.
 
     Returns:
         The gradient transformation.

@@ -1,4 +1,4 @@
-"""What a person sees of a run: a bar on a terminal, plain lines elsewhere."""
+"""Progress of a run: a bar on a terminal, plain lines elsewhere."""
 
 import sys
 from collections.abc import Mapping
@@ -10,16 +10,16 @@ from rich.progress import Progress as Bar
 
 
 class Progress:
-    """Shows how far a run is.
+    """Display of the progress of a run.
 
     Args:
-        total_steps: Of the whole run.
-        epochs: Of the whole run.
-        console: Where to print; the standard output where None.
+        total_steps: The number of steps of the whole run.
+        epochs: The number of epochs of the whole run.
+        console: Where to print; None for standard output.
     """
 
     def __init__(self, total_steps: int, epochs: int, console: Console | None = None):
-        # FORCE_COLOR, as CI and notebooks set it, makes no terminal of a pipe.
+        # CI and notebooks set FORCE_COLOR, which must not make Rich take a pipe for a terminal.
         self.console = console or Console(highlight=False, force_terminal=sys.stdout.isatty())
         self.epochs = epochs
         self._bar = Bar(
@@ -35,7 +35,7 @@ class Progress:
         self._task = self._bar.add_task("", total=total_steps, epoch=1, figures="")
 
     def __enter__(self) -> "Progress":
-        """Shows the bar."""
+        """Show the bar."""
         self._bar.start()
         return self
 
@@ -45,23 +45,23 @@ class Progress:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        """Leaves the bar as it stands."""
+        """Stop the bar, leaving it on the screen."""
         self._bar.stop()
 
     def say(self, line: str) -> None:
-        """Prints a line above the bar.
+        """Print a line above the bar.
 
         Args:
-            line: The line, taken literally.
+            line: The line, without markup.
         """
         self.console.print(line, markup=False, soft_wrap=True)
 
     def show(self, row: Mapping[str, float | int], *, at_end: bool) -> None:
-        """Moves the bar to a row of metrics.
+        """Show a row of metrics in the bar.
 
         Args:
-            row: A row as in metrics.jsonl.
-            at_end: Whether it is the row of an epoch's end, which becomes a line.
+            row: A row, as in metrics.jsonl.
+            at_end: Whether it is the row at the end of an epoch, which is printed as a line.
         """
         rate = f"{row['time/examples_per_second']:,.0f} examples/s"
         epoch, step = int(row["epoch"]), float(row["step"])
@@ -69,12 +69,12 @@ class Progress:
         self._bar.update(self._task, completed=step, epoch=epoch, figures=figures)
         if at_end:
             splits = [f"{s} {_figures(row, s)}" for s in ("train", "validation", "test")]
-            told = [text for text in splits if not text.endswith(" ")]
-            self.say("  |  ".join([f"epoch {epoch}/{self.epochs}", *told, rate]))
+            shown = [text for text in splits if not text.endswith(" ")]
+            self.say("  |  ".join([f"epoch {epoch}/{self.epochs}", *shown, rate]))
 
 
 def _figures(row: Mapping[str, float | int], split: str) -> str:
-    """The metrics of a split; of those it is judged by, the loss only if there is no other."""
+    """Return the metrics of a split; outside training, the loss only if there is no other."""
     values = {name.split("/", 1)[1]: row[name] for name in row if name.startswith(f"{split}/")}
     if split != "train" and len(values) > 1:
         values.pop("loss", None)

@@ -1,7 +1,7 @@
-"""What training asks of a model and of a task: plain functions and one small class of methods.
+"""The signatures of a model and a task that can be trained: plain functions and a small class.
 
-Anything that has these signatures can be trained. `attn_jax.train` never sees a Flax module: an
-experiment wraps its model in an `Init` and an `Apply`.
+`attn_jax.train` never sees a Flax module: an experiment wraps its model in an `Init` and an
+`Apply`.
 """
 
 from collections.abc import Mapping, Sequence
@@ -11,13 +11,13 @@ import numpy as np
 from jaxtyping import Array
 
 Batch = Mapping[str, Array]
-"""Arrays that share their leading axis, the examples."""
+"""Arrays that share their leading axis, over the examples."""
 
 Params = Any
 """Any pytree of arrays."""
 
 Metrics = Mapping[str, tuple[Array, Array]]
-"""Each metric as (sum, weight), so that the sums of batches add up to the exact mean of all."""
+"""Each metric as (sum, weight), so that sums over batches give the exact mean over all."""
 
 Bucket = Mapping[str, np.ndarray]
 """Examples of one shape, in the host's memory; the arrays share their leading axis."""
@@ -28,63 +28,63 @@ WEIGHT = "weight"
 
 @runtime_checkable
 class Prepare(Protocol):
-    """Turns stored examples into the model's inputs, inside the jitted step."""
+    """A function from stored examples to the model's inputs, called inside the jitted step."""
 
     def __call__(self, batch: Batch, rng: Array | None = None) -> Batch:
-        """Returns the batch that `Apply` and `Loss` get; `rng`, for augmentation, in training."""
+        """Return the batch for `Apply` and `Loss`; in training `rng` is given, for augmentation."""
         ...
 
 
 @runtime_checkable
 class Task(Protocol):
-    """Data to learn from."""
+    """The data of a training run."""
 
     def load(self) -> Mapping[str, Sequence[Bucket]]:
-        """Reads the splits `train` and, where there are any, `validation` and `test`.
+        """Load the split `train` and, if the task has them, `validation` and `test`.
 
-        A split is a sequence of buckets. Buckets may differ in every axis but the first (sentences
-        of one length each, say); most tasks have one.
+        A split is a sequence of buckets. Buckets may differ in every axis but the first, as
+        sentences of different lengths do; most tasks have one bucket.
         """
         ...
 
     def prepare(self, batch: Batch, rng: Array | None = None) -> Batch:
-        """Turns stored examples into the model's inputs, inside the jitted step.
+        """Turn stored examples into the model's inputs, inside the jitted step.
 
         Args:
             batch: Rows of one bucket.
-            rng: Given in training only, for augmentation.
+            rng: A key for augmentation, given in training only.
         """
         ...
 
 
 @runtime_checkable
 class Init(Protocol):
-    """Makes the parameters."""
+    """A function that makes the parameters."""
 
     def __call__(self, rng: Array, batch: Batch, /) -> Params:
-        """Returns fresh parameters for batches shaped as `batch`, which holds zeros."""
+        """Return fresh parameters for batches of the shapes of `batch`, which holds zeros."""
         ...
 
 
 @runtime_checkable
 class Apply(Protocol):
-    """Runs the model."""
+    """A function that runs the model."""
 
     def __call__(
         self, params: Params, batch: Batch, /, *, rng: Array | None = None, train: bool = False
     ) -> Any:
-        """Returns the model's outputs; `rng` is given in training only, for dropout."""
+        """Return the model's outputs; `rng`, for dropout, is given in training only."""
         ...
 
 
 @runtime_checkable
 class Loss(Protocol):
-    """Judges outputs."""
+    """A function that computes the loss and the metrics."""
 
     def __call__(self, outputs: Any, batch: Batch, /) -> tuple[Array, Metrics]:
-        """Returns the scalar to minimise and the metrics, of which one is called `loss`.
+        """Return the scalar to minimize and the metrics, one of which is called `loss`.
 
-        It must honour `batch["weight"]` where there is one: evaluation pads its last batch with
+        It must apply `batch["weight"]` if there is one: evaluation pads its last batch with
         examples of weight zero.
         """
         ...

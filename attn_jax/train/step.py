@@ -13,13 +13,13 @@ from attn_jax.train.protocols import Apply, Batch, Loss, Metrics, Params, Prepar
 
 
 class TrainState(NamedTuple):
-    """Everything that a step reads and writes, as one pytree.
+    """The state that a step reads and writes, as one pytree.
 
     Attributes:
         params: The model's parameters.
-        opt_state: The optimiser's state.
+        opt_state: The optimizer's state.
         step: The number of steps taken.
-        rng: The key of the run, never advanced: each step folds its number in.
+        rng: The key of the run. It never changes: each step folds its number in.
     """
 
     params: Params
@@ -33,11 +33,11 @@ Step = Callable[[TrainState, Batch], tuple[TrainState, Metrics]]
 
 
 def init_state(params: Params, optimizer: optax.GradientTransformation, seed: int) -> TrainState:
-    """The state before the first step.
+    """Return the state before the first step.
 
     Args:
         params: Fresh parameters.
-        optimizer: Whose state to begin.
+        optimizer: The optimizer.
         seed: The seed of every random stream of the training.
 
     Returns:
@@ -47,12 +47,12 @@ def init_state(params: Params, optimizer: optax.GradientTransformation, seed: in
 
 
 def stream(rng: PRNGKeyArray, name: str, step: Int[Array, ""] | int = 0) -> PRNGKeyArray:
-    """The key of one named stream at one step, independent of all the others.
+    """Return the key of one named stream at one step, independent of all the others.
 
     Args:
         rng: The key of the run.
         name: The name of the stream.
-        step: The step whose key is wanted.
+        step: The step.
 
     Returns:
         A key for this name and step alone.
@@ -72,13 +72,13 @@ def make_train_step(
     *,
     prepare: Prepare | None = None,
 ) -> Step:
-    """Builds the pure, jitted training step.
+    """Build the pure, jitted training step.
 
     Args:
-        apply: Runs the model; it gets the stream `apply` as `rng`.
-        loss: Judges the outputs.
+        apply: Runs the model; its `rng` is the stream `apply`.
+        loss: Computes the loss and metrics.
         optimizer: Turns gradients into updates.
-        prepare: Turns a stored batch into the model's; it gets the stream `prepare` as `rng`.
+        prepare: Turns a stored batch into the model's inputs; its `rng` is the stream `prepare`.
 
     Returns:
         `step(state, batch) -> (state, metrics)`, each metric as (sum, weight).

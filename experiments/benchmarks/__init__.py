@@ -1,7 +1,7 @@
-"""Benchmarks: ratios to peers, measured in the same minutes on the same machine.
+"""Benchmarks: ratios to peers, measured at the same time on the same machine.
 
-A part is a module of this folder that is run as a program and whose `main` writes its result with
-:mod:`experiments.benchmarks.record`.
+A part is a module of this folder that runs as a program, whose `main` writes its result with
+`experiments.benchmarks.record`.
 """
 
 import ast
@@ -9,10 +9,10 @@ from pathlib import Path
 
 
 def parts() -> dict[str, str]:
-    """The name of each part, and the first line of its docstring; nothing is imported."""
-    found = {}
+    """Return the name of each part, and the first line of its docstring; nothing is imported."""
+    lines = {}
     for path in sorted(Path(__file__).parent.glob("[!_]*.py")):
         text = path.read_text(encoding="utf-8")
         if "\nPART = " in text:
-            found[path.stem] = (ast.get_docstring(ast.parse(text)) or "").partition("\n")[0]
-    return found
+            lines[path.stem] = (ast.get_docstring(ast.parse(text)) or "").partition("\n")[0]
+    return lines

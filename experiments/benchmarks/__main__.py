@@ -1,4 +1,4 @@
-"""`python -m experiments.benchmarks [PART ...]`: measures the parts named, or all."""
+"""The command line of the benchmarks: `python -m experiments.benchmarks [PART ...]`."""
 
 import subprocess
 import sys
@@ -8,7 +8,7 @@ from experiments.benchmarks import parts
 
 
 def main(names: Sequence[str]) -> int:
-    """Runs each part in a process of its own, so that none inherits another's settings."""
+    """Run each part, or those named, in a process of its own, so that settings do not mix."""
     known = parts()
     unknown = [name for name in names if name not in known]
     if unknown or "--help" in names:

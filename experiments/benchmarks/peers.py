@@ -1,4 +1,4 @@
-"""The environment of the benchmarks' peers, made on first use, and how a peer is spoken to."""
+"""The environment of the benchmarks' peers, made on first use, and the pipe to a peer."""
 
 import json
 import os
@@ -13,18 +13,18 @@ import numpy as np
 
 ROOT = Path(__file__).resolve().parents[2]
 PEERS = ROOT / ".peers"
-# Logits of float32 sums taken in another order.
+# Float32 sums in another order change the logits by less than this.
 _TOLERANCE = 1e-3
 REQUIREMENTS = ("torch==2.13.0", "numpy>=1.26")
 
 
 class Peer:
-    """A program in a process of its own, which works only when asked.
+    """A program in a process of its own, which works only on request.
 
     Args:
-        command: What to run; it answers each line of standard input by one of standard output,
-            both JSON.
-        settings: Environment variables for it.
+        command: The command, which answers each line of standard input with a line of standard
+            output, both JSON.
+        settings: Environment variables for the process.
     """
 
     def __init__(self, command: Sequence[str | Path], **settings: str):
@@ -38,7 +38,7 @@ class Peer:
         )
 
     def ask(self, question: Any) -> dict[str, Any]:
-        """Sends a line and waits for the answer."""
+        """Send a line and wait for the answer."""
         assert self.process.stdin is not None
         assert self.process.stdout is not None
         print(json.dumps(question), file=self.process.stdin, flush=True)
@@ -49,18 +49,18 @@ class Peer:
         return json.loads(answer)
 
     def close(self) -> None:
-        """Lets the process end."""
+        """End the process."""
         self.process.communicate()
 
 
 class SameModel(Peer):
-    """PyTorch on the same model, which it shows by the same logits.
+    """PyTorch with the same model, which is verified by its logits.
 
     Args:
-        script: What the peers' Python runs; its first answer has the `difference` of the logits.
-        asked: The settings.
+        script: The script for the peers' Python, whose first answer has the logits' `difference`.
+        settings: The settings.
         arrays: The parameters, the data, and the logits to reproduce.
-        folder: Where to put the arrays for it.
+        folder: The folder for a file with the arrays.
 
     Raises:
         RuntimeError: If the logits differ.
@@ -69,31 +69,31 @@ class SameModel(Peer):
     def __init__(
         self,
         script: Path,
-        asked: Mapping[str, Any],
+        settings: Mapping[str, Any],
         arrays: Mapping[str, np.ndarray],
         folder: Path,
     ):
         path = folder / "arrays.npz"
         np.savez(path, **dict[str, Any](arrays))
         super().__init__([peers_python(), script])
-        self.about = self.ask({**asked, "arrays": str(path)})
+        self.about = self.ask({**settings, "arrays": str(path)})
         difference = self.about["difference"]
         if not difference < _TOLERANCE:
             raise RuntimeError(
                 f"PyTorch's logits differ from ours by {difference:.2g}, more than {_TOLERANCE}: "
-                f"the two are not the same model, so {script.name} needs the change that "
-                "attn_jax/models has had."
+                f"the models differ, so {script.name} needs the change that was made in "
+                "attn_jax/models."
             )
 
 
 def peers_python(folder: Path = PEERS) -> Path:
-    """Returns the interpreter of the peers' environment; makes the environment if need be.
+    """Return the interpreter of the peers' environment, which is made if it does not exist.
 
-    PyTorch's CPU build is taken where pip finds one. Elsewhere the registry's own build is, which
+    PyTorch's CPU build is installed if pip finds one. Otherwise the registry's own build is, which
     on Linux brings several gigabytes of CUDA libraries that the benchmarks never use.
 
     Args:
-        folder: Where the environment lies.
+        folder: The folder of the environment.
 
     Returns:
         The path of its Python.

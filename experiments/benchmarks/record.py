@@ -1,4 +1,4 @@
-"""What a benchmark measured, where and when, written for readers and for programs."""
+"""Results of benchmarks, with machine, versions and date, as Markdown and as JSON."""
 
 import dataclasses
 import datetime
@@ -19,16 +19,16 @@ class Result:
     """The result of one part.
 
     Attributes:
-        part: Its name.
-        title: Of the page.
-        what: What was measured and how, in a paragraph.
-        header: Of the table.
-        rows: Of the table, ready to read.
-        notes: What to know to judge the numbers, a sentence or two each.
+        part: The name of the part.
+        title: The title of the page.
+        what: A paragraph on what was measured, and how.
+        header: The header of the table.
+        rows: The rows of the table, as text.
+        notes: Notes on the numbers, a sentence or two each.
         more: Further Markdown after the notes, a table or a figure each.
-        data: The numbers themselves, for JSON.
-        versions: Of peers, beside the project's own.
-        where: The machine, as :func:`machine` described it before the measurement.
+        data: The numbers, for JSON.
+        versions: The versions of peers, besides the project's own.
+        where: The machine, as `machine` described it before the measurement.
     """
 
     part: str
@@ -44,7 +44,7 @@ class Result:
 
 
 def machine() -> dict[str, Any]:
-    """Describes this machine, and how busy it is, as far as timings depend on it."""
+    """Describe this machine and its load, as far as timings depend on them."""
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
     usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     return {
@@ -58,7 +58,7 @@ def machine() -> dict[str, Any]:
 
 
 def limit_cores(most: int) -> None:
-    """Keeps this process, and those it starts, to some cores; call it before JAX counts them."""
+    """Restrict this process and its children to some cores; call it before JAX counts them."""
     if hasattr(os, "sched_setaffinity"):
         os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:most])
 
@@ -73,11 +73,11 @@ def _processor() -> str:
 
 
 def write(result: Result, folder: Path = DOCS) -> Path:
-    """Writes `<part>.md` and `<part>.json`, and shows the table.
+    """Write `<part>.md` and `<part>.json`, and print the table.
 
     Args:
-        result: What was measured.
-        folder: Where to.
+        result: The result.
+        folder: The folder to write to.
 
     Returns:
         The page's path.
@@ -106,7 +106,7 @@ def write(result: Result, folder: Path = DOCS) -> Path:
 
 
 def markdown_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """Writes a table in Markdown, its columns aligned.
+    """Return a table in Markdown, with aligned columns.
 
     Example:
         >>> from experiments.benchmarks.record import markdown_table
@@ -126,7 +126,7 @@ def markdown_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 
 
 def spread(values: Sequence[float]) -> dict[str, float]:
-    """Returns the median and the quartiles.
+    """Return the median and the quartiles.
 
     Example:
         >>> from experiments.benchmarks.record import spread
@@ -135,22 +135,23 @@ def spread(values: Sequence[float]) -> dict[str, float]:
     """
     ordered = sorted(map(float, values))
 
-    def quantile(share: float) -> float:
-        place = share * (len(ordered) - 1)
-        low = int(place)
+    def quantile(fraction: float) -> float:
+        position = fraction * (len(ordered) - 1)
+        low = int(position)
         high = min(low + 1, len(ordered) - 1)
-        return ordered[low] + (place - low) * (ordered[high] - ordered[low])
+        return ordered[low] + (position - low) * (ordered[high] - ordered[low])
 
     return {"median": quantile(0.5), "low": quantile(0.25), "high": quantile(0.75)}
 
 
 def spread_text(values: Sequence[float], form: str) -> str:
-    """Writes the median, and the quartiles in brackets.
+    """Return the median as text, with the quartiles in parentheses.
 
     Example:
         >>> from experiments.benchmarks.record import spread_text
         >>> spread_text([1, 2, 3, 4, 5], ".1f")
         '3.0 (2.0–4.0)'
     """
-    found = spread(values)
-    return f"{found['median']:{form}} ({found['low']:{form}}–{found['high']:{form}})"
+    quartiles = spread(values)
+    low, high = (format(quartiles[name], form) for name in ("low", "high"))
+    return f"{quartiles['median']:{form}} ({low}–{high})"

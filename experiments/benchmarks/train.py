@@ -1,4 +1,4 @@
-"""Training: examples a second of our loop, beside the same model in PyTorch."""
+"""Training speed of our loop, compared with the same model in PyTorch."""
 
 import contextlib
 import dataclasses
@@ -17,20 +17,20 @@ PART = "train"
 THREADS = 2
 ROUNDS = {"mnist_article": 8, "mnist_additive": 2}
 _TORCH = Path(__file__).with_name("train_torch.py")
-_LOOKED_AT = 64
+_COMPARED = 64
 
 
 def compare(name: str, rounds: int) -> dict[str, Any]:
-    """Trains an experiment for some epochs, and after each of them PyTorch for one.
+    """Train an experiment for some epochs, and PyTorch for one epoch after each of them.
 
     The first epoch of both, in which they compile and warm up, is not counted.
 
     Args:
         name: The experiment.
-        rounds: The epochs that count.
+        rounds: The number of epochs that count.
 
     Returns:
-        Examples a second of both by round, their ratios, and what both had learned.
+        Examples per second of both in each round, their ratios, and the final accuracies.
     """
     from attn_jax import train as training
 
@@ -73,11 +73,11 @@ def compare(name: str, rounds: int) -> dict[str, Any]:
 
 @contextlib.contextmanager
 def peer_of(experiment: Any, folder: Path) -> Iterator[SameModel]:
-    """Starts PyTorch on the same model, from the same parameters, with the same data."""
+    """Start PyTorch with the same model, parameters and data."""
     import jax
 
     train = experiment.task.load()["train"][0]
-    batch = experiment.task.prepare({"image": train["image"][:_LOOKED_AT]})
+    batch = experiment.task.prepare({"image": train["image"][:_COMPARED]})
     params = experiment.init(jax.random.key(0), batch)
     arrays = {
         "/".join(entry.key for entry in path): np.asarray(leaf)
@@ -85,12 +85,12 @@ def peer_of(experiment: Any, folder: Path) -> Iterator[SameModel]:
     }
     arrays |= {"images": train["image"], "labels": train["label"]}
     arrays["logits"] = np.asarray(experiment.apply(params, batch))
-    settings = ("batch_size", "learning_rate", "weight_decay", "clip_norm")
-    asked = {name: getattr(experiment.train, name) for name in settings}
-    asked |= {"shift": experiment.task.shift, "threads": THREADS}
-    asked |= {"dropout_rate": experiment.model.dropout_rate}
-    asked |= {name: getattr(experiment.model.stem, name, ()) for name in ("sizes", "strides")}
-    peer = SameModel(_TORCH, asked, arrays, folder)
+    names = ("batch_size", "learning_rate", "weight_decay", "clip_norm")
+    settings = {name: getattr(experiment.train, name) for name in names}
+    settings |= {"shift": experiment.task.shift, "threads": THREADS}
+    settings |= {"dropout_rate": experiment.model.dropout_rate}
+    settings |= {name: getattr(experiment.model.stem, name, ()) for name in ("sizes", "strides")}
+    peer = SameModel(_TORCH, settings, arrays, folder)
     try:
         yield peer
     finally:
@@ -98,7 +98,7 @@ def peer_of(experiment: Any, folder: Path) -> Iterator[SameModel]:
 
 
 def report(measured: Mapping[str, Mapping[str, Any]]) -> Result:
-    """Makes the page of what :func:`compare` found for each experiment."""
+    """Make the page from the results of `compare` for each experiment."""
     return Result(
         part=PART,
         title="Training on MNIST, beside PyTorch",
@@ -118,26 +118,26 @@ def report(measured: Mapping[str, Mapping[str, Any]]) -> Result:
             "ratio",
             "PyTorch's epoch",
         ),
-        rows=[_row(name, found) for name, found in measured.items()],
+        rows=[_row(name, speeds) for name, speeds in measured.items()],
         notes=[
-            f"`{name}`: batch {found['batch_size']}, {len(found['ratio'])} rounds; accuracy on the "
-            f"training images in the last, {found['accuracy'][0]:.2%} ours, "
-            f"{found['accuracy'][1]:.2%} PyTorch's; its threads: {found['torch_threads']}."
-            for name, found in measured.items()
+            f"`{name}`: batch {speeds['batch_size']}, {len(speeds['ratio'])} rounds; accuracy on "
+            f"the training images in the last, {speeds['accuracy'][0]:.2%} ours, "
+            f"{speeds['accuracy'][1]:.2%} PyTorch's; its threads: {speeds['torch_threads']}."
+            for name, speeds in measured.items()
         ],
         data={"experiments": dict(measured)},
         versions={"torch": next(iter(measured.values()))["torch_version"]},
     )
 
 
-def _row(name: str, found: Mapping[str, Any]) -> tuple[str, ...]:
-    speeds = [spread_text(found[side], ",.0f") for side in ("ours", "torch")]
-    seconds = spread_text(found["torch_seconds"], ".1f")
-    return (f"`{name}`", *speeds, spread_text(found["ratio"], ".2f"), f"{seconds} s")
+def _row(name: str, speeds: Mapping[str, Any]) -> tuple[str, ...]:
+    sides = [spread_text(speeds[side], ",.0f") for side in ("ours", "torch")]
+    seconds = spread_text(speeds["torch_seconds"], ".1f")
+    return (f"`{name}`", *sides, spread_text(speeds["ratio"], ".2f"), f"{seconds} s")
 
 
 def main() -> None:
-    """Measures every experiment of `ROUNDS` and writes the page."""
+    """Measure every experiment of `ROUNDS` and write the page."""
     limit_cores(THREADS)
     where = machine()
     measured = {name: compare(name, rounds) for name, rounds in ROUNDS.items()}

@@ -1,7 +1,7 @@
-"""The PyTorch side of the benchmark `train`, run by the peers' Python and asked over a pipe.
+"""The PyTorch side of the benchmark `train`, which the peers' Python runs at the end of a pipe.
 
-The models are written as one writes them in PyTorch, take the parameters of the JAX models, and
-show by equal logits that they are the same. Tensors lie in memory; there is no DataLoader.
+The models are written in the usual way of PyTorch. They take the parameters of the JAX models, and
+their logits must be equal. The data is held in tensors, without a DataLoader.
 """
 
 import json
@@ -27,7 +27,7 @@ class Rows(nn.Module):
         self.bias = parameter(arrays["stem/bias"][:, 0])
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
-        """From `(n, 28, 28)` to `(n, 28, features)`."""
+        """Map images (n, 28, 28) to tokens (n, 28, features)."""
         return torch.relu(self.embed(images) + self.bias)
 
 
@@ -45,7 +45,7 @@ class Patches(nn.Module):
             side = after
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
-        """From `(n, 28, 28)` to `(n, tokens, features)`."""
+        """Map images (n, 28, 28) to tokens (n, tokens, features)."""
         x = images[:, None]
         for layer, pad in zip(self.layers, self.pads, strict=True):
             x = torch.relu(layer(functional.pad(x, pad)))
@@ -55,21 +55,23 @@ class Patches(nn.Module):
 class Classifier(nn.Module):
     """A stem, additive attention of a learned query over its tokens, and a linear layer."""
 
-    def __init__(self, asked: Mapping[str, Any], arrays: Arrays):
+    def __init__(self, settings: Mapping[str, Any], arrays: Arrays):
         super().__init__()
         rows = "stem/bias" in arrays
-        self.stem = Rows(arrays) if rows else Patches(arrays, asked["sizes"], asked["strides"])
+        self.stem = (
+            Rows(arrays) if rows else Patches(arrays, settings["sizes"], settings["strides"])
+        )
         self.position = positions(arrays["position"]) if "position" in arrays else None
         self.norm = norm(arrays) if "LayerNorm_0/scale" in arrays else nn.Identity()
         self.query = parameter(arrays["pooling/query"])
         self.w_query = linear(arrays["attention/w_query"])
         self.w_key = linear(arrays["attention/w_key"])
         self.v = parameter(arrays["attention/v"])
-        self.dropout = nn.Dropout(asked["dropout_rate"])
+        self.dropout = nn.Dropout(settings["dropout_rate"])
         self.head = linear(arrays["head/kernel"], arrays["head/bias"])
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
-        """From `(n, 28, 28)` to logits."""
+        """Map images (n, 28, 28) to logits."""
         tokens = self.stem(images)
         tokens = self.norm(tokens if self.position is None else tokens + self.position)
         scores = torch.tanh(self.w_query(self.query) + self.w_key(tokens)) @ self.v
@@ -79,12 +81,12 @@ class Classifier(nn.Module):
 
 
 def positions(array: np.ndarray) -> nn.Parameter:
-    """A vector for each token of a grid, in one row."""
+    """Return a row with a vector for each token of a grid."""
     return parameter(array.reshape(-1, array.shape[-1]))
 
 
 def norm(arrays: Arrays) -> nn.LayerNorm:
-    """Flax's layer normalisation, whose epsilon differs from PyTorch's."""
+    """Flax's layer normalization, whose epsilon differs from PyTorch's."""
     layer = nn.LayerNorm(len(arrays["LayerNorm_0/scale"]), eps=1e-6)
     layer.weight = parameter(arrays["LayerNorm_0/scale"])
     layer.bias = parameter(arrays["LayerNorm_0/bias"])
@@ -92,12 +94,12 @@ def norm(arrays: Arrays) -> nn.LayerNorm:
 
 
 def parameter(array: np.ndarray) -> nn.Parameter:
-    """A parameter that begins as this array."""
+    """Return a parameter with this initial value."""
     return nn.Parameter(torch.from_numpy(array.copy()))
 
 
 def linear(kernel: np.ndarray, bias: np.ndarray | None = None) -> nn.Linear:
-    """A layer that begins as this kernel `(d_in, d_out)` and bias."""
+    """Return a layer with this initial kernel (d_in, d_out) and bias."""
     layer = nn.Linear(*kernel.shape, bias=bias is not None)
     layer.weight = parameter(np.ascontiguousarray(kernel.T))
     if bias is not None:
@@ -106,7 +108,7 @@ def linear(kernel: np.ndarray, bias: np.ndarray | None = None) -> nn.Linear:
 
 
 def convolution(arrays: Arrays, name: str, size: int, stride: int) -> nn.Conv2d:
-    """A convolution that begins as a dense layer on patches."""
+    """Return a convolution that initially equals a dense layer on patches."""
     kernel, bias = arrays[f"{name}/kernel"], arrays[f"{name}/bias"]
     kernel = kernel.reshape(size, size, -1, kernel.shape[-1]).transpose(3, 2, 0, 1)
     layer = nn.Conv2d(kernel.shape[1], kernel.shape[0], size, stride)
@@ -115,52 +117,52 @@ def convolution(arrays: Arrays, name: str, size: int, stride: int) -> nn.Conv2d:
 
 
 def shifted(images: torch.Tensor, most: int) -> torch.Tensor:
-    """Moves each image by its own random number of pixels."""
+    """Shift each image by a random number of pixels."""
     corners = torch.randint(0, 2 * most + 1, (2, len(images), 1))
     rows, columns = corners + torch.arange(images.shape[-1])
     padded = functional.pad(images, (most,) * 4)
     return padded[torch.arange(len(images))[:, None, None], rows[:, :, None], columns[:, None]]
 
 
-def trainer(asked: Mapping[str, Any], arrays: Arrays) -> tuple[Classifier, Callable[[], dict]]:
-    """Makes the model and the function that trains it for one epoch.
+def trainer(settings: Mapping[str, Any], arrays: Arrays) -> tuple[Classifier, Callable[[], dict]]:
+    """Make the model and the function that trains it for one epoch.
 
     Args:
-        asked: `batch_size`, `learning_rate`, `weight_decay`, `clip_norm`, `shift`,
+        settings: `batch_size`, `learning_rate`, `weight_decay`, `clip_norm`, `shift`,
             `dropout_rate` and, for patches, `sizes` and `strides`.
         arrays: The parameters, `images` and `labels`.
 
     Returns:
         The model, and a function to the seconds, mean loss and accuracy of an epoch.
     """
-    model = Classifier(asked, arrays)
+    model = Classifier(settings, arrays)
     images, labels = (torch.from_numpy(arrays[name]) for name in ("images", "labels"))
     labels = labels.long()
-    # The fused optimiser is the fastest of PyTorch's three here.
+    # The fused optimizer is the fastest of PyTorch's three here.
     optimizer = torch.optim.AdamW(
         model.parameters(),
-        lr=asked["learning_rate"],
-        weight_decay=asked["weight_decay"],
+        lr=settings["learning_rate"],
+        weight_decay=settings["weight_decay"],
         fused=True,
     )
 
     def step(chosen: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         batch = images[chosen]
-        if asked["shift"]:
-            batch = shifted(batch, asked["shift"])
+        if settings["shift"]:
+            batch = shifted(batch, settings["shift"])
         target = labels[chosen]
         logits = model(batch.float() / 255)
         loss = functional.cross_entropy(logits, target)
         optimizer.zero_grad()
         loss.backward()
-        if asked["clip_norm"]:
-            nn.utils.clip_grad_norm_(model.parameters(), asked["clip_norm"])
+        if settings["clip_norm"]:
+            nn.utils.clip_grad_norm_(model.parameters(), settings["clip_norm"])
         optimizer.step()
         return loss.detach(), (logits.argmax(-1) == target).sum()
 
     def epoch() -> dict[str, float]:
         began, loss, correct = time.perf_counter(), torch.zeros(()), torch.zeros(())
-        batches = whole_batches(len(images), asked["batch_size"])
+        batches = whole_batches(len(images), settings["batch_size"])
         for chosen in batches:
             batch_loss, batch_correct = step(chosen)
             loss += batch_loss
@@ -175,26 +177,26 @@ def trainer(asked: Mapping[str, Any], arrays: Arrays) -> tuple[Classifier, Calla
 
 
 def whole_batches(size: int, batch_size: int) -> torch.Tensor:
-    """Shuffles the examples into batches `(batches, batch_size)`; what fills none is left out."""
+    """Shuffle the examples into batches (batches, batch_size), leaving out an incomplete one."""
     whole = size // batch_size
     return torch.randperm(size)[: whole * batch_size].reshape(whole, batch_size)
 
 
-def fastest_threads(asked: Mapping[str, Any], arrays: Arrays) -> int:
-    """Finds how many threads PyTorch is fastest with: on small models, or beside other work, one.
+def fastest_threads(settings: Mapping[str, Any], arrays: Arrays) -> int:
+    """Return how many threads PyTorch is fastest with: for small models it may be one.
 
     Args:
-        asked: As for :func:`trainer`, and `threads`, the most.
-        arrays: As for :func:`trainer`.
+        settings: As for `trainer`, and `threads`, the most.
+        arrays: As for `trainer`.
 
     Returns:
         The number with which a few steps took least.
     """
-    few = {name: array[: 100 * asked["batch_size"]] for name, array in _examples(arrays).items()}
+    few = {name: array[: 100 * settings["batch_size"]] for name, array in _examples(arrays).items()}
     seconds = {}
-    for threads in range(1, asked["threads"] + 1):
+    for threads in range(1, settings["threads"] + 1):
         torch.set_num_threads(threads)
-        _, epoch = trainer(asked, {**arrays, **few})
+        _, epoch = trainer(settings, {**arrays, **few})
         seconds[threads] = sum(epoch()["seconds"] for _ in range(3))
     return min(seconds, key=seconds.__getitem__)
 
@@ -204,12 +206,12 @@ def _examples(arrays: Arrays) -> Arrays:
 
 
 def main() -> None:
-    """Answers each line of standard input by one of standard output, both JSON."""
-    asked = json.loads(sys.stdin.readline())
-    arrays = dict(np.load(asked["arrays"]))
-    threads = fastest_threads(asked, arrays)
+    """Answer each line of standard input with a line of standard output, both JSON."""
+    settings = json.loads(sys.stdin.readline())
+    arrays = dict(np.load(settings["arrays"]))
+    threads = fastest_threads(settings, arrays)
     torch.set_num_threads(threads)
-    model, epoch = trainer(asked, arrays)
+    model, epoch = trainer(settings, arrays)
     with torch.no_grad():
         model.eval()
         logits = model(torch.from_numpy(arrays["images"][: len(arrays["logits"])]).float() / 255)

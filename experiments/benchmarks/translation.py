@@ -1,4 +1,4 @@
-"""Translation: training beside the same model in PyTorch, decoding beside a loop in Python."""
+"""Training of a translator, compared with PyTorch, and decoding, compared with a Python loop."""
 
 import contextlib
 import dataclasses
@@ -24,7 +24,7 @@ _TORCH = Path(__file__).with_name("translation_torch.py")
 
 
 def bitext(epochs: int, seed: int = 0) -> Any:
-    """The experiment that is measured: real sentence pairs, Bahdanau's model, without dropout."""
+    """Return the experiment that is measured: Bahdanau's model on real pairs, without dropout."""
     from experiments.configs.translation_additive import experiment
 
     return dataclasses.replace(
@@ -35,16 +35,16 @@ def bitext(epochs: int, seed: int = 0) -> Any:
 
 
 def train_both(epochs: int, seed: int) -> dict[str, Any]:
-    """Trains both for some epochs, in turn, from the same parameters, and judges what they write.
+    """Train both for some epochs, in turn, from the same parameters, and score their translations.
 
     The first epoch of both, in which they compile and warm up, does not count for speed.
 
     Args:
-        epochs: How many.
-        seed: Of the parameters and the order of batches.
+        epochs: The number of epochs.
+        seed: The seed of the parameters and the order of batches.
 
     Returns:
-        Examples a second by epoch, and BLEU and chrF of the test split, of both.
+        Examples per second by epoch, and BLEU and chrF of the test split, of both.
     """
     from attn_jax import train as training
     from experiments.translation.scores import decode_split, longest_target, score_texts
@@ -55,8 +55,8 @@ def train_both(epochs: int, seed: int) -> dict[str, Any]:
 
     def texts(numbers: Mapping[int, Sequence[int]]) -> dict[str, float]:
         tokenizer = experiment.task.target_tokenizer
-        written = [tokenizer.decode(list(map(int, numbers[i]))) for i in numbers]
-        return score_texts(written, [examples[i].target_text for i in numbers])[0]
+        translations = [tokenizer.decode(list(map(int, numbers[i]))) for i in numbers]
+        return score_texts(translations, [examples[i].target_text for i in numbers])[0]
 
     def their_turn(state: Any, row: Mapping[str, Any]) -> None:
         theirs.append(peer.ask("epoch"))
@@ -93,7 +93,7 @@ def train_both(epochs: int, seed: int) -> dict[str, Any]:
 
 @contextlib.contextmanager
 def peer_of(experiment: Any, folder: Path) -> Iterator[SameModel]:
-    """Starts PyTorch on the same model, from the same parameters, with the same sentences."""
+    """Start PyTorch with the same model, parameters and sentences."""
     import jax
 
     from attn_jax.train import make_schedule
@@ -102,7 +102,7 @@ def peer_of(experiment: Any, folder: Path) -> Iterator[SameModel]:
 
     splits, config = experiment.splits, experiment.train
     checked = {side: splits["test"][-1][side][:16] for side in ("source", "target")}
-    # The parameters that training begins with, which follow from its seed.
+    # Training begins with these parameters, which follow from its seed.
     params = experiment.init(stream(jax.random.key(config.seed), "init"), checked)
     arrays = {
         "/".join(entry.key for entry in path): np.asarray(leaf)
@@ -121,10 +121,10 @@ def peer_of(experiment: Any, folder: Path) -> Iterator[SameModel]:
         "logits": np.asarray(experiment.apply(params, checked).compute()),
         "schedule": np.array([schedule(step) for step in range(steps)]),
     }
-    taken = ("batch_size", "weight_decay", "clip_norm", "seed")
-    asked = {name: getattr(config, name) for name in taken}
+    names = ("batch_size", "weight_decay", "clip_norm", "seed")
+    settings = {name: getattr(config, name) for name in names}
     peer = SameModel(
-        _TORCH, {**asked, "threads": THREADS, "longest": longest_target(splits)}, arrays, folder
+        _TORCH, {**settings, "threads": THREADS, "longest": longest_target(splits)}, arrays, folder
     )
     try:
         yield peer
@@ -133,13 +133,13 @@ def peer_of(experiment: Any, folder: Path) -> Iterator[SameModel]:
 
 
 def decode_both(rounds: int) -> dict[str, Any]:
-    """Decodes the same sentences greedily, by one program and by a loop that calls the step.
+    """Decode the same sentences greedily, by one program and by a loop that calls the step.
 
     Args:
-        rounds: How often, in turn.
+        rounds: How often to decode, in turn.
 
     Returns:
-        Tokens a second of both; every sentence is decoded to the longest length.
+        Tokens per second of both; every sentence is decoded to the longest length.
     """
     import jax
     import jax.numpy as jnp
@@ -158,14 +158,14 @@ def decode_both(rounds: int) -> dict[str, Any]:
         return np.asarray(whole(params, source)[0])
 
     start = jax.jit(lambda p, s: model.apply({"params": p}, s, longest, method="start"))
-    step = jax.jit(lambda p, *given: model.apply({"params": p}, *given, method="step"))
+    step = jax.jit(lambda p, *args: model.apply({"params": p}, *args, method="step"))
 
     def in_a_loop(sentences: jax.Array) -> np.ndarray:
         memory, state = start(params, sentences)
         token = np.full(len(sentences), model.begin, np.int32)
         written = []
-        for at in range(longest):
-            state, logits = step(params, memory, state, token, at)
+        for position in range(longest):
+            state, logits = step(params, memory, state, token, position)
             token = np.asarray(logits).argmax(-1).astype(np.int32)
             written.append(token)
         return np.stack(written, axis=1)
@@ -190,7 +190,7 @@ def _seconds(run: Callable[[], Any]) -> float:
 
 
 def report(runs: Sequence[Mapping[str, Any]], decoded: Mapping[str, Any]) -> Result:
-    """Makes the page of what was measured, training once for each seed."""
+    """Make the page from a training run of each seed and the decoding speeds."""
     ours, theirs = ([speed for run in runs for speed in run[side]] for side in ("ours", "torch"))
     ratio = [a / b for a, b in zip(ours, theirs, strict=True)]
     batched, looped = (
@@ -257,7 +257,7 @@ def report(runs: Sequence[Mapping[str, Any]], decoded: Mapping[str, Any]) -> Res
 
 
 def main() -> None:
-    """Measures both and writes the page."""
+    """Measure both and write the page."""
     limit_cores(THREADS)
     where = machine()
     decoded = decode_both(DECODING_ROUNDS)

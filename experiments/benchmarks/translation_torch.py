@@ -1,8 +1,8 @@
-"""The PyTorch side of the benchmark `translation`, run by the peers' Python, asked over a pipe.
+"""The PyTorch side of the benchmark `translation`, which the peers' Python runs at a pipe's end.
 
-The model is written as one writes it in PyTorch: a packed `nn.GRU` reads, a loop over a `GRUCell`
-writes, keys are projected once. It takes the parameters of the JAX model and shows by equal logits
-that it is the same.
+The model is written in the usual way of PyTorch: a packed `nn.GRU` as encoder, a loop over a
+`GRUCell` as decoder, keys that are projected once. It takes the parameters of the JAX model, and
+its logits must be equal.
 """
 
 import json
@@ -22,7 +22,7 @@ BEGIN, END = 1, 2
 
 
 class Translator(nn.Module):
-    """Bahdanau's: a bidirectional GRU reads, additive attention looks before each step."""
+    """Bahdanau's translator: a bidirectional GRU, and additive attention before each step."""
 
     def __init__(self, arrays: Arrays):
         super().__init__()
@@ -45,7 +45,7 @@ class Translator(nn.Module):
         self.v = parameter(arrays["decoder/attention/v"])
 
     def read(self, source: torch.Tensor) -> tuple[torch.Tensor, ...]:
-        """From tokens to the states, what keys add to a score, the mask and the first state."""
+        """Return the encoder's states, the projected keys, the mask and the first decoder state."""
         mask = source > 0
         packed = rnn.pack_padded_sequence(
             self.source(source), mask.sum(-1), batch_first=True, enforce_sorted=False
@@ -59,7 +59,7 @@ class Translator(nn.Module):
     def step(
         self, memory: Sequence[torch.Tensor], state: torch.Tensor, embedded: torch.Tensor
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        """One step: the new state, and what the next token is told from."""
+        """Take a step; return the new state, and the features of the next token."""
         states, keys, mask = memory
         scores = torch.tanh((state @ self.w_query)[:, None] + keys) @ self.v
         weights = torch.softmax(scores.masked_fill(~mask, -torch.inf), dim=-1)
@@ -67,30 +67,30 @@ class Translator(nn.Module):
         state = self.cell(torch.cat([embedded, context], dim=-1), state)
         return state, torch.cat([state, embedded, context], dim=-1)
 
-    def told(self, features: torch.Tensor) -> torch.Tensor:
-        """Logits, by maxout."""
+    def logits(self, features: torch.Tensor) -> torch.Tensor:
+        """Return logits, by maxout."""
         pairs = self.readout(features)
         return self.head(pairs.view(*pairs.shape[:-1], -1, 2).amax(-1))
 
     def forward(self, source: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
-        """From source and target tokens to logits `(n, t, v)`."""
+        """Map source and target tokens to logits (n, t, v)."""
         *memory, state = self.read(source)
         embedded = self.target(functional.pad(target[:, :-1], (1, 0), value=BEGIN))
         features = []
         for token in embedded.unbind(1):
             state, feature = self.step(memory, state, token)
             features.append(feature)
-        return self.told(torch.stack(features, dim=1))
+        return self.logits(torch.stack(features, dim=1))
 
     @torch.no_grad()
     def greedy(self, source: torch.Tensor, longest: int) -> torch.Tensor:
-        """Writes the likeliest token, then the next, until all sentences have ended."""
+        """Write the most likely token at each step, until all sentences have ended."""
         *memory, state = self.read(source)
         token = torch.full((len(source),), BEGIN)
         ended, written = torch.zeros(len(source), dtype=torch.bool), []
         for _ in range(longest):
             state, feature = self.step(memory, state, self.target(token))
-            token = self.told(feature).argmax(-1).masked_fill(ended, 0)
+            token = self.logits(feature).argmax(-1).masked_fill(ended, 0)
             written.append(token)
             ended |= token == END
             if ended.all():
@@ -100,17 +100,17 @@ class Translator(nn.Module):
 
 
 def parameter(array: np.ndarray) -> nn.Parameter:
-    """A parameter that begins as this array."""
+    """Return a parameter with this initial value."""
     return nn.Parameter(torch.from_numpy(array.copy()))
 
 
 def embedding(array: np.ndarray) -> nn.Embedding:
-    """A table that begins as this array."""
+    """Return an embedding table with this initial value."""
     return nn.Embedding.from_pretrained(torch.from_numpy(array.copy()), freeze=False)
 
 
 def linear(arrays: Arrays, name: str) -> nn.Linear:
-    """A layer that begins as this kernel `(d_in, d_out)` and, if there is one, bias."""
+    """Return a layer with this initial kernel (d_in, d_out) and, if given, bias."""
     kernel, bias = arrays[f"{name}/kernel"], arrays.get(f"{name}/bias")
     layer = nn.Linear(*kernel.shape, bias=bias is not None)
     layer.weight = parameter(np.ascontiguousarray(kernel.T))
@@ -120,7 +120,7 @@ def linear(arrays: Arrays, name: str) -> nn.Linear:
 
 
 def gru(arrays: Arrays, name: str) -> dict[str, torch.Tensor]:
-    """Flax's three gates as PyTorch's two matrices; PyTorch has two biases more, zero at first."""
+    """Return Flax's three gates as PyTorch's matrices, whose additional biases start at zero."""
 
     def joined(leaf: str, *gates: str) -> np.ndarray:
         return np.concatenate([arrays[f"{name}/{gate}/{leaf}"].T for gate in gates])
@@ -136,7 +136,7 @@ def gru(arrays: Arrays, name: str) -> dict[str, torch.Tensor]:
 
 
 def buckets_of(arrays: Arrays, split: str) -> list[tuple[torch.Tensor, torch.Tensor]]:
-    """The sources and targets of a split's buckets."""
+    """Return the sources and targets of a split's buckets."""
     count = sum(name.startswith(f"{split}/") for name in arrays) // 2
     return [
         tuple(
@@ -147,27 +147,27 @@ def buckets_of(arrays: Arrays, split: str) -> list[tuple[torch.Tensor, torch.Ten
 
 
 class Trainer:
-    """Trains the model epoch by epoch.
+    """Train the model epoch by epoch.
 
     Args:
-        asked: `batch_size`, `weight_decay`, `clip_norm`.
+        settings: `batch_size`, `weight_decay`, `clip_norm`.
         arrays: The parameters, the buckets of the training split, and `schedule`, the learning rate
             by step.
     """
 
-    def __init__(self, asked: Mapping[str, Any], arrays: Arrays):
+    def __init__(self, settings: Mapping[str, Any], arrays: Arrays):
         self.model = Translator(arrays)
-        self.asked, self.schedule = asked, arrays["schedule"]
+        self.settings, self.schedule = settings, arrays["schedule"]
         self.buckets = buckets_of(arrays, "train")
         self.optimizer = torch.optim.AdamW(
-            self.model.parameters(), weight_decay=asked["weight_decay"], fused=True
+            self.model.parameters(), weight_decay=settings["weight_decay"], fused=True
         )
         self.done = 0
 
     def epoch(self, most: int | None = None) -> dict[str, float]:
-        """Takes each example once, what fills no batch left out."""
+        """Take each example once, leaving out incomplete batches."""
         began, loss, tokens = time.perf_counter(), torch.zeros(()), 0
-        size = self.asked["batch_size"]
+        size = self.settings["batch_size"]
         batches = [
             (bucket, rows)
             for bucket, (source, _) in enumerate(self.buckets)
@@ -195,31 +195,31 @@ class Trainer:
         loss = functional.cross_entropy(logits.flatten(0, 1), target.flatten(), ignore_index=0)
         self.optimizer.zero_grad()
         loss.backward()
-        if self.asked["clip_norm"]:
-            nn.utils.clip_grad_norm_(self.model.parameters(), self.asked["clip_norm"])
+        if self.settings["clip_norm"]:
+            nn.utils.clip_grad_norm_(self.model.parameters(), self.settings["clip_norm"])
         self.optimizer.step()
         return loss.detach()
 
 
-def fastest_threads(asked: Mapping[str, Any], arrays: Arrays) -> int:
-    """Finds how many threads PyTorch is fastest with, on a few steps."""
+def fastest_threads(settings: Mapping[str, Any], arrays: Arrays) -> int:
+    """Return how many threads PyTorch is fastest with, over a few steps."""
     seconds = {}
-    for threads in range(1, asked["threads"] + 1):
+    for threads in range(1, settings["threads"] + 1):
         torch.set_num_threads(threads)
-        trainer = Trainer(asked, arrays)
+        trainer = Trainer(settings, arrays)
         trainer.epoch(2)
         seconds[threads] = trainer.epoch(8)["seconds"]
     return min(seconds, key=seconds.__getitem__)
 
 
 def main() -> None:
-    """Answers each line of standard input by one of standard output, both JSON."""
-    asked = json.loads(sys.stdin.readline())
-    arrays = dict(np.load(asked["arrays"]))
-    threads = fastest_threads(asked, arrays)
+    """Answer each line of standard input with a line of standard output, both JSON."""
+    settings = json.loads(sys.stdin.readline())
+    arrays = dict(np.load(settings["arrays"]))
+    threads = fastest_threads(settings, arrays)
     torch.set_num_threads(threads)
-    torch.manual_seed(asked["seed"])
-    trainer = Trainer(asked, arrays)
+    torch.manual_seed(settings["seed"])
+    trainer = Trainer(settings, arrays)
     with torch.no_grad():
         source, target = (
             torch.from_numpy(arrays[f"checked/{side}"]).long() for side in ("source", "target")
@@ -233,7 +233,7 @@ def main() -> None:
             answer = trainer.epoch()
         else:
             written = [
-                trainer.model.greedy(source, asked["longest"]).tolist()
+                trainer.model.greedy(source, settings["longest"]).tolist()
                 for source, _ in buckets_of(arrays, "test")
             ]
             answer = {"written": written}

@@ -15,7 +15,7 @@ experiment = RetrievalExperiment(
         learning_rate=1e-2,
         weight_decay=0.0,
         steps_per_call=8,
-        bucket_run=8,  # One length at a time: with others between, three epochs learn half of it.
+        bucket_run=8,  # One length at a time: with lengths mixed, three epochs learn half as much.
         eval_batch_size=4,
     ),
 )

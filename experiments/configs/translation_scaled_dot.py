@@ -1,7 +1,7 @@
 """Dates, or other pairs, translated by scaled dot products (Vaswani 2017) in Luong's decoder.
 
-Asked before the step, as in Bahdanau's decoder, they translate as well and are misaligned for two
-seeds of three: a step may keep what it saw for the next.
+If attention comes before the step, as in Bahdanau's decoder, translations are as good, but two of
+three seeds are misaligned: a step can keep what it read for the next one.
 """
 
 from attn_jax.models import LuongDecoder, RecurrentTranslator

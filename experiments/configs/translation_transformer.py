@@ -1,6 +1,6 @@
 """Dates, or other pairs, translated by a Transformer (Vaswani 2017).
 
-It needs many dates, rather than many passes: four over half as many end at 99.8 to 99.9 %.
+It needs many dates rather than many passes: four passes over half as many reach 99.8 to 99.9 %.
 """
 
 import dataclasses

@@ -1,4 +1,4 @@
-"""How well attention aligns a split: right links counted by layer, head, row and way of linking."""
+"""Alignment scores of a split, for every layer, head, row and way of linking."""
 
 import functools
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -15,25 +15,25 @@ from attn_jax.models import translation_weights
 from attn_jax.train.data_order import bucket_size, padded_batches
 
 ROWS = ("before", "after")
-"""Whose attention a target token is read from: the step that writes it, or the one after."""
+"""The step that aligns a target token: the one that writes it, or the one after."""
 
 LINKS = ("argmax", "threshold")
-"""How weights become links."""
+"""The ways in which weights become links."""
 
 _BATCH = 256
 
 
 class Score(NamedTuple):
-    """How one head's links compare with gold.
+    """The score of one head's links against gold.
 
     Attributes:
-        layer: The attention's name; of a guess that is none, what it is.
-        head: Its number, from 0, or `mean`.
-        row: One of `ROWS`, or nothing.
-        links: One of `LINKS`, or nothing.
+        layer: The attention's name, or that of a baseline.
+        head: The head's number, from 0, or `mean`; empty for a baseline.
+        row: One of `ROWS`; empty for a baseline.
+        links: One of `LINKS`; empty for a baseline.
         aer: The alignment error rate.
-        precision: Guessed links that are possible.
-        recall: Sure links that are guessed.
+        precision: Fraction of the predicted links that are possible.
+        recall: Fraction of the sure links that are predicted.
         f: The harmonic mean of both.
     """
 
@@ -48,7 +48,7 @@ class Score(NamedTuple):
 
 
 def gold_links(example: Any, shape: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:
-    """The sure and the possible links of an example, as booleans of a padded shape (t, s)."""
+    """Return the sure and the possible links of an example as boolean arrays, (t, s)."""
     sure, possible = np.zeros(shape, bool), np.zeros(shape, bool)
     for links, cells in ((example.sure, sure), (example.possible, possible)):
         for target, source in links:
@@ -57,7 +57,7 @@ def gold_links(example: Any, shape: tuple[int, int]) -> tuple[np.ndarray, np.nda
 
 
 def batches(bucket: Mapping[str, np.ndarray]) -> Iterator[tuple[dict[str, np.ndarray], int]]:
-    """Batches of one size, the last filled up, and how many of each one's rows are its own."""
+    """Yield batches of one size, the last one padded, and the number of real rows in each."""
     for rows, weights in zip(*padded_batches(bucket_size(bucket), _BATCH), strict=True):
         yield {name: array[rows] for name, array in bucket.items()}, int(weights.sum())
 
@@ -69,7 +69,7 @@ def score_alignments(
     examples: Sequence[Any],
     threshold: float,
 ) -> list[Score]:
-    """Scores every head of every layer, and their mean, by teacher forcing.
+    """Score every head of every layer, and the mean of the heads, by teacher forcing.
 
     Target tokens without any gold link are left out.
 
@@ -77,21 +77,21 @@ def score_alignments(
         model: A translator.
         params: Its parameters.
         buckets: The split, or a part of it.
-        examples: Those that `example` in the buckets counts.
-        threshold: The least weight that is a link, for the second way of linking.
+        examples: The examples of the split, which `example` in the buckets indexes.
+        threshold: The smallest weight that is a link, for linking by threshold.
 
     Returns:
-        The scores, and those of a diagonal and of a random alignment.
+        The scores, and those of two baselines, a diagonal and a random alignment.
     """
     count, totals = _counter(model, threshold), {}
     for bucket in buckets:
-        for batch, own in batches(bucket):
+        for batch, size in batches(bucket):
             shape = (batch["target"].shape[1], batch["source"].shape[1])
-            links = [gold_links(examples[i], shape) for i in batch["example"][:own]]
+            links = [gold_links(examples[i], shape) for i in batch["example"][:size]]
             gold = np.zeros((2, len(batch["example"]), *shape), bool)
-            gold[:, :own] = np.stack(links, axis=1)
-            found = jax.device_get(count(params, batch["source"], batch["target"], *gold))
-            totals = jax.tree.map(np.add, totals, found) if totals else found
+            gold[:, :size] = np.stack(links, axis=1)
+            counts = jax.device_get(count(params, batch["source"], batch["target"], *gold))
+            totals = jax.tree.map(np.add, totals, counts) if totals else counts
     return [score for name, counts in totals.items() for score in _scores(name, counts)]
 
 
@@ -103,28 +103,28 @@ def _scores(name: str, counts: measure.AlignmentCounts) -> Iterator[Score]:
     for way, row, head in np.ndindex(aer.shape) if aer.ndim else ():
         if aer.shape[-1] == 2 and not head:
             continue  # a single head is the mean
-        called = "mean" if head == aer.shape[-1] - 1 else str(head)
+        head_name = "mean" if head == aer.shape[-1] - 1 else str(head)
         values = (float(rate[way, row, head]) for rate in (aer, *others))
-        yield Score(name, called, ROWS[row], LINKS[way], *values)
+        yield Score(name, head_name, ROWS[row], LINKS[way], *values)
 
 
 @functools.cache
 def _counter(model: nn.Module, threshold: float) -> Callable[..., dict[str, Any]]:
-    """A jitted function from parameters, a batch and its gold to the counts of each layer."""
+    """Build a jitted function from parameters, a batch and its gold to the counts of each layer."""
 
     @jax.jit
     def count(params: Any, source: Array, target: Array, sure: Array, possible: Array) -> Any:
         weights = translation_weights(model, {"params": params}, source, target)
-        found = {name: _layer(each, sure, possible, threshold) for name, each in weights.items()}
+        layers = {name: _layer(each, sure, possible, threshold) for name, each in weights.items()}
         shape, mask = (possible.shape[1], possible.shape[2]), possible.any(-1)
-        written, read = (target > 2).sum(-1), (source > 0).sum(-1)
-        guesses = {
-            "diagonal": measure.diagonal_links(written, read, shape),
-            "random": measure.random_links(read, shape, rng=jax.random.key(0)),
+        target_lengths, source_lengths = (target > 2).sum(-1), (source > 0).sum(-1)
+        baselines = {
+            "diagonal": measure.diagonal_links(target_lengths, source_lengths, shape),
+            "random": measure.random_links(source_lengths, shape, rng=jax.random.key(0)),
         }
-        return found | {
-            name: measure.alignment_counts(guess, sure, possible, mask).total()
-            for name, guess in guesses.items()
+        return layers | {
+            name: measure.alignment_counts(links, sure, possible, mask).total()
+            for name, links in baselines.items()
         }
 
     return count
@@ -136,11 +136,11 @@ def _layer(
     possible: Bool[Array, "n t s"],
     threshold: float,
 ) -> measure.AlignmentCounts:
-    """Counts by way of linking, row and head, the last head being the mean of all."""
+    """Count links by way of linking, row and head; the last head is the mean of all."""
     heads = jnp.concatenate([weights, weights.mean(1, keepdims=True)], axis=1)
-    # The last row comes round to the first, but it is the end's or padding's and has no gold.
+    # Rolling brings the first row to the last, which is the end or padding and has no gold.
     rows = jnp.stack([heads, jnp.roll(heads, -1, axis=-2)])
-    guess = jnp.stack([measure.argmax_links(rows), measure.threshold_links(rows, threshold)])
-    sure, possible = (jnp.broadcast_to(x[:, None], guess.shape) for x in (sure, possible))
-    counts = measure.alignment_counts(guess, sure, possible, possible.any(-1))
+    links = jnp.stack([measure.argmax_links(rows), measure.threshold_links(rows, threshold)])
+    sure, possible = (jnp.broadcast_to(x[:, None], links.shape) for x in (sure, possible))
+    counts = measure.alignment_counts(links, sure, possible, possible.any(-1))
     return measure.AlignmentCounts(*(count.sum(2) for count in counts))

@@ -1,6 +1,5 @@
-"""Pictures of a translator: alignments right and wrong, how they came to be, and every head."""
+"""Figures of a translator: its alignments, right and wrong, over training, and for every head."""
 
-import json
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -12,9 +11,16 @@ from attn_jax import plot
 from attn_jax.plot.fonts import legible
 from attn_jax.train import read_metrics
 from experiments.report import Sheet, Table, save_sheet
+from experiments.translation.alignment import frame_steps, read_frame
 from experiments.translation.alignment_scores import Score, gold_links
-from experiments.translation.examples import LONGEST, Reading, read_sentences, various
-from experiments.translation.experiment import FRAMES, SCORES, TranslationExperiment
+from experiments.translation.evaluation import Evaluation
+from experiments.translation.examples import (
+    MAX_SOURCE_TOKENS,
+    DecodedExample,
+    decode_examples,
+    diverse,
+)
+from experiments.translation.scores import read_scores
 
 _SHOWN = 6
 _COLUMNS = 3
@@ -25,157 +31,163 @@ _STEPS = {
 }
 
 
-def draw_figures(experiment: TranslationExperiment, params: Any, run: Path) -> None:
-    """Draw all into the run's folder."""
-    for sheet in _sheets(experiment, params, run):
+def draw_figures(evaluation: Evaluation, run: Path) -> None:
+    """Draw all figures into the run's folder."""
+    for sheet in _sheets(evaluation, run):
         save_sheet(run, sheet)
 
 
-def _sheets(experiment: TranslationExperiment, params: Any, run: Path) -> Iterator[Sheet]:
-    readings = list(read_sentences(experiment, params))
-    key = _key(experiment)
-    right = various([r for r in readings if r.right and not r.misaligned], _SHOWN)
+def _sheets(evaluation: Evaluation, run: Path) -> Iterator[Sheet]:
+    examples = list(decode_examples(evaluation))
+    key = _key(evaluation)
+    right = diverse([e for e in examples if e.exact and not e.misaligned], _SHOWN)
     if right:
-        caption = f"{key} These test sentences are translated rightly.{_unseen(experiment)}"
-        yield Sheet("alignments", "What it looks at as it writes", caption, _maps(right))
-    wrong = [r for r in readings if not r.right][:_SHOWN]
+        caption = f"{key} These test sentences are translated correctly.{_hidden(evaluation)}"
+        yield Sheet("alignments", "Where it looks as it writes", caption, _maps(right))
+    wrong = [e for e in examples if not e.exact][:_SHOWN]
     if wrong:
-        caption = f"{key} The first test sentences that are translated wrongly: " + "; ".join(
-            f"{r.example.target_text!r} as {r.text!r}" for r in wrong
+        caption = f"{key} The first test sentences that are translated incorrectly: " + "; ".join(
+            f"{e.example.target_text!r} as {e.text!r}" for e in wrong
         )
         yield Sheet("mistakes", "Where it looked when it was wrong", caption, _maps(wrong))
-    astray = [r for r in readings if r.right and r.misaligned][:_SHOWN]
-    if astray:
+    misaligned = [e for e in examples if e.exact and e.misaligned][:_SHOWN]
+    if misaligned:
         caption = (
-            f"{key} The translations are right, but a token has its strongest weight elsewhere "
-            "than at any known link."
+            f"{key} The translations are correct, but at least one token has its largest weight "
+            "away from every known link."
         )
-        yield Sheet("misaligned", "Right, but not by what it looked at", caption, _maps(astray))
-    yield from _learning(experiment, run)
-    yield from _heads(experiment, run)
-    if not readings:
+        yield Sheet("misaligned", "Correct, but misaligned", caption, _maps(misaligned))
+    yield from _learning(evaluation, run)
+    yield from _heads(evaluation, run)
+    if not examples:
         print(
-            f"No test sentence is drawn: none has at most {LONGEST} tokens, all in scripts that "
-            "an installed font has."
+            f"No test sentence is drawn: none has at most {MAX_SOURCE_TOKENS} tokens, all in "
+            "scripts that an installed font has."
         )
         return
-    shown = (right or wrong or astray or readings)[0]
-    yield Sheet("viewer", "Look around", "Every layer and head over a sentence.", _viewer(shown))
+    example = (right or wrong or misaligned or examples)[0]
+    yield Sheet("viewer", "Look around", "Every layer and head for a sentence.", _viewer(example))
 
 
-def _key(experiment: TranslationExperiment) -> str:
-    read = (
-        "Source from left to right, translation from top to bottom; the darker a cell, the larger "
-        "its weight."
+def _key(evaluation: Evaluation) -> str:
+    key = (
+        "The source runs from left to right, the translation from top to bottom; darker cells have "
+        "larger weights."
     )
-    return read + (" Outlined are the links that are known." if experiment.task.has_gold else "")
+    return key + (" Known links are outlined." if evaluation.task.has_gold else "")
 
 
-def _unseen(experiment: TranslationExperiment) -> str:
-    texts = [example.source_text for example in experiment.task.examples("test")]
+def _hidden(evaluation: Evaluation) -> str:
+    texts = [example.source_text for example in evaluation.task.examples("test")]
     count = sum(not legible(text) for text in texts)
-    more = f" {count:,} of {len(texts):,} are in scripts that no font here has, and are not shown."
-    return more if count else ""
+    note = f" {count:,} of {len(texts):,} are not shown, as no font here has their scripts."
+    return note if count else ""
 
 
-def _maps(readings: Sequence[Reading]) -> Figure:
-    columns = min(_COLUMNS, len(readings))
-    rows = -(-len(readings) // columns)
-    widest = max(r.alignment.shape[1] for r in readings)
-    tallest = max(r.alignment.shape[0] for r in readings)
+def _maps(examples: Sequence[DecodedExample]) -> Figure:
+    columns = min(_COLUMNS, len(examples))
+    rows = -(-len(examples) // columns)
+    widest = max(e.alignment.shape[1] for e in examples)
+    tallest = max(e.alignment.shape[0] for e in examples)
     size = (columns * (0.9 + 0.15 * max(widest, 12)), rows * (1.1 + 0.17 * max(tallest, 6)))
     figure = Figure(size, layout="constrained")
     axes = figure.subplots(rows, columns, squeeze=False)
-    for ax in axes.flat[len(readings) :]:
+    for ax in axes.flat[len(examples) :]:
         ax.set_axis_off()
-    for ax, reading in zip(axes.flat, readings, strict=False):
-        draw_reading(reading, ax)
-    legends = [ax.get_legend() for ax in axes.flat[: len(readings)]]
-    fullest = max(legends, key=lambda legend: len(legend.legend_handles))
-    meanings = [text.get_text() for text in fullest.get_texts()]
-    look = {"ncols": 3, "fontsize": 7, "frameon": False}
-    figure.legend(fullest.legend_handles, meanings, loc="outside lower left", **look)
-    for legend in legends:
-        legend.remove()
+    for ax, example in zip(axes.flat, examples, strict=False):
+        draw_example(example, ax)
+    _share_legend(figure, [ax.get_legend() for ax in axes.flat[: len(examples)]])
     return figure
 
 
-def draw_reading(reading: Reading, ax: Any = None) -> Figure:
+def _share_legend(figure: Figure, legends: Sequence[Any]) -> None:
+    """Put one legend, the fullest, under the figure in place of all."""
+    fullest = max(legends, key=lambda legend: len(legend.legend_handles))
+    labels = [text.get_text() for text in fullest.get_texts()]
+    style = {"ncols": 3, "fontsize": 7, "frameon": False}
+    figure.legend(fullest.legend_handles, labels, loc="outside lower left", **style)
+    for legend in legends:
+        legend.remove()
+
+
+def draw_example(example: DecodedExample, ax: Any = None) -> Figure:
     """Draw one alignment."""
     return plot.alignment(
-        reading.alignment,
-        source=reading.example.source,
-        target=reading.target,
+        example.alignment,
+        source=example.example.source,
+        target=example.target,
         normalized=False,
         ax=ax,
-        sure=reading.gold.get("sure"),
-        possible=reading.gold.get("possible"),
+        sure=example.gold.get("sure"),
+        possible=example.gold.get("possible"),
     )
 
 
-def _learning(experiment: TranslationExperiment, run: Path) -> Iterator[Sheet]:
-    """A strip over the steps for each sentence kept, and the curve of the error rate."""
-    maps, numbers, examples = [], [], experiment.task.examples("validation")
-    paths = _hastening(sorted((run / FRAMES).glob("*.npz")))
-    for path in paths:
-        with np.load(path) as kept:
-            maps.append(kept["weights"])
-            numbers = kept["example"].tolist()
-    steps = [int(path.stem) for path in paths]
-    for at, number in enumerate(numbers):
+def _learning(evaluation: Evaluation, run: Path) -> Iterator[Sheet]:
+    """Yield a strip over the steps for each sentence with frames, and the error rate's curve."""
+    maps, numbers, examples = [], [], evaluation.task.examples("validation")
+    steps = _spread(frame_steps(run))
+    for step in steps:
+        weights, numbers = read_frame(run, step)
+        maps.append(weights)
+    for index, number in enumerate(numbers):
         example = examples[number]
         shape = (len(example.target), len(example.source))
-        weights = np.stack([each[at, : shape[0], : shape[1]] for each in maps])
+        weights = np.stack([each[index, : shape[0], : shape[1]] for each in maps])
         sure, possible = gold_links(example, shape)
         strip = plot.film(weights, steps=steps, sure=sure, possible=possible, normalized=False)
-        caption = f"{example.source_text!r}, translated {example.target_text!r}. {_key(experiment)}"
-        yield Sheet(f"learning-{at + 1}", "How its alignment came to be", caption, strip)
+        caption = (
+            f"{example.source_text!r}, translated as {example.target_text!r}. {_key(evaluation)}"
+        )
+        yield Sheet(f"learning-{index + 1}", "How its alignment developed", caption, strip)
     rows = [row for row in read_metrics(run) if "validation/aer" in row]
     if rows:
-        caption = "Of the alignment named in advance, on a part of the validation split."
-        drawn = plot.curves(rows, ["aer"])
-        yield Sheet("error-rate", "Alignment error rate over training", caption, drawn)
+        caption = (
+            "The error rate of the alignment chosen in advance, on part of the validation set."
+        )
+        curve = plot.curves(rows, ["aer"])
+        yield Sheet("error-rate", "Alignment error rate over training", caption, curve)
 
 
-def _hastening(frames: Sequence[Path]) -> list[Path]:
-    """The first frame, the last, and ever fewer between, as attention learns most at first."""
-    if len(frames) <= _FRAMES:
-        return list(frames)
-    steps = np.array([int(frame.stem) for frame in frames])
-    wanted = np.geomspace(steps[1], steps[-1], _FRAMES - 1)
-    nearest = np.abs(steps[1:] - wanted[:, None]).argmin(1) + 1
-    return [frames[at] for at in np.unique([0, *nearest])]
+def _spread(steps: Sequence[int]) -> list[int]:
+    """Choose the first step, the last, and fewer and fewer between: attention learns early."""
+    if len(steps) <= _FRAMES:
+        return list(steps)
+    later = np.array(steps[1:])
+    targets = np.geomspace(later[0], later[-1], _FRAMES - 1)
+    nearest = np.abs(later - targets[:, None]).argmin(1) + 1
+    return [steps[index] for index in np.unique([0, *nearest])]
 
 
-def _heads(experiment: TranslationExperiment, run: Path) -> Iterator[Sheet]:
-    path = run / SCORES
-    kept = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
-    if not kept.get("alignment"):
+def _heads(evaluation: Evaluation, run: Path) -> Iterator[Sheet]:
+    scores = read_scores(run)
+    if not scores.get("alignment"):
         return
-    named = experiment.named([Score(**score) for score in kept["alignment"]])
+    alignment = evaluation.alignment
+    chosen = alignment.select_score([Score(**score) for score in scores["alignment"]])
     rows = [
         [s["layer"], s["head"], s["row"], s["links"]]
         + [f"{s[name]:.4f}" for name in ("aer", "precision", "recall", "f")]
-        for s in kept["alignment"]
+        for s in scores["alignment"]
     ]
     caption = (
-        "Of the test split, by teacher forcing. Named in advance: the mean over the heads of "
-        f"{named.layer}, {_STEPS[named.row]}, by {named.links}. The threshold is "
-        f"{experiment.alignment_threshold}. Below, a diagonal and a random alignment. "
-        f"BLEU: {kept['signatures']['bleu']}; chrF: {kept['signatures']['chrf']}."
+        "On the test split, by teacher forcing. The alignment chosen in advance is the mean over "
+        f"the heads of {chosen.layer}, {_STEPS[chosen.row]}, linked by {chosen.links}. The "
+        f"threshold is {alignment.threshold}. The last rows are a diagonal and a random alignment. "
+        f"BLEU: {scores['signatures']['bleu']}; chrF: {scores['signatures']['chrf']}."
     )
     header = ["attention", "head", "step", "links", "AER", "precision", "recall", "F"]
     yield Sheet("scores", "The alignment of every head", caption, Table(header, rows))
 
 
-def _viewer(reading: Reading) -> plot.Viewer:
+def _viewer(example: DecodedExample) -> plot.Viewer:
     return plot.viewer(
-        reading.weights,
+        example.weights,
         axes="hqk",
-        queries=reading.target,
-        keys=list(reading.example.source),
-        title=reading.example.source_text,
+        queries=example.target,
+        keys=list(example.example.source),
+        title=example.example.source_text,
         normalized=False,
-        gold=reading.gold.get("sure"),
-        possible=reading.gold.get("possible"),
+        gold=example.gold.get("sure"),
+        possible=example.gold.get("possible"),
     )

@@ -1,4 +1,4 @@
-"""How translators are trained, and what a task wants otherwise."""
+"""Training settings of the translators, and what differs for some tasks."""
 
 import dataclasses
 
@@ -8,14 +8,14 @@ from attn_jax.train import TrainConfig
 
 @dataclasses.dataclass(frozen=True)
 class Recipe:
-    """How much a translator is trained on a task, where its own settings are for another."""
+    """The settings of a translator on a task that differs from its usual one."""
 
     epochs: int
-    """Passes over the examples."""
+    """Passes over the training examples."""
     examples: int | None = None
-    """How many there are; None for the task's own choice."""
+    """Number of training examples; None for the task's own choice."""
     dropout_rate: float = 0.0
-    """Of the model."""
+    """The model's dropout rate."""
 
 
 RECIPE = TrainConfig(
@@ -24,11 +24,11 @@ RECIPE = TrainConfig(
     learning_rate=3e-3,
     weight_decay=0.0,
     best="validation/exact",
-    # Attention is found within the first hundred steps; each row is a frame of the film.
+    # Attention settles within the first hundred steps; each row is a frame of the film.
     log_every=25,
 )
-"""How the recurrent translators are trained; found by trials on the validation split."""
+"""Settings of the recurrent translators, found by trials on the validation split."""
 
-# Of real sentences there are fewer than there is to learn.
+# Real corpora are small for what there is to learn, so models overfit without dropout.
 RECIPES = {task: Recipe(epochs=10, dropout_rate=0.3) for task in REAL}
-"""The same for tasks that want something else."""
+"""The recipe of each task that needs other settings, by the task's name."""

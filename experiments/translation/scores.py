@@ -1,8 +1,10 @@
-"""How good translations are: exact match, right tokens, BLEU and chrF."""
+"""Scores of translations: exact match, token accuracy, BLEU and chrF."""
 
 import functools
+import json
 import re
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import jax
@@ -11,31 +13,58 @@ from flax import linen as nn
 
 from attn_jax.models import beam_decode, greedy_decode
 from attn_jax.tasks.translation.tokens import PAD, UNKNOWN
+from attn_jax.train.disk.manifest import write_atomically
 from experiments.translation.alignment_scores import batches
 
+_NAME = "scores.json"
 _KANA = re.compile("[\u3040-\u30ff]")
 _HAN = re.compile("[\u3400-\u9fff]")
+
+
+def write_scores(run: Path, scores: Mapping[str, Any]) -> None:
+    """Write the scores of every head, and the signatures of BLEU and chrF, to the run's folder."""
+    write_atomically(run / _NAME, json.dumps(scores, indent=1))
+
+
+def read_scores(run: Path) -> dict[str, Any]:
+    """Return what `write_scores` wrote; nothing if the run has not ended.
+
+    Raises:
+        ValueError: If the file cannot be read.
+    """
+    path = run / _NAME
+    if not path.is_file():
+        return {}
+    try:
+        return dict(json.loads(path.read_text(encoding="utf-8")))
+    except (ValueError, TypeError) as error:
+        raise ValueError(f"{path} cannot be read ({error}); remove it, or train again.") from error
 
 
 @functools.cache
 def decoder(
     model: nn.Module, max_length: int, beam_size: int = 0, length_penalty: float = 0.0
 ) -> Callable[[Any, Any], tuple[jax.Array, dict[str, jax.Array]]]:
-    """A jitted function from parameters and sources to what is written and where it looked.
+    """Build a jitted function from parameters and sources to translations and their weights.
 
-    With a beam it is the best of its translations.
+    Args:
+        model: A translator.
+        max_length: The most tokens of a translation.
+        beam_size: Hypotheses of beam search, of which the best is returned; 0 searches greedily.
+        length_penalty: As for `beam_decode`.
 
     Returns:
-        From parameters and (n, s) to (n, max_length) and, by layer, (n, h, max_length, s).
+        A function from parameters and sources (n, s) to tokens (n, max_length) and, by layer,
+        weights (n, h, max_length, s).
     """
 
     @jax.jit
     def decode(params: Any, source: jax.Array) -> tuple[jax.Array, dict[str, jax.Array]]:
         variables = {"params": params}
         if not beam_size:
-            written = greedy_decode(model, variables, source, max_length=max_length)
-            return written.tokens, written.weights
-        found = beam_decode(
+            greedy = greedy_decode(model, variables, source, max_length=max_length)
+            return greedy.tokens, greedy.weights
+        beams = beam_decode(
             model,
             variables,
             source,
@@ -43,46 +72,48 @@ def decoder(
             beam_size=beam_size,
             length_penalty=length_penalty,
         )
-        return found.tokens[:, 0], {name: each[:, 0] for name, each in found.weights.items()}
+        return beams.tokens[:, 0], {name: each[:, 0] for name, each in beams.weights.items()}
 
     return decode
 
 
 def longest_target(splits: Mapping[str, Sequence[Mapping[str, np.ndarray]]]) -> int:
-    """The most tokens that any target has, the end included."""
+    """Return the most tokens that any target has, the end included."""
     return max(bucket["target"].shape[1] for split in splits.values() for bucket in split)
 
 
 def decode_split(
     model: nn.Module, params: Any, buckets: Sequence[Mapping[str, np.ndarray]], max_length: int
 ) -> dict[int, np.ndarray]:
-    """What the model writes for each example of a split, by its number."""
-    decode, found = decoder(model, max_length), {}
+    """Return the model's translation of each example of a split, by its index."""
+    decode, translations = decoder(model, max_length), {}
     for bucket in buckets:
-        for batch, own in batches(bucket):
-            tokens = np.asarray(decode(params, batch["source"])[0])[:own]
-            found |= dict(zip(batch["example"][:own].tolist(), tokens, strict=True))
-    return found
+        for batch, count in batches(bucket):
+            tokens = np.asarray(decode(params, batch["source"])[0])[:count]
+            translations |= dict(zip(batch["example"][:count].tolist(), tokens, strict=True))
+    return translations
 
 
 def targets(buckets: Sequence[Mapping[str, np.ndarray]], max_length: int) -> dict[int, np.ndarray]:
-    """What should be written, padded as :func:`decode_split` pads."""
-    found = {}
+    """Return the reference of each example of a split, padded as `decode_split` pads."""
+    references = {}
     for bucket in buckets:
         target = bucket["target"]
         padded = np.pad(target, ((0, 0), (0, max_length - target.shape[1])))
-        found |= dict(zip(bucket["example"].tolist(), padded, strict=True))
-    return found
+        references |= dict(zip(bucket["example"].tolist(), padded, strict=True))
+    return references
 
 
-def score_texts(written: Sequence[str], wanted: Sequence[str]) -> tuple[dict[str, float], dict]:
-    """BLEU and chrF of a corpus, in percent, and sacrebleu's signature of each.
+def score_texts(
+    translations: Sequence[str], references: Sequence[str]
+) -> tuple[dict[str, float], dict[str, str]]:
+    """Return BLEU and chrF of a corpus, in percent, and sacrebleu's signature of each.
 
-    BLEU counts words; in Chinese, and where most texts have no blank, as Japanese, characters.
+    BLEU counts words; in Chinese, and where most texts have no blanks, as in Japanese, characters.
 
     Args:
-        written: The translations.
-        wanted: A reference for each.
+        translations: The translations.
+        references: A reference for each.
 
     Returns:
         The scores, and the signatures.
@@ -98,49 +129,49 @@ def score_texts(written: Sequence[str], wanted: Sequence[str]) -> tuple[dict[str
     import sacrebleu
 
     metrics = {
-        "bleu": sacrebleu.BLEU(tokenize=_bleu_tokens(wanted)),
+        "bleu": sacrebleu.BLEU(tokenize=_bleu_tokens(references)),
         "chrf": sacrebleu.CHRF(),
     }
-    scores = {name: m.corpus_score(written, [wanted]).score for name, m in metrics.items()}
+    scores = {name: m.corpus_score(translations, [references]).score for name, m in metrics.items()}
     return scores, {name: str(metric.get_signature()) for name, metric in metrics.items()}
 
 
 def _bleu_tokens(texts: Sequence[str]) -> str:
-    """What sacrebleu splits texts by, as most of them are."""
+    """Return the name of sacrebleu's tokenizer that suits most of the texts."""
     half = len(texts) / 2
     if sum(map(bool, map(_KANA.search, texts))) > half:
         return "char"
     if sum(map(bool, map(_HAN.search, texts))) > half:
         return "zh"
-    # Of single words, as dates are, BLEU's four words in a row are letters.
+    # In texts of a single word, such as dates, BLEU has to count letters to have n-grams.
     return "13a" if sum(" " in text for text in texts) > half else "char"
 
 
-def _right(written: np.ndarray, wanted: np.ndarray) -> np.ndarray:
-    return (written == wanted) & (wanted != UNKNOWN)
+def _right_tokens(translation: np.ndarray, reference: np.ndarray) -> np.ndarray:
+    return (translation == reference) & (reference != UNKNOWN)
 
 
-def is_exact(written: np.ndarray, wanted: np.ndarray) -> bool:
-    """Whether a translation is right in every token, none of them unknown."""
-    return bool(_right(written, wanted).all())
+def is_exact(translation: np.ndarray, reference: np.ndarray) -> bool:
+    """Return whether a translation is right in every token, none of them unknown."""
+    return bool(_right_tokens(translation, reference).all())
 
 
-def score_tokens(written: np.ndarray, wanted: np.ndarray) -> dict[str, float]:
-    """The share of sentences that are right as a whole, and of tokens in their right places.
+def score_tokens(translations: np.ndarray, references: np.ndarray) -> dict[str, float]:
+    """Return the fraction of exact sentences, and of tokens that are right in their places.
 
     Args:
-        written: (n, length), ended and padded.
-        wanted: The same of the references.
+        translations: Tokens, (n, length), ended and padded.
+        references: The same of the references.
 
     Returns:
-        `exact` and `token_accuracy`; the end is a token, and an unknown one is never right.
+        `exact` and `token_accuracy`; the end is a token, and an unknown token is never right.
 
     Example:
         >>> score_tokens(np.array([[5, 2, 0], [5, 6, 2]]), np.array([[5, 2, 0], [5, 7, 2]]))
         {'exact': 0.5, 'token_accuracy': 0.8}
     """
-    right, token = _right(written, wanted), wanted != PAD
+    right, is_token = _right_tokens(translations, references), references != PAD
     return {
         "exact": float(right.all(-1).mean()),
-        "token_accuracy": float(right[token].mean()),
+        "token_accuracy": float(right[is_token].mean()),
     }

@@ -1,4 +1,4 @@
-"""Attention in a terminal: shades under the words, or names where the words do not fit."""
+"""Alignments in a terminal: shades under the words, or names if the words do not fit."""
 
 import sys
 import unicodedata
@@ -10,9 +10,9 @@ from rich.console import Console
 from rich.text import Text
 
 _SHADES = " ░▒▓█"
-_LEAST = 0.1
-_MOST_NAMED = 3
-# Between the letters of a script that runs leftwards it keeps a terminal from turning them round.
+_MIN_WEIGHT = 0.1
+_MAX_NAMED = 3
+# It keeps a terminal from reordering the letters of a script that runs leftwards.
 _LEFT_TO_RIGHT = "\u200e"
 
 
@@ -23,15 +23,15 @@ def print_alignment(
     *,
     console: Console | None = None,
 ) -> None:
-    """Print what each written token looked at.
+    """Print the attention weights of each target token.
 
-    Source tokens stand above the columns; if they do not fit, those that a token looked at most
+    Source tokens stand above the columns; if they do not fit, the tokens with the largest weights
     are named instead.
 
     Args:
-        weights: (target, source).
-        source: The tokens read.
-        target: The tokens written.
+        weights: Weights, (target, source).
+        source: The source tokens.
+        target: The target tokens.
         console: Where to print; standard output by default.
     """
     console = console or Console(file=sys.stdout, highlight=False)
@@ -50,11 +50,11 @@ def print_alignment(
 
 
 def shade_lines(weights: np.ndarray, columns: Sequence[str]) -> list[str]:
-    """A line of shades for each row, the darkest for a weight of one.
+    """Return a line of shades for each row, the darkest for a weight of one.
 
     Args:
-        weights: (target, source).
-        columns: The tokens above them, which say how wide each shade is.
+        weights: Weights, (target, source).
+        columns: The tokens above the shades, which have the same widths.
 
     Returns:
         The lines.
@@ -72,10 +72,10 @@ def shade_lines(weights: np.ndarray, columns: Sequence[str]) -> list[str]:
 
 
 def name_lines(weights: np.ndarray, columns: Sequence[str]) -> list[str]:
-    """The tokens that each row looked at most, with their shares.
+    """Name the tokens with the largest weights of each row.
 
     Args:
-        weights: (target, source).
+        weights: Weights, (target, source).
         columns: The source tokens.
 
     Returns:
@@ -87,21 +87,21 @@ def name_lines(weights: np.ndarray, columns: Sequence[str]) -> list[str]:
     """
     lines = []
     for row in weights:
-        best = [at for at in np.argsort(-row, kind="stable")[:_MOST_NAMED] if row[at] >= _LEAST]
-        lines.append(", ".join(f"{columns[at]} {row[at]:.0%}".replace("%", " %") for at in best))
+        best = [i for i in np.argsort(-row, kind="stable")[:_MAX_NAMED] if row[i] >= _MIN_WEIGHT]
+        lines.append(", ".join(f"{columns[i]} {row[i]:.0%}".replace("%", " %") for i in best))
     return lines
 
 
 def show_token(token: str) -> str:
-    r"""A token as it can stand alone: blanks and control characters visible, marks on a circle.
+    r"""Return a token with visible spaces and control characters, and marks on a circle.
 
     Example:
         >>> show_token(" "), show_token("\u0301"), show_token("a b")
         ('␣', '◌́', 'a␣b')
     """
-    shown = "".join(c if c.isprintable() else f"\\u{ord(c):04x}" for c in token.replace(" ", "␣"))
-    marked = bool(shown) and unicodedata.category(shown[0])[0] == "M"
-    return f"◌{shown}" if marked else shown
+    visible = "".join(c if c.isprintable() else f"\\u{ord(c):04x}" for c in token.replace(" ", "␣"))
+    marked = bool(visible) and unicodedata.category(visible[0])[0] == "M"
+    return f"◌{visible}" if marked else visible
 
 
 def _leftward(token: str) -> bool:
@@ -109,7 +109,7 @@ def _leftward(token: str) -> bool:
 
 
 def _width(token: str) -> int:
-    # Words are kept apart; single characters stand as close as in the text.
+    # Words are set apart; single characters stand as close as in the text.
     return max(cell_len(token), 1) + (len(token) > 1 and not token.startswith("◌"))
 
 

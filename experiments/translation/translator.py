@@ -1,4 +1,4 @@
-"""A trained translator out of its run's folder, which needs its training pairs no more."""
+"""A trained translator, opened from its run's folder without its training pairs."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -7,21 +7,21 @@ from typing import Any, NamedTuple
 import numpy as np
 from flax import linen as nn
 
-from experiments.command import experiment_of, find_run, trained
-from experiments.translation import vocabulary
+from experiments.reopen import experiment_of, find_run, trained
 from experiments.translation.experiment import TranslationExperiment, require_params
 from experiments.translation.scores import decoder
+from experiments.translation.vocabulary import Vocabulary, read_vocabulary
 
-AT_ONCE = 64
-"""The most texts of a batch."""
+BATCH_SIZE = 64
+"""The most texts in a batch."""
 
 
 class Translation(NamedTuple):
-    """What was written for a text.
+    """The translation of a text.
 
     Attributes:
-        numbers: Of the tokens, (t,), ended and padded.
-        alignment: What each looked at, by the attention that the experiment names, (t, s).
+        numbers: Token numbers, (t,), ended and padded.
+        alignment: The weights of the alignment that the experiment chooses, (t, s).
     """
 
     numbers: np.ndarray
@@ -29,42 +29,43 @@ class Translation(NamedTuple):
 
 
 class Translator(NamedTuple):
-    """A model with all it takes to use it.
+    """A model with everything needed to use it.
 
     Attributes:
-        run: The folder it is from.
-        experiment: What trained it.
+        run: The run's folder.
+        experiment: The experiment that trained the model.
         model: The network.
-        params: Its parameters.
-        words: What it reads and writes with.
+        params: The network's parameters.
+        vocabulary: The tokenizers and lengths of the run.
     """
 
     run: Path
     experiment: TranslationExperiment
     model: nn.Module
     params: Any
-    words: vocabulary.Wording
+    vocabulary: Vocabulary
 
     def translate(
         self, texts: Sequence[str], *, beam: int = 0, length_penalty: float = 0.6
     ) -> list[Translation]:
-        """Translate normalised texts in one batch.
+        """Translate normalized texts in one batch.
 
         Args:
-            texts: At most `AT_ONCE`.
-            beam: How many translations to pursue; 0 writes the likeliest token each time.
-            length_penalty: How far a beam favours long translations.
+            texts: At most `BATCH_SIZE` texts.
+            beam: Hypotheses of beam search; 0 writes the most likely token at each step.
+            length_penalty: How strongly beam search favors longer translations.
         """
-        rows = [self.words.source.encode(text) for text in texts]
+        rows = [self.vocabulary.source.encode(text) for text in texts]
         longest = max(map(len, rows))
-        width = next((length for length in self.words.read if length >= longest), longest)
-        # A single text is read alone; else all batches have one shape.
-        source = np.zeros((1 if len(rows) == 1 else AT_ONCE, width), np.int32)
+        lengths = self.vocabulary.source_lengths
+        width = next((length for length in lengths if length >= longest), longest)
+        # A single text has a batch of its own; all other batches have one shape.
+        source = np.zeros((1 if len(rows) == 1 else BATCH_SIZE, width), np.int32)
         for row, numbers in zip(source, rows, strict=False):
             row[: len(numbers)] = numbers
-        decode = decoder(self.model, self.words.written, beam, length_penalty)
+        decode = decoder(self.model, self.vocabulary.max_target_length, beam, length_penalty)
         tokens, weights = decode(self.params, source)
-        alignment = self.experiment.alignment({n: np.asarray(w) for n, w in weights.items()})
+        alignment = self.experiment.alignment.select({n: np.asarray(w) for n, w in weights.items()})
         both = zip(np.asarray(tokens), alignment, strict=True)
         return [Translation(*each) for each in both][: len(rows)]
 
@@ -73,24 +74,24 @@ def open_translator(run: Path, checkpoint: str | int = "last") -> Translator:
     """Open a run.
 
     Args:
-        run: Its folder, or its experiment's for the last run.
+        run: The run's folder, or its experiment's for the last run.
         checkpoint: `last`, `best` or a step.
 
     Raises:
-        ValueError: If it translates nothing, or its parts do not go together.
+        ValueError: If the run is not of a translation experiment, or its files do not fit.
         FileNotFoundError: If there is no such run or checkpoint.
     """
     run = find_run(run)
     experiment = experiment_of(run)
     if not isinstance(experiment, TranslationExperiment):
         raise ValueError(
-            f"{run} is a run of {type(experiment).__name__}, which translates nothing; give a run "
-            "of an experiment translation_*."
+            f"{run} is a run of {type(experiment).__name__}, which does not translate; give a run "
+            "of a translation_* experiment."
         )
-    words, params = vocabulary.read(run), trained(run, experiment, checkpoint)
+    vocabulary, params = read_vocabulary(run), trained(run, experiment, checkpoint)
     model = experiment.model.clone(
-        source_vocabulary=words.source.size,  # pyright: ignore[reportCallIssue]
-        target_vocabulary=words.target.size,
+        source_vocabulary=vocabulary.source.size,  # pyright: ignore[reportCallIssue]
+        target_vocabulary=vocabulary.target.size,
     )
     require_params(model, params)
-    return Translator(run, experiment, model, params, words)
+    return Translator(run, experiment, model, params, vocabulary)

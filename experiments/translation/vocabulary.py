@@ -1,121 +1,148 @@
-"""What a translator reads and writes with, kept in the run's folder.
+"""The tokenizers and lengths of a translation run, written to the run's folder.
 
-So a run translates where its training pairs are not, and is not resumed on changed ones.
+With them a run translates without its training pairs, and is not resumed on different ones.
 """
 
 import hashlib
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
+
+import numpy as np
 
 from attn_jax.tasks.translation.example import Example
 from attn_jax.tasks.translation.stored import restore_tokenizer, store_tokenizer
 from attn_jax.tasks.translation.tokens import SPECIALS, Tokenizer
 from attn_jax.train.disk.manifest import write_atomically
+from experiments.translation.scores import longest_target
 
-_NAME = "wording.json"
+_NAME = "vocabulary.json"
+# The name of the file, and of its entries, in runs of version 0.1.0.
+_OLD_NAME = "wording.json"
+_OLD_ENTRIES = {"read": "source_lengths", "written": "max_target_length"}
 _SHOWN = 5
 
 
-class Wording(NamedTuple):
-    """The tokens of both sides, and how many a sentence has.
+class Vocabulary(NamedTuple):
+    """The tokenizers of both sides, and the lengths of sentences.
 
     Attributes:
-        source: Splits what is read.
-        target: Puts together what is written.
-        read: What sources were padded to, the least first.
-        written: The most tokens of a translation, the end included.
-        pairs: A digest of all pairs and the splits they are in.
+        source: Tokenizer of the source.
+        target: Tokenizer of the target.
+        source_lengths: Lengths that sources were padded to, ascending.
+        max_target_length: The most tokens of a translation, the end included.
+        pairs: Digest of all pairs and the splits they are in.
     """
 
     source: Tokenizer
     target: Tokenizer
-    read: list[int]
-    written: int
+    source_lengths: list[int]
+    max_target_length: int
     pairs: str
 
 
-def keep(run: Path, wording: Wording) -> None:
-    """Write it down."""
-    sides = {"source": wording.source, "target": wording.target}
+def make_vocabulary(
+    task: Any, splits: Mapping[str, Sequence[Mapping[str, np.ndarray]]]
+) -> Vocabulary:
+    """Return the vocabulary of a task, whose buckets `splits` are."""
+    return Vocabulary(
+        task.source_tokenizer,
+        task.target_tokenizer,
+        sorted({bucket["source"].shape[1] for bucket in splits["train"]}),
+        longest_target(splits),
+        digest({split: task.examples(split) for split in splits}),
+    )
+
+
+def write_vocabulary(run: Path, vocabulary: Vocabulary) -> None:
+    """Write a vocabulary to the run's folder."""
+    sides = {"source": vocabulary.source, "target": vocabulary.target}
     stored = {side: store_tokenizer(tokenizer) for side, tokenizer in sides.items()}
-    kept = wording._asdict() | stored
-    write_atomically(run / _NAME, json.dumps(kept, ensure_ascii=False))
+    text = json.dumps(vocabulary._asdict() | stored, ensure_ascii=False)
+    write_atomically(run / _NAME, text)
 
 
 def digest(splits: Mapping[str, Iterable[Example]]) -> str:
-    """The sha256 of the texts of all pairs, in their order."""
-    found = hashlib.sha256()
+    """Return the sha256 of the texts of all pairs, in their order."""
+    sha256 = hashlib.sha256()
     for split, pairs in splits.items():
         texts = [[pair.source_text, pair.target_text] for pair in pairs]
-        found.update(json.dumps([split, texts]).encode())
-    return found.hexdigest()
+        sha256.update(json.dumps([split, texts]).encode())
+    return sha256.hexdigest()
 
 
-def read(run: Path) -> Wording:
-    """What a run was trained with.
+def read_vocabulary(run: Path) -> Vocabulary:
+    """Read the vocabulary that a run was trained with.
 
     Args:
-        run: Its folder.
+        run: The run's folder.
 
     Raises:
-        FileNotFoundError: If it has not been kept.
+        FileNotFoundError: If the run has none.
         ValueError: If it cannot be read.
     """
-    path = run / _NAME
-    if not path.exists():
+    path = next((path for name in (_NAME, _OLD_NAME) if (path := run / name).exists()), None)
+    if path is None:
         raise FileNotFoundError(
-            f"there is no {path}: the run is older than that file, or was not made by an "
-            "experiment translation_*; train again."
+            f"there is no {run / _NAME}: the run is older than that file, or is not of a "
+            "translation_* experiment; train again."
         )
     try:
-        kept = json.loads(path.read_text(encoding="utf-8"))
-        source, target = (restore_tokenizer(kept[side]) for side in ("source", "target"))
-        # Their sizes are asked here, so that what cannot be used is told here.
-        if min(source.size, target.size) <= len(SPECIALS):
-            raise ValueError("a side has no tokens")
-        read_lengths, written = [int(length) for length in kept["read"]], int(kept["written"])
-        return Wording(source, target, sorted(read_lengths) or [written], written, kept["pairs"])
-    except (KeyError, TypeError, ValueError, RuntimeError) as error:
+        return _parse(json.loads(path.read_text(encoding="utf-8")))
+    except (KeyError, TypeError, ValueError, RuntimeError, AttributeError) as error:
         raise ValueError(f"{path} cannot be read ({error!r}); train again.") from error
 
 
-def check(run: Path, now: Wording) -> None:
-    """Compare what a task has with what a run was trained with.
+def _parse(stored: dict[str, Any]) -> Vocabulary:
+    entries = {_OLD_ENTRIES.get(name, name): value for name, value in stored.items()}
+    source, target = (restore_tokenizer(entries[side]) for side in ("source", "target"))
+    # Computing the sizes shows here, and not later, that a tokenizer cannot be used.
+    if min(source.size, target.size) <= len(SPECIALS):
+        raise ValueError("a side has no tokens")
+    max_length = int(entries["max_target_length"])
+    lengths = sorted(int(length) for length in entries["source_lengths"])
+    return Vocabulary(source, target, lengths or [max_length], max_length, entries["pairs"])
+
+
+def check_vocabulary(run: Path, current: Vocabulary) -> None:
+    """Check that a task's tokens and pairs are those that a run was trained with.
 
     Args:
-        run: Its folder.
-        now: Of the task.
+        run: The run's folder.
+        current: The task's vocabulary.
 
     Raises:
         ValueError: If tokens or pairs differ, with the difference.
     """
-    kept = read(run)
-    sides = (("source", kept.source, now.source), ("target", kept.target, now.target))
+    stored = read_vocabulary(run)
+    sides = (
+        ("source", stored.source, current.source),
+        ("target", stored.target, current.target),
+    )
     for side, before, after in sides:
         if before.vocabulary != after.vocabulary:
             raise ValueError(
                 f"the {side} vocabulary has changed since {run} was trained: "
-                f"{_difference(before.vocabulary, after.vocabulary)}. Bring the data back that it "
-                "was trained on, or train again."
+                f"{_difference(before.vocabulary, after.vocabulary)}. Restore the data that it was "
+                "trained on, or train again."
             )
-    if kept.pairs != now.pairs:
+    if stored.pairs != current.pairs:
         raise ValueError(
             f"the pairs have changed since {run} was trained, or their order, though not the "
-            "tokens. Bring the data back that it was trained on, or train again."
+            "tokens. Restore the data that it was trained on, or train again."
         )
 
 
-def _difference(kept: Sequence[str], now: Sequence[str]) -> str:
-    lost, new = sorted({*kept} - {*now}), sorted({*now} - {*kept})
-    told = [f"it had {len(kept)} tokens and has {len(now)}"]
-    for what, tokens in (("lacking now", lost), ("new", new)):
+def _difference(before: Sequence[str], after: Sequence[str]) -> str:
+    lost, new = sorted({*before} - {*after}), sorted({*after} - {*before})
+    changes = [f"it had {len(before)} tokens and now has {len(after)}"]
+    for what, tokens in (("missing now", lost), ("new", new)):
         if tokens:
             more = f" and {len(tokens) - _SHOWN} more" if len(tokens) > _SHOWN else ""
-            told.append(f"{what} are {', '.join(map(repr, tokens[:_SHOWN]))}{more}")
-    pairs = enumerate(zip(kept, now, strict=False))
-    at = next((number for number, pair in pairs if pair[0] != pair[1]), None)
-    if at is not None:
-        told.append(f"number {at} was {kept[at]!r} and is {now[at]!r}")
-    return "; ".join(told)
+            changes.append(f"{what}: {', '.join(map(repr, tokens[:_SHOWN]))}{more}")
+    pairs = enumerate(zip(before, after, strict=False))
+    index = next((number for number, pair in pairs if pair[0] != pair[1]), None)
+    if index is not None:
+        changes.append(f"token {index} was {before[index]!r} and is {after[index]!r}")
+    return "; ".join(changes)

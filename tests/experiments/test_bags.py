@@ -10,7 +10,7 @@ import pytest
 from attn_jax.models import BagClassifier, PatchStem
 from attn_jax.tasks import MnistBags
 from attn_jax.tasks.images import IDX_FILES
-from experiments import command
+from experiments import command, reopen
 from experiments.configs.mnist_bags import experiment
 
 TASK = ["--task.train", "150", "--task.validation", "20", "--task.test", "60"]
@@ -48,16 +48,16 @@ def test_attention_finds_what_was_never_labelled(run):
     assert last["test/bag_auc"] > 0.99
     assert last["test/instance_auc"] > 0.99
     page = (run / "report.html").read_text()
-    assert "What it found in the bag" in page
+    assert "Where it looks in a bag" in page
     assert "How far can this be believed?" in page
     assert json.loads((run / "card.json").read_text())["lines"]
 
 
 def test_areas_are_those_of_what_it_looks_at(run):
-    model, variables, task = command.reopen(run, "last")
+    model, variables, task = reopen.reopen(run, "last")
     bags = task.load()["test"][0]
     batch = task.prepare(bags)
-    logits, weights = experiment.look(variables["params"], bags)
+    logits, weights = experiment.predict(variables["params"], bags)
     np.testing.assert_allclose(
         logits, model.apply(variables, batch["image"], batch["present"]), atol=1e-5
     )

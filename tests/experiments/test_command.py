@@ -1,11 +1,15 @@
 """The command line, from a first run to a reopened one, on a small set of images."""
 
+import datetime
 import gzip
 import json
+import os
+import shutil
 import signal
 import subprocess
 import sys
 import time
+import types
 from pathlib import Path
 
 import jax
@@ -14,9 +18,11 @@ import pytest
 
 import experiments
 from attn_jax import nn
-from attn_jax.train import read_metrics
+from attn_jax.train import DamagedError, lock_run, read_metrics
+from attn_jax.train.disk.run_folder import begun_at
 from experiments.__main__ import main
-from experiments.command import parse
+from experiments.command import last_run, new_run
+from experiments.options import parse
 from experiments.translate import main as translate
 
 RNG = np.random.default_rng(0)
@@ -70,7 +76,7 @@ def test_a_run_that_translates_nothing_is_not_asked_to(run, capsys):
     assert translate([str(run), "hello"]) == 1
     error = capsys.readouterr().err
     assert "ValueError" in error
-    assert "which translates nothing; give a run of an experiment translation_*." in error
+    assert "which does not translate; give a run of a translation_* experiment." in error
 
 
 def test_a_run_can_be_reopened_and_looked_into(run):
@@ -91,8 +97,33 @@ def test_load_takes_the_experiments_folder_and_names_the_checkpoints(run):
     assert jax.tree.structure(last[1]) == jax.tree.structure(best[1])
     with pytest.raises(FileNotFoundError, match=r"has no checkpoint 7; it has \[10, 20, 30\]"):
         experiments.load(run, checkpoint=7)
-    with pytest.raises(FileNotFoundError, match="is no run and holds none; make train"):
+    with pytest.raises(FileNotFoundError, match=r"There is no run at .*nothing\. Create one"):
         experiments.load(run.parent.parent / "nothing")
+
+
+def test_load_falls_back_to_the_last_whole_checkpoint_and_changes_nothing(run, tmp_path, capsys):
+    copy = shutil.copytree(run, tmp_path / "run")
+    (copy / "checkpoints" / "99999999").mkdir()
+    (copy / "checkpoints" / "30" / "record.json").write_text("{}")
+    before = sorted(copy.rglob("*"))
+    reopened, expected = (
+        experiments.load(folder, checkpoint=step)[1] for folder, step in ((copy, "last"), (run, 20))
+    )
+    jax.tree.map(np.testing.assert_array_equal, reopened, expected)
+    assert capsys.readouterr().err.splitlines() == [
+        "Skipped the checkpoint of step 99999999: it is unfinished (it has no manifest). Using "
+        "step 20.",
+        "Skipped the checkpoint of step 30: record.json differs from its sha256 sum. Using step "
+        "20.",
+    ]
+    assert sorted(copy.rglob("*")) == before
+    with pytest.raises(DamagedError, match=r"no whole checkpoint 30 \(step 30: record.json"):
+        experiments.load(copy, checkpoint=30)
+    for step in (10, 20):
+        (copy / "checkpoints" / str(step) / "MANIFEST.sha256").unlink()
+    for choice in ("last", "best"):
+        with pytest.raises(DamagedError, match=rf"no whole checkpoint '{choice}' \(step "):
+            experiments.load(copy, checkpoint=choice)
 
 
 def test_resuming_a_finished_run_changes_nothing(run, arguments):
@@ -144,6 +175,68 @@ def test_a_misspelt_option_gets_the_nearest(capsys):
     with pytest.raises(SystemExit):
         main(["mnist_article", "--train.lerning-rate", "1"])
     assert "--train.learning-rate" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("name", ["baseline", "20261129-100000-backup", "old_20261129-100000"])
+def test_the_last_run_is_the_one_begun_last_whatever_the_first_is_called_now(tmp_path, name):
+    begun = {"20261129-100000": "2026-11-29T10:00:00+00:00", "20261130-100000": "2026-11-30"}
+    for order, (run, moment) in enumerate(begun.items()):
+        (tmp_path / run).mkdir()
+        command = tmp_path / run / "command.json"
+        command.write_text(json.dumps({"begun": moment}))
+        # The files were modified the other way round, as by a copy that does not keep their times.
+        os.utime(command, (1000 - order, 1000 - order))
+    if "backup" in name:
+        shutil.copytree(tmp_path / "20261129-100000", tmp_path / name)
+    else:
+        (tmp_path / "20261129-100000").rename(tmp_path / name)
+    assert last_run(tmp_path).name == "20261130-100000"
+    shutil.rmtree(tmp_path / "20261130-100000")
+    # Of a run and its copy, the copy is not the one to resume.
+    assert last_run(tmp_path).name == ("20261129-100000" if "backup" in name else name)
+
+
+def test_a_run_without_a_time_began_when_its_command_was_written(tmp_path):
+    runs = (("a", "{}", 2000), ("b", '{"begun": "1970-01-01T00:16:40Z"}', 9000))
+    for name, text, modified in runs:
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "command.json").write_text(text)
+        os.utime(tmp_path / name / "command.json", (modified, modified))
+    assert last_run(tmp_path).name == "a"
+
+
+@pytest.mark.parametrize("text", ["", "[]", "null", '{"begun": 3}', '{"begun": "soon"}'])
+def test_a_command_that_cannot_be_read_still_has_a_time(tmp_path, text):
+    (tmp_path / "command.json").write_text(text)
+    os.utime(tmp_path / "command.json", (500, 500))
+    assert begun_at(tmp_path) == 500
+
+
+def test_runs_of_one_second_get_folders_of_their_own_and_are_ordered_as_numbers(
+    tmp_path, monkeypatch
+):
+    class Fixed(datetime.datetime):
+        @classmethod
+        def now(cls, tz=None):
+            assert tz == datetime.UTC
+            return cls(2026, 11, 29, 10, 0, 0, tzinfo=tz)
+
+    monkeypatch.setattr("experiments.command.datetime", types.SimpleNamespace(datetime=Fixed))
+    runs = [new_run(tmp_path / "experiment") for _ in range(11)]
+    second = "20261129-100000"
+    assert [run.name for run in runs] == [second, *(f"{second}-{n}" for n in range(2, 12))]
+    for run in runs:
+        (run / "command.json").write_text("{}")
+        os.utime(run / "command.json", (1000, 1000))
+    assert last_run(tmp_path / "experiment") == runs[-1]
+
+
+def test_two_resumes_at_once_are_one_and_a_refusal(run, arguments, capsys):
+    with lock_run(run):
+        assert main(["mnist_article", "--runs", arguments[-1], "--resume"]) == 1
+        assert main(["report", str(run)]) == 1
+    refusal = f"RunFolderError: process {os.getpid()} on "
+    assert capsys.readouterr().err.count(refusal) == 2
 
 
 def test_what_is_left_to_itself_depends_on_the_task():

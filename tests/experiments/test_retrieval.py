@@ -72,7 +72,7 @@ def test_the_report_shows_the_summaries(run):
     captions = {entry["name"]: entry["caption"] for entry in index}
     assert f"{read_metrics(run)[-1]['uniform/accuracy']:.2%}" in captions["summaries"]
     page = (run / "report.html").read_text()
-    assert page.index("What it learns to look at") < page.index("Learning curves")
+    assert page.index("Where it learns to look") < page.index("Learning curves")
 
 
 def test_padding_weighs_nothing_in_the_loss():

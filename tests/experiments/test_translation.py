@@ -17,10 +17,12 @@ from attn_jax.models import beam_decode, greedy_decode, translation_weights
 from attn_jax.tasks.translation.example import Example
 from attn_jax.train import read_metrics, sequence_loss
 from experiments.__main__ import main as train
-from experiments.command import parse, reopen_experiment
+from experiments.options import parse
+from experiments.reopen import reopen_experiment
 from experiments.translate import main as translate
 from experiments.translate import warn_of_end
 from experiments.translation import examples, figures, vocabulary
+from experiments.translation.alignment import frame_steps, read_frame
 from experiments.translation.examples import script
 from experiments.translation.scores import is_exact, score_texts, score_tokens
 from experiments.translation.terminal import print_alignment
@@ -197,7 +199,7 @@ def test_what_is_too_long_is_told(run, opened, tmp_path, capsys):
     assert len(out.splitlines()) == 2
     assert "unknown" not in err  # the byte order mark is no character
     longest = max(bucket["source"].shape[1] for bucket in opened[2].load()["train"])
-    assert f"line 2: 120 tokens, more than the {longest} of the longest text learnt" in err
+    assert f"line 2: 120 tokens, more than the {longest} of the longest text in training" in err
     assert "line 1" not in err
     warn_of_end(np.array([5, 6, 7]), "line 3")
     warn_of_end(np.array([5, 2, 0]), "line 4")
@@ -210,12 +212,27 @@ def test_texts_beside_a_file_are_refused(run, tmp_path, capsys):
     assert "--file is translated line by line" in capsys.readouterr().err
 
 
+def test_a_frame_that_a_kill_cut_short_is_no_frame(run, tmp_path):
+    experiment, params = reopen_experiment(run, "last")
+    (tmp_path / "alignments").mkdir()
+    (tmp_path / "alignments" / "00000000.npz.tmp").write_bytes(b"PK\x03\x04")
+    assert frame_steps(tmp_path) == []
+    experiment.on_log(params, {"step": 6}, tmp_path)
+    assert frame_steps(tmp_path) == [0, 6]
+    for step in (0, 6):
+        (weights, index), (expected, _) = (read_frame(f, step) for f in (tmp_path, run))
+        assert weights.shape == expected.shape
+        assert len(index) == 2
+    np.testing.assert_allclose(
+        read_frame(tmp_path, 0)[0], read_frame(run, 0)[0], rtol=1e-6, atol=1e-7
+    )
+
+
 def test_a_film_is_densest_where_attention_is_learnt():
-    frames = [Path(f"{step:08}.npz") for step in range(0, 1281, 10)]
-    steps = [int(frame.stem) for frame in figures._hastening(frames)]
+    steps = list(range(0, 1281, 10))
     # Doubled or so each time: a factor of 128 in six steps.
-    assert steps == [0, 10, 20, 50, 110, 250, 570, 1280]
-    assert figures._hastening(frames[:5]) == frames[:5]
+    assert figures._spread(steps) == [0, 10, 20, 50, 110, 250, 570, 1280]
+    assert figures._spread(steps[:5]) == steps[:5]
 
 
 def test_nothing_to_draw_is_told_and_spoils_no_report(run, monkeypatch, tmp_path, capsys):
@@ -231,13 +248,13 @@ def test_a_line_that_is_no_utf8_is_named(run, tmp_path, capsys):
     path = tmp_path / "lines.txt"
     path.write_bytes(b"fine\nb\xffd\n")
     assert translate([str(run), "--file", str(path)]) == 1
-    assert "lines.txt, line 2: byte 2 is no UTF-8" in capsys.readouterr().err
+    assert "lines.txt, line 2: byte 2 is not UTF-8" in capsys.readouterr().err
 
 
 def test_other_vocabularies_are_refused_with_the_difference(run, tmp_path, capsys):
     copy = tmp_path / run.parent.name / run.name
     shutil.copytree(run, copy)
-    path = copy / "wording.json"
+    path = copy / "vocabulary.json"
     kept = json.loads(path.read_text(encoding="utf-8"))
     kept["source"]["known"][0] = "å"
     path.write_text(json.dumps(kept), encoding="utf-8")
@@ -246,14 +263,14 @@ def test_other_vocabularies_are_refused_with_the_difference(run, tmp_path, capsy
     assert train(["translation_additive", "--runs", str(tmp_path), "--resume"]) == 1
     error = capsys.readouterr().err
     assert "the source vocabulary has changed" in error
-    assert "lacking now are 'å'; new are 'a'; number 4 was 'å' and is 'a'" in error
+    assert "missing now: 'å'; new: 'a'; token 4 was 'å' and is 'a'" in error
     kept["target"]["known"].append("å")
     path.write_text(json.dumps(kept), encoding="utf-8")
     assert translate([str(copy), "hello"]) == 1
     size = len(kept["target"]["known"]) + 4
     error = capsys.readouterr().err
     assert "the checkpoint is of another model or vocabulary: params['head']['bias']" in error
-    assert f"({size - 1},), where this run's RecurrentTranslator has ({size},)" in error
+    assert f"({size - 1},), but this run's RecurrentTranslator has ({size},)" in error
     path.unlink()
     assert translate([str(copy), "hello"]) == 1
     assert "the run is older than that file" in capsys.readouterr().err
@@ -265,14 +282,14 @@ def test_other_vocabularies_are_refused_with_the_difference(run, tmp_path, capsy
         "{",
         {"source": {"sentencepiece": "bm9uZQ=="}},
         {"source": {"level": "characters", "known": []}},
-        {"written": "many"},
-        {"read": None},
+        {"max_target_length": "many"},
+        {"source_lengths": None},
     ],
 )
-def test_a_broken_wording_is_told_in_a_line(broken, run, tmp_path, capsys):
+def test_a_broken_vocabulary_is_reported_in_a_line(broken, run, tmp_path, capsys):
     copy = tmp_path / run.name
     shutil.copytree(run, copy)
-    path = copy / "wording.json"
+    path = copy / "vocabulary.json"
     kept = json.loads(path.read_text(encoding="utf-8"))
     path.write_text(broken if isinstance(broken, str) else json.dumps(kept | broken))
     assert translate([str(copy), "hello"]) == 1
@@ -280,10 +297,31 @@ def test_a_broken_wording_is_told_in_a_line(broken, run, tmp_path, capsys):
     assert f"{path} cannot be read" in line
 
 
+def test_a_run_of_the_first_release_is_read_by_its_old_names(run, tmp_path):
+    path = run / "vocabulary.json"
+    stored = json.loads(path.read_text(encoding="utf-8"))
+    assert sorted(stored) == [
+        "max_target_length",
+        "pairs",
+        "source",
+        "source_lengths",
+        "target",
+    ]
+    stored["read"], stored["written"] = (
+        stored.pop("source_lengths"),
+        stored.pop("max_target_length"),
+    )
+    (tmp_path / "wording.json").write_text(json.dumps(stored), encoding="utf-8")
+    old, new = (vocabulary.read_vocabulary(folder) for folder in (tmp_path, run))
+    assert old[2:] == new[2:]
+    assert old.source.vocabulary == new.source.vocabulary
+    assert old.target.vocabulary == new.target.vocabulary
+
+
 def test_other_pairs_of_the_same_tokens_are_refused(run, tmp_path):
     copy = tmp_path / run.name
     shutil.copytree(run, copy)
-    path = copy / "wording.json"
+    path = copy / "vocabulary.json"
     kept = json.loads(path.read_text(encoding="utf-8"))
     path.write_text(json.dumps(kept | {"pairs": "0" * 64}), encoding="utf-8")
     with pytest.raises(ValueError, match="the pairs have changed since"):
@@ -306,7 +344,7 @@ def test_an_interrupted_first_epoch_resumes_on_no_other_pairs(run, tmp_path, cap
     experiment = reopen_experiment(run, "last")[0]
     fresh = tmp_path / "fresh"
     experiment.begin(fresh)
-    assert (fresh / "wording.json").read_text() == (run / "wording.json").read_text()
+    assert (fresh / "vocabulary.json").read_text() == (run / "vocabulary.json").read_text()
     missing = ["--task.name", "tsv", "--task.path", str(tmp_path / "none.tsv")]
     assert train(["translation_additive", *missing, "--runs", str(tmp_path / "runs")]) == 1
     assert "there is no file" in capsys.readouterr().err
@@ -350,6 +388,23 @@ def test_a_run_translates_where_its_pairs_are_not(tmp_path, capsys):
     assert "<svg" in drawn.read_text()
 
 
+def test_a_run_that_cannot_be_written_still_translates(run, tmp_path, capsys):
+    copy = tmp_path / run.name
+    shutil.copytree(run, copy, ignore=shutil.ignore_patterns("translations"))
+    assert translate([str(run), "hello", "--plot", str(tmp_path / "x.svg")]) == 0
+    *expected, _ = capsys.readouterr().out.splitlines()
+    (copy / "translations").write_text("in the way")
+    assert translate([str(copy), "hello"]) == 0
+    out, err = capsys.readouterr()
+    assert out.splitlines() == expected
+    assert err.splitlines() == [
+        f"The alignment was not drawn, because {copy / 'translations'} cannot be written (File "
+        "exists); choose another place with --plot PATH."
+    ]
+    assert translate([str(copy), "hello", "--plot", str(copy / "translations" / "x.svg")]) == 1
+    assert "Error: " in capsys.readouterr().err
+
+
 def test_options_of_translating(run, opened, tmp_path, capsys, monkeypatch):
     model, variables, task = opened
     source = jnp.array([task.source_tokenizer.encode("hello")])
@@ -372,7 +427,7 @@ def test_options_of_translating(run, opened, tmp_path, capsys, monkeypatch):
 def test_the_step_after_the_end_is_the_ends_own():
     experiment = parse("translation_additive", ["--alignment-row", "after"]).experiment
     weights = np.array([[[[1.0, 0], [0, 1.0], [0.5, 0.5], [0, 0], [0, 0]]]])
-    rows = experiment.alignment({"only": weights})[0]
+    rows = experiment.alignment.select({"only": weights})[0]
     np.testing.assert_array_equal(rows[:3], [[0, 1], [0.5, 0.5], [0.5, 0.5]])
 
 

@@ -30,7 +30,7 @@ def examples(order):
 def test_an_epoch_sees_no_example_twice_and_drops_less_than_a_batch_of_each_bucket(sizes):
     order = epoch_order(sizes, 4, CONFIG)
     seen = examples(order)
-    small = pytest.warns(UserWarning, match="exceeds buckets of 2 examples, from which nothing")
+    small = pytest.warns(UserWarning, match="exceeds buckets of 2 examples, which are never used")
     with small if min(sizes) < 3 else contextlib.nullcontext():
         assert len(seen) == len(set(seen)) == 3 * steps_per_epoch(sizes, CONFIG)
     for bucket, size in enumerate(sizes):

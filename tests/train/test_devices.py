@@ -14,7 +14,7 @@ def test_a_mesh_is_of_all_devices_or_those_given():
 @pytest.mark.parametrize(("size", "nearest"), [(6, "4 and 8"), (3, "4"), (13, "12 and 16")])
 def test_a_batch_that_the_devices_cannot_share_is_refused(size, nearest):
     with pytest.raises(ValueError, match=f"batch_size={size} must be a multiple of the 4 devices; "
-                                         f"the nearest: {nearest}"):  # fmt: skip
+                                         f"the nearest multiples: {nearest}"):  # fmt: skip
         require_divisible(data_mesh(), eval_batch_size=8, batch_size=size)
 
 

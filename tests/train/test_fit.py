@@ -1,6 +1,8 @@
 import dataclasses
 import json
+import os
 import signal
+from datetime import UTC, datetime
 
 import jax
 import jax.numpy as jnp
@@ -96,6 +98,22 @@ def test_an_interruption_leaves_a_checkpoint_and_says_how_to_go_on(tmp_path):
     with pytest.raises(TrainingInterrupted, match=r"after step 25; a checkpoint .* make again"):
         tiny.train(tmp_path / "run", config=SHORT, on_epoch=stop, resume_hint="make again")
     assert Checkpoints(tmp_path / "run" / "checkpoints").steps() == [25]
+
+
+def test_only_one_process_writes_to_a_run_and_says_when_it_began(tmp_path):
+    def begin_again(state, row):
+        for resume in (False, True):
+            with pytest.raises(RunFolderError, match=rf"process {os.getpid()} on .* is writing to"):
+                tiny.train(tmp_path / "run", config=config, resume=resume)
+
+    config = dataclasses.replace(SHORT, epochs=1)
+    before = datetime.now(UTC)
+    tiny.train(tmp_path / "run", config=config, on_epoch=begin_again)
+    begun = datetime.fromisoformat(read_command(tmp_path / "run")["begun"])
+    assert before <= begun <= datetime.now(UTC)
+    assert not (tmp_path / "run" / "lock").exists()
+    # Another moment is not another command.
+    tiny.train(tmp_path / "run", config=config, resume=True)
 
 
 def test_the_experiment_sees_every_row(tmp_path):

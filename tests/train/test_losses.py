@@ -107,7 +107,7 @@ def test_targets_that_do_not_fit_the_logits_are_refused():
 @pytest.mark.parametrize("smoothing", [0.0, 0.1])
 @pytest.mark.parametrize("at_once", [1, 3 * 7 * 2, 10**6])
 def test_lazy_logits_give_the_same_a_few_tokens_at_a_time(at_once, smoothing, monkeypatch):
-    monkeypatch.setattr(lazy_logits, "_AT_ONCE", at_once)
+    monkeypatch.setattr(lazy_logits, "_MAX_LOGITS", at_once)
     rng = np.random.default_rng(1)
     features, kernel, bias = (
         jnp.asarray(rng.normal(size=shape), jnp.float32) for shape in ((3, 5, 2), (2, 7), (7,))
@@ -133,7 +133,7 @@ def test_lazy_logits_give_the_same_a_few_tokens_at_a_time(at_once, smoothing, mo
 
 
 def test_lazy_logits_of_padding_are_left_out(monkeypatch):
-    monkeypatch.setattr(lazy_logits, "_AT_ONCE", 1)
+    monkeypatch.setattr(lazy_logits, "_MAX_LOGITS", 1)
     rng = np.random.default_rng(2)
     real = np.array([[1, 1, 0, 0, 0], [1, 1, 1, 1, 0]] * 4, bool)
     target = np.where(real, rng.integers(1, 7, real.shape), 0)

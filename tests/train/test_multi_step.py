@@ -7,7 +7,7 @@ import tiny
 
 from attn_jax.train import classification_loss, data_mesh, init_state, make_train_step
 from attn_jax.train.devices import replicate
-from attn_jax.train.multi_step import make_run_steps, make_zero_sums
+from attn_jax.train.multi_step import make_multi_step, make_zero_sums
 
 TASK = tiny.Tiny(noise=False)
 DATA = TASK.load()["train"][0]
@@ -25,7 +25,7 @@ class Setting:
         params = tiny.init(jax.random.key(1), TASK.prepare(stored))
         self.state = replicate(self.mesh, init_state(params, optimizer, 0))
         self.zero_sums = make_zero_sums(step, self.state, stored, self.mesh)
-        self.run_steps = make_run_steps(step, self.mesh, loop=loop)
+        self.multi_step = make_multi_step(step, self.mesh, loop=loop)
         order = np.random.default_rng(3).integers(0, len(DATA["label"]), (STEPS, BATCH))
         self.data, self.indices = replicate(self.mesh, (DATA, order.astype(np.int32)))
 
@@ -34,7 +34,7 @@ class Setting:
         state, sums = jax.tree.map(jnp.copy, self.state), self.zero_sums()
         losses, start = [], 0
         for stop in cuts:
-            state, sums = self.run_steps(
+            state, sums = self.multi_step(
                 state, sums, self.data, self.indices, np.int32(start), np.int32(stop)
             )
             losses.append(float(sums.metrics["loss"][0]))
@@ -68,7 +68,7 @@ def test_calls_of_any_length_give_the_same_bits_from_one_compilation():
         assert bits(other.params) == bits(state.params)
         assert bits(other.opt_state) == bits(state.opt_state)
         assert bits(other_sums) == bits(sums)
-    assert setting.run_steps._cache_size() == 1
+    assert setting.multi_step._cache_size() == 1
 
 
 def test_without_a_loop_there_is_none_in_the_program_and_the_result_is_the_same():
@@ -78,7 +78,7 @@ def test_without_a_loop_there_is_none_in_the_program_and_the_result_is_the_same(
 
     def text(setting):
         args = (setting.state, setting.zero_sums(), setting.data, setting.indices, 0, 1)
-        return setting.run_steps.lower(*args).as_text()
+        return setting.multi_step.lower(*args).as_text()
 
     assert "stablehlo.while" in text(looped)
     assert "stablehlo.while" not in text(single)

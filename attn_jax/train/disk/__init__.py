@@ -1,1 +1,1 @@
-"""What a run leaves on disk: its folder, checkpoints, manifests and metrics."""
+"""The files of a run: its folder and lock, checkpoints, manifests and metrics."""

@@ -1,4 +1,4 @@
-"""Checkpoints: Orbax's arrays, a record of the metrics, and a manifest that proves both whole.
+"""Checkpoints: arrays written by Orbax, a record of metrics, and a manifest to verify both.
 
 `checkpoints/<step>/` holds `arrays/` (Orbax), `record.json` and, written last, `MANIFEST.sha256`.
 """
@@ -11,44 +11,43 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-import orbax.checkpoint as ocp
 
 from attn_jax.train.disk import manifest
 from attn_jax.train.disk.manifest import DamagedError
 
 
 class CheckpointError(RuntimeError):
-    """A checkpoint that could not be written or found."""
+    """An error about a checkpoint that could not be written."""
 
 
 class Checkpoints:
     """The checkpoints of one run.
 
     Args:
-        folder: Where they lie; it need not exist yet.
-        keep: How many of the last ones stay; the best one stays as well.
-        best: The metric of the record that chooses the best; a loss is best where it is least.
+        folder: The folder of the checkpoints, which need not exist yet.
+        keep: How many of the last checkpoints to keep, besides the best.
+        best: The metric that chooses the best checkpoint: the highest value, or the lowest loss.
     """
 
     def __init__(self, folder: Path, *, keep: int = 3, best: str = "validation/accuracy"):
         self.folder, self.keep, self.best = Path(folder).absolute(), keep, best
 
     def steps(self) -> list[int]:
-        """The steps that have a folder here, ascending, whether or not they are whole."""
+        """Return the steps that have a checkpoint, whole or not, ascending."""
         if not self.folder.is_dir():
             return []
         return sorted(int(path.name) for path in self.folder.iterdir() if path.name.isdecimal())
 
     def save(self, step: int, arrays: Any, record: Mapping[str, Any]) -> None:
-        """Writes a checkpoint through to the disk, then removes those no longer kept.
+        """Write a checkpoint and flush it to the disk, then remove old ones.
 
         Args:
-            step: Its number.
+            step: The step.
             arrays: A pytree of arrays.
-            record: Anything JSON can hold; the best checkpoint is chosen by it.
+            record: Anything JSON can hold; its `metrics` choose the best checkpoint.
 
         Raises:
-            CheckpointError: If it cannot be written; the earlier ones are untouched.
+            CheckpointError: If it cannot be written; earlier checkpoints stay as they are.
         """
         path = self._path(step)
         try:
@@ -63,29 +62,29 @@ class Checkpoints:
             shutil.rmtree(path, ignore_errors=True)
             raise CheckpointError(
                 f"the checkpoint of step {step} could not be written to {path}: {error}\n"
-                f"{shutil.disk_usage(self.folder.parent).free:,} bytes are free there. The earlier "
-                "checkpoints are whole: make room, and resume."
+                f"{shutil.disk_usage(self.folder.parent).free:,} bytes are free there. Earlier "
+                "checkpoints are intact: make room, and resume."
             ) from error
         self._prune()
 
     def restore(self, step: int, like: Any = None) -> tuple[Any, dict[str, Any]]:
-        """Reads one checkpoint, after checking every byte of it.
+        """Read a checkpoint, after verifying every byte of it.
 
         Args:
-            step: Its number.
-            like: A pytree of arrays with the structure, shapes, types and devices to restore;
-                without it, nested dictionaries and lists of arrays on the first device here are
-                returned, whatever devices they were saved from, and random keys as their data.
+            step: The step.
+            like: A pytree of arrays with the structure, shapes, types and devices to restore.
+                Without it, the result is nested dictionaries and lists of arrays on the first
+                device, wherever they were saved from, with random keys as their data.
 
         Returns:
             The arrays and the record.
 
         Raises:
-            DamagedError: If it is not whole.
+            DamagedError: If the checkpoint is not whole.
         """
         path = self._path(step)
         manifest.verify(path)
-        with ocp.StandardCheckpointer() as checkpointer:
+        with _checkpointer() as checkpointer:
             if like is None:
                 target = _on_first_device(checkpointer.metadata(path / "arrays"))
             else:
@@ -96,30 +95,31 @@ class Checkpoints:
         return arrays, self.record(step)
 
     def record(self, step: int) -> dict[str, Any]:
-        """The record of one checkpoint, unchecked.
+        """Return the record of a checkpoint, without verifying it.
 
         Args:
-            step: Its number.
+            step: The step.
 
         Returns:
-            What was saved as its record; empty if that cannot be read.
+            The record; empty if it cannot be read.
         """
         try:
-            return json.loads((self._path(step) / "record.json").read_text(encoding="utf-8"))
-        except (OSError, ValueError):
+            record = json.loads((self._path(step) / "record.json").read_text(encoding="utf-8"))
+        except (OSError, ValueError, RecursionError):
             return {}
+        return record if isinstance(record, dict) else {}
 
     def newest(self, like: Any, say: Callable[[str], None]) -> tuple[Any, dict[str, Any]] | None:
-        """Restores the newest whole checkpoint.
+        """Restore the newest whole checkpoint.
 
-        Newer ones that are damaged are reported and set aside, half-written ones removed.
+        Newer checkpoints that are damaged are set aside; unfinished ones are removed.
 
         Args:
             like: As for `restore`.
-            say: Gets a line for each one that is skipped.
+            say: Called with a line for each checkpoint that is skipped.
 
         Returns:
-            Arrays and record, or None where there is no whole checkpoint.
+            Arrays and record, or None if no checkpoint is whole.
         """
         for step in reversed(self.steps()):
             try:
@@ -129,28 +129,35 @@ class Checkpoints:
         return None
 
     def best_step(self) -> int | None:
-        """The step whose record has the best value of the metric; the earliest among equals."""
-        values = {
-            step: self.record(step).get("metrics", {}).get(self.best) for step in self.steps()
-        }
+        """Return the step with the best value of the metric, the earliest of equals."""
+        return next(iter(self.best_steps()), None)
+
+    def best_steps(self) -> list[int]:
+        """Return the steps that have the metric, from the best to the worst."""
         sign = -1 if self.best.endswith("loss") else 1
-        scored = [(sign * value, -step) for step, value in values.items() if value is not None]
-        return -max(scored)[1] if scored else None
+        values = {step: self._value(step) for step in self.steps()}
+        scored = [(-sign * value, step) for step, value in values.items() if value is not None]
+        return [step for _, step in sorted(scored)]
+
+    def _value(self, step: int) -> float | None:
+        metrics = self.record(step).get("metrics")
+        value = metrics.get(self.best) if isinstance(metrics, dict) else None
+        return float(value) if isinstance(value, int | float) else None
 
     def _clear(self, step: int) -> str:
-        """Makes room for the step to be saved again; says what became of what was there."""
+        """Make room for the step to be saved again; return what was done with the old one."""
         path, aside = self._path(step), self.folder / f"{step}.damaged"
         if not (path / manifest.NAME).exists():
             shutil.rmtree(path)
-            return "It is removed."
+            return "It was removed."
         shutil.rmtree(aside, ignore_errors=True)
         path.rename(aside)
         return f"It is now {aside.name}."
 
     def _prune(self) -> None:
-        kept = {*self.steps()[-self.keep :], self.best_step()}
-        for step in set(self.steps()) - kept:
-            # The manifest goes first, so that what is left of a removal cut short is not whole.
+        current = {*self.steps()[-self.keep :], self.best_step()}
+        for step in set(self.steps()) - current:
+            # The manifest goes first, so that a removal that is cut short leaves nothing valid.
             (self._path(step) / manifest.NAME).unlink(missing_ok=True)
             shutil.rmtree(self._path(step))
 
@@ -159,7 +166,7 @@ class Checkpoints:
 
 
 def _on_first_device(metadata: Any) -> Any:
-    # Orbax 0.11.20 gives the tree itself, later versions wrap it.
+    # Orbax 0.11.20 returns the tree itself; later versions wrap it.
     tree = getattr(metadata, "item_metadata", metadata)
     first = jax.sharding.SingleDeviceSharding(jax.devices()[0])
     return jax.tree.map(
@@ -173,7 +180,7 @@ def _abstract(leaf: jax.Array) -> jax.ShapeDtypeStruct:
 
 
 def _without_keys(tree: Any) -> Any:
-    """Random keys as their data: not every version of Orbax restores keys."""
+    """Replace random keys by their data, as not every version of Orbax restores keys."""
     return jax.tree.map(lambda leaf: jax.random.key_data(leaf) if _is_key(leaf) else leaf, tree)
 
 

@@ -1,18 +1,21 @@
-"""A list of sha256 sums that makes a folder whole: without it, or differing from it, it is not."""
+"""Manifests: the sha256 sums of a folder's files, written last, by which the folder is verified."""
 
+import contextlib
 import hashlib
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 NAME = "MANIFEST.sha256"
+_DRAFT = ".tmp"
 
 
 class DamagedError(ValueError):
-    """A folder that is not what its manifest says."""
+    """An error about a folder that does not match its manifest."""
 
 
 def describe(folder: Path) -> str:
-    """The manifest of the files that a folder holds now, in the format of `sha256sum`.
+    """Return the manifest of a folder's present files, in the format of `sha256sum`.
 
     Args:
         folder: The folder.
@@ -25,10 +28,10 @@ def describe(folder: Path) -> str:
 
 
 def seal(folder: Path) -> None:
-    """Writes every file of a folder through to the disk, and then its manifest, atomically.
+    """Flush every file of a folder to the disk, and then write its manifest, atomically.
 
     Args:
-        folder: The folder; nothing may write to it any more.
+        folder: The folder, to which nothing writes any more.
     """
     for path in folder.rglob("*"):
         sync(path)
@@ -36,7 +39,7 @@ def seal(folder: Path) -> None:
 
 
 def verify(folder: Path) -> None:
-    """Checks every byte of a sealed folder.
+    """Verify every byte of a sealed folder.
 
     Args:
         folder: The folder.
@@ -47,30 +50,60 @@ def verify(folder: Path) -> None:
     try:
         stated = (folder / NAME).read_bytes()
     except FileNotFoundError:
-        raise DamagedError("it was not written to its end (there is no manifest)") from None
-    found = describe(folder).encode()
-    if stated != found:
-        differing = set(stated.splitlines()) ^ set(found.splitlines())
+        raise DamagedError("it is unfinished (it has no manifest)") from None
+    actual = describe(folder).encode()
+    if stated != actual:
+        differing = set(stated.splitlines()) ^ set(actual.splitlines())
         names = {line.split(b"  ", 1)[-1].decode(errors="replace") for line in differing}
         raise DamagedError(f"{', '.join(sorted(names)) or NAME} differs from its sha256 sum")
 
 
-def write_atomically(path: Path, text: str) -> None:
-    """Replaces a file so that even after a loss of power it holds the old text or the new.
+@contextlib.contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """Replace a file so that even after a power failure it is the old one or the new one, whole.
 
     Args:
         path: The file.
-        text: What it shall hold.
+
+    Yields:
+        A path beside it to write the new file to. After an error the old file stays.
     """
-    draft = path.with_name(path.name + ".tmp")
-    draft.write_text(text, encoding="utf-8")
-    sync(draft)
-    os.replace(draft, path)
+    draft = path.with_name(path.name + _DRAFT)
+    try:
+        yield draft
+        sync(draft)
+        os.replace(draft, path)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            draft.unlink(missing_ok=True)
+        raise
     sync(path.parent)
 
 
+def remove_drafts(folder: Path) -> None:
+    """Remove the files that `replacing` could not finish because its process was killed.
+
+    Args:
+        folder: The folder; no other process writes to it or its subfolders.
+    """
+    for draft in folder.rglob(f"*{_DRAFT}"):
+        if draft.is_file():
+            draft.unlink()
+
+
+def write_atomically(path: Path, text: str) -> None:
+    """Replace a text file as `replacing` does.
+
+    Args:
+        path: The file.
+        text: Its new content.
+    """
+    with replacing(path) as draft:
+        draft.write_text(text, encoding="utf-8")
+
+
 def sync(path: Path) -> None:
-    """Writes a file or a folder's list of names through to the disk.
+    """Flush a file, or the list of a folder's files, to the disk.
 
     Args:
         path: The file or folder.

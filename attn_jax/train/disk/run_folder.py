@@ -1,4 +1,4 @@
-"""The folder of a run: what was asked of it, and whether there is room for it."""
+"""The folder of a run: its `command.json`, and checks that it can be written."""
 
 import difflib
 import importlib.metadata
@@ -8,6 +8,7 @@ import platform
 import shutil
 import tempfile
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -17,15 +18,16 @@ from jax.sharding import Mesh
 from attn_jax.train.disk.manifest import write_atomically
 
 NAME = "command.json"
+_BEGUN = "begun"
 _PACKAGES = ("attn-jax", "jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy")
 
 
 class RunFolderError(RuntimeError):
-    """A run folder that cannot be begun in, or not be gone on with."""
+    """An error about a folder in which a run cannot start or resume."""
 
 
 def read_command(run_dir: str | Path) -> dict[str, Any]:
-    """What a run was asked, and with what it ran.
+    """Read the experiment, options, versions and device of a run.
 
     Args:
         run_dir: The run's folder.
@@ -34,7 +36,7 @@ def read_command(run_dir: str | Path) -> dict[str, Any]:
         The contents of its `command.json`.
 
     Raises:
-        RunFolderError: If there is none that can be read.
+        RunFolderError: If it cannot be read.
     """
     path = Path(run_dir) / NAME
     try:
@@ -44,13 +46,13 @@ def read_command(run_dir: str | Path) -> dict[str, Any]:
 
 
 def environment(mesh: Mesh) -> dict[str, Any]:
-    """The versions and devices that a run depends on.
+    """Return the versions and devices that a run depends on.
 
     Args:
-        mesh: The devices it runs on.
+        mesh: The devices.
 
     Returns:
-        `versions` by package, and `device`.
+        `versions`, by package, and `device`.
     """
     versions = {"python": platform.python_version()}
     for package in _PACKAGES:
@@ -64,72 +66,95 @@ def environment(mesh: Mesh) -> dict[str, Any]:
 
 
 def require_new(run_dir: Path) -> None:
-    """Refuses a folder that holds a run.
+    """Refuse a folder that holds a run.
 
     Args:
-        run_dir: The folder of a run that shall begin.
+        run_dir: The folder for a new run.
 
     Raises:
-        RunFolderError: If it holds one already.
+        RunFolderError: If it holds a run already.
     """
     if (run_dir / NAME).exists():
         raise RunFolderError(
-            f"{run_dir} holds a run already; resume it (resume=True), or name another folder."
+            f"{run_dir} holds a run already; resume it (resume=True), or choose another folder."
         )
 
 
-def write_command(run_dir: Path, command: Mapping[str, Any], mesh: Mesh) -> None:
-    """Writes the `command.json` of a new run.
+def write_command(
+    run_dir: Path, command: Mapping[str, Any], mesh: Mesh, begun: datetime | None = None
+) -> None:
+    """Write the `command.json` of a new run.
 
     Args:
         run_dir: The run's folder.
-        command: What the run was asked.
+        command: The experiment and its options.
         mesh: The devices.
+        begun: When the run began; now by default.
     """
-    text = json.dumps({**command, **environment(mesh)}, indent=2, sort_keys=True)
+    time = {_BEGUN: (begun or datetime.now(UTC)).isoformat()}
+    text = json.dumps({**command, **time, **environment(mesh)}, indent=2, sort_keys=True)
     write_atomically(run_dir / NAME, text + "\n")
 
 
-def require_same(run_dir: Path, command: Mapping[str, Any], mesh: Mesh) -> list[str]:
-    """Checks that a run may go on with this command.
+def begun_at(run_dir: Path) -> float:
+    """Return when a run began, in seconds since 1970, whatever its folder is called now.
 
     Args:
         run_dir: The run's folder.
-        command: What is asked now.
+
+    Returns:
+        The time in its `command.json`; for runs that are older than this entry, when that file was
+        last modified.
+    """
+    path = run_dir / NAME
+    try:
+        begun = datetime.fromisoformat(json.loads(path.read_text(encoding="utf-8"))[_BEGUN])
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+        return path.stat().st_mtime
+    # Without a zone of its own it would be read in that of this machine.
+    return (begun if begun.tzinfo else begun.replace(tzinfo=UTC)).timestamp()
+
+
+def require_same(run_dir: Path, command: Mapping[str, Any], mesh: Mesh) -> list[str]:
+    """Check that a run may be resumed with this command.
+
+    Args:
+        run_dir: The run's folder.
+        command: The experiment and its options.
         mesh: The devices.
 
     Returns:
-        What else has changed since it began, in sentences: versions and devices, which may alter
-        the last bits of the results.
+        Notes on versions and devices that have changed since the run began, which may alter the
+        last bits of the results.
 
     Raises:
-        RunFolderError: If what is asked differs, with the differences.
+        RunFolderError: If the command differs, with the difference.
     """
     stored = read_command(run_dir)
-    surroundings = environment(mesh)
-    asked = {name: stored[name] for name in stored if name not in surroundings}
-    differing = difference(asked, command)
+    current = environment(mesh)
+    before = {name: stored[name] for name in stored if name not in (_BEGUN, *current)}
+    differing = difference(before, command)
     if differing:
         raise RunFolderError(
-            f"{run_dir} was begun with another command; - is the one it was begun with, + yours:\n"
-            f"{differing}\nLeave these out to resume it, or begin a new run."
+            f"{run_dir} was started with a different command (- then, + now):\n{differing}\n"
+            "Leave these options out to resume it, or start a new run."
         )
     return [
-        f"The run was begun under other {name}, so its last bits may differ from here on:\n{lines}"
-        for name, now in surroundings.items()
+        f"The {name} changed since the run began, so last bits may differ from here on:\n{lines}"
+        for name, now in current.items()
         if (lines := difference(stored.get(name), now))
     ]
 
 
 def difference(before: Any, after: Any) -> str:
-    """The lines of JSON in which two settings differ.
+    """Return the lines of JSON in which two settings differ.
 
     Args:
-        before: Marked by `-`.
-        after: Marked by `+`.
+        before: The settings whose lines are marked by `-`.
+        after: The settings whose lines are marked by `+`.
 
     Returns:
-        The lines, or nothing.
+        The lines; empty if there are none.
 
     Example:
         >>> print(difference({"seed": 0, "epochs": 2}, {"seed": 1, "epochs": 2}))
@@ -142,13 +167,13 @@ def difference(before: Any, after: Any) -> str:
 
 
 def require_writable(folder: Path) -> None:
-    """Makes a folder and writes to it, to know that one can.
+    """Make a folder, and check that it can be written.
 
     Args:
         folder: The folder.
 
     Raises:
-        RunFolderError: If not.
+        RunFolderError: If it cannot be made or written.
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -164,21 +189,21 @@ def require_writable(folder: Path) -> None:
 
 
 def require_space(folder: Path, arrays: Any, count: int) -> None:
-    """Checks that the checkpoints of a run will fit on the disk.
+    """Check that the checkpoints of a run will fit on the disk.
 
     Args:
         folder: The run's folder.
-        arrays: What a checkpoint holds.
-        count: How many there will be at once.
+        arrays: The arrays of one checkpoint.
+        count: The number of checkpoints that exist at once.
 
     Raises:
-        RunFolderError: If they will not.
+        RunFolderError: If they will not fit.
     """
     size = sum(leaf.nbytes for leaf in jax.tree.leaves(arrays)) + 2**20
     free = shutil.disk_usage(folder).free
     if free < size * count:
         raise RunFolderError(
             f"{folder} has {free / 2**20:,.0f} MiB free, but {count:,} checkpoints of "
-            f"{size / 2**20:,.0f} MiB need {size * count / 2**20:,.0f}; free some, choose a folder "
-            "on another disk, or keep fewer."
+            f"{size / 2**20:,.0f} MiB need {size * count / 2**20:,.0f}; make room, choose a "
+            "folder on another disk, or keep fewer."
         )

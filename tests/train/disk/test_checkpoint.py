@@ -1,3 +1,4 @@
+import json
 import random
 import shutil
 
@@ -113,10 +114,30 @@ def test_a_half_written_one_is_reported_and_the_one_before_restored(checkpoints)
     _, record = checkpoints.newest(arrays(0), said.append)
     assert record == {"step": 5}
     assert said == [
-        "Skipped the checkpoint of step 7: it was not written to its end (there is no manifest). "
-        "It is removed."
+        "Skipped the checkpoint of step 7: it is unfinished (it has no manifest). It was removed."
     ]
     assert not half.exists()
+
+
+@pytest.mark.parametrize("text", ["[]", "3", '{"metrics": []}', '{"metrics": {"m": "x"}}', "{"])
+def test_a_record_of_another_shape_has_no_metric(tmp_path, text):
+    checkpoints = Checkpoints(tmp_path, best="m")
+    for step in (1, 2):
+        (tmp_path / str(step)).mkdir()
+        (tmp_path / str(step) / "record.json").write_text('{"metrics": {"m": 0.5}}')
+    (tmp_path / "2" / "record.json").write_text(text)
+    assert checkpoints.best_steps() == [1]
+    assert isinstance(checkpoints.record(2), dict)
+
+
+def test_steps_are_ordered_from_the_best(tmp_path):
+    for metric, order in (("accuracy", [2, 4, 1, 3]), ("loss", [3, 1, 2, 4])):
+        checkpoints = Checkpoints(tmp_path / metric, best=metric)
+        for step, value in enumerate((0.5, 0.9, 0.1, 0.9), start=1):
+            (tmp_path / metric / str(step)).mkdir(parents=True)
+            record = {"metrics": {metric: value}}
+            (tmp_path / metric / str(step) / "record.json").write_text(json.dumps(record))
+        assert checkpoints.best_steps() == order
 
 
 def test_with_none_whole_there_is_none(checkpoints):

@@ -7,6 +7,8 @@ from attn_jax.train.disk.manifest import (
     NAME,
     DamagedError,
     describe,
+    remove_drafts,
+    replacing,
     seal,
     verify,
     write_atomically,
@@ -57,7 +59,7 @@ def test_bits_all_over_the_manifest_count(sealed):
 
 def test_a_missing_manifest_means_a_folder_not_written_to_its_end(sealed):
     (sealed / NAME).unlink()
-    with pytest.raises(DamagedError, match="not written to its end"):
+    with pytest.raises(DamagedError, match="unfinished"):
         verify(sealed)
 
 
@@ -78,3 +80,26 @@ def test_writing_replaces_at_once_and_leaves_no_draft(tmp_path):
         write_atomically(path, text)
         assert path.read_text() == text
     assert describe(tmp_path) == f"{hashlib.sha256(b'second').hexdigest()}  file\n"
+
+
+def test_a_failed_replacement_keeps_the_old_file(tmp_path):
+    path = tmp_path / "file"
+    path.write_text("old")
+
+    def write():
+        with replacing(path) as draft:
+            draft.write_text("half of the n")
+            raise OSError(28, "No space left on device")
+
+    with pytest.raises(OSError, match="No space left"):
+        write()
+    assert [p.name for p in tmp_path.iterdir()] == ["file"]
+    assert path.read_text() == "old"
+
+
+def test_what_a_kill_leaves_behind_is_removed(tmp_path):
+    (tmp_path / "frames").mkdir()
+    for name in ("file", "file.tmp", "frames/0.npz", "frames/8.npz.tmp"):
+        (tmp_path / name).touch()
+    remove_drafts(tmp_path)
+    assert {p.name for p in tmp_path.rglob("*") if p.is_file()} == {"file", "0.npz"}

@@ -1,0 +1,46 @@
+"""The options of the command line, parsed by tyro from an experiment's fields."""
+
+import dataclasses
+import importlib
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+
+from experiments.experiment import Experiment
+
+RUNS = Path("runs")
+
+
+@dataclasses.dataclass(frozen=True)
+class Command:
+    """The options of a training command."""
+
+    experiment: Annotated[Experiment, tyro.conf.arg(name="")]
+    """The experiment's own settings, without a prefix."""
+    resume: bool = False
+    """Resume the last run of this experiment exactly where it stopped, with its own options."""
+    runs: Path = RUNS
+    """The folder for all runs; each run makes its own subfolder, EXPERIMENT/DATE-TIME."""
+
+
+def parse(name: str, arguments: Sequence[str]) -> Command:
+    """Parse the options of an experiment; help and mistakes are printed, and end the program."""
+    experiment = importlib.import_module(f"experiments.configs.{name}").experiment
+    # Some defaults, and the help for them, depend on the task, so the task is parsed first.
+    without_help = [word for word in arguments if word not in ("-h", "--help")]
+    task = _parse(name, experiment, without_help).experiment.task
+    return _parse(name, experiment.suited_to(task), arguments)
+
+
+def _parse(name: str, experiment: Experiment, arguments: Sequence[str]) -> Command:
+    return tyro.cli(
+        Command,
+        default=Command(experiment),
+        args=list(arguments),
+        prog=f"make train EXP={name} ARGS='...'  |  python -m experiments {name}",
+        description=sys.modules[f"experiments.configs.{name}"].__doc__,
+        config=(tyro.conf.SuppressFixed, tyro.conf.AvoidSubcommands),
+    )

@@ -1,0 +1,94 @@
+"""The alignment that an experiment names in advance, and how it changes over training."""
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+
+from attn_jax.train.disk.manifest import replacing
+from experiments.translation.alignment_scores import Score
+
+_FRAMES = "alignments"
+
+
+@dataclasses.dataclass(frozen=True)
+class Alignment:
+    """Which attention is the alignment, and how its weights become links.
+
+    Args:
+        layer: Index of the decoder's attention, from the last if negative.
+        row: Whether a token is aligned by the step `before` it is known, which writes it, or by the
+            step `after`.
+        links: Whether a token is linked by `argmax` or by `threshold`.
+        threshold: The least weight that links by threshold.
+
+    Raises:
+        ValueError: If the threshold is not a weight.
+    """
+
+    layer: int = -1
+    row: Literal["before", "after"] = "before"
+    links: Literal["argmax", "threshold"] = "argmax"
+    threshold: float = 0.3
+
+    def __post_init__(self) -> None:
+        """Check the threshold."""
+        if not 0 < self.threshold <= 1:
+            raise ValueError(
+                f"alignment_threshold={self.threshold} must be above 0 and at most 1, as weights "
+                "are."
+            )
+
+    def select(self, weights: Mapping[str, np.ndarray]) -> np.ndarray:
+        """Return the alignment, averaged over heads.
+
+        Args:
+            weights: Weights of every layer, (n, h, t, s).
+
+        Returns:
+            Weights, (n, t, s).
+        """
+        mean = list(weights.values())[self.layer].mean(1)
+        if self.row == "before":
+            return mean
+        after = np.concatenate([mean[:, 1:], mean[:, -1:]], axis=1)
+        # No step follows the end token, so it keeps its own row.
+        return np.where(after.any(-1, keepdims=True), after, mean)
+
+    def select_score(self, scores: Sequence[Score]) -> Score:
+        """Return the score of the alignment, of all heads of its layer together."""
+        name = ("mean", self.row, self.links)
+        return [s for s in scores if (s.head, s.row, s.links) == name][self.layer]
+
+
+def write_frame(run: Path, step: int, weights: np.ndarray, example: np.ndarray) -> None:
+    """Write the alignment of some sentences at a step of training to the run's folder.
+
+    Args:
+        run: The run's folder.
+        step: The step.
+        weights: The alignment, (n, t, s).
+        example: The sentences' indices in their split, (n,).
+    """
+    path = _frame(run, step)
+    path.parent.mkdir(exist_ok=True)
+    with replacing(path) as draft, draft.open("wb") as file:
+        np.savez(file, weights=weights, example=example)
+
+
+def read_frame(run: Path, step: int) -> tuple[np.ndarray, list[int]]:
+    """Return the weights and the sentences' indices that `write_frame` wrote."""
+    with np.load(_frame(run, step)) as frame:
+        return frame["weights"], frame["example"].tolist()
+
+
+def frame_steps(run: Path) -> list[int]:
+    """Return the steps of a run that have a frame, ascending."""
+    names = [path.stem for path in (run / _FRAMES).glob("*.npz")]
+    return sorted(int(name) for name in names if name.isdecimal())
+
+
+def _frame(run: Path, step: int) -> Path:
+    return run / _FRAMES / f"{step:08}.npz"
