@@ -187,3 +187,10 @@ def test_pooling_names_the_keyword_that_replaced_mask():
     x = jnp.ones((2, 5, 3))
     with pytest.raises(TypeError, match=r"takes key_mask=\.\.\., which used to be called mask"):
         nn.AttentionPooling().init(jax.random.key(0), x, mask=jnp.ones((2, 5), bool))
+
+
+def test_every_attention_that_is_exported_is_tried_here():
+    kinds = {getattr(nn, name) for name in nn.__all__ if isinstance(getattr(nn, name), type)}
+    attentions = {kind for kind in kinds if issubclass(kind, nn.SingleHead | nn.MultiHead)}
+    bases = {nn.SingleHead, nn.Attention, nn.MultiHead, nn.SubQuadraticAttention}
+    assert attentions - bases == {type(model) for model in MODULES.values()}
