@@ -4,14 +4,14 @@ from flax import linen as nn
 
 
 def filled(module: nn.Module, size: str) -> int:
-    """Return a size of a module.
+    """Return a size of a module, which must be filled in.
 
     Args:
         module: The module.
         size: The name of the attribute.
 
     Raises:
-        ValueError: If it is None, that is not filled in.
+        ValueError: If it is None.
     """
     value = getattr(module, size)
     if value is None:

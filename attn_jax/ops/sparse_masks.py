@@ -56,7 +56,7 @@ def block_sparse_mask(
     Args:
         num_queries: q; the last block may be cut short.
         num_keys: k; the last block may be cut short.
-        layout: Which of m blocks of queries may attend to which of n blocks of keys.
+        layout: True where one of m blocks of queries may attend to one of n blocks of keys.
         block_size: The number of tokens in a block.
 
     Returns:

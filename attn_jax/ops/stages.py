@@ -142,7 +142,7 @@ def visible_pairs(
 
 
 def hide_unseen(seen: Bool[Array, "..."], *arrays: jax.Array) -> tuple[jax.Array, ...]:
-    """Set tokens to zero to which no query may attend, so that their values cannot matter.
+    """Set to zero the tokens to which no query may attend, so that their values cannot matter.
 
     Zero times NaN is NaN: otherwise one NaN in the padding would reach every context, and through
     the scores every gradient.

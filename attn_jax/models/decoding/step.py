@@ -77,7 +77,7 @@ def update_weights(
     Args:
         buffer: The weights of all steps.
         weights: The weights of this step.
-        ended: Which sentences ended before this step.
+        ended: True for sentences that ended before this step.
         position: The number of this step.
     """
 

@@ -40,7 +40,7 @@ class RecurrentDecoder(nn.Module):
     project_key: bool = True
 
     def setup(self) -> None:
-        """Name the parts.
+        """Create the submodules.
 
         Raises:
             ValueError: If the attention needs more than a query.
@@ -170,7 +170,7 @@ class BahdanauDecoder(RecurrentDecoder):
     """
 
     def setup(self) -> None:
-        """Name the parts."""
+        """Create the submodules."""
         super().setup()
         self.readout = nn.Dense(2 * self.features)
 
@@ -211,7 +211,7 @@ class LuongDecoder(RecurrentDecoder):
     input_feeding: bool = True
 
     def setup(self) -> None:
-        """Name the parts."""
+        """Create the submodules."""
         super().setup()
         self.run = nn.RNN(self.recurrence)
         self.join = nn.Dense(self.features, use_bias=False)

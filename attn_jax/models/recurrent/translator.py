@@ -51,7 +51,7 @@ class RecurrentTranslator(nn.Module):
     alignment_pattern: ClassVar[str] = "decoder*attention.weights"
 
     def setup(self) -> None:
-        """Name the parts."""
+        """Create the submodules."""
         self.source_embedding = nn.Embed(filled(self, "source_vocabulary"), self.embedding_dim)
         self.target_embedding = nn.Embed(filled(self, "target_vocabulary"), self.embedding_dim)
         self.dropout = nn.Dropout(self.dropout_rate)

@@ -29,7 +29,7 @@ class FeedForward(nn.Module):
 
 
 class TransformerLayer(nn.Module):
-    """The attributes that encoder and decoder layers share.
+    """The base of encoder and decoder layers.
 
     Attributes:
         num_heads: The heads of each attention.
@@ -75,7 +75,7 @@ class DecoderLayer(TransformerLayer):
     """
 
     def setup(self) -> None:
-        """Name the parts."""
+        """Create the submodules."""
         self.self_norm, self.cross_norm, self.feed_forward_norm = (nn.LayerNorm() for _ in range(3))
         self.self_attention = MultiHeadAttention(num_heads=self.num_heads, causal=True)
         self.cross_attention = MultiHeadAttention(num_heads=self.num_heads)

@@ -30,7 +30,7 @@ class TransformerDecoder(nn.Module):
     dropout_rate: float = 0.0
 
     def setup(self) -> None:
-        """Name the parts."""
+        """Create the submodules."""
         shared = {
             "variable_axes": {"params": 0},
             "split_rngs": {"params": True, "dropout": True},
@@ -136,7 +136,7 @@ class TransformerTranslator(nn.Module):
     alignment_pattern: ClassVar[str] = "decoder.layers.*.cross_attention.weights"
 
     def setup(self) -> None:
-        """Name the parts."""
+        """Create the submodules."""
         layers = (self.num_layers, self.num_heads, self.hidden_dim, self.dropout_rate)
         self.source_embedding = nn.Embed(filled(self, "source_vocabulary"), self.features)
         self.target_embedding = nn.Embed(filled(self, "target_vocabulary"), self.features)

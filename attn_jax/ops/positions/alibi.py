@@ -43,7 +43,7 @@ def alibi_bias(
     num_heads: int,
     query_offset: int | Int[Array, ""] = 0,
 ) -> Float[Array, "h q k"]:
-    r"""Penalise each score in proportion to the distance from query to key.
+    r"""Penalize each score in proportion to the distance from query to key.
 
     .. math:: \text{bias}_{hij} = -m_h \, |i + \text{query\_offset} - j|
 

@@ -141,7 +141,7 @@ def prepare_pair(
     query_mask: jax.Array | None,
     key_mask: jax.Array | None,
 ) -> Inputs:
-    """Check two sequences, and set tokens to zero to which the other may not attend.
+    """Check two sequences, and set to zero the tokens to which the other may not attend.
 
     Args:
         first: `(*b, m, d_1)`.

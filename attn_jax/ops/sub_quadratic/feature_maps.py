@@ -24,7 +24,7 @@ def check_causal(causal: bool, query: jax.Array, key: jax.Array) -> None:
 def feature_context(
     query_features: jax.Array, key_features: jax.Array, value: jax.Array, *, causal: bool
 ) -> jax.Array:
-    """Average the values, weighed by the inner products of features.
+    """Average the values, weighted by the inner products of features.
 
     Args:
         query_features: `(*b, q, m)`, not negative.
