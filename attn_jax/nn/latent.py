@@ -112,8 +112,8 @@ class MultiHeadLatentAttention(MultiHeadAttention):
         max_length = cache["latent"].shape[-2]
         if x.shape[-2] > max_length:
             raise ValueError(
-                f"{x.shape[-2]} tokens do not fit a cache of {max_length}; give init_cache a larger "
-                "max_length."
+                f"{x.shape[-2]} tokens do not fit a cache of {max_length}; give init_cache a "
+                "larger max_length."
             )
         sizes, length = self._sizes(x.shape[-1], x.shape[-1]), cache["length"]
         query, rotary_query = self._queries(x, sizes, length)
