@@ -72,8 +72,8 @@ def prepare(
     visible = visible_pairs(mask, bias)
     if visible is not None:
         # Tokens are not split into heads yet, so a key stays if any query of any head sees it.
-        seen = visible.any(axis=tuple(range(len(batch), len(shape) - 1)))
-        key, value = hide_unseen(seen, key, value)
+        visible_keys = visible.any(axis=tuple(range(len(batch), len(shape) - 1)))
+        key, value = hide_unseen(visible_keys, key, value)
     return Inputs(query, key, value, mask, bias)
 
 
@@ -141,20 +141,20 @@ def visible_pairs(
     return combine_masks(mask, None if bias is None else bias > -jnp.inf)
 
 
-def hide_unseen(seen: Bool[Array, "..."], *arrays: jax.Array) -> tuple[jax.Array, ...]:
+def hide_unseen(visible: Bool[Array, "..."], *arrays: jax.Array) -> tuple[jax.Array, ...]:
     """Set to zero the tokens to which no query may attend, so that their values cannot matter.
 
     Zero times NaN is NaN: otherwise one NaN in the padding would reach every context, and through
     the scores every gradient.
 
     Args:
-        seen: True for tokens that some query may attend to; its axes are the first ones of the
+        visible: True for tokens that some query may attend to; its axes are the first ones of the
             arrays, with ones allowed.
         *arrays: Keys and values.
     """
-    trailing = [tuple(range(seen.ndim, array.ndim)) for array in arrays]
+    trailing = [tuple(range(visible.ndim, array.ndim)) for array in arrays]
     return tuple(
-        jnp.where(jnp.expand_dims(seen, axes), array, 0)
+        jnp.where(jnp.expand_dims(visible, axes), array, 0)
         for array, axes in zip(arrays, trailing, strict=True)
     )
 
