@@ -1,4 +1,4 @@
-"""Whole networks made of `attn_jax.nn` modules."""
+"""Complete models built from `attn_jax.nn`: classifiers, a retriever, translators and decoding."""
 
 from attn_jax.models.bags import BagClassifier
 from attn_jax.models.decoding.beam import Beams, beam_decode

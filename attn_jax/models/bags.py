@@ -1,24 +1,25 @@
-"""A model of bags: each instance by itself, then attention over all of them."""
+"""A classifier of bags of images, which pools embedded images by attention."""
 
 from flax import linen as nn
 from jaxtyping import Array, Bool, Float
 
 from attn_jax.models.image import PatchStem
+from attn_jax.models.sizes import filled
 from attn_jax.nn import AdditiveAttention, AttentionPooling
 
 
 class BagClassifier(nn.Module):
-    """Embeds each image of a bag, pools them by attention, and names the bag's class.
+    """A classifier that embeds each image of a bag, pools them by attention and classifies the bag.
 
-    The order of the images does not matter, nor does padding that is not `present`. The weights of
-    `pooling.attention` say which images made the bag what it is.
+    The order of the images does not matter, nor do images that are not `present`. The weights of
+    `pooling.attention` show which images decide the class.
 
     Attributes:
-        stem: From `(*b, height, width, 1)` to a grid of tokens, which are joined.
-        features: Of an embedded image.
+        stem: Maps `(*b, height, width, 1)` to a grid of tokens, which are concatenated.
+        features: The features of an embedded image.
         attention: Any attention of `attn_jax.nn`; additive with a learned query is Ilse's.
-        dropout_rate: The share of an embedded image's features dropped in training.
-        num_classes: Filled from the task.
+        dropout_rate: The fraction of an embedded image's features dropped in training.
+        num_classes: The number of classes; filled in from the task.
 
     Example:
         >>> model = BagClassifier(num_classes=2)
@@ -46,16 +47,17 @@ class BagClassifier(nn.Module):
         *,
         train: bool = False,
     ) -> Float[Array, "*b classes"]:
-        """Classify: `(*b, k, height, width)` in [0, 1] to logits `(*b, num_classes)`.
+        """Map bags `(*b, k, height, width)` in [0, 1] to logits `(*b, num_classes)`.
+
+        Args:
+            image: The images of each bag.
+            present: True where a bag has an image, False at its padding.
+            train: Turns dropout on; then give `rngs={"dropout": rng}`.
 
         Raises:
-            ValueError: If the number of classes was not filled in.
+            ValueError: If the number of classes is not filled in.
         """
-        if self.num_classes is None:
-            raise ValueError(
-                "num_classes=None must be a number before the model is used; fill it from the task "
-                "by model.clone(**task.sizes)."
-            )
+        num_classes = filled(self, "num_classes")
         grid = self.stem(image[..., None])
         flat = grid.reshape(*grid.shape[:-3], -1)
         embedded = nn.relu(nn.Dense(self.features, name="embed")(flat))
@@ -63,4 +65,4 @@ class BagClassifier(nn.Module):
         pooled = AttentionPooling(self.attention, name="pooling")(
             embedded, key_mask=present, deterministic=not train
         )
-        return nn.Dense(self.num_classes, name="head")(pooled)
+        return nn.Dense(num_classes, name="head")(pooled)

@@ -1,4 +1,4 @@
-"""A model that looks things up: what it knows of a card, it knows by attention."""
+"""A one-layer model of associative recall."""
 
 from flax import linen as nn
 from jaxtyping import Array, Float, Int
@@ -8,17 +8,18 @@ from attn_jax.nn import MultiHeadAttention
 
 
 class Retriever(nn.Module):
-    """Every token attends to every token once; the last ones, the questions, are answered.
+    """One layer of self-attention, whose last tokens are questions about the others.
 
-    Names and values are embedded and added, and nothing tells a token its place. A question has a
-    name and no value: what it answers can only have come through the attention.
+    A token is the sum of an embedded name and an embedded value, without its position. A question
+    has a name and no value, so its answer can only come through the attention.
 
     Attributes:
-        attention: A self-attention of `attn_jax.nn`; its one layer.
-        features: Features of a token.
-        num_names: Filled from the task.
-        num_values: Filled from the task; the index after the last is the mark of a question.
-        num_questions: Filled from the task.
+        attention: The self-attention of `attn_jax.nn` that is the one layer.
+        features: The features of a token.
+        num_names: The number of names; filled in from the task.
+        num_values: The number of values; filled in from the task. The index after the last marks a
+            question.
+        num_questions: The number of questions; filled in from the task.
 
     Example:
         >>> model = Retriever(features=8, num_names=5, num_values=3, num_questions=2)
@@ -42,15 +43,15 @@ class Retriever(nn.Module):
     def __call__(
         self, name: Int[Array, "*b t"], value: Int[Array, "*b t"]
     ) -> Float[Array, "*b questions values"]:
-        """Answer: `(*b, t)` names and values to logits of the last tokens.
+        """Map names and values, `(*b, t)`, to logits for the questions.
 
         Raises:
-            ValueError: If a size was not filled in.
+            ValueError: If a size is not filled in.
         """
         num_values = filled(self, "num_values")
-        of_name = nn.Embed(filled(self, "num_names"), self.features, name="name")(name)
-        of_value = nn.Embed(num_values + 1, self.features, name="value")(value)
-        tokens = of_name + of_value
+        names = nn.Embed(filled(self, "num_names"), self.features, name="name")(name)
+        values = nn.Embed(num_values + 1, self.features, name="value")(value)
+        tokens = names + values
         tokens = tokens + self.attention(nn.LayerNorm()(tokens))
-        asked = tokens[..., -filled(self, "num_questions") :, :]
-        return nn.Dense(num_values, name="head")(nn.LayerNorm()(asked))
+        questions = tokens[..., -filled(self, "num_questions") :, :]
+        return nn.Dense(num_values, name="head")(nn.LayerNorm()(questions))

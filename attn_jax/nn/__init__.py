@@ -1,7 +1,8 @@
-"""Attention as Flax (Linen) modules: parameters, the functions of `ops`, hook points.
+"""Attention as Flax (Linen) modules, which add parameters and hook points to functions of `ops`.
 
 Each module has the hook points `query`, `key`, `value`, `scores`, `weights` and `context` under its
-own path, and sows `weights` into the collection `intermediates` when that is mutable.
+own path, and sows `weights` into the collection `intermediates` if that is mutable. Axes are named
+as in :mod:`attn_jax.ops`.
 """
 
 from attn_jax.nn.additive import AdditiveAttention, ConcatAttention, FeedForwardAttention

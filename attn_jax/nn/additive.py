@@ -1,4 +1,4 @@
-"""Attentions whose score is a small network of query and key, as Flax modules."""
+"""Attentions that score by a small network of query and key, as Flax modules."""
 
 import itertools
 from collections.abc import Callable
@@ -20,12 +20,12 @@ class AdditiveAttention(Attention):
     `use_bias` `b (a,)`.
 
     Attributes:
-        hidden_dim: a, the hidden units; as many as the key has features if None.
+        hidden_dim: a, the hidden units; the number of the key's features if None.
         use_bias: Whether the hidden layer has a bias.
-        block_size: How many queries to score at once, all if None; with a block, the hidden layer
-            of all pairs is never held, forward or backward.
-        project_key: Whether keys are projected here. A decoder that asks the same keys at each step
-            projects them once, before its steps; then the key has the features of the hidden layer.
+        block_size: The number of queries to score at once, all if None. With blocks, the hidden
+            layer of all pairs is never in memory, forward or backward.
+        project_key: Whether the module projects keys. A decoder that attends to the same keys at
+            each step projects them once, to the features of the hidden layer.
 
     Example:
         >>> x = jnp.ones((2, 5, 3))
@@ -45,13 +45,14 @@ class AdditiveAttention(Attention):
     ) -> Float[Array, "*b q k"]:
         """Score by one hidden layer."""
         hidden_dim = self.hidden_dim or key.shape[-1]
-        w_query = self.parameter("w_query", (query.shape[-1], hidden_dim), query)
-        own = self.project_key
+        w_query, w_key = self.parameter("w_query", (query.shape[-1], hidden_dim), query), None
+        if self.project_key:
+            w_key = self.parameter("w_key", (key.shape[-1], hidden_dim), key)
         return ops.additive_scores(
             query,
             key,
             w_query=w_query,
-            w_key=self.parameter("w_key", (key.shape[-1], hidden_dim), key) if own else None,
+            w_key=w_key,
             v=self.parameter("v", (hidden_dim,), query),
             b=self.parameter("b", (hidden_dim,), query, ZEROS) if self.use_bias else None,
             block_size=self.block_size,
@@ -64,7 +65,7 @@ class ConcatAttention(Attention):
     Parameters: `w (d_q + d_k, a)` and `v (a,)`.
 
     Attributes:
-        hidden_dim: a, the hidden units; as many as the key has features if None.
+        hidden_dim: a, the hidden units; the number of the key's features if None.
 
     Example:
         >>> x = jnp.ones((2, 5, 3))
@@ -88,11 +89,11 @@ class ConcatAttention(Attention):
 class FeedForwardAttention(Attention):
     """Attention by a network of any depth: :func:`attn_jax.ops.feed_forward_attention`.
 
-    Parameters: `kernel_i` and `bias_i` of each layer, the last of which gives the score.
+    Parameters: `kernel_i` and `bias_i` of each layer; the last one returns the score.
 
     Attributes:
-        hidden_dims: The widths of the hidden layers; one, as wide as the key, if None.
-        activation: Between the layers.
+        hidden_dims: The widths of the hidden layers; one layer as wide as the key if None.
+        activation: The function between the layers.
 
     Example:
         >>> x = jnp.ones((2, 5, 3))

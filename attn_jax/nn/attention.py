@@ -1,4 +1,4 @@
-"""Shared parts of the attention modules: the hook points, and the single-head base classes."""
+"""Shared parts of the attention modules: hook points, and the single-head base classes."""
 
 from collections.abc import Callable
 from typing import ClassVar, Literal
@@ -27,15 +27,15 @@ def attend_with_taps(
 ) -> tuple[jax.Array, jax.Array]:
     """Score, add the bias, normalize under the mask and weigh, with a hook point at each stage.
 
-    Every unfused attention gets its hook points here. Dropout comes after them, so what is captured
-    is the distribution.
+    Every unfused attention gets its hook points here. Dropout comes after them, so the captured
+    weights are the whole distribution.
 
     Args:
-        module: The module that sows these `weights`.
-        inputs: What :func:`attn_jax.ops.prepare` returns.
-        score: From query and key to scores.
-        normalizer: From scores to weights.
-        weigh: From weights and value to the context.
+        module: The module that sows the `weights`.
+        inputs: The inputs that :func:`attn_jax.ops.prepare` returned.
+        score: Maps query and key to scores.
+        normalizer: Maps scores to weights.
+        weigh: Maps weights and value to the context.
         dropout: Applied to the weights.
 
     Returns:
@@ -51,14 +51,14 @@ def attend_with_taps(
 
 
 class SingleHead(nn.Module):
-    """The base of single-head attentions, whatever their `__call__` takes and returns.
+    """The base of all single-head attentions, with or without a state.
 
     Attributes:
-        normalizer: From scores to weights.
+        normalizer: Maps scores to weights.
         dropout_rate: The fraction of weights dropped in training.
-        dtype: The type to compute in, that of the query if None; parameters stay float32.
-        needs_history: Whether attending takes the position of a query, or what the step before
-            left. A decoder that keeps neither refuses such an attention.
+        dtype: The type to compute in; that of the query if None. Parameters stay float32.
+        needs_history: Whether the attention needs the position of a query, or the state of the
+            previous step. A decoder that keeps neither refuses such an attention.
     """
 
     normalizer: ops.Normalizer = ops.softmax
@@ -78,7 +78,7 @@ class SingleHead(nn.Module):
         key_mask: jax.Array | None,
         structure: jax.Array | None = None,
     ) -> ops.Inputs:
-        """Do as :func:`attn_jax.ops.prepare`, and convert to the module's type."""
+        """Prepare the inputs by :func:`attn_jax.ops.prepare`, in the module's type."""
         inputs = ops.prepare(
             query, key, value, mask=mask, bias=bias, key_mask=key_mask, structure=structure
         )
@@ -101,13 +101,13 @@ class SingleHead(nn.Module):
     def parameter(
         self, name: str, shape: tuple[int, ...], like: jax.Array, initial: Initializer | None = None
     ) -> jax.Array:
-        """Make a parameter in the type of another array; by default normal, over the fan-in."""
+        """Create a parameter in the type of another array, by default normal, by the fan-in."""
         initial = initial or nn.initializers.normal(stddev=shape[0] ** -0.5)
         return jnp.asarray(self.param(name, initial, shape, jnp.float32), like.dtype)
 
 
 class Attention(SingleHead):
-    """The base of attentions that differ in how a query and a key are scored."""
+    """The base of single-head attentions that differ only in their scores."""
 
     def scores(
         self, query: Float[Array, "*b q d_q"], key: Float[Array, "*b k d_k"]

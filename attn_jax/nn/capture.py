@@ -1,4 +1,4 @@
-"""The one-line capture: run a model and get its attention weights beside its output."""
+"""Capture in one line: a model's output together with its attention weights."""
 
 from typing import Any
 
@@ -15,19 +15,19 @@ def apply_with_weights(
 ) -> tuple[Any, dict[str, jax.Array]]:
     """Run a model as `model.apply` does, and return every attention's weights as well.
 
-    It may be jitted, differentiated and vmapped like any function.
+    The call may be jitted, differentiated and vmapped.
 
     Args:
         model: A Linen module that contains attention modules of this library.
         variables: Its variables, `{"params": ...}`.
-        *args: What its `__call__` takes.
-        **kwargs: What `model.apply` takes by name.
+        *args: Positional arguments of the model's `__call__`.
+        **kwargs: Keyword arguments of `model.apply`.
 
     Returns:
-        The output, and the weights by name: the module path and `weights`, joined by dots.
+        The output, and the weights by name: the path of the module and `weights`, joined by dots.
 
     Raises:
-        HookError: If the model has no attention; it lists what there is.
+        HookError: If the model has no attention; the message lists its hook points.
 
     Example:
         >>> import jax.numpy as jnp

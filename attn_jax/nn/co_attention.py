@@ -12,19 +12,20 @@ class CoAttention(nn.Module):
     """Two sequences that attend to each other: :func:`attn_jax.ops.co_attention`.
 
     Parameter: `w (d_1, d_2)`. The hook points are `query` and `key` (the two sequences), `scores`,
-    `weights` and `context` of the first, `back_weights` and `back_context` of the second. Where
-    each direction has projections of its own, use two :class:`MultiHeadAttention`, whose query may
-    be of another width than key and value.
+    `weights` and `context` of the first, and `back_weights` and `back_context` of the second. If
+    each direction needs its own projections, use two :class:`MultiHeadAttention` modules; their
+    query may have another width than key and value.
 
     Attributes:
-        normalizer: From scores to weights.
+        normalizer: Maps scores to weights.
 
     Example:
         >>> import jax
         >>> image, text = jnp.ones((2, 7, 3)), jnp.ones((2, 5, 4))
         >>> model = CoAttention()
-        >>> of_image, of_text = model.apply(model.init(jax.random.key(0), image, text), image, text)
-        >>> of_image.shape, of_text.shape
+        >>> variables = model.init(jax.random.key(0), image, text)
+        >>> image_context, text_context = model.apply(variables, image, text)
+        >>> image_context.shape, text_context.shape
         ((2, 7, 4), (2, 5, 3))
 
     References:
@@ -48,16 +49,15 @@ class CoAttention(nn.Module):
         """Attend both ways.
 
         Args:
-            first: Tokens of one modality.
-            second: Tokens of the other.
-            mask: True = the two may attend to each other; `(*b, m, n)` with ones allowed,
-                `(m, n)` or `(n,)`.
+            first: The tokens of one modality.
+            second: The tokens of the other.
+            mask: True = may attend, both ways; `(*b, m, n)` with ones allowed, `(m, n)` or `(n,)`.
             bias: Added to the affinities, of the same shapes.
             query_mask: `(*b, m)`; True = the token of the first sequence exists.
             key_mask: `(*b, n)`; True = the token of the second sequence exists.
 
         Returns:
-            The context of each.
+            The context of each sequence.
 
         Raises:
             ValueError: If shapes do not fit together.

@@ -13,8 +13,8 @@ class GatedAttention(MultiHeadAttention):
     """Attention whose contexts pass a sigmoid gate: :func:`attn_jax.ops.output_gate`.
 
     Parameters: those of :class:`MultiHead`, and `w_gate`, `(d_q, h, e)` or with `headwise`
-    `(d_q, h)`. It has one more hook point, `gate`, `(*b, q, h, e)` or `(*b, q, h)`; `context` is
-    what comes before the gate.
+    `(d_q, h)`. There is one more hook point, `gate`, `(*b, q, h, e)` or `(*b, q, h)`; `context` is
+    the context before the gate.
 
     Attributes:
         headwise: Whether one number gates a whole head; otherwise each feature has its own.
@@ -33,7 +33,7 @@ class GatedAttention(MultiHeadAttention):
     headwise: bool = False
 
     def mix_heads(self, context: jax.Array, query: jax.Array) -> jax.Array:
-        """Let the token that asks decide how much of each head passes on."""
+        """Gate the context of each head, by the token of the query."""
         heads = context.shape[-2:-1] if self.headwise else context.shape[-2:]
         initial = nn.initializers.lecun_normal(in_axis=0, out_axis=tuple(range(1, 1 + len(heads))))
         w = self.param("w_gate", initial, (query.shape[-1], *heads), jnp.float32)

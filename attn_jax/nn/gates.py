@@ -14,31 +14,31 @@ ZEROS, NORMAL = nn.initializers.zeros, nn.initializers.lecun_normal()
 def gated(
     x: Real[Array, "*b h w c"], gate: Float[Array, "..."], *, over: str
 ) -> Float[Array, "*b h w c"]:
-    """Tap a gate, and let the features pass through it.
+    """Tap a gate, and multiply the features by it.
 
     Args:
         x: `(*b, h, w, c)`.
         gate: `(*b, c)` or `(*b, h, w)`.
-        over: What the gate has an entry for: `"channels"` or `"places"`.
+        over: `"channels"` or `"positions"`, the axes of the gate.
     """
     (x,), gate = as_float(x), tap("gate", gate)
-    spread = gate[..., None, None, :] if over == "channels" else gate[..., None]
-    return x * spread.astype(x.dtype)
+    gate = gate[..., None, None, :] if over == "channels" else gate[..., None]
+    return x * gate.astype(x.dtype)
 
 
 class Bottleneck(nn.Module):
-    """The base of gates for channels: a network of one narrow hidden layer.
+    """The base of channel gates: a network with one narrow hidden layer.
 
     Parameters: `w_squeeze (c, r)`, `b_squeeze (r,)`, `w_excite (r, c)`, `b_excite (c,)`.
 
     Attributes:
-        reduction: How many channels there are for each hidden unit.
+        reduction: The number of channels per hidden unit.
     """
 
     reduction: int = 16
 
     def parameters(self, channels: int) -> dict[str, Array]:
-        """The network's parameters."""
+        """Create the parameters of the network."""
         hidden = max(channels // self.reduction, 1)
         return {
             "w_squeeze": self.param("w_squeeze", NORMAL, (channels, hidden), jnp.float32),
@@ -49,7 +49,7 @@ class Bottleneck(nn.Module):
 
 
 class SqueezeExcitation(Bottleneck):
-    """A gate for each channel, by the channels' means: :func:`attn_jax.ops.squeeze_excitation`.
+    """A gate for each channel, by their means: :func:`attn_jax.ops.squeeze_excitation`.
 
     Example:
         >>> import jax
@@ -85,7 +85,7 @@ class ChannelGate(Bottleneck):
 
 
 class SpatialGate(nn.Module):
-    """CBAM's gate for each place: :func:`attn_jax.ops.spatial_gate`.
+    """CBAM's gate for each position: :func:`attn_jax.ops.spatial_gate`.
 
     Parameters: `kernel (n, n, 2, 1)`, `b ()`.
 
@@ -104,21 +104,21 @@ class SpatialGate(nn.Module):
 
     @nn.compact
     def __call__(self, x: Real[Array, "*b h w c"]) -> Float[Array, "*b h w c"]:
-        """Gate the places."""
+        """Gate the positions."""
         shape = (self.kernel_size, self.kernel_size, 2, 1)
         kernel = self.param("kernel", NORMAL, shape, jnp.float32)
         gate = ops.spatial_gate(x, kernel=kernel, b=self.param("b", ZEROS, (), jnp.float32))
-        return gated(x, gate, over="places")
+        return gated(x, gate, over="positions")
 
 
 class CBAM(nn.Module):
-    """The gate for each channel and, after it, the gate for each place.
+    """The channel gate of CBAM, followed by its spatial gate.
 
     The hook points are `channel.gate` and `spatial.gate`.
 
     Attributes:
-        reduction: How many channels there are for each hidden unit of the channels' gate.
-        kernel_size: The side of the convolution of the places' gate.
+        reduction: The number of channels per hidden unit of the channel gate.
+        kernel_size: The side of the convolution of the spatial gate.
 
     Example:
         >>> import jax
@@ -137,7 +137,7 @@ class CBAM(nn.Module):
 
     @nn.compact
     def __call__(self, x: Real[Array, "*b h w c"]) -> Float[Array, "*b h w c"]:
-        """Gate the channels, then the places."""
+        """Gate the channels, then the positions."""
         x = ChannelGate(self.reduction, name="channel")(x)
         return SpatialGate(self.kernel_size, name="spatial")(x)
 
@@ -148,7 +148,7 @@ class AttentionGate(nn.Module):
     Parameters: `w_x (r, s, c, a)`, `w_gating (c_g, a)`, `b (a,)`, `v (a,)`, `b_v ()`.
 
     Attributes:
-        hidden_dim: a, the hidden units; half as many as there are channels if None.
+        hidden_dim: a, the hidden units; half the number of channels if None.
 
     Example:
         >>> import jax
@@ -164,14 +164,14 @@ class AttentionGate(nn.Module):
     def __call__(
         self, x: Float[Array, "*b h w c"], gating: Real[Array, "*b h_g w_g c_g"]
     ) -> Float[Array, "*b h w c"]:
-        """Let the coarser signal gate the places.
+        """Gate the positions by the coarser signal.
 
         Args:
-            x: Features of the skip connection.
-            gating: The coarser signal, whose grid divides that of `x`.
+            x: The features of the skip connection.
+            gating: The coarser signal, whose grid must divide that of `x`.
 
         Raises:
-            ValueError: If the grids do not divide.
+            ValueError: If the grid of `gating` does not divide that of `x`.
         """
         hidden = self.hidden_dim or max(x.shape[-1] // 2, 1)
         stride = tuple(n // m for n, m in zip(x.shape[-3:-1], gating.shape[-3:-1], strict=True))
@@ -184,4 +184,4 @@ class AttentionGate(nn.Module):
             v=self.param("v", nn.initializers.normal(hidden**-0.5), (hidden,), jnp.float32),
             b_v=self.param("b_v", ZEROS, (), jnp.float32),
         )
-        return gated(x, gate, over="places")
+        return gated(x, gate, over="positions")

@@ -1,4 +1,4 @@
-"""Multi-head attentions whose heads or maps are mixed, as Flax modules."""
+"""Multi-head attentions that mix heads or maps, as Flax modules."""
 
 import functools
 import math
@@ -18,8 +18,8 @@ class TalkingHeadsAttention(MultiHeadAttention):
     """Attention whose heads mix their scores and weights: `attn_jax.ops.talking_heads_attention`.
 
     Parameters: those of :class:`MultiHead`, and `w_scores (h, h)` and `w_weights (h, h)`, which
-    begin as identities. The hook points `scores` and `weights`, `(*b, h, q, k)`, are the mixed
-    ones. As every head's map depends on all scores, there is no fused call.
+    start as identities. The hook points `scores` and `weights`, `(*b, h, q, k)`, are those after
+    mixing. The weights of a head depend on the scores of all heads, so no fused call computes them.
 
     Example:
         >>> x = jnp.ones((2, 5, 12))
@@ -34,7 +34,7 @@ class TalkingHeadsAttention(MultiHeadAttention):
     is_fusible: ClassVar[bool] = False
 
     def stages(self, heads: ops.Inputs) -> tuple[Score, ops.Normalizer]:
-        """Mix the scores of the heads, and mix their weights."""
+        """Return scores that are mixed across heads, and a normalizer whose weights are too."""
         w_scores, w_weights = (self._mixing(name) for name in ("w_scores", "w_weights"))
 
         def normalizer(scores: jax.Array, *, mask: jax.Array | None = None) -> jax.Array:
@@ -48,17 +48,17 @@ class TalkingHeadsAttention(MultiHeadAttention):
 
 
 class DifferentialAttention(MultiHeadAttention):
-    r"""Attention by the difference of two maps a head: :func:`attn_jax.ops.differential_attention`.
+    r"""Attention by the difference of two maps: :func:`attn_jax.ops.differential_attention`.
 
     Each head's context is divided by its root mean square, scaled, and multiplied by
     :math:`1 - \lambda_\text{init}`. Parameters: `query (d_q, 2h, d)`, `key (d_k, 2h, d)`,
     `value (d_v, h, 2d)` and `out`; `lambda_query_1`, `lambda_key_1`, `lambda_query_2`,
-    `lambda_key_2`, each `(d,)`; `scale (2d,)`. The hook points `scores` are `(*b, 2h, q, k)`, the
-    `weights`, some of them negative, `(*b, h, q, k)`.
+    `lambda_key_2`, each `(d,)`; `scale (2d,)`. The hook point `scores` is `(*b, 2h, q, k)`, and
+    `weights`, some of which are negative, is `(*b, h, q, k)`.
 
     Attributes:
-        head_dim: d; half the features of the query over `num_heads` if None.
-        layer: The depth from 1 on, which sets :math:`\lambda_\text{init}`.
+        head_dim: d; half the query's features divided by `num_heads` if None.
+        layer: The number of the layer, from 1, which sets :math:`\lambda_\text{init}`.
 
     Example:
         >>> x = jnp.ones((2, 5, 12))
@@ -81,7 +81,7 @@ class DifferentialAttention(MultiHeadAttention):
         return 0.8 - 0.6 * math.exp(-0.3 * (self.layer - 1))
 
     def head_shapes(self, features: int) -> dict[str, tuple[int, int]]:
-        """Return two heads of query and key for each map, and a value of twice their features."""
+        """Return two heads of query and key for each head of the value, which is twice as wide."""
         head_dim = head_features(2 * self.num_heads, self.head_dim, features)
         key_heads = self.num_key_value_heads or self.num_heads
         return {
@@ -93,12 +93,12 @@ class DifferentialAttention(MultiHeadAttention):
     def attend_heads(
         self, heads: ops.Inputs, *, is_self: bool, deterministic: bool
     ) -> Float[Array, "*b q h e"]:
-        """Attend by the differences; both maps of a head share its bias."""
+        """Attend by differences of maps; both maps of a head share its bias."""
         paired = heads._replace(bias=ops.repeat_pairs(heads.bias))
         return super().attend_heads(paired, is_self=is_self, deterministic=deterministic)
 
     def stages(self, heads: ops.Inputs) -> tuple[Score, ops.Normalizer]:
-        """Score for both maps of each head, and subtract the second from the first."""
+        """Return scores for both maps of each head, and a normalizer that takes the difference."""
         lambda_ = self._lambda(heads.query.shape[-1])
         normalizer = functools.partial(
             ops.differential_weights, lambda_=lambda_, normalizer=self.normalizer
@@ -106,7 +106,7 @@ class DifferentialAttention(MultiHeadAttention):
         return ops.differential_scores, normalizer
 
     def mix_heads(self, context: jax.Array, query: jax.Array) -> jax.Array:
-        """Normalize each head's context, and scale it."""
+        """Normalize and scale the context of each head."""
         scale = self.param("scale", nn.initializers.ones, (context.shape[-1],), jnp.float32)
         return ops.rms_normalize(context, scale, 1e-5) * (1 - self.initial)
 

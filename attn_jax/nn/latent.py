@@ -1,4 +1,4 @@
-"""Multi-head latent attention as a Flax module, with a decoding step and its small cache."""
+"""Multi-head latent attention as a Flax module, with decoding steps and their cache."""
 
 import jax
 import jax.numpy as jnp
@@ -21,15 +21,15 @@ class MultiHeadLatentAttention(MultiHeadAttention):
     latents; `query_norm` and `latent_norm`, their scales; `query (c_q, h, d)` and `rotary_query
     (c_q, h, r)`; `w_key (c, h, d)` and `w_value (c, h, d)`; `rotary_key (d_k, r)`; `out`. The hook
     points are those of :class:`MultiHeadAttention`, with query and key of `d + r` features, and
-    `latent`, `(*b, k, c)`. Query and key stand at the positions 0, 1, …; :meth:`step` goes on from
+    `latent`, `(*b, k, c)`. Query and key have the positions 0, 1, …; :meth:`step` continues from
     a cache.
 
     Attributes:
         latent_dim: c, the features of the latent; half the key's if None.
         query_latent_dim: :math:`c_q`; half the query's features if None.
-        rotary_dim: r, the features that carry positions, an even number; as many as a head has if
+        rotary_dim: r, the features that carry positions, an even number; the features of a head if
             None.
-        base: The ratio of the longest rotary wavelength to the shortest, nearly.
+        base: The approximate ratio of the longest rotary wavelength to the shortest.
 
     Example:
         >>> x = jnp.ones((2, 5, 12))
@@ -52,12 +52,13 @@ class MultiHeadLatentAttention(MultiHeadAttention):
     base: float = 10_000.0
 
     def project(self, inputs: ops.Inputs) -> ops.Inputs:
-        """Project the tokens to the latents, and those to the heads."""
+        """Project the tokens to latents, and the latents to the heads."""
         if self.num_key_value_heads is not None or self.transform is not None:
             raise ValueError(
                 f"num_key_value_heads={self.num_key_value_heads} and transform={self.transform} "
                 "must be None: all heads share one latent, and positions have their own features."
             )
+        # Only the latent and one rotary key per token are cached: all else per head follows.
         sizes = self._sizes(inputs.query.shape[-1], inputs.key.shape[-1])
         query, rotary_query = self._queries(inputs.query, sizes, 0)
         latent, rotary_key = self._latents(inputs.key, sizes, 0)
@@ -73,8 +74,8 @@ class MultiHeadLatentAttention(MultiHeadAttention):
 
         Args:
             *batch: The batch axes.
-            max_length: How many tokens it can hold.
-            features: Of a token.
+            max_length: The number of tokens it can hold.
+            features: The features of a token.
         """
         sizes, dtype = self._sizes(features, features), jnp.dtype(self.dtype or "float32")
         return {
@@ -86,14 +87,15 @@ class MultiHeadLatentAttention(MultiHeadAttention):
     def step(
         self, x: Float[Array, "*b q d_q"], cache: Cache
     ) -> tuple[Float[Array, "*b q d_out"], Cache]:
-        r"""Attend to the tokens of a cache and to these, which are added to it.
+        r"""Add the next tokens to a cache, and attend to all tokens in it.
 
-        Each query attends to the latents themselves, by :func:`attn_jax.ops.absorbed_queries`: the
-        keys and values of the heads are never built.
+        Each query attends to the latents themselves, by :func:`attn_jax.ops.absorbed_queries`, so
+        the keys and values of the heads are never built.
 
         Args:
-            x: The next tokens, one or several.
-            cache: As from :meth:`init_cache`, or the last step. It holds `c + r` numbers a token.
+            x: The next tokens, one or more.
+            cache: The cache from :meth:`init_cache` or the previous step, which holds `c + r`
+                numbers per token.
 
         Returns:
             The output, and the cache with the new tokens. Past the end of the cache the output is
@@ -103,10 +105,16 @@ class MultiHeadLatentAttention(MultiHeadAttention):
             ValueError: If the module is not causal, or the cache cannot hold so many tokens.
         """
         if not self.causal:
-            raise ValueError("causal=False lets tokens see later ones, which a step has not read.")
+            raise ValueError(
+                "causal=False lets tokens attend to later ones, which a step does not have; "
+                "set causal=True."
+            )
         max_length = cache["latent"].shape[-2]
         if x.shape[-2] > max_length:
-            raise ValueError(f"{x.shape[-2]} tokens do not fit a cache of {max_length}.")
+            raise ValueError(
+                f"{x.shape[-2]} tokens do not fit a cache of {max_length}; give init_cache a "
+                "larger max_length."
+            )
         sizes, length = self._sizes(x.shape[-1], x.shape[-1]), cache["length"]
         query, rotary_query = self._queries(x, sizes, length)
         new = dict(zip(("latent", "rotary_key"), self._latents(x, sizes, length), strict=True))
@@ -117,7 +125,8 @@ class MultiHeadLatentAttention(MultiHeadAttention):
             for name, array in new.items()
         } | {"length": length + x.shape[-2]}
         latent = cache["latent"][..., None, :]
-        # One key head and one value head, shared by all: multi-query attention to the latents.
+        # The key projection moves into the query and the value projection behind the weights, so
+        # all heads share one key and one value, the latent: this is multi-query attention.
         context = ops.attention(
             ops.absorbed_queries(query, rotary_query, self._weight("w_key", sizes, query)),
             jnp.concatenate([latent, cache["rotary_key"][..., None, :]], axis=-1),
@@ -128,6 +137,8 @@ class MultiHeadLatentAttention(MultiHeadAttention):
             scale=(query.shape[-1] + rotary_query.shape[-1]) ** -0.5,
         )
         context = jnp.einsum("...qhc,che->...qhe", context, self._weight("w_value", sizes, query))
+        # The output projection is a submodule that only `__call__` creates, so its parameters are
+        # read here.
         out = self.variables["params"]["out"]
         output = jnp.einsum("...qhe,hed->...qd", context, out["kernel"].astype(context.dtype))
         if "bias" in out:
@@ -156,7 +167,7 @@ class MultiHeadLatentAttention(MultiHeadAttention):
         }
 
     def _weight(self, name: str, sizes: dict[str, tuple[int, ...]], like: jax.Array) -> jax.Array:
-        """Return a parameter, which `step` reads where `__call__` makes it."""
+        """Return a parameter; `__call__` creates it, and `step` only reads it."""
         if self.has_variable("params", name):
             return self.get_variable("params", name).astype(like.dtype)
         shape = sizes[name]
@@ -167,7 +178,7 @@ class MultiHeadLatentAttention(MultiHeadAttention):
     def _queries(
         self, x: jax.Array, sizes: dict[str, tuple[int, ...]], position: int | Int[Array, ""]
     ) -> tuple[jax.Array, jax.Array]:
-        """Return the queries of all heads, without positions and rotated by theirs."""
+        """Return the queries of all heads: the features without positions, and the rotary ones."""
         x = x.astype(self.dtype or x.dtype)
         down = x @ self._weight("down_query", sizes, x)
         latent = ops.rms_normalize(down, self._weight("query_norm", sizes, x), 1e-6)
@@ -175,19 +186,19 @@ class MultiHeadLatentAttention(MultiHeadAttention):
             jnp.einsum("...qc,chd->...qhd", latent, self._weight(name, sizes, x))
             for name in ("query", "rotary_query")
         )
-        return query, self._rotated(rotary, position)
+        return query, self._rotate(rotary, position)
 
     def _latents(
         self, x: jax.Array, sizes: dict[str, tuple[int, ...]], position: int | Int[Array, ""]
     ) -> tuple[jax.Array, jax.Array]:
-        """Return what is kept of each token: its latent, and its rotated key."""
+        """Return the latent and the rotary key of each token, which a cache keeps."""
         x = x.astype(self.dtype or x.dtype)
         down = x @ self._weight("down_key_value", sizes, x)
         latent = ops.rms_normalize(down, self._weight("latent_norm", sizes, x), 1e-6)
         rotary = (x @ self._weight("rotary_key", sizes, x))[..., None, :]
-        return latent, self._rotated(rotary, position)[..., 0, :]
+        return latent, self._rotate(rotary, position)[..., 0, :]
 
-    def _rotated(self, x: jax.Array, position: int | Int[Array, ""]) -> jax.Array:
+    def _rotate(self, x: jax.Array, position: int | Int[Array, ""]) -> jax.Array:
         frequencies = ops.rotary_frequencies(x.shape[-1], base=self.base)
         positions = jnp.arange(x.shape[-3]) + position
         return ops.rotary(x, positions=positions, frequencies=frequencies)

@@ -1,4 +1,4 @@
-"""Attention to a window of keys (Luong 2015), as Flax modules."""
+"""Local attention (Luong 2015), to a window of keys, as Flax modules."""
 
 from typing import ClassVar
 
@@ -7,17 +7,17 @@ from jaxtyping import Array, Bool, Float, Int, Real
 
 from attn_jax import ops
 from attn_jax.nn.scores import BilinearAttention
-from attn_jax.ops.alignment.local import around
+from attn_jax.ops.alignment.local import gaussian_window
 from attn_jax.ops.shapes import check_attention_inputs
 
 
 class LocalMAttention(BilinearAttention):
-    """Attention to a window around each query's place: :func:`attn_jax.ops.local_m_attention`.
+    """Attention to a window around each query: :func:`attn_jax.ops.local_m_attention`.
 
     Parameter: `w (d_q, d_k)`.
 
     Attributes:
-        half_width: D, the keys on either side.
+        half_width: D, the keys on either side of the center.
 
     Example:
         >>> x = jnp.ones((2, 5, 3))
@@ -44,7 +44,7 @@ class LocalMAttention(BilinearAttention):
         query_offset: int | Int[Array, ""] = 0,
         deterministic: bool = True,
     ) -> Float[Array, "*b q d_v"]:
-        """Attend, as :class:`Attention` does; `query_offset` is the first query's position."""
+        """Attend as :class:`Attention` does; `query_offset` is the position of the first query."""
         check_attention_inputs(query, key, value)
         inputs = self.prepare(
             query,
@@ -63,13 +63,13 @@ class LocalMAttention(BilinearAttention):
 
 
 class LocalPAttention(BilinearAttention):
-    """Attention to a window that the query places: :func:`attn_jax.ops.local_p_attention`.
+    """Attention to a window at a predicted position: :func:`attn_jax.ops.local_p_attention`.
 
     Parameters: `w (d_q, d_k)`, `w_position (d_q, a)` and `v_position (a,)`.
 
     Attributes:
-        half_width: D, the keys on either side.
-        hidden_dim: a, the hidden units that predict the position; as many as the query has
+        half_width: D, the keys on either side of the center.
+        hidden_dim: a, the hidden units that predict the position; the number of the query's
             features if None.
 
     Example:
@@ -96,7 +96,7 @@ class LocalPAttention(BilinearAttention):
         lengths: Int[Array, "*b"] | None = None,
         deterministic: bool = True,
     ) -> Float[Array, "*b q d_v"]:
-        """Attend, as :class:`Attention` does; `lengths` are the keys that are not padding."""
+        """Attend as :class:`Attention` does; `lengths` counts the keys without padding."""
         inputs = self.prepare(query, key, value, mask=mask, bias=bias, key_mask=key_mask)
         query = inputs.query
         hidden_dim = self.hidden_dim or query.shape[-1]
@@ -109,7 +109,7 @@ class LocalPAttention(BilinearAttention):
         context, _ = self.attend(
             inputs,
             score=self.scores,
-            normalizer=around(position, self.half_width, self.normalizer),
+            normalizer=gaussian_window(position, self.half_width, self.normalizer),
             deterministic=deterministic,
         )
         return context

@@ -1,4 +1,4 @@
-"""Attentions that read from left to right, as Flax modules."""
+"""Monotonic attentions, which move from left to right, as Flax modules."""
 
 from typing import ClassVar
 
@@ -15,8 +15,10 @@ from attn_jax.renames import renamed_arguments
 ZEROS = nn.initializers.zeros
 
 
-def energy(module: SingleHead, query: jax.Array, key: jax.Array, name: str = "") -> dict:
-    """The parameters of an additive score, made in a module under a prefix."""
+def additive_parameters(
+    module: SingleHead, query: jax.Array, key: jax.Array, name: str = ""
+) -> dict:
+    """Create the parameters of an additive score in a module, with a prefix to their names."""
     hidden_dim = getattr(module, "hidden_dim", None) or key.shape[-1]
     return {
         "w_query": module.parameter(f"{name}w_query", (query.shape[-1], hidden_dim), query),
@@ -29,8 +31,11 @@ def energy(module: SingleHead, query: jax.Array, key: jax.Array, name: str = "")
 def reader_scores(
     module: SingleHead, query: jax.Array, key: jax.Array, *, start: float, noise: float
 ) -> jax.Array:
-    """The scores of a monotonic reader, with noise in training so that it learns to be decided."""
-    parameters = energy(module, query, key)
+    """Return the scores of a monotonic reader, with noise if any.
+
+    Noise in training drives the probabilities of stopping to zero or one, as decoding needs them.
+    """
+    parameters = additive_parameters(module, query, key)
     gain = nn.initializers.constant(parameters["v"].shape[0] ** -0.5)
     scores = ops.monotonic_scores(
         query,
@@ -47,22 +52,22 @@ def reader_scores(
 class MonotonicAttention(SingleHead):
     """Attention from left to right: :func:`attn_jax.ops.monotonic_attention`.
 
-    Parameters: `w_query (d_q, a)`, `w_key (d_k, a)`, `v (a,)`, `b (a,)`, `gain` and `offset`. In
-    use, `model.clone(normalizer=ops.hard_monotonic)` reads the same parameters in linear time.
+    Parameters: `w_query (d_q, a)`, `w_key (d_k, a)`, `v (a,)`, `b (a,)`, `gain` and `offset`. After
+    training, `model.clone(normalizer=ops.hard_monotonic)` takes the same parameters and decodes in
+    linear time.
 
     Attributes:
-        hidden_dim: a, the hidden units; as many as the key has features if None.
-        offset: Where the learned offset starts; negative, a reader passes most keys by at first.
-        noise: The standard deviation of what is added to the scores in training.
+        hidden_dim: a, the hidden units; the number of the key's features if None.
+        offset: The initial value of the learned offset; if negative, a reader passes most keys at
+            first.
+        noise: The standard deviation of the noise added to the scores in training.
 
     Example:
         >>> query, key = jnp.ones((2, 1, 3)), jnp.ones((2, 5, 4))
         >>> model = MonotonicAttention()
         >>> variables = model.init(jax.random.key(0), query, key, key)
         >>> context, weights = model.apply(variables, query, key, key)
-        >>> context, weights = model.apply(
-        ...     variables, query, key, key, state=weights[:, -1]
-        ... )
+        >>> context, weights = model.apply(variables, query, key, key, state=weights[:, -1])
         >>> context.shape, weights.shape
         ((2, 1, 4), (2, 1, 5))
     """
@@ -94,7 +99,7 @@ class MonotonicAttention(SingleHead):
             query: `(*b, q, d_q)`, in order.
             key: `(*b, k, d_k)`, in order.
             value: `(*b, k, d_v)`.
-            state: Those of the query before the first; at the first key if None.
+            state: The weights of the previous query, `(*b, k)`; one at the first key if None.
             mask: True = may attend; `(*b, q, k)` with ones allowed, `(q, k)` or `(k,)`.
             bias: Added to the scores, of the same shapes.
             key_mask: `(*b, k)`; True = the key exists.
@@ -102,7 +107,7 @@ class MonotonicAttention(SingleHead):
                 `rngs={"noise": rng, "dropout": rng}`.
 
         Returns:
-            The context `(*b, q, d_v)` and the weights; the next step takes the last query's.
+            The context `(*b, q, d_v)` and the weights; those of the last query are the next state.
         """
         inputs = self.prepare(query, key, value, mask=mask, bias=bias, key_mask=key_mask)
         noise = 0.0 if deterministic else self.noise
@@ -118,13 +123,14 @@ class MochaAttention(Attention):
     """Attention to a chunk where a monotonic reader stops: :func:`attn_jax.ops.mocha_attention`.
 
     Parameters: those of :class:`MonotonicAttention`, and `chunk_w_query`, `chunk_w_key`, `chunk_v`
-    and `chunk_b`. It attends for all queries at once; step by step, take the stages of `ops`.
+    and `chunk_b`. The module takes all queries at once; to decode step by step, call the stages in
+    `ops`, as :func:`attn_jax.ops.mocha_attention` explains.
 
     Attributes:
-        width: The keys of a chunk.
-        hidden_dim: a, the hidden units of both scores; as many as the key has features if None.
-        offset: Where the reader's learned offset starts.
-        noise: The standard deviation of what is added to the reader's scores in training.
+        width: The number of keys in a chunk.
+        hidden_dim: a, the hidden units of both scores; the number of the key's features if None.
+        offset: The initial value of the reader's learned offset.
+        noise: The standard deviation of the noise added to the reader's scores in training.
 
     Example:
         >>> query, key = jnp.ones((2, 3, 3)), jnp.ones((2, 5, 4))
@@ -154,21 +160,21 @@ class MochaAttention(Attention):
         key_mask: Bool[Array, "..."] | None = None,
         deterministic: bool = True,
     ) -> Float[Array, "*b q d_v"]:
-        """Attend, as :class:`Attention` does; noise needs `rngs={"noise": rng}`."""
+        """Attend as :class:`Attention` does; noise needs `rngs={"noise": rng}`."""
         inputs = self.prepare(query, key, value, mask=mask, bias=bias, key_mask=key_mask)
         noise = 0.0 if deterministic else self.noise
         chunk_scores = []
 
         def score(query: jax.Array, key: jax.Array) -> jax.Array:
             chunk_scores.append(
-                ops.additive_scores(query, key, **energy(self, query, key, "chunk_"))
+                ops.additive_scores(query, key, **additive_parameters(self, query, key, "chunk_"))
             )
             return reader_scores(self, query, key, start=self.offset, noise=noise)
 
         def spread(scores: jax.Array, *, mask: jax.Array | None = None) -> jax.Array:
-            seen = ops.combine_masks(mask, scores > -jnp.inf)
+            visible = ops.combine_masks(mask, scores > -jnp.inf)
             alignment = self.normalizer(scores, mask=mask)
-            return ops.chunkwise_weights(alignment, chunk_scores[0], self.width, mask=seen)
+            return ops.chunkwise_weights(alignment, chunk_scores[0], self.width, mask=visible)
 
         context, _ = self.attend(
             inputs,

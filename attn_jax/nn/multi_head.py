@@ -1,4 +1,4 @@
-"""Multi-head attention as Flax modules: the base class of all, and the scaled dot product."""
+"""Multi-head attention as Flax modules: the base class, and the scaled dot product."""
 
 import functools
 from collections.abc import Callable
@@ -17,7 +17,7 @@ Transform = Callable[[jax.Array, jax.Array], tuple[jax.Array, jax.Array]]
 
 
 def divisors_near(number: int, target: int) -> str:
-    """Name the divisors of a number on both sides of a target, for an error message."""
+    """Name the nearest divisors of a number below and above a target, for an error."""
     divisors = [i for i in range(1, number + 1) if number % i == 0]
     below = [i for i in divisors if i < target][-1:]
     above = [i for i in divisors if i > target][:1]
@@ -25,7 +25,7 @@ def divisors_near(number: int, target: int) -> str:
 
 
 def head_features(num_heads: int, head_dim: int | None, features: int) -> int:
-    """Return the features of one head: `head_dim`, or else the query's over the heads.
+    """Return the features of one head: `head_dim`, or the query's divided by the heads.
 
     Raises:
         ValueError: If `head_dim` is None and the heads do not divide the features.
@@ -43,25 +43,25 @@ def head_features(num_heads: int, head_dim: int | None, features: int) -> int:
 class MultiHead(nn.Module):
     """The base of attentions with several heads: projections, attention, output.
 
-    A subclass defines `attend_heads`, from projected heads to their contexts. It may also change
-    `head_shapes`, how many heads and features the projections have, and `mix_heads`, what happens
-    to the contexts of all heads before the output projection.
+    A subclass defines `attend_heads`, which maps the projected heads to their contexts. It may also
+    override `head_shapes`, the heads and features of the projections, and `mix_heads`, which
+    changes the contexts before the output projection.
 
-    Parameters are `query`, `key`, `value` and `out`, each with a `kernel` and, with `use_bias`, a
-    `bias`: the names and shapes of Flax's own `MultiHeadDotProductAttention`.
+    The parameters are `query`, `key`, `value` and `out`, each with a `kernel` and, if `use_bias`, a
+    `bias`. Their names and shapes are those of Flax's `MultiHeadDotProductAttention`.
 
     Attributes:
         num_heads: h, the query heads.
-        head_dim: d; the features of the query over `num_heads` if None.
-        num_key_value_heads: Fewer heads for keys and values, each serving a group of query heads;
-            `num_heads` if None.
-        out_dim: Features of the output; those of the query if None.
+        head_dim: d; the query's features divided by `num_heads` if None.
+        num_key_value_heads: The number of key and value heads, `num_heads` if None. With fewer,
+            each one serves a group of query heads.
+        out_dim: The features of the output; those of the query if None.
         use_bias: Whether the projections have biases.
-        transform: Applied to the projected query and key of all heads, `(*b, tokens, h, d)`: for
-            example :class:`Rotary`, :class:`QueryKeyNorm`, or any function of the two.
-        dtype: The type to compute in, that of the query if None; parameters stay float32.
+        transform: A function of the projected query and key, `(*b, tokens, h, d)`, such as
+            :class:`Rotary` or :class:`QueryKeyNorm`.
+        dtype: The type to compute in; that of the query if None. Parameters stay float32.
         has_scores: Whether there are scores that a mask or a bias can change. An attention of
-            linear cost has none, and takes a `key_mask` alone.
+            linear cost has none, and takes only a `key_mask`.
     """
 
     num_heads: int = 4
@@ -107,7 +107,7 @@ class MultiHead(nn.Module):
         if not self.has_scores and not (mask is None and bias is None):
             raise ValueError(
                 f"{type(self).__name__} computes no scores, so it takes neither mask nor bias; "
-                "hide keys by key_mask, (*batch, keys)."
+                "hide keys with key_mask, (*batch, keys)."
             )
         is_self = key is None
         key = query if key is None else key
@@ -116,6 +116,7 @@ class MultiHead(nn.Module):
             query, key, value, mask=mask, bias=bias, key_mask=key_mask, num_heads=self.num_heads
         )
         query = inputs.query
+        # Four stages, so that a variant overrides only its own: project, attend, mix, output.
         heads = self.project(inputs)
         context = self.attend_heads(heads, is_self=is_self, deterministic=deterministic)
         context = self.mix_heads(context, query)
@@ -124,7 +125,7 @@ class MultiHead(nn.Module):
         )
 
     def head_shapes(self, features: int) -> dict[str, tuple[int, int]]:
-        """Return the heads of query, key and value, and the features of each."""
+        """Return the number of heads of query, key and value, and the features of a head."""
         head_dim = head_features(self.num_heads, self.head_dim, features)
         key_heads = self.num_key_value_heads or self.num_heads
         return {
@@ -147,7 +148,7 @@ class MultiHead(nn.Module):
     def dense(
         self, features: int | tuple[int, ...], like: jax.Array, *, name: str, axis: int | tuple = -1
     ) -> nn.DenseGeneral:
-        """Make one of the projections, which computes in the module's type."""
+        """Create one of the projections, in the type of the module."""
         dtype = jnp.dtype(self.dtype or like.dtype)
         return nn.DenseGeneral(features, axis=axis, use_bias=self.use_bias, dtype=dtype, name=name)
 
@@ -157,7 +158,7 @@ class MultiHead(nn.Module):
         """Attend with the projected heads.
 
         Args:
-            heads: `(*b, tokens, heads, features)`, with mask and bias.
+            heads: Query, key and value, `(*b, tokens, heads, features)`, with mask and bias.
             is_self: Whether query and key are the same tokens.
             deterministic: Turns dropout off.
         """
@@ -166,31 +167,32 @@ class MultiHead(nn.Module):
     def mix_heads(
         self, context: Float[Array, "*b q h e"], query: Float[Array, "*b q d_q"]
     ) -> Float[Array, "*b q h e"]:
-        """Change the contexts of all heads before the output projection; here, leave them alone.
+        """Change the contexts before the output projection; the base returns them unchanged.
 
         Args:
-            context: What each head brings.
-            query: The tokens that asked, before they were projected.
+            context: The context of each head.
+            query: The tokens of the query, before their projection.
         """
         return context
 
 
 class MultiHeadAttention(MultiHead):
-    """Attention with several heads, each in a projection of its own.
+    """Attention with several heads, each with its own projections.
 
-    The maths is :func:`attn_jax.ops.multi_head_attention`; parameters and further attributes are
+    The function is :func:`attn_jax.ops.multi_head_attention`; parameters and further attributes are
     those of :class:`MultiHead`. The hook points `query`, `key`, `value` and `context` are per head,
     `(*b, tokens, h, d)`; `scores` and `weights` are `(*b, h, q, k)`.
 
     Attributes:
         causal: Let each query see only the keys up to its own position.
-        window: How many keys to the left and to the right of its own position a query sees.
-        implementation: Of the fused call, :func:`attn_jax.ops.attention`. A normalizer other than
-            softmax, and active dropout, take the unfused path. With `"streaming"` the `summary` of
-            the weights is sown instead of the weights, whose size is quadratic in the tokens.
-        normalizer: From scores to weights.
+        window: The number of keys to the left and to the right that each query may attend to.
+        implementation: The implementation of the fused call, :func:`attn_jax.ops.attention`. Any
+            normalizer but softmax, and active dropout, take the unfused path. With `"streaming"`
+            the `summary` of the weights is sown instead of the weights, whose size is quadratic in
+            the number of tokens.
+        normalizer: Maps scores to weights.
         dropout_rate: The fraction of weights dropped in training.
-        is_fusible: Whether the fused call computes what the `stages` do.
+        is_fusible: Whether the fused call computes the same as the `stages`.
 
     Example:
         >>> x = jnp.ones((2, 5, 6))
@@ -214,18 +216,19 @@ class MultiHeadAttention(MultiHead):
     is_fusible: ClassVar[bool] = True
 
     def stages(self, heads: ops.Inputs) -> tuple[Score, ops.Normalizer]:
-        """Return how these heads score a query and a key, and turn scores into weights."""
+        """Return the score function and the normalizer of the heads."""
         return ops.multi_head_scores, self.normalizer
 
     def attend_heads(
         self, heads: ops.Inputs, *, is_self: bool, deterministic: bool
     ) -> Float[Array, "*b q h e"]:
-        """Attend in one fused call, or stage by stage where a stage is not the usual one."""
+        """Attend in one fused call, or stage by stage if a stage is not the usual one."""
         if not self.is_fusible and self.implementation != "auto":
             raise ValueError(
                 f"implementation={self.implementation!r} chooses a fused call, which cannot mix "
                 f"the maps of {type(self).__name__}; leave it at 'auto'."
             )
+        # The fused call computes softmax without dropout; anything else needs the weights in full.
         deterministic = deterministic or not self.dropout_rate
         if self.is_fusible and deterministic and self.normalizer is ops.softmax:
             return self._fused(heads)
@@ -249,6 +252,7 @@ class MultiHeadAttention(MultiHead):
         structure = {"causal": self.causal, "window": self.window}
         call = functools.partial(ops.attention, mask=heads.mask, bias=heads.bias, **structure)
         if self.is_mutable_collection("intermediates"):
+            # A fused call returns no weights; its hook point does, and only when it is asked for.
             leaf = "summary" if self.implementation == "streaming" else "weights"
             _, captured = capture(call, leaf)(*heads[:3])
             self.sow("intermediates", leaf, captured[leaf])

@@ -1,4 +1,4 @@
-"""Normalisers with parameters: give one as an attention module's `normalizer`."""
+"""Normalizers with parameters, for the `normalizer` of an attention module."""
 
 import jax
 import jax.numpy as jnp
@@ -9,18 +9,18 @@ from attn_jax import ops
 
 
 def _per_head(module: nn.Module, name: str, num_heads: int | None) -> jax.Array:
-    """A parameter of zeros: one, or one for each head of scores `(*b, h, q, k)`."""
+    """Create a parameter that starts at zero, one for all or one for each head."""
     shape = () if num_heads is None else (num_heads, 1, 1)
     return module.param(name, nn.initializers.zeros, shape, jnp.float32)
 
 
 class Entmax(nn.Module):
-    r"""Learns how sparse to be, between softmax and sparsemax: :func:`attn_jax.ops.entmax`.
+    r"""Entmax with learned sparsity, from softmax to sparsemax: :func:`attn_jax.ops.entmax`.
 
-    :math:`\alpha = 1 + \sigma(a)`. Parameter: `a`, `()` or `(h, 1, 1)`, of zeros at first.
+    :math:`\alpha = 1 + \sigma(a)`. Parameter: `a`, `()` or `(h, 1, 1)`, zero at first.
 
     Attributes:
-        num_heads: Of a multi-head attention, each of which then learns its own; None for one alpha.
+        num_heads: The heads of a multi-head attention, for one alpha per head; one alpha if None.
 
     Example:
         >>> from attn_jax.nn import DotProductAttention
@@ -41,18 +41,18 @@ class Entmax(nn.Module):
     def __call__(
         self, scores: Real[Array, "*b k"], *, mask: Bool[Array, "..."] | None = None
     ) -> Float[Array, "*b k"]:
-        """Normalise."""
+        """Normalize the scores of the keys that the mask allows."""
         alpha = 1 + nn.sigmoid(_per_head(self, "a", self.num_heads))
         return ops.entmax(scores, alpha, mask=mask)
 
 
 class SoftmaxWithSink(nn.Module):
-    """Learns when to attend to nothing: :func:`attn_jax.ops.softmax_with_sink`.
+    """Softmax with a learned sink: :func:`attn_jax.ops.softmax_with_sink`.
 
-    Parameter: `sink`, `()` or `(h, 1, 1)`, of zeros at first.
+    The sink lets a query attend to nothing. Parameter: `sink`, `()` or `(h, 1, 1)`, zero at first.
 
     Attributes:
-        num_heads: Of a multi-head attention, each of which then learns its own; None for one sink.
+        num_heads: The heads of a multi-head attention, for one sink per head; one sink if None.
 
     Example:
         >>> from attn_jax.nn import DotProductAttention
@@ -69,5 +69,5 @@ class SoftmaxWithSink(nn.Module):
     def __call__(
         self, scores: Real[Array, "*b k"], *, mask: Bool[Array, "..."] | None = None
     ) -> Float[Array, "*b k"]:
-        """Normalise."""
+        """Normalize the scores of the keys that the mask allows."""
         return ops.softmax_with_sink(scores, _per_head(self, "sink", self.num_heads), mask=mask)

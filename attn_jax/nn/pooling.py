@@ -10,7 +10,7 @@ from attn_jax.renames import renamed_arguments
 
 
 class AttentionPooling(nn.Module):
-    """Pool a sequence into one vector: a learned query asks, any attention answers.
+    """Pooling of a sequence into one vector, by any attention with a learned query.
 
     The parameter is `query (d,)`; the attention's own parameters and hook points are under
     `attention`.
@@ -42,7 +42,7 @@ class AttentionPooling(nn.Module):
         key_mask: Bool[Array, "..."] | None = None,
         deterministic: bool = True,
     ) -> Float[Array, "*b d_out"]:
-        """Pool.
+        """Pool the tokens.
 
         Args:
             x: `(*b, k, d)`.
@@ -50,10 +50,10 @@ class AttentionPooling(nn.Module):
             deterministic: Turns the attention's dropout off.
 
         Returns:
-            `(*b, d_out)`: what the attention returns for one query.
+            `(*b, d_out)`, the context of the learned query.
         """
         (x,) = as_float(x)
-        # Of unit length, so that unscaled products do not saturate the weights before they learn.
+        # About unit length: a longer query would saturate unscaled softmaxes before it learns.
         initial = nn.initializers.normal(x.shape[-1] ** -0.5)
         query = self.param("query", initial, (x.shape[-1],), jnp.float32)
         query = jnp.broadcast_to(query.astype(x.dtype), (*x.shape[:-2], 1, x.shape[-1]))

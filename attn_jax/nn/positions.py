@@ -1,4 +1,4 @@
-"""What is done to queries, keys and scores of all heads: positions and normalisation."""
+"""Positions and normalization of multi-head queries, keys and scores, as Flax modules."""
 
 import jax.numpy as jnp
 from flax import linen as nn
@@ -10,11 +10,11 @@ from attn_jax import ops
 class Rotary(nn.Module):
     """Rotary positions, a `transform` of :class:`MultiHeadAttention`: :func:`attn_jax.ops.rotary`.
 
-    It has no parameters. Key and query stand at the positions 0, 1, ….
+    It has no parameters. Query and key have the positions 0, 1, ….
 
     Attributes:
-        base: The ratio of the longest wavelength to the shortest, nearly.
-        fraction: Which part of each head's features is rotated.
+        base: The approximate ratio of the longest wavelength to the shortest.
+        fraction: The fraction of each head's features that is rotated.
 
     Example:
         >>> from attn_jax.nn import MultiHeadAttention
@@ -30,10 +30,10 @@ class Rotary(nn.Module):
     def __call__(
         self, query: Float[Array, "*b q h d"], key: Float[Array, "*b k h_k d"]
     ) -> tuple[Float[Array, "*b q h d"], Float[Array, "*b k h_k d"]]:
-        """Rotate both by their positions.
+        """Rotate query and key by their positions.
 
         Raises:
-            ValueError: If the rotated features are odd in number.
+            ValueError: If the number of rotated features is odd.
         """
         frequencies = ops.rotary_frequencies(int(self.fraction * query.shape[-1]), base=self.base)
         return (
@@ -45,12 +45,12 @@ class Rotary(nn.Module):
 class QueryKeyNorm(nn.Module):
     """Query-key norm, a `transform` of :class:`MultiHeadAttention`.
 
-    The maths is :func:`attn_jax.ops.query_key_norm`. Parameters: `query_scale (d,)` and
-    `key_scale (d,)`, one to begin with.
+    The function is :func:`attn_jax.ops.query_key_norm`. Parameters: `query_scale (d,)` and
+    `key_scale (d,)`, which start at one.
 
     Attributes:
-        epsilon: Keeps a vector of zeros at zero.
-        then: Another transform, applied after; rotary positions, usually.
+        epsilon: Added to the mean square, so that a vector of zeros stays zero.
+        then: Another transform to apply afterwards, usually :class:`Rotary`.
 
     Example:
         >>> from attn_jax.nn import MultiHeadAttention
@@ -67,7 +67,7 @@ class QueryKeyNorm(nn.Module):
     def __call__(
         self, query: Float[Array, "*b q h d"], key: Float[Array, "*b k h_k d"]
     ) -> tuple[Float[Array, "*b q h d"], Float[Array, "*b k h_k d"]]:
-        """Normalise both."""
+        """Normalize query and key."""
         ones, shape = nn.initializers.ones, (query.shape[-1],)
         query, key = ops.query_key_norm(
             query,
@@ -82,13 +82,13 @@ class QueryKeyNorm(nn.Module):
 class RelativePositionBias(nn.Module):
     """T5's learned bias of each distance and head: :func:`attn_jax.ops.t5_relative_bias`.
 
-    Parameter: `table (num_buckets, num_heads)`. Its result is the `bias` of an attention.
+    Parameter: `table (num_buckets, num_heads)`. Pass the result to an attention as `bias`.
 
     Attributes:
-        num_heads: h.
-        num_buckets: How many groups of distances are told apart.
-        max_distance: From where on they are not.
-        causal: Whether keys after the query are hidden, so that they need no buckets.
+        num_heads: The heads h.
+        num_buckets: The number of buckets of distances.
+        max_distance: Distances beyond this share one bucket.
+        causal: Whether keys after the query are hidden and need no buckets.
 
     Example:
         >>> model = RelativePositionBias(num_heads=3)

@@ -1,6 +1,6 @@
-"""Attentions that go from step to step with what the last step found, as Flax modules.
+"""Attentions that pass a state from step to step, as Flax modules.
 
-They return `(context, state)`, and take the state at the next step.
+They return `(context, state)`, and take the `state` of the previous step.
 """
 
 from typing import ClassVar
@@ -18,15 +18,15 @@ ZEROS = nn.initializers.zeros
 
 
 class LocationSensitiveAttention(SingleHead):
-    """Attention by content and last weights: :func:`attn_jax.ops.location_sensitive_attention`.
+    """Attention by content and previous weights: :func:`attn_jax.ops.location_sensitive_attention`.
 
     Parameters: `w_query (d_q, a)`, `w_key (d_k, a)`, `w_location (c, a)`, `filters (r, c)`,
     `v (a,)` and `b (a,)`.
 
     Attributes:
-        hidden_dim: a, the hidden units; as many as the key has features if None.
-        num_filters: c, the filters over the last weights.
-        filter_width: r, the keys that a filter spans.
+        hidden_dim: a, the hidden units; the number of the key's features if None.
+        num_filters: c, the filters over the previous weights.
+        filter_width: r, the number of keys that a filter spans.
 
     Example:
         >>> query, key = jnp.ones((2, 1, 3)), jnp.ones((2, 5, 4))
@@ -64,14 +64,14 @@ class LocationSensitiveAttention(SingleHead):
             query: `(*b, q, d_q)`.
             key: `(*b, k, d_k)`.
             value: `(*b, k, d_v)`.
-            state: Those of the step before; zeros if None.
+            state: The weights of the previous step; zeros if None.
             mask: True = may attend; `(*b, q, k)` with ones allowed, `(q, k)` or `(k,)`.
             bias: Added to the scores, of the same shapes.
             key_mask: `(*b, k)`; True = the key exists.
             deterministic: Turns dropout off; where it is on, give `rngs={"dropout": rng}`.
 
         Returns:
-            The context `(*b, q, d_v)` and the weights, which the next step takes.
+            The context `(*b, q, d_v)` and the weights, which are the next state.
         """
         inputs = self.prepare(query, key, value, mask=mask, bias=bias, key_mask=key_mask)
         if state is None:
@@ -101,12 +101,12 @@ class LocationSensitiveAttention(SingleHead):
 
 
 class GaussianMixtureAttention(SingleHead):
-    """Attention through windows that move on: :func:`attn_jax.ops.gaussian_mixture_attention`.
+    """Attention through moving windows: :func:`attn_jax.ops.gaussian_mixture_attention`.
 
     Parameters: `w (d_q, 3 m)` and `b (3 m,)`.
 
     Attributes:
-        num_windows: m.
+        num_windows: The number of windows, m.
 
     Example:
         >>> query, key = jnp.ones((2, 1, 3)), jnp.ones((2, 5, 4))
@@ -143,7 +143,7 @@ class GaussianMixtureAttention(SingleHead):
             query: `(*b, q, d_q)`, in order.
             key: `(*b, k, d_k)`.
             value: `(*b, k, d_v)`.
-            state: Where the windows were before the first query; zeros if None.
+            state: The positions of the windows before the first query; zeros if None.
             mask: True = may attend; `(*b, q, k)` with ones allowed, `(q, k)` or `(k,)`.
             bias: Added to the scores, of the same shapes.
             key_mask: `(*b, k)`; True = the key exists.
@@ -168,5 +168,6 @@ class GaussianMixtureAttention(SingleHead):
         )
         if query.shape[-2]:
             return context, mixture.position[..., -1, :]
-        none = jnp.zeros((*query.shape[:-2], self.num_windows), mixture.position.dtype)
-        return context, none if state is None else state
+        # Without a query the windows do not move.
+        start = jnp.zeros((*query.shape[:-2], self.num_windows), mixture.position.dtype)
+        return context, start if state is None else state

@@ -1,4 +1,4 @@
-"""The single-head attentions as Flax modules, one for each way to score."""
+"""Single-head attentions as Flax modules, one for each score function."""
 
 import math
 
@@ -34,7 +34,7 @@ class ScaledDotProductAttention(Attention):
     It has no parameters.
 
     Attributes:
-        scale: What multiplies the inner product; one over the root of the features if None.
+        scale: Factor of the inner product; one over the root of the features if None.
 
     Example:
         >>> x = jnp.ones((2, 5, 3))
@@ -57,8 +57,8 @@ class CosineAttention(Attention):
     Parameter: `log_temperature`, a number.
 
     Attributes:
-        temperature: Where learning starts. Cosines differ by two at most, so a temperature of one
-            could never make a weight more than e² times another.
+        temperature: The initial temperature. Cosines differ by at most two, so at a temperature of
+            one no weight could exceed another by more than a factor of e².
 
     Example:
         >>> x = jnp.ones((2, 5, 3))
@@ -73,7 +73,7 @@ class CosineAttention(Attention):
     def scores(
         self, query: Float[Array, "*b q d"], key: Float[Array, "*b k d"]
     ) -> Float[Array, "*b q k"]:
-        """Score by the angle."""
+        """Score by the cosine."""
         start = nn.initializers.constant(math.log(self.temperature))
         log_temperature = self.param("log_temperature", start, (), jnp.float32)
         return ops.cosine_scores(query, key, temperature=jnp.exp(log_temperature))
@@ -101,12 +101,12 @@ class BilinearAttention(Attention):
 
 
 class LocationAttention(Attention):
-    """Attention to positions that the query names: :func:`attn_jax.ops.location_attention`.
+    """Attention to positions that the query selects: :func:`attn_jax.ops.location_attention`.
 
     Parameter: `w (d_q, max_keys)`.
 
     Attributes:
-        max_keys: The most keys there may be.
+        max_keys: The length of the longest input.
 
     Example:
         >>> x = jnp.ones((2, 5, 3))

@@ -1,4 +1,4 @@
-"""Attentions of linear cost as Flax modules, with several heads."""
+"""Multi-head attentions of linear cost as Flax modules."""
 
 import functools
 from collections.abc import Callable
@@ -17,29 +17,29 @@ Operation = Callable[..., jax.Array]
 
 
 class SubQuadraticAttention(MultiHead):
-    """The base: projections to heads, and one attention of linear cost for all of them.
+    """The base of attentions of linear cost, which run all heads as one batch.
 
-    Parameters are those of :class:`MultiHead` and the subclass's own. The hook points `query`,
+    The parameters are those of :class:`MultiHead` and the subclass's own. The hook points `query`,
     `key`, `value` and `context` are `(*b, h, tokens, d)`; `weights`, `(*b, h, q, k)`, are computed
-    only if somebody captures or edits them. There are no scores, so `mask` and `bias` are refused:
-    a `key_mask` hides keys.
+    only if they are captured or edited. There are no scores, so `mask` and `bias` are refused; use
+    `key_mask` to hide keys.
     """
 
     has_scores: ClassVar[bool] = False
 
     def operation(self, query: jax.Array, key: jax.Array) -> Operation:
-        """Return the attention of `ops`, with its parameters."""
+        """Return the attention function of `ops`, bound to its parameters."""
         raise NotImplementedError(f"{type(self).__name__} does not define operation(query, key).")
 
     def attend_heads(
         self, heads: ops.Inputs, *, is_self: bool, deterministic: bool
     ) -> Float[Array, "*b q h e"]:
-        """Attend with every head; without a map there is no dropout."""
+        """Attend with all heads; dropout does not apply, for the weights are never built."""
         query, key, value = (
             jnp.moveaxis(ops.share_heads(name, getattr(heads, name), self.num_heads), -2, -3)
             for name in ("query", "key", "value")
         )
-        # The mask of the scores, (*b, 1, 1, k), says the same of every query.
+        # Only a key_mask can have made this mask, (*b, 1, 1, k), so all queries share it.
         key_mask = None if heads.mask is None else heads.mask[..., 0, :]
         call = functools.partial(self.operation(query, key), **self.masks(key_mask, is_self))
         if self.is_mutable_collection("intermediates"):
@@ -57,7 +57,7 @@ class LinearAttention(SubQuadraticAttention):
 
     Attributes:
         causal: Let each query see only the keys up to its own position.
-        feature_map: From queries and keys to features that are not negative.
+        feature_map: Maps queries and keys to features that are not negative.
 
     Example:
         >>> x = jnp.ones((2, 5, 12))
@@ -77,11 +77,11 @@ class LinearAttention(SubQuadraticAttention):
 
 
 class PerformerAttention(SubQuadraticAttention):
-    """FAVOR+: :func:`attn_jax.ops.performer_attention`.
+    """Performer attention (FAVOR+): :func:`attn_jax.ops.performer_attention`.
 
     Attributes:
-        num_features: m, the random directions; their number sets the error of the estimate.
-        seed: Of the directions, which are drawn once and not learned.
+        num_features: m, the number of random directions, which sets the error of the estimate.
+        seed: The seed of the directions, which are drawn once and not learned.
         causal: Let each query see only the keys up to its own position.
 
     Example:
@@ -97,6 +97,7 @@ class PerformerAttention(SubQuadraticAttention):
 
     def operation(self, query: jax.Array, key: jax.Array) -> Operation:
         """Return FAVOR+ with the directions of the seed."""
+        # Drawn while tracing, so that they are constants of the compiled program.
         with jax.ensure_compile_time_eval():
             projection = ops.performer_projection(
                 jax.random.key(self.seed), query.shape[-1], self.num_features
@@ -105,13 +106,13 @@ class PerformerAttention(SubQuadraticAttention):
 
 
 class LinformerAttention(SubQuadraticAttention):
-    """Linformer: :func:`attn_jax.ops.linformer_attention`.
+    """Linformer attention: :func:`attn_jax.ops.linformer_attention`.
 
-    Parameters besides the projections: `w_key (k, p)`, `w_value (k, p)`, shared by the heads; they
-    fix the number of keys.
+    Parameters besides the projections: `w_key (k, p)` and `w_value (k, p)`, shared by the heads.
+    They fix the number of keys.
 
     Attributes:
-        num_combinations: p, to how many the keys are combined.
+        num_combinations: p, the number of combinations of the keys.
 
     Example:
         >>> x = jnp.ones((2, 5, 12))
@@ -133,11 +134,11 @@ class LinformerAttention(SubQuadraticAttention):
 
 
 class NystromAttention(SubQuadraticAttention):
-    """Nyströmformer: :func:`attn_jax.ops.nystrom_attention`.
+    """Nyströmformer attention: :func:`attn_jax.ops.nystrom_attention`.
 
     Attributes:
-        num_landmarks: m.
-        num_iterations: Of the pseudoinverse.
+        num_landmarks: The number of landmarks, m.
+        num_iterations: The iterations of the pseudoinverse.
 
     Example:
         >>> x = jnp.ones((2, 5, 12))
@@ -158,5 +159,5 @@ class NystromAttention(SubQuadraticAttention):
         )
 
     def masks(self, key_mask: jax.Array | None, is_self: bool) -> dict[str, jax.Array | None]:
-        """Keep the padding out of the queries' landmarks too, where the queries are the keys."""
+        """Return the masks; in self-attention, padding enters no landmarks of queries either."""
         return {"key_mask": key_mask, "query_mask": key_mask if is_self else None}

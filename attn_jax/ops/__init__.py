@@ -1,10 +1,11 @@
-"""Attention as pure functions on arrays: score, bias and mask, normalise, weigh.
+"""Attention as pure functions on arrays: score, add bias and mask, normalize, weigh.
 
-Every family member takes `query`, `key`, `value` and keyword-only parameters, and returns
-`(context, weights)`; each stage can be had alone (`<name>_scores`, a normaliser, :func:`weigh`), so
-two attentions are compared by swapping a name.
+An attention takes `query`, `key`, `value` and keyword-only parameters, and returns
+`(context, weights)`; those that never build the weights return the context alone. Each stage is a
+function too (`<name>_scores`, a normalizer, :func:`weigh`), so that one name is all that differs
+between two attentions.
 
-Axes, everywhere:
+The axes of all arrays:
 
 ====== ====================================================
 `*b`   any number of batch axes
@@ -15,8 +16,8 @@ Axes, everywhere:
 `a`    hidden features of a score function
 ====== ====================================================
 
-Masks are boolean, True = may attend. A query that may attend to nothing gets zero weights, a zero
-context and zero gradients; a value that no query may see cannot affect anything, NaN included.
+Masks are boolean: True = may attend. A query that may attend to nothing gets zero weights, a zero
+context and zero gradients. A value to which no query may attend has no effect, even if it is NaN.
 """
 
 from attn_jax.ops.alignment.gaussian_mixture import (

@@ -1,4 +1,4 @@
-"""Masks: boolean arrays in which True means *may attend*."""
+"""Boolean masks, in which True means *may attend*."""
 
 import functools
 import operator
@@ -11,7 +11,7 @@ from attn_jax.ops.shapes import check_mask
 
 
 def key_offsets(num_queries: int, num_keys: int, query_offset) -> Int[Array, "*b q k"]:
-    """Key index less query index, for every pair."""
+    """Return the position of each key relative to each query."""
     offset = jnp.asarray(query_offset)[..., None, None]
     ones = (1,) * (offset.ndim - 2)
     queries = jnp.arange(num_queries).reshape(*ones, num_queries, 1) + offset
@@ -26,8 +26,8 @@ def causal_mask(
     Args:
         num_queries: q.
         num_keys: k.
-        query_offset: The position of the first query among the keys. Decoding with a cache of `n`
-            keys sets it to `n`; it may be traced, and differ along batch axes.
+        query_offset: The position of the first query among the keys; `n` when decoding with a cache
+            of `n` keys. It may be traced, and differ along batch axes.
 
     Returns:
         `mask[i, j] = j <= i + query_offset`.
@@ -48,12 +48,12 @@ def window_mask(
     *,
     query_offset: int | Int[Array, "*b"] = 0,
 ) -> Bool[Array, "*b q k"]:
-    """Let each query attend to its neighbourhood only (sliding window).
+    """Let each query attend only to the keys around it (sliding window).
 
     Args:
         num_queries: q.
         num_keys: k.
-        window: How many keys to the left and to the right, ends included; one number is both.
+        window: The number of keys to the left and to the right; one number for both.
         query_offset: The position of the first query among the keys.
 
     Returns:
@@ -72,7 +72,7 @@ def window_mask(
     left, right = (window, window) if isinstance(window, int) else window
     if left < 0 or right < 0:
         raise ValueError(
-            f"window={window} has a negative side; (left, right) are counts of keys, at least 0."
+            f"window={window} has a negative side; (left, right) are numbers of keys, at least 0."
         )
     offsets = key_offsets(num_queries, num_keys, query_offset)
     return (offsets >= -left) & (offsets <= right)
@@ -83,11 +83,11 @@ def padding_mask(num_keys: int, *, lengths: Int[Array, "*b"]) -> Bool[Array, "*b
 
     Args:
         num_keys: k, the padded length.
-        lengths: How many keys of each sequence are real.
+        lengths: The number of keys in each sequence, without padding.
 
     Returns:
-        `mask[..., 0, j] = j < length`, a `mask` of scores `(*b, q, k)`. Without its last axis but
-        one, `mask[..., 0, :]`, it is the `key_mask` that every attention takes.
+        `mask[..., 0, j] = j < length`, which broadcasts to scores `(*b, q, k)`. Its one row,
+        `mask[..., 0, :]`, is the `key_mask` that every attention takes.
 
     Example:
         >>> padding_mask(3, lengths=jnp.array([1, 3])).astype(int).tolist()
@@ -98,13 +98,13 @@ def padding_mask(num_keys: int, *, lengths: Int[Array, "*b"]) -> Bool[Array, "*b
 
 
 def combine_masks(*masks: Bool[Array, "..."] | None) -> Bool[Array, "..."] | None:
-    """Allow what every mask allows.
+    """Combine masks: a pair may attend if every mask allows it.
 
     Args:
-        *masks: Masks that broadcast together, from any rank; None allows everything.
+        *masks: Masks of any rank that broadcast together; None allows everything.
 
     Returns:
-        Their conjunction, or None if there is none.
+        Their conjunction, or None if all are None.
 
     Raises:
         TypeError: If a mask is not boolean.
@@ -114,26 +114,26 @@ def combine_masks(*masks: Bool[Array, "..."] | None) -> Bool[Array, "..."] | Non
         >>> combine_masks(causal_mask(2, 2), None, jnp.array([[True, False]])).astype(int).tolist()
         [[1, 0], [1, 0]]
     """
-    given = [mask for mask in masks if mask is not None]
-    if not given:
+    present = [mask for mask in masks if mask is not None]
+    if not present:
         return None
-    for mask in given:
+    for mask in present:
         check_mask(mask)
     try:
-        shape = jnp.broadcast_shapes(*(mask.shape for mask in given))
+        shape = jnp.broadcast_shapes(*(mask.shape for mask in present))
     except ValueError:
         raise ValueError(
-            f"masks of shapes {[mask.shape for mask in given]} do not broadcast together."
+            f"masks of shapes {[mask.shape for mask in present]} do not broadcast together."
         ) from None
-    return functools.reduce(operator.and_, (jnp.broadcast_to(mask, shape) for mask in given))
+    return functools.reduce(operator.and_, (jnp.broadcast_to(mask, shape) for mask in present))
 
 
 def align_to_tokens(name: str, mask: jax.Array, shape: tuple[int, ...]) -> jax.Array:
-    """Give a mask of tokens the rank of `(*b, tokens)`, with axes of size one where it is shared.
+    """Return a mask of tokens with the rank of `(*b, tokens)`, and ones where it is shared.
 
     Args:
-        name: What errors call it.
-        mask: Boolean, `(*b, tokens)` with ones allowed, or `(tokens,)`; True = the token exists.
+        name: The name of the argument, for errors.
+        mask: `(*b, tokens)` with ones allowed, or `(tokens,)`; True = the token exists.
         shape: `(*b, tokens)`.
 
     Raises:
@@ -146,8 +146,8 @@ def align_to_tokens(name: str, mask: jax.Array, shape: tuple[int, ...]) -> jax.A
         size not in (1, total) for size, total in zip(sizes, shape, strict=True)
     ):
         raise ValueError(
-            f"{name} of shape {mask.shape} does not fit (*batch, tokens) = {shape}; what differs "
-            "from query to query, or from head to head, goes in mask."
+            f"{name} of shape {mask.shape} does not fit (*batch, tokens) = {shape}; a mask that "
+            "differs between queries or heads goes in mask."
         )
     return mask.reshape(sizes)
 
@@ -155,20 +155,20 @@ def align_to_tokens(name: str, mask: jax.Array, shape: tuple[int, ...]) -> jax.A
 def with_key_mask(
     mask: jax.Array | None, key_mask: jax.Array | None, shape: tuple[int, ...], batch: int
 ) -> jax.Array | None:
-    """Join a mask with one of the keys, at the rank of the scores.
+    """Combine a mask with a mask of the keys, at the rank of the scores.
 
     Args:
-        mask: Boolean, of the rank of the scores.
-        key_mask: Boolean, `(*b, k)` with ones allowed, or `(k,)`; True = the key exists.
+        mask: True = may attend; of the rank of the scores.
+        key_mask: `(*b, k)` with ones allowed, or `(k,)`; True = the key exists.
         shape: The shape of the scores.
-        batch: How many batch axes they have: those before heads and queries.
+        batch: The number of batch axes, before heads and queries.
 
     Returns:
-        The mask, or None if everything may be seen.
+        The mask, or None if nothing is hidden.
 
     Raises:
         TypeError: If a mask is not boolean.
-        ValueError: If the mask of the keys does not fit.
+        ValueError: If `key_mask` does not fit.
     """
     if key_mask is None:
         return mask

@@ -1,11 +1,11 @@
-"""Checks of shapes at the public boundary: what was wrong, both values, and the way out."""
+"""Checks of shapes and types at the public boundary, with errors that show both values."""
 
 import jax
 import jax.numpy as jnp
 
 
 def check_attention_inputs(query: jax.Array, key: jax.Array, value: jax.Array) -> None:
-    """Refuse queries, keys and values that do not fit together.
+    """Check that queries, keys and values fit together.
 
     Args:
         query: `(*b, q, d_q)`.
@@ -20,7 +20,7 @@ def check_attention_inputs(query: jax.Array, key: jax.Array, value: jax.Array) -
 
 
 def check_head_inputs(query: jax.Array, key: jax.Array, value: jax.Array) -> None:
-    """Refuse queries, keys and values of several heads that do not fit together.
+    """Check that queries, keys and values of several heads fit together.
 
     Args:
         query: `(*b, q, h, d)`.
@@ -60,7 +60,17 @@ def _check_tokens(query: tuple[int, ...], key: tuple[int, ...], value: tuple[int
 
 
 def check_features(name: str, size: int, other: str, expected: int) -> None:
-    """Refuse two feature sizes that must be equal and are not."""
+    """Check that two feature sizes are equal.
+
+    Args:
+        name: The array to blame.
+        size: Its number of features.
+        other: The array that sets the size.
+        expected: The number of features that it sets.
+
+    Raises:
+        ValueError: If they differ.
+    """
     if size != expected:
         raise ValueError(f"{name} has {size} features and {other} expects {expected}.")
 
@@ -68,7 +78,7 @@ def check_features(name: str, size: int, other: str, expected: int) -> None:
 def check_broadcast(
     name: str, array: jax.Array, shape: tuple[int, ...], axes: str = "(*batch, queries, keys)"
 ) -> None:
-    """Refuse a mask or a bias that does not broadcast, from any lower rank, to the scores.
+    """Check that a mask or a bias of any lower rank broadcasts to the scores.
 
     Raises:
         ValueError: If it does not.
@@ -97,16 +107,16 @@ HEAD_AXES = "(*batch, heads, queries, keys)"
 def align_to_scores(
     name: str, array: jax.Array, shape: tuple[int, ...], axes: str = "(*batch, queries, keys)"
 ) -> jax.Array:
-    """Give a mask or a bias the rank of the scores, with axes of size one where it is shared.
+    """Return a mask or a bias with the rank of the scores, and ones where it is shared.
 
-    It has that rank already, or is `(q, k)` or `(k,)`, which the whole batch and all heads share.
-    A rank in between would be read as one axis or another depending on the sizes, so it is refused.
+    It has that rank already, or is `(q, k)` or `(k,)` and shared by the whole batch and all heads.
+    A rank in between is refused, for which axes it means would depend on the sizes.
 
     Args:
         name: `mask` or `bias`.
         array: The mask or bias.
         shape: The shape of the scores.
-        axes: What the axes of the scores are called in errors.
+        axes: The names of the scores' axes, for errors.
 
     Raises:
         ValueError: If the rank is none of the three, or the array does not broadcast.
@@ -128,14 +138,14 @@ def align_to_scores(
 
 
 def as_float(*arrays: jax.Array) -> tuple[jax.Array, ...]:
-    """Convert integers to float32 (float64 where 64 bits are enabled); leave other types alone."""
+    """Convert integers to float32, or to float64 if 64 bits are enabled; keep other types."""
     return tuple(
         jnp.asarray(x, float) if jnp.issubdtype(x.dtype, jnp.integer) else x for x in arrays
     )
 
 
 def check_mask(mask: jax.Array, name: str = "mask") -> None:
-    """Refuse a mask that is not boolean.
+    """Check that a mask is boolean.
 
     Raises:
         TypeError: If the mask has another type; a mask of floats is a `bias`.

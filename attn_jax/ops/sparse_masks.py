@@ -1,4 +1,4 @@
-"""Masks of sparse attention: dilated windows, blocks, and a prefix that is seen whole."""
+"""Masks of sparse attention: dilated windows, blocks, and bidirectional prefixes."""
 
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Int
@@ -20,9 +20,8 @@ def dilated_mask(
     Args:
         num_queries: q.
         num_keys: k.
-        window: How many keys to the left and to the right, counted among those that are seen;
-            one number is both.
-        dilation: n, the distance from one seen key to the next; 1 is :func:`window_mask`.
+        window: The number of visible keys to the left and to the right; one number for both.
+        dilation: n, the distance from one visible key to the next; 1 is :func:`window_mask`.
         query_offset: The position of the first query among the keys.
 
     Returns:
@@ -40,7 +39,7 @@ def dilated_mask(
         Beltagy, Peters and Cohan, "Longformer", 2020, section 3.1. https://arxiv.org/abs/2004.05150
     """
     if dilation < 1:
-        raise ValueError(f"dilation={dilation} must be at least 1, which leaves no gaps.")
+        raise ValueError(f"dilation={dilation} must be at least 1, a window without gaps.")
     left, right = (window, window) if isinstance(window, int) else window
     sides = (left * dilation, right * dilation)
     near = window_mask(num_queries, num_keys, sides, query_offset=query_offset)
@@ -50,15 +49,15 @@ def dilated_mask(
 def block_sparse_mask(
     num_queries: int, num_keys: int, *, layout: Bool[Array, "*b m n"], block_size: int
 ) -> Bool[Array, "*b q k"]:
-    """Let blocks of queries attend to blocks of keys, as a layout says.
+    """Let blocks of queries attend to blocks of keys, given a layout of blocks.
 
     Local, strided, fixed, global and random patterns are all layouts.
 
     Args:
         num_queries: q; the last block may be cut short.
         num_keys: k; the last block may be cut short.
-        layout: Which of the m blocks of queries sees which of the n blocks of keys.
-        block_size: How many tokens a block has.
+        layout: True where one of m blocks of queries may attend to one of n blocks of keys.
+        block_size: The number of tokens in a block.
 
     Returns:
         `mask[i, j] = layout[i // block_size, j // block_size]`.
@@ -85,7 +84,7 @@ def block_sparse_mask(
     if layout.shape[-2:] != needed:
         raise ValueError(
             f"layout has {layout.shape[-2:]} blocks; {num_queries} queries and {num_keys} keys in "
-            f"blocks of {block_size} are {needed}."
+            f"blocks of {block_size} need {needed}."
         )
     rows = jnp.repeat(layout, block_size, axis=-2)[..., :num_queries, :]
     return jnp.repeat(rows, block_size, axis=-1)[..., :num_keys]
@@ -98,12 +97,12 @@ def prefix_mask(
     lengths: Int[Array, "*b"],
     query_offset: int | Int[Array, "*b"] = 0,
 ) -> Bool[Array, "*b q k"]:
-    """Let every query see the prefix, and beyond it only what is not after itself (prefix-LM).
+    """Let every query attend to the prefix, and to later keys causally (prefix-LM).
 
     Args:
         num_queries: q.
         num_keys: k.
-        lengths: How many keys of each sequence are its prefix.
+        lengths: The number of keys in each sequence's prefix.
         query_offset: The position of the first query among the keys.
 
     Returns:

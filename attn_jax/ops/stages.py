@@ -1,4 +1,4 @@
-"""The stages that every attention shares: what comes in, bias and mask, normalize, weigh."""
+"""The stages that all attentions share: prepare the inputs, add the bias, normalize, weigh."""
 
 from typing import NamedTuple
 
@@ -19,14 +19,14 @@ from attn_jax.ops.shapes import (
 
 
 class Inputs(NamedTuple):
-    """What an attention computes with, once it is checked.
+    """The checked inputs of an attention.
 
     Attributes:
-        query: Of a float type, as key and value.
-        key: Zeros where no query may look.
-        value: Zeros where no query may look.
-        mask: Of the rank of the scores; None lets every query see every key.
-        bias: Of the rank of the scores, or None.
+        query: The query, of a float type, like key and value.
+        key: The key, zero where no query may attend.
+        value: The value, zero where no query may attend.
+        mask: The mask, with the rank of the scores; None if nothing is hidden.
+        bias: The bias, with the rank of the scores, or None.
     """
 
     query: jax.Array
@@ -47,17 +47,18 @@ def prepare(
     structure: jax.Array | None = None,
     num_heads: int | None = None,
 ) -> Inputs:
-    """Check the inputs of an attention, and make them what the stages take.
+    """Check the inputs of an attention, and convert them for the stages.
 
     Args:
         query: `(*b, q, d_q)`.
         key: `(*b, k, d_k)`.
         value: `(*b, k, d_v)`.
-        mask: Boolean, of the rank of the scores, or `(q, k)`, or `(k,)`.
-        bias: Likewise; minus infinity hides.
-        key_mask: Boolean, `(*b, k)`.
-        structure: Boolean, `(q, k)`: what the attention itself lets a query see, as its window.
-        num_heads: h, if the tokens will be split into heads and scores are `(*b, h, q, k)`.
+        mask: True = may attend; `(*b, q, k)` (with heads `(*b, h, q, k)`) with ones allowed,
+            `(q, k)` or `(k,)`.
+        bias: Added to the scores, of the same shapes; minus infinity hides.
+        key_mask: `(*b, k)`; True = the key exists.
+        structure: The mask of the attention itself, such as its window, `(q, k)`.
+        num_heads: h, if the tokens will be split into heads; then scores are `(*b, h, q, k)`.
 
     Raises:
         ValueError: If shapes do not fit together.
@@ -70,9 +71,9 @@ def prepare(
     query, key, value = as_float(query, key, value)
     visible = visible_pairs(mask, bias)
     if visible is not None:
-        # No head sees a token that none of them sees.
-        seen = visible.any(axis=tuple(range(len(batch), len(shape) - 1)))
-        key, value = hide_unseen(seen, key, value)
+        # Tokens are not split into heads yet, so a key stays if any query of any head sees it.
+        visible_keys = visible.any(axis=tuple(range(len(batch), len(shape) - 1)))
+        key, value = hide_unseen(visible_keys, key, value)
     return Inputs(query, key, value, mask, bias)
 
 
@@ -86,16 +87,16 @@ def prepare_heads(
     key_mask: jax.Array | None = None,
     num_heads: int,
 ) -> Inputs:
-    """Do as :func:`prepare` in the layout `(*b, tokens, heads, features)`.
+    """Prepare inputs, as :func:`prepare` does, in the layout `(*b, tokens, heads, features)`.
 
     Args:
         query: `(*b, q, h, d)`.
         key: `(*b, k, h_k, d)`.
         value: `(*b, k, h_v, e)`.
-        mask: Boolean, of the rank of the scores, or `(q, k)`, or `(k,)`.
-        bias: Likewise; minus infinity hides.
-        key_mask: Boolean, `(*b, k)`.
-        num_heads: How many heads the scores have.
+        mask: True = may attend; `(*b, h, q, k)` with ones allowed, `(q, k)` or `(k,)`.
+        bias: Added to the scores, of the same shapes; minus infinity hides.
+        key_mask: `(*b, k)`; True = the key exists.
+        num_heads: h, the heads of the scores.
 
     Raises:
         ValueError: If shapes do not fit together.
@@ -116,7 +117,7 @@ def _aligned(
     shape: tuple[int, ...],
     batch: int,
 ) -> tuple[jax.Array | None, jax.Array | None]:
-    """Return one mask for all that hides, and the bias, both of the rank of the scores."""
+    """Return one mask of all masks, and the bias, both with the rank of the scores."""
     axes = "(*batch, queries, keys)" if len(shape) == batch + 2 else HEAD_AXES
     if mask is not None:
         check_mask(mask)
@@ -131,35 +132,35 @@ def _aligned(
 def visible_pairs(
     mask: Bool[Array, "..."] | None, bias: Float[Array, "..."] | None
 ) -> Bool[Array, "..."] | None:
-    """Return which pairs of query and key may be seen; None if nothing hides any.
+    """Return the pairs of query and key that are visible; None if nothing is hidden.
 
     Args:
-        mask: True = may attend.
+        mask: True = may attend; of the rank of the scores.
         bias: Added to the scores; minus infinity hides.
     """
     return combine_masks(mask, None if bias is None else bias > -jnp.inf)
 
 
-def hide_unseen(seen: Bool[Array, "..."], *arrays: jax.Array) -> tuple[jax.Array, ...]:
-    """Put zeros where no query may look, so that what stands there cannot matter.
+def hide_unseen(visible: Bool[Array, "..."], *arrays: jax.Array) -> tuple[jax.Array, ...]:
+    """Set to zero the tokens to which no query may attend, so that their values cannot matter.
 
-    Zero times NaN is NaN: without this, one NaN in the padding would reach every context, and
-    through the scores every gradient.
+    Zero times NaN is NaN: otherwise one NaN in the padding would reach every context, and through
+    the scores every gradient.
 
     Args:
-        seen: Which tokens at least one query may see; its axes are the first of the arrays', with
-            ones allowed.
+        visible: True for tokens that some query may attend to; its axes are the first ones of the
+            arrays, with ones allowed.
         *arrays: Keys and values.
     """
-    trailing = [tuple(range(seen.ndim, array.ndim)) for array in arrays]
+    trailing = [tuple(range(visible.ndim, array.ndim)) for array in arrays]
     return tuple(
-        jnp.where(jnp.expand_dims(seen, axes), array, 0)
+        jnp.where(jnp.expand_dims(visible, axes), array, 0)
         for array, axes in zip(arrays, trailing, strict=True)
     )
 
 
 def add_bias(scores: Float[Array, "*s"], bias: Real[Array, "..."] | None) -> Float[Array, "*s"]:
-    """Add a bias; minus infinity hides.
+    """Add a bias to the scores; minus infinity hides a key.
 
     Raises:
         ValueError: If the bias does not fit the scores.
@@ -173,10 +174,10 @@ def add_bias(scores: Float[Array, "*s"], bias: Real[Array, "..."] | None) -> Flo
 def weigh(weights: Real[Array, "*b q k"], value: Real[Array, "*b k d"]) -> Float[Array, "*b q d"]:
     r"""Sum the values, each times its weight: :math:`c_i = \sum_j w_{ij} v_j`.
 
-    Sums are carried in float32 at least; the context has the values' type, float32 for integers.
+    Sums are in float32 at least; the context has the type of the values, float32 for integers.
 
     Raises:
-        ValueError: If there are not as many weights as values.
+        ValueError: If the numbers of weights and values differ.
 
     Example:
         >>> weigh(jnp.array([[0.25, 0.75]]), jnp.array([[4.0], [8.0]])).tolist()
@@ -184,7 +185,7 @@ def weigh(weights: Real[Array, "*b q k"], value: Real[Array, "*b k d"]) -> Float
     """
     if weights.shape[-1] != value.shape[-2]:
         raise ValueError(
-            f"weights of shape {weights.shape} are over {weights.shape[-1]} keys and value of "
+            f"weights of shape {weights.shape} are over {weights.shape[-1]} keys but value of "
             f"shape {value.shape} has {value.shape[-2]}."
         )
     (value,) = as_float(value)
@@ -211,13 +212,13 @@ def attend(
     Args:
         scores: `(*b, q, k)`.
         value: `(*b, k, d)`.
-        mask: True = may attend; of the rank of the scores, or `(q, k)`, or `(k,)`.
-        bias: Added to the scores; of the same ranks.
-        key_mask: `(*b, k)`, True = the key exists.
-        normalizer: From scores to weights.
+        mask: True = may attend; `(*b, q, k)` with ones allowed, `(q, k)` or `(k,)`.
+        bias: Added to the scores, of the same shapes.
+        key_mask: `(*b, k)`; True = the key exists.
+        normalizer: Maps scores to weights.
 
     Returns:
-        `(context, weights)`.
+        The context `(*b, q, d)` and the weights `(*b, q, k)`.
 
     Raises:
         ValueError: If shapes do not fit together.

@@ -118,7 +118,7 @@ class TranslationExperiment(Experiment):
             batch["target"],
             train=train,
             rngs=rngs,
-            method="told_from",
+            method="decode_features",
         )
         return LazyLogits(jnp.asarray(features), **params["head"])
 

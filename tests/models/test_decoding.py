@@ -166,7 +166,7 @@ def test_padding_changes_nothing_and_gets_no_weight():
     )
 
 
-def test_no_token_is_told_from_itself_or_from_later_ones():
+def test_no_token_is_predicted_from_itself_or_from_later_ones():
     variables = jax.jit(TRANSFORMER.init)(jax.random.key(0), SOURCE, TARGET)
     run = jax.jit(partial(TRANSFORMER.apply, variables))
     logits, changed = run(SOURCE, TARGET), run(SOURCE, TARGET.at[:, 2].set(7))

@@ -74,7 +74,7 @@ def test_padding_changes_nothing_and_gets_no_weight(trained):
     np.testing.assert_allclose(looked[..., :5, :7], weights, atol=1e-6)
 
 
-def test_no_token_is_told_from_itself_or_from_later_ones(trained):
+def test_no_token_is_predicted_from_itself_or_from_later_ones(trained):
     _, _, look = trained
     logits, _ = look(SOURCE, TARGET)
     changed, _ = look(SOURCE, TARGET.at[:, 2].set(11))

@@ -39,10 +39,10 @@ CASES = {
     "no layers": (lambda: feed_forward([]), "layers is empty"),
     "layers": (
         lambda: feed_forward([(ONE((14, 4)), ONE(4)), (ONE((3, 1)), ONE(1))]),
-        r"layers\[1\] takes 3 features and is given 4 by layers\[0\]",
+        r"layers\[1\] takes 3 features but gets 4 from layers\[0\]",
     ),
     "layer bias": (lambda: feed_forward([(ONE((14, 1)), ONE(2))]), r"bias must be \(1,\)"),
-    "scores": (lambda: feed_forward([(ONE((14, 2)), ONE(2))]), "last layer gives 2 numbers"),
+    "scores": (lambda: feed_forward([(ONE((14, 2)), ONE(2))]), "last layer returns 2 numbers"),
     "weigh": (lambda: ops.weigh(ONE((3, 5)), ONE((4, 2))), "over 5 keys .* has 4"),
 }
 

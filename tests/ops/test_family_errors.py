@@ -36,11 +36,11 @@ CASES = {
     ),
     "concat": (
         call(ops.concat_attention, w=ONE((10, 6)), v=ONE(6)),
-        "w takes 10 features and is given 7 of the query joined with 4 of the key, 11",
+        r"w takes 10 features, but query and key have 7 \+ 4 = 11",
     ),
     "location": (
         call(ops.location_attention, w=ONE((7, 4))),
-        r"w of shape \(7, 4\) scores 4 positions and there are 5 keys",
+        r"w of shape \(7, 4\) scores 4 positions but there are 5 keys",
     ),
     "cosine": (call(ops.cosine_attention), "key has 4 features and query expects 7"),
     "temperature": (
@@ -58,11 +58,11 @@ CASES = {
     ),
     "previous weights": (
         call(ops.location_sensitive_attention, LOCATION, state=ONE((3, 4))),
-        r"state has shape \(3, 4\) and must have \(3, 5\)",
+        r"state has shape \(3, 4\) but must have shape \(3, 5\)",
     ),
     "mixture": (
         call(ops.gaussian_mixture_attention, w=ONE((7, 4)), b=ONE(4)),
-        "gives 4 numbers a query and must give three for each",
+        "has 4 columns, which 3 does not divide",
     ),
     "mixture bias": (
         call(ops.gaussian_mixture_attention, w=ONE((7, 6)), b=ONE(3)),
@@ -70,11 +70,11 @@ CASES = {
     ),
     "mixture position": (
         call(ops.gaussian_mixture_attention, w=ONE((7, 6)), b=ONE(6), state=ONE((3, 2))),
-        r"state has shape \(3, 2\) and must have \(2,\)",
+        r"state has shape \(3, 2\) but must have shape \(2,\)",
     ),
     "reader": (
         call(ops.monotonic_attention, ENERGY, state=ONE((3, 5))),
-        r"state has shape \(3, 5\) and must have \(5,\)",
+        r"state has shape \(3, 5\) but must have shape \(5,\)",
     ),
     "reader's parameters": (
         call(ops.monotonic_attention, ENERGY, v=ONE(7)),

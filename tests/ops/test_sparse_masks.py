@@ -48,7 +48,7 @@ def test_prefix():
         (lambda: ops.dilated_mask(3, 3, (-1, 0), dilation=2), "negative side"),
         (
             lambda: ops.block_sparse_mask(3, 5, layout=jnp.ones((2, 2), bool), block_size=2),
-            r"layout has \(2, 2\) blocks; 3 queries and 5 keys in blocks of 2 are \(2, 3\)",
+            r"layout has \(2, 2\) blocks; 3 queries and 5 keys in blocks of 2 need \(2, 3\)",
         ),
         (
             lambda: ops.block_sparse_mask(3, 5, layout=jnp.ones((2, 2), bool), block_size=0),

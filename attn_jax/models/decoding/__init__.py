@@ -1,1 +1,1 @@
-"""Decoding: one step at a time, greedily or with a beam."""
+"""Decoding, greedily or by beam search."""

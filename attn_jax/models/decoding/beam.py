@@ -1,4 +1,4 @@
-"""Beam search: several translations are pursued at once, under one program of fixed shapes."""
+"""Beam search: several translations of each sentence at once, in arrays of fixed shape."""
 
 from typing import Any, NamedTuple
 
@@ -9,23 +9,23 @@ from jaxtyping import Array, Float, Int
 
 from attn_jax.models.decoding.step import (
     Weights,
-    looking_step,
-    only_text,
-    put_weights,
-    room_for_weights,
+    decode_step,
+    init_weights_buffer,
+    mask_special_tokens,
+    update_weights,
 )
 
 
 class Beams(NamedTuple):
-    """Translations of each sentence, the best first.
+    """Translations of each sentence, best first.
 
     Attributes:
-        tokens: `(n, beam, max_length)`: each up to its end token, then padding; without an end
-            token if `max_length` did not suffice.
-        score: `(n, beam)`, the log-probability over the length penalty; minus infinity where there
-            are no more translations.
-        weights: Of each layer, by name, `(n, beam, h, max_length, s)` in float32: what each step
-            looked at, and zeros after the end. h is 1 for a recurrent model.
+        tokens: `(n, beam, max_length)`: each translation up to its end token, then padding. There
+            is no end token if `max_length` was too short.
+        score: `(n, beam)`, the log-probability divided by the length penalty; minus infinity where
+            there are fewer translations than beams.
+        weights: The attention weights of each layer, by name, `(n, beam, h, max_length, s)` in
+            float32; zeros after the end. h is 1 for a recurrent model.
     """
 
     tokens: Int[Array, "n beam t"]
@@ -34,7 +34,7 @@ class Beams(NamedTuple):
 
 
 class _Search(NamedTuple):
-    """What is known after some tokens: `(n, beam, ...)`, but the first two `(n * beam, ...)`."""
+    """The search after some tokens: `(n, beam, ...)`, but `(n * beam, ...)` in the first two."""
 
     state: Any
     weights: Weights
@@ -52,25 +52,25 @@ def beam_decode(
     beam_size: int = 4,
     length_penalty: float = 0.6,
 ) -> Beams:
-    r"""Pursue the likeliest translations of each sentence, and rank those found in the end.
+    r"""Translate by beam search, and rank the translations of each sentence.
 
-    The score is :math:`\log p / ((5 + l) / 6)^\alpha`, with :math:`l` the tokens written, the end
-    included, and :math:`\alpha` = `length_penalty`. It may be jitted, with all but `variables` and
-    `source` static.
+    The score is :math:`\log p / ((5 + l) / 6)^\alpha`, where :math:`l` is the number of tokens, the
+    end included, and :math:`\alpha` is `length_penalty`. The function may be jitted, with all
+    arguments but `variables` and `source` static.
 
     Args:
         model: A translator, :class:`RecurrentTranslator` or :class:`TransformerTranslator`.
         variables: Its variables, `{"params": ...}`.
-        source: Padded at the end.
+        source: Source tokens, padded at the end.
         max_length: The most tokens to write, the end included.
-        beam_size: How many translations are pursued.
-        length_penalty: 0 ranks by probability alone, which favours short ones.
+        beam_size: The number of translations to keep per sentence.
+        length_penalty: The exponent; 0 ranks by probability alone, which favors short translations.
 
     Returns:
-        The translations, the best first.
+        The translations, best first.
 
     Raises:
-        ValueError: If there is no beam, or the penalty is negative or no number.
+        ValueError: If `beam_size` is below one, or the penalty is negative or not finite.
 
     Example:
         >>> from attn_jax.models import RecurrentTranslator
@@ -91,24 +91,25 @@ def beam_decode(
     n = source.shape[0]
     repeated = jnp.repeat(source, beam_size, axis=0)
     memory, state = model.apply(variables, repeated, max_length, method="start")
-    # At first all beams are alike; one alone may go on.
+    # All beams start alike, so only the first may be extended; otherwise they would stay copies.
     total = jnp.full((n, beam_size), -jnp.inf).at[:, 0].set(0.0)
     tokens = jnp.full((n, beam_size, max_length), model.pad, jnp.int32)
-    step = looking_step(model, variables, memory)
-    room = room_for_weights(step, state, repeated[:, 0], max_length)
-    search = _Search(state, room, tokens, total, jnp.zeros((n, beam_size), bool))
+    step = decode_step(model, variables, memory)
+    buffer = init_weights_buffer(step, state, repeated[:, 0], max_length)
+    search = _Search(state, buffer, tokens, total, jnp.zeros((n, beam_size), bool))
 
     def unfinished(carry: tuple[jax.Array, _Search]) -> jax.Array:
         return (carry[0] < max_length) & ~carry[1].ended.all()
 
     def write(carry: tuple[jax.Array, _Search]) -> tuple[jax.Array, _Search]:
-        at, now = carry
-        before = jnp.where(at == 0, model.begin, now.tokens[..., jnp.maximum(at - 1, 0)])
-        state, logits, weights = step(now.state, before.reshape(-1), at)
-        weights = put_weights(now.weights, weights, now.ended.reshape(-1), at)
-        now = now._replace(state=state, weights=weights)
-        told = only_text(model, jax.nn.log_softmax(logits))
-        return at + 1, _choose(model, now, told, at)
+        position, search = carry
+        previous = search.tokens[..., jnp.maximum(position - 1, 0)]
+        previous = jnp.where(position == 0, model.begin, previous)
+        state, logits, weights = step(search.state, previous.reshape(-1), position)
+        weights = update_weights(search.weights, weights, search.ended.reshape(-1), position)
+        search = search._replace(state=state, weights=weights)
+        log_probabilities = mask_special_tokens(model, jax.nn.log_softmax(logits))
+        return position + 1, _choose(model, search, log_probabilities, position)
 
     _, search = jax.lax.while_loop(unfinished, write, (jnp.int32(0), search))
     lengths = (search.tokens != model.pad).sum(-1)
@@ -125,15 +126,18 @@ def beam_decode(
     )
 
 
-def _choose(model: nn.Module, search: _Search, told: jax.Array, at: jax.Array) -> _Search:
-    """Keeps the likeliest of all beams' continuations; what has ended goes on by padding alone."""
+def _choose(
+    model: nn.Module, search: _Search, log_probabilities: jax.Array, position: jax.Array
+) -> _Search:
+    """Keep the likeliest continuations of all beams."""
     n, beam = search.total.shape
-    vocabulary = told.shape[-1]
+    vocabulary = log_probabilities.shape[-1]
+    # A beam that has ended continues with padding at no cost, so it competes with its final total.
     padding = jnp.where(jnp.arange(vocabulary) == model.pad, 0.0, -jnp.inf)[None, None]
-    told = jnp.where(search.ended[..., None], padding, told.reshape(n, beam, -1))
-    whole = (search.total[..., None] + told).reshape(n, -1)
-    total, chosen = jax.lax.top_k(whole, beam)
-    parent, token = chosen // vocabulary, (chosen % vocabulary).astype(jnp.int32)
+    steps = jnp.where(search.ended[..., None], padding, log_probabilities.reshape(n, beam, -1))
+    totals = (search.total[..., None] + steps).reshape(n, -1)
+    total, index = jax.lax.top_k(totals, beam)
+    parent, token = index // vocabulary, (index % vocabulary).astype(jnp.int32)
     rows = _rows(parent)
     tokens = jnp.take_along_axis(search.tokens, parent[..., None], axis=1)
     ended = jnp.take_along_axis(search.ended, parent, axis=1)
@@ -141,13 +145,13 @@ def _choose(model: nn.Module, search: _Search, told: jax.Array, at: jax.Array) -
     return _Search(
         state,
         weights,
-        jax.lax.dynamic_update_index_in_dim(tokens, token, at, axis=2),
+        jax.lax.dynamic_update_index_in_dim(tokens, token, position, axis=2),
         total,
         ended | (token == model.end),
     )
 
 
 def _rows(beams: jax.Array) -> jax.Array:
-    """Where beams `(n, beam)` of their sentences lie among all, `(n * beam,)`."""
+    """Return the rows `(n * beam,)` of beams that are numbered within a sentence, `(n, beam)`."""
     n, beam = beams.shape
     return (beams + beam * jnp.arange(n)[:, None]).reshape(-1)

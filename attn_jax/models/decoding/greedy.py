@@ -1,4 +1,4 @@
-"""Write translations: greedily, by beam search; and where the model looked."""
+"""Greedy decoding, and the attention weights of a translation."""
 
 from typing import Any, NamedTuple
 
@@ -10,22 +10,22 @@ from jaxtyping import Array, Float, Int
 from attn_jax.hooks import capture
 from attn_jax.models.decoding.step import (
     Weights,
-    looking_step,
-    only_text,
-    put_weights,
-    room_for_weights,
+    decode_step,
+    init_weights_buffer,
+    mask_special_tokens,
+    update_weights,
 )
 
 
 class Decoded(NamedTuple):
-    """What was written, how likely the model finds it, and where it looked.
+    """One translation of each sentence, with its log-probability and its attention weights.
 
     Attributes:
-        tokens: `(n, max_length)`: up to the end token, then padding; without an end token if
-            `max_length` did not suffice.
+        tokens: `(n, max_length)`: the translation up to its end token, then padding. There is no
+            end token if `max_length` was too short.
         log_probability: `(n,)`, the sum over the tokens, the end included.
-        weights: Of each layer, by name, `(n, h, max_length, s)` in float32: what each step looked
-            at, and zeros after the end. h is 1 for a recurrent model.
+        weights: The attention weights of each layer, by name, `(n, h, max_length, s)` in float32;
+            zeros after the end. h is 1 for a recurrent model.
     """
 
     tokens: Int[Array, "n t"]
@@ -36,15 +36,15 @@ class Decoded(NamedTuple):
 def greedy_decode(
     model: nn.Module, variables: Any, source: Int[Array, "n s"], *, max_length: int
 ) -> Decoded:
-    """Write the likeliest token, then the likeliest after it, up to the end.
+    """Translate by writing the likeliest token at each step.
 
-    It may be jitted, with `model` and `max_length` static. It stops when the last sentence has
-    ended. Padding and the beginning are never written.
+    The function may be jitted, with `model` and `max_length` static. It stops when all sentences
+    have ended, and never writes the padding or the beginning token.
 
     Args:
         model: A translator, :class:`RecurrentTranslator` or :class:`TransformerTranslator`.
         variables: Its variables, `{"params": ...}`.
-        source: Padded at the end.
+        source: Source tokens, padded at the end.
         max_length: The most tokens to write, the end included.
 
     Example:
@@ -59,51 +59,53 @@ def greedy_decode(
     memory, state = model.apply(variables, source, max_length, method="start")
     tokens = jnp.full((n, max_length), model.pad, jnp.int32)
     first = jnp.full(n, model.begin, jnp.int32)
-    step = looking_step(model, variables, memory)
-    room = room_for_weights(step, state, first, max_length)
+    step = decode_step(model, variables, memory)
+    buffer = init_weights_buffer(step, state, first, max_length)
 
     def unfinished(carry: tuple) -> jax.Array:
-        at, _, _, ended, _ = carry
-        return (at < max_length) & ~ended.all()
+        position, _, _, ended, _ = carry
+        return (position < max_length) & ~ended.all()
 
     def write(carry: tuple) -> tuple:
-        at, state, token, ended, found = carry
-        state, logits, weights = step(state, token, at)
-        likeliest, best = _likeliest(only_text(model, logits))
+        position, state, token, ended, decoded = carry
+        state, logits, weights = step(state, token, position)
+        likeliest, best = _likeliest(mask_special_tokens(model, logits))
         token = jnp.where(ended, model.pad, likeliest)
-        likelihood = best - jax.nn.logsumexp(logits, axis=-1)
-        found = Decoded(
-            jax.lax.dynamic_update_index_in_dim(found.tokens, token, at, axis=1),
-            found.log_probability + jnp.where(ended, 0, likelihood),
-            put_weights(found.weights, weights, ended, at),
+        log_probability = best - jax.nn.logsumexp(logits, axis=-1)
+        decoded = Decoded(
+            jax.lax.dynamic_update_index_in_dim(decoded.tokens, token, position, axis=1),
+            decoded.log_probability + jnp.where(ended, 0, log_probability),
+            update_weights(decoded.weights, weights, ended, position),
         )
-        return at + 1, state, token, ended | (token == model.end), found
+        return position + 1, state, token, ended | (token == model.end), decoded
 
-    found = Decoded(tokens, jnp.zeros(n), room)
-    *_, found = jax.lax.while_loop(unfinished, write, (0, state, first, jnp.zeros(n, bool), found))
-    return found
+    decoded = Decoded(tokens, jnp.zeros(n), buffer)
+    start = (0, state, first, jnp.zeros(n, bool), decoded)
+    *_, decoded = jax.lax.while_loop(unfinished, write, start)
+    return decoded
 
 
 def _likeliest(logits: Float[Array, "n v"]) -> tuple[Int[Array, " n"], Float[Array, " n"]]:
-    """Where the largest is and itself, by plain reductions: half of the time of `argmax`."""
+    """Return the likeliest tokens and their logits."""
+    # Two plain reductions take half the time of `argmax`.
     best, size = logits.max(-1), logits.shape[1]
-    places = jnp.arange(size, dtype=jnp.int32)[None]
-    return jnp.where(logits == best[:, None], places, size).min(-1), best
+    tokens = jnp.arange(size, dtype=jnp.int32)[None]
+    return jnp.where(logits == best[:, None], tokens, size).min(-1), best
 
 
 def translation_weights(
     model: nn.Module, variables: Any, source: Int[Array, "n s"], target: Int[Array, "n t"]
 ) -> dict[str, Float[Array, "n h t s"]]:
-    """Where the model looks in the source as it writes each token of the target.
+    """Return the weights with which each target token attends to the source.
 
-    For a target that the model wrote itself these are the weights it wrote it with, which
-    `greedy_decode` and `beam_decode` return too.
+    For a target that the model wrote itself, these are the weights that `greedy_decode` and
+    `beam_decode` return too.
 
     Args:
         model: A translator, :class:`RecurrentTranslator` or :class:`TransformerTranslator`.
         variables: Its variables, `{"params": ...}`.
-        source: Padded at the end.
-        target: Ended and padded at the end.
+        source: Source tokens, padded at the end.
+        target: Target tokens, with the end token, padded at the end.
 
     Returns:
         The weights of each layer, by name, in float32; h is 1 for a recurrent model.
@@ -117,7 +119,6 @@ def translation_weights(
         >>> {name: array.shape for name, array in weights.items()}
         {'decoder.attention.weights': (1, 1, 3, 4)}
     """
-    look = capture(model.apply, model.looks_by)
-    _, captured = look(variables, source, target)
+    _, captured = capture(model.apply, model.alignment_pattern)(variables, source, target)
     named = model.name_weights(captured)
     return {name: weights.astype(jnp.float32) for name, weights in named.items()}

@@ -1,4 +1,4 @@
-"""One step of writing, as every search takes it: what may follow, and where the step looked."""
+"""One decoding step, shared by greedy and beam search: logits, and the weights of the alignment."""
 
 from collections.abc import Callable
 from functools import partial
@@ -12,71 +12,77 @@ from jaxtyping import Array, Bool, Float, Int
 from attn_jax.hooks import capture
 
 Weights = dict[str, jax.Array]
-"""By the name of their layer: of a step `(n, h, s)`, of all steps `(n, h, max_length, s)`."""
+"""Weights by layer name: `(n, h, s)` for one step, `(n, h, max_length, s)` for all steps."""
 
 Step = Callable[[Any, jax.Array, jax.Array | int], tuple[Any, jax.Array, Weights]]
-"""From the state, the token before and its place to the new state, logits (n, v), and weights."""
+"""Maps state, previous token and position to the new state, the logits `(n, v)` and the weights."""
 
 
-def looking_step(model: nn.Module, variables: Any, memory: Any) -> Step:
-    """Makes the step of a translator that has read its sources; all it gives is in float32.
+def decode_step(model: nn.Module, variables: Any, memory: Any) -> Step:
+    """Return the decoding step of a translator, with logits and weights in float32.
 
     Args:
         model: A translator.
         variables: Its variables.
-        memory: As from the model's `start`.
+        memory: The memory that the model's `start` returned.
     """
 
-    def step(state: Any, token: jax.Array, at: jax.Array | int) -> tuple[Any, jax.Array, Weights]:
-        look = capture(partial(model.apply, method="step"), model.looks_by)
-        (state, logits), captured = look(variables, memory, state, token, at)
-        named = model.name_weights(captured)
-        weights = {name: each[:, :, 0].astype(jnp.float32) for name, each in named.items()}
+    def step(
+        state: Any, token: jax.Array, position: jax.Array | int
+    ) -> tuple[Any, jax.Array, Weights]:
+        run = capture(partial(model.apply, method="step"), model.alignment_pattern)
+        (state, logits), captured = run(variables, memory, state, token, position)
+        weights = {
+            name: layer[:, :, 0].astype(jnp.float32)
+            for name, layer in model.name_weights(captured).items()
+        }
         return state, logits.astype(jnp.float32), weights
 
     return step
 
 
-def only_text(model: nn.Module, logits: Float[Array, "*n v"]) -> Float[Array, "*n v"]:
-    """Gives padding and the beginning, which nothing writes, minus infinity.
+def mask_special_tokens(model: nn.Module, logits: Float[Array, "*n v"]) -> Float[Array, "*n v"]:
+    """Mask the padding and beginning tokens, which a decoder never writes, with minus infinity.
 
     Args:
-        model: A translator, which knows their numbers.
-        logits: Or log-probabilities.
+        model: A translator, which defines both tokens.
+        logits: Logits or log-probabilities.
     """
-    numbers = jnp.arange(logits.shape[-1])
-    special = (numbers == model.pad) | (numbers == model.begin)
+    tokens = jnp.arange(logits.shape[-1])
+    special = (tokens == model.pad) | (tokens == model.begin)
     return jnp.where(jnp.broadcast_to(special, logits.shape), -jnp.inf, logits)
 
 
-def room_for_weights(step: Step, state: Any, token: Int[Array, " n"], max_length: int) -> Weights:
-    """Zeros for the weights of as many steps.
+def init_weights_buffer(
+    step: Step, state: Any, token: Int[Array, " n"], max_length: int
+) -> Weights:
+    """Return zeros with room for the weights of `max_length` steps.
 
     Args:
-        step: From `looking_step`.
-        state: The first.
-        token: The first.
-        max_length: How many steps there may be.
+        step: A step made by `decode_step`.
+        state: The first state.
+        token: The first token of each sentence.
+        max_length: The most steps to take.
     """
     *_, weights = jax.eval_shape(step, state, token, 0)
-    shapes = {name: each.shape for name, each in weights.items()}
+    shapes = {name: layer.shape for name, layer in weights.items()}
     return {name: jnp.zeros((n, h, max_length, s)) for name, (n, h, s) in shapes.items()}
 
 
-def put_weights(
-    written: Weights, weights: Weights, ended: Bool[Array, " n"], at: Int[Array, ""] | int
+def update_weights(
+    buffer: Weights, weights: Weights, ended: Bool[Array, " n"], position: Int[Array, ""] | int
 ) -> Weights:
-    """Adds those of a step to those of the steps before, but for sentences that had ended.
+    """Write one step's weights into the buffer, zeros for sentences that have ended.
 
     Args:
-        written: Of all steps.
-        weights: Of this one.
-        ended: Which sentences had ended before it.
-        at: Its place.
+        buffer: The weights of all steps.
+        weights: The weights of this step.
+        ended: True for sentences that ended before this step.
+        position: The number of this step.
     """
 
-    def put(room: Float[Array, "n h t s"], step: Float[Array, "n h s"]) -> Float[Array, "n h t s"]:
+    def update(all_steps: Float[Array, "n h t s"], step: Float[Array, "n h s"]) -> jax.Array:
         step = jnp.where(ended[:, None, None], 0, step)
-        return jax.lax.dynamic_update_index_in_dim(room, step, at, axis=2)
+        return jax.lax.dynamic_update_index_in_dim(all_steps, step, position, axis=2)
 
-    return jax.tree.map(put, written, weights)
+    return jax.tree.map(update, buffer, weights)

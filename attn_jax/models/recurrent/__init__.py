@@ -1,1 +1,1 @@
-"""The recurrent translators: encoder, decoders, and the two together."""
+"""Recurrent translators: the encoder, the decoders, and the model of both."""

@@ -1,9 +1,9 @@
-"""The recurrent half of a translator that writes: decoders that attend at each step.
+"""Recurrent decoders, which attend to the source at each step.
 
-A decoder is asked in two ways that agree: called with all embedded tokens, it goes through them
-by itself (teacher forcing); `step` takes one token, and is what decoding calls. What a step needs
-of the source is the `memory`, what it needs of the step before is the `state`; every array of both
-begins with the axis of sentences.
+A decoder runs in two ways that give the same results: `__call__` takes all target tokens at once
+(teacher forcing), and `step` takes one token, as decoding needs it. The `memory` holds the part of
+the source that every step needs, and the `state` holds what one step passes to the next. Every
+array in them has the sentences as its first axis.
 """
 
 from typing import Any
@@ -21,18 +21,17 @@ State = Any
 
 
 class RecurrentDecoder(nn.Module):
-    """What the decoders share: the first state, the keys, the way through the tokens.
+    """The base of the decoders: the first state, the keys, and the loop over the tokens.
 
     Attributes:
-        attention: A single-head attention of `attn_jax.nn` that needs nothing but the query, so
-            none that asks for its place or for where the step before looked. Its values are the
-            encoder's states, and its keys these, projected once a sentence to the features of the
-            query.
-        features: Of the state.
-        cell: Which recurrent cell.
-        project_key: Whether keys are projected: then a dot product with them is Luong's *general*
-            score. Without, it is his *dot*, for which a state must be as wide as both of the
-            encoder's together.
+        attention: A single-head attention of `attn_jax.nn` that needs only the query: neither its
+            position nor the weights of the previous step. Its values are the encoder's states; its
+            keys are the same states, projected once per sentence to the features of the query.
+        features: The features of the state.
+        cell: The recurrent cell.
+        project_key: Whether keys are projected. A dot product with projected keys is Luong's
+            *general* score. Without the projection it is his *dot* score, and the state must be as
+            wide as both states of the encoder together.
     """
 
     attention: nn.Module = AdditiveAttention(project_key=False)
@@ -41,7 +40,7 @@ class RecurrentDecoder(nn.Module):
     project_key: bool = True
 
     def setup(self) -> None:
-        """Name the parts.
+        """Create the submodules.
 
         Raises:
             ValueError: If the attention needs more than a query.
@@ -49,8 +48,8 @@ class RecurrentDecoder(nn.Module):
         if getattr(self.attention, "needs_history", False):
             raise ValueError(
                 f"attention={type(self.attention).__name__} needs the position of its query or the "
-                "state of the step before, which this decoder does not keep; LocalPAttention "
-                "places its window by the query alone."
+                "state of the previous step, and this decoder keeps neither; LocalPAttention "
+                "centers its window by the query alone."
             )
         self.recurrence = CELLS[self.cell](self.features)
         if self.project_key:
@@ -60,10 +59,10 @@ class RecurrentDecoder(nn.Module):
     def start(
         self, encoded: Float[Array, "n s d"], mask: Bool[Array, "n 1 s"]
     ) -> tuple[Memory, State]:
-        r"""What every step needs of the source, and the first state.
+        r"""Return the memory of the source and the first state.
 
-        The state is :math:`\tanh(W_s \overleftarrow{h}_1)`: what the encoder knows when it has
-        read the sentence backward.
+        The state is :math:`\tanh(W_s \overleftarrow{h}_1)`, from the encoder's last state in the
+        backward direction.
 
         Args:
             encoded: Both states of the encoder at each token; zeros at the padding.
@@ -77,34 +76,34 @@ class RecurrentDecoder(nn.Module):
         return memory, self.first_state(carry)
 
     def first_state(self, carry: Any) -> State:
-        """The state before the first step, of the first carry of the cell."""
+        """Return the state before the first step, given the first carry of the cell."""
         return carry
 
     def advance(
         self, memory: Memory, state: State, embedded: jax.Array, deterministic: bool
     ) -> tuple[State, jax.Array]:
-        """Go one step: the new state, and what `read_out` takes."""
+        """Take one step; return the new state and the features that `project` takes."""
         raise NotImplementedError(f"{type(self).__name__} does not define advance.")
 
-    def read_out(self, features: jax.Array) -> jax.Array:
-        """From what a step gave to what the next token is to be told from."""
+    def project(self, features: jax.Array) -> jax.Array:
+        """Project a step's features for the output head."""
         return features
 
     def step(
         self, memory: Memory, state: State, embedded: Float[Array, "n e"]
     ) -> tuple[State, Float[Array, "n r"]]:
-        """Go one step, without dropout.
+        """Take one step, without dropout.
 
         Args:
-            memory: As from `start`.
-            state: Of the step before.
-            embedded: The token before.
+            memory: The memory that `start` returned.
+            state: The state after the previous step.
+            embedded: The previous token, embedded.
 
         Returns:
-            The new state, and what the next token is to be told from.
+            The new state, and the features for the output head.
         """
         state, features = self.advance(memory, state, embedded, deterministic=True)
-        return state, self.read_out(features)
+        return state, self.project(features)
 
     def __call__(
         self,
@@ -114,23 +113,23 @@ class RecurrentDecoder(nn.Module):
         *,
         deterministic: bool = True,
     ) -> Float[Array, "n t r"]:
-        """Go through all steps, given the tokens.
+        """Take all steps, given the target tokens.
 
         Args:
-            memory: As from `start`.
-            state: Before the first step.
-            embedded: At each step, the token before.
+            memory: The memory that `start` returned.
+            state: The state before the first step.
+            embedded: The previous token at each step, embedded.
             deterministic: Turns dropout off.
 
         Returns:
-            At each step, what the next token is to be told from.
+            The features for the output head, at each step.
         """
-        return self.read_out(self.through(memory, state, embedded, deterministic))
+        return self.project(self.run_steps(memory, state, embedded, deterministic))
 
-    def through(
+    def run_steps(
         self, memory: Memory, state: State, embedded: jax.Array, deterministic: bool
     ) -> jax.Array:
-        """Go through all steps, one after the other."""
+        """Take all steps, one after the other."""
 
         def step(
             decoder: "RecurrentDecoder", state: State, embedded: jax.Array
@@ -146,22 +145,24 @@ class RecurrentDecoder(nn.Module):
         )
         return scan(self, state, embedded)[1]
 
-    def look(
+    def attend(
         self, memory: Memory, query: Float[Array, "n q d"], *, deterministic: bool
     ) -> Float[Array, "n q d_v"]:
-        """Attend to the source; what a step computes for it is not kept for the gradients."""
+        """Attend to the source."""
+        # Recomputed in the backward pass: scores and hidden units of every step would fill memory.
         attend = nn.remat(_attend, static_argnums=(5,))
         key, value, mask = (memory[name] for name in ("key", "value", "mask"))
         return attend(self, query, key, value, mask, deterministic)
 
 
 class BahdanauDecoder(RecurrentDecoder):
-    r"""Look, then step: the state before the step asks, and the context enters the cell.
+    r"""Attend, then step: the previous state is the query, and the context enters the cell.
 
     .. math:: c_i = \operatorname{attend}(s_{i-1}), \qquad s_i = f(s_{i-1}, [y_{i-1}; c_i]),
               \qquad t_i = \operatorname{maxout}(U_o s_i + V_o y_{i-1} + C_o c_i)
 
-    :math:`y_{i-1}` is the token before, embedded, and :math:`t_i` what the next one is told from.
+    :math:`y_{i-1}` is the previous token, embedded, and :math:`t_i` are the features from which the
+    output head predicts the next token.
 
     References:
         Bahdanau, Cho and Bengio, "Neural Machine Translation by Jointly Learning to Align and
@@ -169,38 +170,38 @@ class BahdanauDecoder(RecurrentDecoder):
     """
 
     def setup(self) -> None:
-        """Name the parts."""
+        """Create the submodules."""
         super().setup()
         self.readout = nn.Dense(2 * self.features)
 
     def advance(
         self, memory: Memory, state: State, embedded: jax.Array, deterministic: bool
     ) -> tuple[State, jax.Array]:
-        """Go one step."""
+        """Take one step."""
         query = _hidden(state)[:, None]
-        context = self.look(memory, query, deterministic=deterministic)[:, 0]
+        context = self.attend(memory, query, deterministic=deterministic)[:, 0]
         state, hidden = self.recurrence(state, jnp.concatenate([embedded, context], axis=-1))
         return state, jnp.concatenate([hidden, embedded, context], axis=-1)
 
-    def read_out(self, features: jax.Array) -> jax.Array:
-        """Read the state, the token before and the context, by maxout."""
+    def project(self, features: jax.Array) -> jax.Array:
+        """Project the state, the previous token and the context by maxout."""
         pairs = self.readout(features)
-        # Not `max` over an axis of two, whose gradient looks for ties and takes longer.
+        # `max` over an axis of two would be slower: its gradient searches for ties.
         return jnp.maximum(pairs[..., ::2], pairs[..., 1::2])
 
 
 class LuongDecoder(RecurrentDecoder):
-    r"""Step, then look: the state after the step asks, and its answer is joined to it.
+    r"""Step, then attend: the new state is the query, and the context is joined to it.
 
     .. math:: h_t = f(h_{t-1}, y_{t-1}), \qquad c_t = \operatorname{attend}(h_t), \qquad
               \tilde h_t = \tanh(W_c [c_t; h_t])
 
-    The next token is told from the attentional vector :math:`\tilde h_t`.
+    The output head predicts the next token from the attentional vector :math:`\tilde h_t`.
 
     Attributes:
-        input_feeding: Whether :math:`\tilde h_{t-1}` enters the cell too, beside the token, so
-            that a step knows where the last one looked. Without it nothing that was looked up goes
-            into the state, and all steps look at once.
+        input_feeding: Whether :math:`\tilde h_{t-1}` enters the cell beside the token, so that a
+            step knows what the previous one attended to. Without it the state does not depend on
+            the contexts, and all steps attend at once.
 
     References:
         Luong, Pham and Manning, "Effective Approaches to Attention-based Neural Machine
@@ -210,38 +211,39 @@ class LuongDecoder(RecurrentDecoder):
     input_feeding: bool = True
 
     def setup(self) -> None:
-        """Name the parts."""
+        """Create the submodules."""
         super().setup()
         self.run = nn.RNN(self.recurrence)
         self.join = nn.Dense(self.features, use_bias=False)
 
     def first_state(self, carry: Any) -> State:
-        """The first carry, and zeros for an attentional vector."""
+        """Return the first carry, with zeros for the attentional vector under input feeding."""
         return (carry, jnp.zeros_like(_hidden(carry))) if self.input_feeding else carry
 
     def advance(
         self, memory: Memory, state: State, embedded: jax.Array, deterministic: bool
     ) -> tuple[State, jax.Array]:
-        """Go one step."""
+        """Take one step."""
         if not self.input_feeding:
             carry, hidden = self.recurrence(state, embedded)
             return carry, self._attentional(memory, hidden[:, None], deterministic)[:, 0]
-        carry, fed = state
-        carry, hidden = self.recurrence(carry, jnp.concatenate([embedded, fed], axis=-1))
+        carry, attentional = state
+        inputs = jnp.concatenate([embedded, attentional], axis=-1)
+        carry, hidden = self.recurrence(carry, inputs)
         attentional = self._attentional(memory, hidden[:, None], deterministic)[:, 0]
         return (carry, attentional), attentional
 
-    def through(
+    def run_steps(
         self, memory: Memory, state: State, embedded: jax.Array, deterministic: bool
     ) -> jax.Array:
-        """Go through all steps; without input feeding, look at once."""
+        """Take all steps; without input feeding, attend at all of them at once."""
         if self.input_feeding:
-            return super().through(memory, state, embedded, deterministic)
+            return super().run_steps(memory, state, embedded, deterministic)
         hidden = jnp.asarray(self.run(embedded, initial_carry=state))
         return self._attentional(memory, hidden, deterministic)
 
     def _attentional(self, memory: Memory, hidden: jax.Array, deterministic: bool) -> jax.Array:
-        context = self.look(memory, hidden, deterministic=deterministic)
+        context = self.attend(memory, hidden, deterministic=deterministic)
         return jnp.tanh(self.join(jnp.concatenate([context, hidden], axis=-1)))
 
 
@@ -257,5 +259,5 @@ def _attend(
 
 
 def _hidden(carry: Any) -> jax.Array:
-    """What a cell shows of its carry: all of it, or beside an LSTM's memory, its second half."""
+    """Return the hidden state in a cell's carry: all of it, or the second half for an LSTM."""
     return carry[1] if isinstance(carry, tuple) else carry

@@ -1,4 +1,4 @@
-"""The recurrent half of a translator that reads, and the cells of both halves."""
+"""The recurrent encoder, and the cells of encoder and decoder."""
 
 from typing import Literal
 
@@ -13,11 +13,11 @@ CELLS = {"gru": nn.GRUCell, "lstm": nn.OptimizedLSTMCell}
 
 
 class BidirectionalEncoder(nn.Module):
-    """Read a sentence in both directions.
+    """A recurrent encoder that reads a sentence in both directions.
 
     Attributes:
-        features: Of the state in each direction.
-        cell: Which recurrent cell.
+        features: The features of the state in each direction.
+        cell: The recurrent cell.
 
     Example:
         >>> model, x = BidirectionalEncoder(features=3), jnp.ones((2, 5, 7))
@@ -37,11 +37,11 @@ class BidirectionalEncoder(nn.Module):
     def __call__(
         self, embedded: Float[Array, "n s e"], lengths: Int[Array, " n"]
     ) -> Float[Array, "n s d"]:
-        """Read: `(n, s, e)` to `(n, s, 2 * features)`, forward states before backward ones.
+        """Encode `(n, s, e)` as `(n, s, 2 * features)`, forward states before backward ones.
 
         Args:
-            embedded: The tokens, padded at the end.
-            lengths: How many tokens of each sentence are real.
+            embedded: Embedded tokens, padded at the end.
+            lengths: The number of tokens in each sentence, without padding.
         """
-        ahead, back = (nn.RNN(CELLS[self.cell](self.features)) for _ in range(2))
-        return jnp.asarray(nn.Bidirectional(ahead, back)(embedded, seq_lengths=lengths))
+        forward, backward = (nn.RNN(CELLS[self.cell](self.features)) for _ in range(2))
+        return jnp.asarray(nn.Bidirectional(forward, backward)(embedded, seq_lengths=lengths))

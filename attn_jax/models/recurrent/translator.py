@@ -1,4 +1,4 @@
-"""A recurrent translator: its attention is where it looks before it writes a word."""
+"""A recurrent translator, which attends to the source before it writes each word."""
 
 from typing import Any, ClassVar
 
@@ -10,24 +10,26 @@ from jaxtyping import Array, Float, Int
 from attn_jax.models.recurrent.decoders import BahdanauDecoder, Memory
 from attn_jax.models.recurrent.encoder import BidirectionalEncoder
 from attn_jax.models.sizes import filled
+from attn_jax.renames import renamed_arguments
 
 
 class RecurrentTranslator(nn.Module):
-    """Read a sentence in both directions, and write another, looking back before each word.
+    """A recurrent encoder and a recurrent decoder that attends to its states at each step.
 
-    Its attention has the hook points of `decoder.attention`.
+    The hook points of the attention are those of `decoder.attention`.
 
     Attributes:
-        encoder: From embedded tokens and their number to states.
+        encoder: Maps embedded tokens and the lengths of sentences to states.
         decoder: :class:`BahdanauDecoder` or :class:`LuongDecoder`, with a single-head attention.
-        embedding_dim: Features of an embedded token.
-        dropout_rate: The share of embedded tokens' features, and of what a token is told from,
-            dropped in training.
-        source_vocabulary: How many tokens there are; filled from the task.
-        target_vocabulary: How many tokens there are; filled from the task.
-        pad: The token that fills up.
+        embedding_dim: The features of an embedded token.
+        dropout_rate: The fraction of embedded tokens' features, and of the features for the output
+            head, dropped in training.
+        source_vocabulary: The number of source tokens; filled in from the task.
+        target_vocabulary: The number of target tokens; filled in from the task.
+        pad: The padding token.
         begin: The token before the first.
         end: The token after the last.
+        alignment_pattern: The hook points whose weights align the target with the source.
 
     Example:
         >>> model = RecurrentTranslator(source_vocabulary=11, target_vocabulary=13)
@@ -46,10 +48,10 @@ class RecurrentTranslator(nn.Module):
     pad: int = 0
     begin: int = 1
     end: int = 2
-    looks_by: ClassVar[str] = "decoder*attention.weights"
+    alignment_pattern: ClassVar[str] = "decoder*attention.weights"
 
     def setup(self) -> None:
-        """Name the parts."""
+        """Create the submodules."""
         self.source_embedding = nn.Embed(filled(self, "source_vocabulary"), self.embedding_dim)
         self.target_embedding = nn.Embed(filled(self, "target_vocabulary"), self.embedding_dim)
         self.dropout = nn.Dropout(self.dropout_rate)
@@ -58,80 +60,85 @@ class RecurrentTranslator(nn.Module):
     def __call__(
         self, source: Int[Array, "n s"], target: Int[Array, "n t"], *, train: bool = False
     ) -> Float[Array, "n t v"]:
-        """Tell each token of the target from the source and the tokens before it.
+        """Predict each target token from the source and the target tokens before it.
 
         Args:
-            source: Padded at the end.
-            target: Ended and padded; it is shifted here.
+            source: Source tokens, padded at the end.
+            target: Target tokens, with the end token, padded; the model shifts them.
             train: Turns dropout on; then give `rngs={"dropout": rng}`.
 
         Returns:
             Logits.
 
         Raises:
-            ValueError: If a vocabulary was not filled in.
+            ValueError: If the size of a vocabulary is not filled in.
         """
-        return self.head(self.told_from(source, target, train=train))
+        return self.head(self.decode_features(source, target, train=train))
 
-    def told_from(
+    def decode_features(
         self, source: Int[Array, "n s"], target: Int[Array, "n t"], *, train: bool = False
     ) -> Float[Array, "n t r"]:
-        """What the last layer, `head`, tells each token from.
+        """Return the features from which the last layer, `head`, predicts each target token.
 
         Args:
-            source: Padded at the end.
-            target: Ended and padded; it is shifted here.
+            source: Source tokens, padded at the end.
+            target: Target tokens, with the end token, padded; the model shifts them.
             train: Turns dropout on.
         """
-        before = jnp.pad(target[:, :-1], ((0, 0), (1, 0)), constant_values=self.begin)
-        embedded = self.dropout(self.target_embedding(before), deterministic=not train)
-        memory, state = self._read(source, train=train)
-        told = self.decoder(memory, state, embedded, deterministic=not train)
-        return self.dropout(told, deterministic=not train)
+        previous = jnp.pad(target[:, :-1], ((0, 0), (1, 0)), constant_values=self.begin)
+        embedded = self.dropout(self.target_embedding(previous), deterministic=not train)
+        memory, state = self._encode(source, train=train)
+        features = self.decoder(memory, state, embedded, deterministic=not train)
+        return self.dropout(features, deterministic=not train)
 
     def start(self, source: Int[Array, "n s"], max_length: int) -> tuple[Memory, Any]:
-        """Read sentences that shall be translated.
+        """Encode the sentences to translate.
 
         Args:
-            source: Padded at the end.
-            max_length: The most tokens that will be written; needs no room here.
+            source: Source tokens, padded at the end.
+            max_length: The most tokens to write; unused, for a recurrent state has no cache.
 
         Returns:
-            What every step needs of the source, and the first state.
+            The memory of the source, and the first state.
         """
         del max_length
-        return self._read(source, train=False)
+        return self._encode(source, train=False)
 
+    @renamed_arguments(at="position")
     def step(
-        self, memory: Memory, state: Any, token: Int[Array, " n"], at: int | Int[Array, ""]
+        self, memory: Memory, state: Any, token: Int[Array, " n"], position: int | Int[Array, ""]
     ) -> tuple[Any, Float[Array, "n v"]]:
-        """Write one token.
+        """Take one decoding step.
 
         Args:
-            memory: As from `start`.
-            state: Of the step before.
-            token: Written last; `begin` at first.
-            at: How many were written before; it stands in the state here.
+            memory: The memory that `start` returned.
+            state: The state after the previous step.
+            token: The previous token of each sentence; `begin` at first.
+            position: The number of tokens written before; unused, for the state implies it.
 
         Returns:
-            The new state, and logits.
+            The new state, and the logits.
         """
-        del at
-        state, told = self.decoder.step(memory, state, self.target_embedding(token))
-        return state, self.head(told)
+        del position
+        state, features = self.decoder.step(memory, state, self.target_embedding(token))
+        return state, self.head(features)
 
     @nn.nowrap
     def name_weights(self, captured: dict[str, jax.Array]) -> dict[str, jax.Array]:
-        """From captured weights, by steps where they were captured step by step, to `(n,h,t,s)`."""
+        """Name captured weights and give them the axes `(n, h, t, s)`.
+
+        Args:
+            captured: Weights by hook point, with the steps first where they ran in a loop.
+        """
         ((name, weights),) = captured.items()
         name = name.replace("*.", "")
         if weights.ndim > 3:
             weights = jnp.moveaxis(weights[..., 0, :], 0, -2)
         return {name: weights[:, None]}
 
-    def _read(self, source: jax.Array, *, train: bool) -> tuple[Memory, Any]:
-        real = source != self.pad
+    def _encode(self, source: jax.Array, *, train: bool) -> tuple[Memory, Any]:
+        mask = source != self.pad
         embedded = self.dropout(self.source_embedding(source), deterministic=not train)
-        encoded = self.encoder(embedded, real.sum(axis=-1))
-        encoded = jnp.where(real[..., None], encoded, 0)
-        return self.decoder.start(encoded, real[:, None])
+        encoded = self.encoder(embedded, mask.sum(axis=-1))
+        encoded = jnp.where(mask[..., None], encoded, 0)
+        return self.decoder.start(encoded, mask[:, None])

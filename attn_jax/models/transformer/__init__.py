@@ -1,1 +1,1 @@
-"""The Transformer that translates: its layers, and the whole."""
+"""The Transformer for translation: its layers, and the model of them."""

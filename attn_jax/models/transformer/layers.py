@@ -1,4 +1,4 @@
-"""The layers of a Transformer that translates, pre-norm, and their steps with a cache."""
+"""Pre-norm Transformer layers for translation, and their decoding steps with a cache."""
 
 from typing import Any
 
@@ -14,10 +14,10 @@ Cache = dict[str, jax.Array]
 
 
 class FeedForward(nn.Module):
-    """Two dense layers on each token.
+    """A feed-forward network of two dense layers, applied to each token.
 
     Attributes:
-        hidden_dim: Features between them.
+        hidden_dim: The hidden units.
     """
 
     hidden_dim: int = 512
@@ -29,12 +29,12 @@ class FeedForward(nn.Module):
 
 
 class TransformerLayer(nn.Module):
-    """What the layers of both sides share.
+    """The base of encoder and decoder layers.
 
     Attributes:
-        num_heads: Of each attention.
-        hidden_dim: Of the feed-forward part.
-        dropout_rate: The share of what each part adds that is dropped in training.
+        num_heads: The heads of each attention.
+        hidden_dim: The hidden units of the feed-forward network.
+        dropout_rate: The fraction dropped in training of what each part adds.
     """
 
     num_heads: int = 4
@@ -43,7 +43,7 @@ class TransformerLayer(nn.Module):
 
 
 class EncoderLayer(TransformerLayer):
-    """Self-attention, then a feed-forward part, each added to its input.
+    """Self-attention, then a feed-forward network, each added to its input.
 
     Example:
         >>> layer, x, mask = EncoderLayer(num_heads=3), jnp.ones((2, 5, 6)), jnp.ones(5, bool)
@@ -54,14 +54,14 @@ class EncoderLayer(TransformerLayer):
         Vaswani et al., "Attention Is All You Need", 2017, section 3.1.
         https://arxiv.org/abs/1706.03762
         Xiong et al., "On Layer Normalization in the Transformer Architecture", 2020, for the norms
-        inside of the residual branches. https://arxiv.org/abs/2002.04745
+        inside the residual branches. https://arxiv.org/abs/2002.04745
     """
 
     @nn.compact
     def __call__(
         self, x: Float[Array, "n s d"], mask: Bool[Array, "..."], deterministic: bool = True
     ) -> tuple[Float[Array, "n s d"], None]:
-        """Transform; None makes it the body of a scan."""
+        """Transform all source tokens; the second result is None, as a scan's body needs."""
         dropout = nn.Dropout(self.dropout_rate, deterministic=deterministic)
         attention = MultiHeadAttention(num_heads=self.num_heads, name="self_attention")
         x = x + dropout(attention(nn.LayerNorm()(x), mask=mask))
@@ -69,14 +69,13 @@ class EncoderLayer(TransformerLayer):
 
 
 class DecoderLayer(TransformerLayer):
-    """Causal self-attention, attention to the source, a feed-forward part, as the encoder's.
+    """Causal self-attention, attention to the source, and a feed-forward network.
 
-    References:
-        As of :class:`EncoderLayer`.
+    Each is added to its input; the references are those of :class:`EncoderLayer`.
     """
 
     def setup(self) -> None:
-        """Name the parts."""
+        """Create the submodules."""
         self.self_norm, self.cross_norm, self.feed_forward_norm = (nn.LayerNorm() for _ in range(3))
         self.self_attention = MultiHeadAttention(num_heads=self.num_heads, causal=True)
         self.cross_attention = MultiHeadAttention(num_heads=self.num_heads)
@@ -90,7 +89,7 @@ class DecoderLayer(TransformerLayer):
         mask: Bool[Array, "..."],
         deterministic: bool = True,
     ) -> tuple[Float[Array, "n t d"], None]:
-        """Transform all tokens at once; None makes it the body of a scan."""
+        """Transform all target tokens; the second result is None, as a scan's body needs."""
 
         def added(part: jax.Array) -> jax.Array:
             return self.dropout(part, deterministic=deterministic)
@@ -100,53 +99,53 @@ class DecoderLayer(TransformerLayer):
         return x + added(self.feed_forward(self.feed_forward_norm(x))), None
 
     def start(self, carry: None, encoded: Float[Array, "n s d"]) -> tuple[None, Cache]:
-        """The keys and values of the source, which every step takes."""
+        """Return the keys and values of the source, which every step takes."""
         return carry, _keys_and_values(self.cross_attention, encoded)
 
     def step(
         self,
         x: Float[Array, "n d"],
         source: Cache,
-        written: Cache,
+        target: Cache,
         mask: Bool[Array, "..."],
-        at: Int[Array, ""],
+        position: Int[Array, ""],
     ) -> tuple[Float[Array, "n d"], Cache]:
-        """Transform one token, and add it to the cache of those written before.
+        """Transform one target token, and add its key and value to the cache.
 
         Args:
             x: The token.
-            source: As from `start`.
-            written: Keys and values of the tokens before, `(n, max_length, h, d)`.
+            source: The keys and values that `start` returned.
+            target: The keys and values of the target so far, `(n, max_length, h, d)`.
             mask: True where the source has a token.
-            at: The token's place.
+            position: The position of the token.
         """
         new = self.self_norm(x)[:, None]
         added = _keys_and_values(self.self_attention, new)
-        written = {
-            name: jax.lax.dynamic_update_slice_in_dim(array, added[name], at, axis=1)
-            for name, array in written.items()
+        target = {
+            name: jax.lax.dynamic_update_slice_in_dim(array, added[name], position, axis=1)
+            for name, array in target.items()
         }
-        before = (jnp.arange(written["key"].shape[1]) <= at)[None, None, None]
-        x = x + _look_up(self.self_attention, new, written, before)
-        x = x + _look_up(self.cross_attention, self.cross_norm(x)[:, None], source, mask)
-        return x + self.feed_forward(self.feed_forward_norm(x)), written
+        causal = (jnp.arange(target["key"].shape[1]) <= position)[None, None, None]
+        x = x + _attend(self.self_attention, new, target, causal)
+        x = x + _attend(self.cross_attention, self.cross_norm(x)[:, None], source, mask)
+        return x + self.feed_forward(self.feed_forward_norm(x)), target
 
 
-def _projected(params: Any, x: jax.Array) -> jax.Array:
-    """One token's or all tokens' projection to every head, by a module's own parameters."""
+def _project(params: Any, x: jax.Array) -> jax.Array:
+    """Project tokens to every head, by the parameters of a module."""
     return jnp.einsum("ntd,dhf->nthf", x, params["kernel"]) + params["bias"][None, None]
 
 
 def _keys_and_values(attention: nn.Module, x: jax.Array) -> Cache:
     params = attention.variables["params"]
-    return {name: _projected(params[name], x) for name in ("key", "value")}
+    return {name: _project(params[name], x) for name in ("key", "value")}
 
 
-def _look_up(attention: nn.Module, x: jax.Array, cache: Cache, mask: jax.Array) -> jax.Array:
-    """What a multi-head attention does with one query, its keys and values projected before."""
+def _attend(attention: nn.Module, x: jax.Array, cache: Cache, mask: jax.Array) -> jax.Array:
+    """Apply a multi-head attention to one query, given its projected keys and values."""
     params = attention.variables["params"]
-    query = _projected(params["query"], x)
-    # Its own name, that hooks find a step's weights where they find those of all steps at once.
+    query = _project(params["query"], x)
+    # The module's own name, so that hooks find a step's weights under the name of its `__call__`.
     with jax.named_scope(attention.name or ""):
         context = ops.attention(query, cache["key"], cache["value"], mask=mask)
     out = params["out"]

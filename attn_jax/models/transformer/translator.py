@@ -1,4 +1,4 @@
-"""A Transformer that translates: every layer looks at the source with several heads."""
+"""A Transformer for translation, whose decoder layers all attend to the source."""
 
 from typing import ClassVar
 
@@ -9,18 +9,19 @@ from jaxtyping import Array, Float, Int
 
 from attn_jax.models.sizes import filled
 from attn_jax.models.transformer.layers import Cache, DecoderLayer, EncoderLayer
+from attn_jax.renames import renamed_arguments
 
 _CACHED = {"in_axes": (1, 1, nn.broadcast, nn.broadcast), "out_axes": 1}
 
 
 class TransformerDecoder(nn.Module):
-    """Layers that attend to what was written and to the source, run as one scan.
+    """Layers that attend to the target so far and to the source, run as one scan.
 
     Attributes:
-        num_layers: Whose parameters are stacked.
-        num_heads: Of each attention.
-        hidden_dim: Of the feed-forward part.
-        dropout_rate: The share of what each part adds that is dropped in training.
+        num_layers: The number of layers, whose parameters are stacked.
+        num_heads: The heads of each attention.
+        hidden_dim: The hidden units of the feed-forward network.
+        dropout_rate: The fraction dropped in training of what each part adds.
     """
 
     num_layers: int = 2
@@ -29,7 +30,7 @@ class TransformerDecoder(nn.Module):
     dropout_rate: float = 0.0
 
     def setup(self) -> None:
-        """Name the parts."""
+        """Create the submodules."""
         shared = {
             "variable_axes": {"params": 0},
             "split_rngs": {"params": True, "dropout": True},
@@ -47,29 +48,29 @@ class TransformerDecoder(nn.Module):
     def __call__(
         self, x: jax.Array, encoded: jax.Array, mask: jax.Array, deterministic: bool
     ) -> jax.Array:
-        """Transform all tokens at once."""
+        """Transform all target tokens at once."""
         return self.norm(self.layers(x, encoded, mask, deterministic)[0])
 
     def start(self, encoded: jax.Array) -> Cache:
-        """Keys and values of the source in every layer, `(n, layers, s, h, d)`."""
+        """Return the keys and values of the source in every layer, `(n, layers, s, h, d)`."""
         return self.layers.start(None, encoded)[1]
 
     def step(
-        self, x: jax.Array, source: Cache, written: Cache, mask: jax.Array, at: jax.Array
+        self, x: jax.Array, source: Cache, target: Cache, mask: jax.Array, position: jax.Array
     ) -> tuple[jax.Array, Cache]:
         """Transform one token; both caches are `(n, layers, tokens, h, d)`."""
-        x, written = self.layers.step(x, source, written, mask, at)
-        return self.norm(x), written
+        x, target = self.layers.step(x, source, target, mask, position)
+        return self.norm(x), target
 
 
 class TransformerEncoder(nn.Module):
-    """Layers that attend to the whole source, run as one scan.
+    """Layers of self-attention over the source, run as one scan.
 
     Attributes:
-        num_layers: Whose parameters are stacked.
-        num_heads: Of each attention.
-        hidden_dim: Of the feed-forward part.
-        dropout_rate: The share of what each part adds that is dropped in training.
+        num_layers: The number of layers, whose parameters are stacked.
+        num_heads: The heads of each attention.
+        hidden_dim: The hidden units of the feed-forward network.
+        dropout_rate: The fraction dropped in training of what each part adds.
     """
 
     num_layers: int = 2
@@ -79,7 +80,7 @@ class TransformerEncoder(nn.Module):
 
     @nn.compact
     def __call__(self, x: jax.Array, mask: jax.Array, deterministic: bool) -> jax.Array:
-        """Transform all tokens."""
+        """Transform all source tokens."""
         stacked = nn.scan(
             EncoderLayer,
             variable_axes={"params": 0},
@@ -92,23 +93,24 @@ class TransformerEncoder(nn.Module):
 
 
 class TransformerTranslator(nn.Module):
-    """Read all of a sentence at once, and write another, looking back in every layer.
+    """A pre-norm Transformer encoder and decoder with sinusoidal positions.
 
-    Its attentions have the hook points of `encoder.layers.*.self_attention`,
-    `decoder.layers.*.self_attention` and `decoder.layers.*.cross_attention`. Positions are
-    sinusoidal; the layers normalise before each part.
+    The hook points of its attentions are those of `encoder.layers.*.self_attention`,
+    `decoder.layers.*.self_attention` and `decoder.layers.*.cross_attention`.
 
     Attributes:
-        features: Of a token.
-        num_layers: Of the encoder, and of the decoder.
-        num_heads: Of each attention.
-        hidden_dim: Of the feed-forward parts.
-        dropout_rate: The share of embedded tokens, and of what each part adds, dropped in training.
-        source_vocabulary: How many tokens there are; filled from the task.
-        target_vocabulary: How many tokens there are; filled from the task.
-        pad: The token that fills up.
+        features: The features of a token.
+        num_layers: The layers of the encoder, and those of the decoder.
+        num_heads: The heads of each attention.
+        hidden_dim: The hidden units of each feed-forward network.
+        dropout_rate: The fraction dropped in training of embedded tokens and of what each part
+            adds.
+        source_vocabulary: The number of source tokens; filled in from the task.
+        target_vocabulary: The number of target tokens; filled in from the task.
+        pad: The padding token.
         begin: The token before the first.
         end: The token after the last.
+        alignment_pattern: The hook points whose weights align the target with the source.
 
     Example:
         >>> model = TransformerTranslator(source_vocabulary=11, target_vocabulary=13)
@@ -131,10 +133,10 @@ class TransformerTranslator(nn.Module):
     pad: int = 0
     begin: int = 1
     end: int = 2
-    looks_by: ClassVar[str] = "decoder.layers.*.cross_attention.weights"
+    alignment_pattern: ClassVar[str] = "decoder.layers.*.cross_attention.weights"
 
     def setup(self) -> None:
-        """Name the parts."""
+        """Create the submodules."""
         layers = (self.num_layers, self.num_heads, self.hidden_dim, self.dropout_rate)
         self.source_embedding = nn.Embed(filled(self, "source_vocabulary"), self.features)
         self.target_embedding = nn.Embed(filled(self, "target_vocabulary"), self.features)
@@ -146,101 +148,106 @@ class TransformerTranslator(nn.Module):
     def __call__(
         self, source: Int[Array, "n s"], target: Int[Array, "n t"], *, train: bool = False
     ) -> Float[Array, "n t v"]:
-        """Tell each token of the target from the source and the tokens before it.
+        """Predict each target token from the source and the target tokens before it.
 
         Args:
-            source: Padded at the end.
-            target: Ended and padded; it is shifted here.
+            source: Source tokens, padded at the end.
+            target: Target tokens, with the end token, padded; the model shifts them.
             train: Turns dropout on; then give `rngs={"dropout": rng}`.
 
         Returns:
             Logits.
 
         Raises:
-            ValueError: If a vocabulary was not filled in.
+            ValueError: If the size of a vocabulary is not filled in.
         """
-        return self.head(self.told_from(source, target, train=train))
+        return self.head(self.decode_features(source, target, train=train))
 
-    def told_from(
+    def decode_features(
         self, source: Int[Array, "n s"], target: Int[Array, "n t"], *, train: bool = False
     ) -> Float[Array, "n t r"]:
-        """What the last layer, `head`, tells each token from.
+        """Return the features from which the last layer, `head`, predicts each target token.
 
         Args:
-            source: Padded at the end.
-            target: Ended and padded; it is shifted here.
+            source: Source tokens, padded at the end.
+            target: Target tokens, with the end token, padded; the model shifts them.
             train: Turns dropout on.
         """
-        before = jnp.pad(target[:, :-1], ((0, 0), (1, 0)), constant_values=self.begin)
-        x = self._placed(self.target_embedding(before), jnp.arange(before.shape[1]), train)
-        encoded, mask = self._read(source, train)
+        previous = jnp.pad(target[:, :-1], ((0, 0), (1, 0)), constant_values=self.begin)
+        x = self._add_positions(
+            self.target_embedding(previous), jnp.arange(previous.shape[1]), train
+        )
+        encoded, mask = self._encode(source, train)
         return self.decoder(x, encoded, mask, not train)
 
     def start(self, source: Int[Array, "n s"], max_length: int) -> tuple[Cache, Cache]:
-        """Read sentences that shall be translated.
+        """Encode the sentences to translate.
 
         Args:
-            source: Padded at the end.
-            max_length: The most tokens that will be written.
+            source: Source tokens, padded at the end.
+            max_length: The most tokens to write.
 
         Returns:
-            What every step needs of the source, and room for what will be written.
+            The memory of the source, and an empty cache for the target.
         """
-        encoded, mask = self._read(source, train=False)
-        read = self.decoder.start(encoded)
-        n, layers, _, *heads = read["key"].shape
-        room = jnp.zeros((n, layers, max_length, *heads), encoded.dtype)
-        return read | {"mask": mask}, {"key": room, "value": room}
+        encoded, mask = self._encode(source, train=False)
+        cache = self.decoder.start(encoded)
+        n, layers, _, *heads = cache["key"].shape
+        empty = jnp.zeros((n, layers, max_length, *heads), encoded.dtype)
+        return cache | {"mask": mask}, {"key": empty, "value": empty}
 
+    @renamed_arguments(at="position")
     def step(
-        self, memory: Cache, state: Cache, token: Int[Array, " n"], at: int | Int[Array, ""]
+        self, memory: Cache, state: Cache, token: Int[Array, " n"], position: int | Int[Array, ""]
     ) -> tuple[Cache, Float[Array, "n v"]]:
-        """Write one token.
+        """Take one decoding step.
 
         Args:
-            memory: As from `start`.
-            state: Of the step before.
-            token: Written last; `begin` at first.
-            at: How many were written before.
+            memory: The memory that `start` returned.
+            state: The state after the previous step.
+            token: The previous token of each sentence; `begin` at first.
+            position: The number of tokens written before.
 
         Returns:
-            The new state, and logits.
+            The new state, and the logits.
         """
-        at = jnp.asarray(at)
-        x = self._placed(self.target_embedding(token)[:, None], at[None], train=False)[:, 0]
+        position = jnp.asarray(position)
+        embedded = self.target_embedding(token)[:, None]
+        x = self._add_positions(embedded, position[None], train=False)[:, 0]
         source = {name: memory[name] for name in ("key", "value")}
-        x, state = self.decoder.step(x, source, state, memory["mask"], at)
+        x, state = self.decoder.step(x, source, state, memory["mask"], position)
         return state, self.head(x)
 
     @nn.nowrap
     def name_weights(self, captured: dict[str, jax.Array]) -> dict[str, jax.Array]:
-        """From captured weights, all layers of a scan in one, to `(n, h, t, s)` of each."""
+        """Split captured weights, stacked over the layers, into `(n, h, t, s)` by layer name."""
         return {
             name.replace("*", str(layer)): weights
             for name, stacked in captured.items()
             for layer, weights in enumerate(stacked)
         }
 
-    def _read(self, source: jax.Array, train: bool) -> tuple[jax.Array, jax.Array]:
+    def _encode(self, source: jax.Array, train: bool) -> tuple[jax.Array, jax.Array]:
         mask = (source != self.pad)[:, None, None]
-        x = self._placed(self.source_embedding(source), jnp.arange(source.shape[1]), train)
+        embedded = self.source_embedding(source)
+        x = self._add_positions(embedded, jnp.arange(source.shape[1]), train)
         return self.encoder(x, mask, not train), mask
 
-    def _placed(self, embedded: jax.Array, position: jax.Array, train: bool) -> jax.Array:
-        places = sinusoidal_positions(position, self.features)
-        # An embedding's features have a variance of 1/d, and the positions' of 1/2.
-        x = embedded * self.features**0.5 + places[None]
+    def _add_positions(self, embedded: jax.Array, position: jax.Array, train: bool) -> jax.Array:
+        encoding = sinusoidal_positions(position, self.features)
+        # Embedded features have a variance of 1/d and the encoding 1/2: scaled, neither drowns.
+        x = embedded * self.features**0.5 + encoding[None]
         return self.dropout(x, deterministic=not train)
 
 
 def sinusoidal_positions(position: Int[Array, " t"], features: int) -> Float[Array, "t d"]:
-    r"""Tell places by sines and cosines of wavelengths from :math:`2\pi` on.
+    r"""Encode positions by sines and cosines of wavelengths from :math:`2\pi` up.
 
     .. math:: p_{t,2i} = \sin(t / 10000^{2i/d}), \qquad p_{t,2i+1} = \cos(t / 10000^{2i/d})
 
     Args:
-        position: t.
-        features: d, an even number.
+        position: The positions t.
+        features: The number of features d, which must be even.
 
     Example:
         >>> sinusoidal_positions(jnp.array([0]), 4).tolist()

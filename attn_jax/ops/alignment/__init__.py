@@ -1,1 +1,1 @@
-"""Attentions whose weights move along the keys from query to query."""
+"""Attentions that align queries and keys: their weights move along the keys."""

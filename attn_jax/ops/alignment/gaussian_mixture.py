@@ -14,12 +14,12 @@ from attn_jax.renames import renamed_arguments
 
 
 class GaussianMixture(NamedTuple):
-    r"""The windows of each query, `m` of them; the paper's :math:`\alpha, \beta, \kappa`.
+    r"""The `m` windows of each query; the paper's :math:`\alpha, \beta, \kappa`.
 
     Attributes:
         log_importance: :math:`\hat\alpha = \log \alpha`.
         precision: :math:`\beta`; a window's standard deviation is :math:`1/\sqrt{2\beta}` keys.
-        position: :math:`\kappa`, of a window's middle, in keys from the first, which is 0.
+        position: :math:`\kappa`, the center of a window in keys; the first key is at 0.
     """
 
     log_importance: Float[Array, "*b q m"]
@@ -35,16 +35,16 @@ def gaussian_mixture(
     b: Real[Array, " three_m"],
     state: Real[Array, "*b m"] | None = None,
 ) -> GaussianMixture:
-    r"""Place the windows of each query, none further left than that of the query before.
+    r"""Place the windows of each query; from one query to the next they only move right.
 
     .. math:: (\hat\alpha_i, \hat\beta_i, \hat\kappa_i) = W q_i + b, \qquad
               \beta_i = \exp \hat\beta_i, \qquad \kappa_i = \kappa_{i-1} + \exp \hat\kappa_i
 
     Args:
-        query: `(*b, q, d_q)`, in order; decoding step by step, one.
+        query: `(*b, q, d_q)`, in order; a single query in a decoding step.
         w: :math:`W`, whose columns are those of :math:`\hat\alpha, \hat\beta, \hat\kappa`.
-        b: :math:`b`, likewise.
-        state: :math:`\kappa_0`; zeros if None.
+        b: :math:`b`, with the same columns.
+        state: :math:`\kappa_0`, the positions before the first query; zeros if None.
 
     Returns:
         The windows, in float32 at least.
@@ -61,26 +61,27 @@ def gaussian_mixture(
     check_features("b", b.shape[0], "w", w.shape[1])
     if w.shape[1] % 3:
         raise ValueError(
-            f"w of shape {w.shape} gives {w.shape[1]} numbers a query and must give three for each "
-            "window: importance, precision and step."
+            f"w of shape {w.shape} has {w.shape[1]} columns, which 3 does not divide; each window "
+            "needs three: importance, precision and step."
         )
     dtype = jnp.promote_types(query.dtype, jnp.float32)
-    given = jnp.einsum("...d,dm->...m", query, w, preferred_element_type=dtype)
-    given = given + b.reshape((1,) * (given.ndim - 1) + b.shape)
-    log_importance, log_precision, log_step = jnp.split(given, 3, axis=-1)
+    outputs = jnp.einsum("...d,dm->...m", query, w, preferred_element_type=dtype)
+    outputs = outputs + b.reshape((1,) * (outputs.ndim - 1) + b.shape)
+    log_importance, log_precision, log_step = jnp.split(outputs, 3, axis=-1)
+    # Steps are exponentials, hence positive, which is what keeps the windows from moving back.
     position = jnp.cumsum(jnp.exp(log_step), axis=-2)
     if state is not None:
         expected = (*query.shape[:-2], w.shape[1] // 3)
         if state.shape != expected:
             raise ValueError(
-                f"state has shape {state.shape} and must have {expected}, (*batch, windows)."
+                f"state has shape {state.shape} but must have shape {expected}, (*batch, windows)."
             )
         position = position + state[..., None, :]
     return GaussianMixture(log_importance, jnp.exp(log_precision), position)
 
 
 def gaussian_mixture_scores(mixture: GaussianMixture, num_keys: int) -> Float[Array, "*b q k"]:
-    r"""Score each key by the logarithm of all windows' sum there.
+    r"""Score each key by the logarithm of the sum of all windows there.
 
     .. math:: s_{ij} = \log \sum_m \alpha_i^m \exp\!\big(-\beta_i^m (\kappa_i^m - j)^2\big)
 
@@ -123,20 +124,20 @@ def gaussian_mixture_attention(
 
     In Graves's symbols :math:`h_t^1` is the query, :math:`c_u` are the values and
     :math:`\phi(t, u)` are the weights, which do not sum to one; with `normalizer=softmax` they do.
-    Of the keys only their number matters. He counts them from 1, here they count from 0.
+    The keys matter only by their number. Graves counts them from 1; here the first is 0.
 
     Args:
         query: `(*b, q, d_q)`, in order.
         key: `(*b, k, d_k)`.
         value: `(*b, k, d_v)`.
-        w: Gives :math:`\hat\alpha, \hat\beta, \hat\kappa` of `m` windows.
-        b: Bias of the same.
-        state: Where the windows were before the first query, zeros if None; decoding
-            step by step, the last `position` of :func:`gaussian_mixture`.
+        w: :math:`W`, whose columns are those of :math:`\hat\alpha, \hat\beta, \hat\kappa`.
+        b: :math:`b`, with the same columns.
+        state: Positions of the windows before the first query, zeros if None; in a decoding step,
+            the last `position` of :func:`gaussian_mixture`.
         mask: True = may attend; `(*b, q, k)` with ones allowed, `(q, k)` or `(k,)`.
         bias: Added to the scores, of the same shapes.
         key_mask: `(*b, k)`; True = the key exists.
-        normalizer: From scores to weights.
+        normalizer: Maps scores to weights.
 
     Returns:
         The context `(*b, q, d_v)` and the weights `(*b, q, k)`.

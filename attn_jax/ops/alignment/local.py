@@ -1,4 +1,4 @@
-"""Local attention (Luong 2015): a window that follows the query, or that the query places."""
+"""Local attention (Luong 2015): a window around the query's position, or one that it predicts."""
 
 import jax
 import jax.numpy as jnp
@@ -29,20 +29,20 @@ def local_m_attention(
     .. math:: w_{ij} = \operatorname{softmax}_j(q_i^\top W k_j)
               \quad\text{over}\quad |j - i| \le D
 
-    In Luong's symbols the source position is assumed to be :math:`p_t = t`. Any other score has the
-    same window with `mask=window_mask(q, k, half_width)`.
+    In Luong's symbols the source position is assumed to be :math:`p_t = t`. With any other score,
+    `mask=window_mask(q, k, half_width)` gives the same window.
 
     Args:
         query: `(*b, q, d_q)`.
         key: `(*b, k, d_k)`.
         value: `(*b, k, d_v)`.
-        w: Of the bilinear score.
+        w: Matrix of the bilinear score, :math:`W`.
         half_width: :math:`D`, the keys on either side.
         query_offset: The position of the first query among the keys.
         mask: True = may attend; `(*b, q, k)` with ones allowed, `(q, k)` or `(k,)`.
         bias: Added to the scores, of the same shapes.
         key_mask: `(*b, k)`; True = the key exists.
-        normalizer: From scores to weights.
+        normalizer: Maps scores to weights.
 
     Returns:
         The context `(*b, q, d_v)` and the weights `(*b, q, k)`.
@@ -83,11 +83,11 @@ def predicted_position(
     w_position: Real[Array, "d_q a"],
     v_position: Real[Array, " a"],
 ) -> Float[Array, "*b q"]:
-    r"""Say where each query should look: :math:`p_i = S\, \sigma(v_p^\top \tanh(W_p q_i))`.
+    r"""Predict the position to attend to: :math:`p_i = S\, \sigma(v_p^\top \tanh(W_p q_i))`.
 
     Args:
         query: `(*b, q, d_q)`.
-        num_keys: :math:`S`, the length of the source; of each sequence of a batch if an array.
+        num_keys: :math:`S`, the length of the source; an array has one for each sequence.
         w_position: :math:`W_p`.
         v_position: :math:`v_p`.
 
@@ -106,36 +106,37 @@ def predicted_position(
     check_features("v_position", v_position.shape[0], "w_position", w_position.shape[1])
     hidden = jnp.tanh(query @ w_position)
     dtype = jnp.promote_types(hidden.dtype, jnp.float32)
-    share = jnp.einsum("...a,a->...", hidden, v_position, preferred_element_type=dtype)
+    logit = jnp.einsum("...a,a->...", hidden, v_position, preferred_element_type=dtype)
     length = num_keys if isinstance(num_keys, int) else num_keys[..., None].astype(dtype)
-    return length * jax.nn.sigmoid(share)
+    return length * jax.nn.sigmoid(logit)
 
 
-def around(
+def gaussian_window(
     position: Real[Array, "*b q"], half_width: int, normalizer: Normalizer = softmax
 ) -> Normalizer:
-    r"""Make a normaliser see only a window, and fade to its ends.
+    r"""Return a normalizer whose weights are bell curves, zero outside a window.
 
     .. math:: w_{ij} = \operatorname{normalizer}_{|j - p_i| \le D}(s_i)_j\,
               \exp\!\left(-\frac{(j - p_i)^2}{2 \sigma^2}\right), \qquad \sigma = D/2
 
     Args:
-        position: :math:`p`, of the middle of each query's window.
+        position: :math:`p`, the center of each query's window.
         half_width: :math:`D`, at least 1.
-        normalizer: Comes before the bell curve.
+        normalizer: Maps scores to weights, before the bell curve.
 
     Returns:
-        A normaliser of scores `(*b, q, k)`.
+        A normalizer for scores `(*b, q, k)`.
 
     Raises:
         ValueError: If the width is not positive.
 
     Example:
-        >>> [round(float(w), 4) for w in around(jnp.array([1.0]), 1)(jnp.zeros((1, 4)))[0]]
+        >>> window = gaussian_window(jnp.array([1.0]), 1)
+        >>> [round(float(w), 4) for w in window(jnp.zeros((1, 4)))[0]]
         [0.0451, 0.3333, 0.0451, 0.0]
     """
     if half_width < 1:
-        raise ValueError(f"half_width={half_width} must be at least 1: the bell needs a width.")
+        raise ValueError(f"half_width={half_width} must be at least 1, the width of the bell.")
 
     def window(scores, *, mask=None):
         keys = jnp.arange(scores.shape[-1], dtype=position.dtype)
@@ -169,22 +170,22 @@ def local_p_attention(
               \quad\text{over}\quad |j - p_i| \le D, \quad \sigma = D/2, \qquad
               p_i = S\, \sigma(v_p^\top \tanh(W_p q_i))
 
-    The bell curve comes after the softmax, as in the paper, so the weights sum to less than one,
-    and through it the position has gradients.
+    The bell curve comes after the softmax, as in the paper, so the weights sum to less than one.
+    The gradients of the position come through it.
 
     Args:
         query: `(*b, q, d_q)`.
         key: `(*b, k, d_k)`.
         value: `(*b, k, d_v)`.
-        w: :math:`W_a`, of the bilinear score.
+        w: Matrix of the bilinear score, :math:`W_a`.
         w_position: :math:`W_p`.
         v_position: :math:`v_p`.
         half_width: :math:`D`, at least 1.
-        lengths: :math:`S` of each sequence, where padding follows it; k if None.
+        lengths: :math:`S`, the length of each sequence without padding; k if None.
         mask: True = may attend; `(*b, q, k)` with ones allowed, `(q, k)` or `(k,)`.
         bias: Added to the scores, of the same shapes.
         key_mask: `(*b, k)`; True = the key exists.
-        normalizer: From scores to weights, before the bell curve.
+        normalizer: Maps scores to weights, before the bell curve.
 
     Returns:
         The context `(*b, q, d_v)` and the weights `(*b, q, k)`.
@@ -214,5 +215,5 @@ def local_p_attention(
         v_position=v_position,
     )
     scores = bilinear_scores(query, key, w=w)
-    window = around(position, half_width, normalizer)
+    window = gaussian_window(position, half_width, normalizer)
     return attend(scores, value, mask=mask, bias=bias, normalizer=window)

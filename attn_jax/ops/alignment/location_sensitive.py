@@ -1,4 +1,4 @@
-"""Location-sensitive attention (Chorowski 2015): where it looked last helps to say where next."""
+"""Location-sensitive attention (Chorowski 2015): previous weights help to score the keys."""
 
 import jax
 import jax.numpy as jnp
@@ -14,12 +14,12 @@ from attn_jax.renames import renamed_arguments
 def location_features(
     state: Real[Array, "*b q k"], *, filters: Real[Array, "r c"]
 ) -> Float[Array, "*b q k c"]:
-    r"""Describe where attention was by a convolution over the keys: :math:`f = F * \alpha`.
+    r"""Describe the previous weights by a convolution over the keys: :math:`f = F * \alpha`.
 
     Args:
         state: :math:`\alpha_{i-1}`, `(*b, q, k)`.
-        filters: :math:`F`, `c` filters of width `r`, centred (the middle one of the taps, of an
-            even number the one before it, lies on the key itself); zeros beyond the ends.
+        filters: :math:`F`, `c` filters of width `r`, centered: the middle tap, or the first of two
+            middle taps, lies on the key itself. Beyond the ends the weights count as zero.
 
     Returns:
         `f[..., j, :] = sum over r of filters[r] * state[..., j + r - (width - 1) // 2]`.
@@ -32,8 +32,8 @@ def location_features(
     """
     num_keys, width = state.shape[-1], filters.shape[0]
     left = (width - 1) // 2
-    around = [(0, 0)] * (state.ndim - 1) + [(left, width - 1 - left)]
-    padded = jnp.pad(state, around)
+    padding = [(0, 0)] * (state.ndim - 1) + [(left, width - 1 - left)]
+    padded = jnp.pad(state, padding)
     taps = [padded[..., r : r + num_keys] for r in range(width)]
     return jnp.einsum("...r,rc->...c", jnp.stack(taps, axis=-1), filters)
 
@@ -50,7 +50,7 @@ def location_sensitive_scores(
     v: Real[Array, " a"],
     b: Real[Array, " a"] | None = None,
 ) -> Float[Array, "*b q k"]:
-    r"""Score by one hidden layer that also sees where attention was.
+    r"""Score by one hidden layer of query, key and previous weights.
 
     .. math:: s_{ij} = v^\top \tanh(W_q q_i + W_k k_j + W_f f_{ij} + b), \qquad
               f_i = F * \alpha_{i-1}
@@ -58,10 +58,10 @@ def location_sensitive_scores(
     Args:
         query: `(*b, q, d_q)`.
         key: `(*b, k, d_k)`.
-        state: :math:`\alpha_{i-1}`, the weights of the step before each query.
+        state: :math:`\alpha_{i-1}`, the weights of the step before that of each query.
         w_query: Projects queries to the hidden layer.
         w_key: Projects keys to the hidden layer.
-        w_location: :math:`W_f`, projects the features of :func:`location_features`.
+        w_location: Projects the features of :func:`location_features`.
         filters: :math:`F`, `c` filters of width `r`.
         v: Weighs the hidden units.
         b: Bias of the hidden layer, if any.
@@ -98,15 +98,15 @@ def location_sensitive_scores(
 
 
 def check_state(state: jax.Array, shape: tuple[int, ...]) -> None:
-    """Refuse weights of a step before that are not shaped as they must be.
+    """Check the shape of the weights of the previous step.
 
     Raises:
-        ValueError: If they are not.
+        ValueError: If it is not that of the scores.
     """
     if state.shape != shape:
         raise ValueError(
-            f"state has shape {state.shape} and must have {shape}, that of "
-            "the weights of the step before."
+            f"state has shape {state.shape} but must have shape {shape}, that of the previous "
+            "step's weights."
         )
 
 
@@ -128,32 +128,31 @@ def location_sensitive_attention(
     key_mask: Bool[Array, "..."] | None = None,
     normalizer: Normalizer = softmax,
 ) -> tuple[Float[Array, "*b q d_v"], Float[Array, "*b q k"]]:
-    r"""Attend by content and by where attention was at the step before.
+    r"""Attend by content and by the weights of the previous step.
 
     .. math:: w_i = \operatorname{softmax}_j\big(
               v^\top \tanh(W_q q_i + W_k k_j + W_f f_{ij} + b)\big), \qquad f_i = F * w_{i-1}
 
-    In a decoder there is one query at a time, and the weights it returns are the next step's
-    `state`; the first step's are zeros, or one at the first key. In Chorowski's symbols
-    :math:`s_{i-1}` is the query, :math:`h_j` key and value, :math:`\alpha_{i-1}` is
-    `state`, and :math:`W, V, U, F, w` are `w_query`, `w_key`, `w_location`, `filters`
-    and `v`.
+    A decoder gives one query at a time, and passes the returned weights to the next step as
+    `state`; the first state is zeros, or one at the first key. In Chorowski's symbols
+    :math:`s_{i-1}` is the query, :math:`h_j` is key and value, :math:`\alpha_{i-1}` is `state`,
+    and :math:`W, V, U, F, w` are `w_query`, `w_key`, `w_location`, `filters` and `v`.
 
     Args:
         query: `(*b, q, d_q)`.
         key: `(*b, k, d_k)`.
         value: `(*b, k, d_v)`.
-        state: The weights of the step before each query.
+        state: The weights of the step before that of each query.
         w_query: Projects queries to the hidden layer.
         w_key: Projects keys to the hidden layer.
-        w_location: Projects what the filters found.
+        w_location: Projects the features of :func:`location_features`.
         filters: `c` filters of width `r` over the previous weights; see :func:`location_features`.
         v: Weighs the hidden units.
         b: Bias of the hidden layer, if any.
         mask: True = may attend; `(*b, q, k)` with ones allowed, `(q, k)` or `(k,)`.
         bias: Added to the scores, of the same shapes.
         key_mask: `(*b, k)`; True = the key exists.
-        normalizer: From scores to weights.
+        normalizer: Maps scores to weights.
 
     Returns:
         The context `(*b, q, d_v)` and the weights `(*b, q, k)`.

@@ -17,21 +17,21 @@ def chunkwise_weights(
     *,
     mask: Bool[Array, "..."] | None = None,
 ) -> Float[Array, "*b q k"]:
-    r"""Spread the weight of each key softly over a chunk, the `width` keys that end there.
+    r"""Spread the weight of each key over a chunk: the `width` keys that end there.
 
     .. math:: \beta_{ij} = \sum_{l=j}^{j+w-1} \alpha_{il}
               \frac{\exp u_{ij}}{\sum_{m=l-w+1}^{l} \exp u_{im}}
 
-    Each chunk has a softmax of its own, so no score, however large, blots out a chunk elsewhere.
+    Each chunk has its own softmax, so a large score cannot suppress the chunks elsewhere.
 
     Args:
         alignment: :math:`\alpha`, from :func:`soft_monotonic` or :func:`hard_monotonic`.
         chunk_scores: :math:`u`.
         width: :math:`w`, the keys of a chunk.
-        mask: Broadcastable to the scores; True = may attend.
+        mask: True = may attend; `(*b, q, k)` with ones allowed, `(q, k)` or `(k,)`.
 
     Returns:
-        :math:`\beta`, which sums to what the alignment does; float32 at least.
+        :math:`\beta`, whose rows sum to those of the alignment; float32 at least.
 
     Raises:
         ValueError: If the width is not positive, or shapes do not fit together.
@@ -51,8 +51,9 @@ def chunkwise_weights(
     scores = masked_scores(chunk_scores, mask)
     num_keys, before = scores.shape[-1], [(0, 0)] * (scores.ndim - 1)
     padded = jnp.pad(scores, [*before, (width - 1, 0)], constant_values=-jnp.inf)
-    # chunks[..., l, i] is the score of key l - (width - 1) + i.
+    # One softmax per chunk end: chunks[..., l, i] is the score of key l - (width - 1) + i.
     chunks = jnp.stack([padded[..., i : i + num_keys] for i in range(width)], axis=-1)
+    # Each key sums its shares of the `width` chunks that contain it, read along the diagonals.
     spread = jnp.pad(alignment[..., None] * softmax(chunks), [*before, (0, width - 1), (0, 0)])
     shares = [spread[..., width - 1 - i : width - 1 - i + num_keys, i] for i in range(width)]
     return jnp.sum(jnp.stack(shares), axis=0)
@@ -81,39 +82,38 @@ def mocha_attention(
     key_mask: Bool[Array, "..."] | None = None,
     normalizer: Normalizer = soft_monotonic,
 ) -> tuple[Float[Array, "*b q d_v"], Float[Array, "*b q k"]]:
-    r"""Attend softly to the few keys that end where a monotonic reader stops.
+    r"""Attend softly to the last few keys up to where a monotonic reader stops.
 
     .. math:: \alpha_i = \operatorname{monotonic}(s_i, \alpha_{i-1}), \qquad
               \beta_i = \operatorname{chunkwise}(\alpha_i, u_i), \qquad
               c_i = \sum_j \beta_{ij} v_j
 
-    Both energies are those of Bahdanau, that of the reader :func:`monotonic_scores`, that of the
-    chunks :func:`additive_scores`; each has parameters of its own. Decoding step by step, take
-    the stages (:func:`monotonic_scores`, :func:`hard_monotonic`, :func:`chunkwise_weights`), for
-    the reader's own weights go from step to step and not those that are returned here.
+    Both scores are additive, with parameters of their own: :func:`monotonic_scores` for the reader,
+    :func:`additive_scores` for the chunks. To decode step by step, call the stages
+    (:func:`monotonic_scores`, :func:`hard_monotonic`, :func:`chunkwise_weights`): the state of a
+    step is the reader's weights, which are not the weights returned here.
 
     Args:
         query: `(*b, q, d_q)`, in order.
         key: `(*b, k, d_k)`, in order.
         value: `(*b, k, d_v)`.
-        w_query: Of the reader's score, :func:`monotonic_scores`.
-        w_key: Of the reader's score.
-        v: Of the reader's score.
-        b: Of the reader's score, if it has a bias.
-        gain: Of the reader's score.
-        offset: Of the reader's score.
-        chunk_w_query: Of the chunks' score, :func:`additive_scores`.
-        chunk_w_key: Of the chunks' score.
-        chunk_v: Of the chunks' score.
-        chunk_b: Of the chunks' score, if it has a bias.
+        w_query: Projects queries to the hidden layer of the reader's score.
+        w_key: Projects keys to the hidden layer of the reader's score.
+        v: Weighs the hidden units of the reader's score.
+        b: Bias of the reader's hidden layer, if any.
+        gain: Gain of the reader's score, as in :func:`monotonic_scores`.
+        offset: Offset of the reader's score.
+        chunk_w_query: Projects queries to the hidden layer of the chunks' score.
+        chunk_w_key: Projects keys to the hidden layer of the chunks' score.
+        chunk_v: Weighs the hidden units of the chunks' score.
+        chunk_b: Bias of the chunks' hidden layer, if any.
         width: :math:`w`, the keys of a chunk.
-        state: :math:`\alpha_0`, where the reader may stand before the first query; at
-            the first key if None.
+        state: :math:`\alpha_0`, the distribution of the reader's position before the first query;
+            at the first key if None.
         mask: True = may attend; `(*b, q, k)` with ones allowed, `(q, k)` or `(k,)`.
-        bias: Added to the reader's scores, of the same shapes; where it is minus
-            infinity, hides.
+        bias: Added to the reader's scores, of the same shapes; minus infinity hides.
         key_mask: `(*b, k)`; True = the key exists.
-        normalizer: `soft_monotonic`, or `hard_monotonic` in use.
+        normalizer: `soft_monotonic` in training; `hard_monotonic` afterwards.
 
     Returns:
         The context `(*b, q, d_v)` and the weights :math:`\beta`, `(*b, q, k)`.

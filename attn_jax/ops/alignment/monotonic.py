@@ -1,8 +1,9 @@
-r"""Monotonic attention (Raffel 2017): reads from left to right and stops where it attends.
+r"""Monotonic attention (Raffel 2017): a reader moves from left to right and attends where it stops.
 
-From where the last query stopped, each key in turn is taken with probability
-:math:`p_{ij} = \sigma(s_{ij})`, or passed by. In training the weights are the probabilities of
-stopping at each key (soft), in use the first key with :math:`p \ge 1/2` gets all (hard).
+Starting where the previous query stopped, the reader stops at each key with probability
+:math:`p_{ij} = \sigma(s_{ij})`, and otherwise passes it. In training the weights are the
+probabilities of stopping at each key (soft). After training, the first key with :math:`p \ge 1/2`
+gets all the weight (hard).
 """
 
 import functools
@@ -32,22 +33,23 @@ def soft_monotonic(
     .. math:: \alpha_{ij} = p_{ij} \, r_{ij}, \qquad
               r_{ij} = (1 - p_{i,j-1})\, r_{i,j-1} + \alpha_{i-1,j}, \qquad p = \sigma(s)
 
-    :math:`r_{ij}`, the probability of reaching a key, is a linear recurrence, evaluated for all
-    keys at once by an associative scan of sums and products of what is never negative: nothing
-    is divided and no logarithm taken, so it is exact and its gradients are finite for any scores.
+    The probability :math:`r_{ij}` of reaching a key is a linear recurrence, which an associative
+    scan evaluates for all keys at once. It only adds and multiplies numbers that are not negative,
+    so it needs neither division nor logarithm: it is exact, with finite gradients for any scores.
 
-    It is a normaliser, but one whose queries are in order: `mask` and `scores` have an axis of
-    queries. A query that may attend to nothing gets zero weights and leaves the reader in its
-    place.
+    It is a normalizer whose queries are in order, so `scores` must have an axis of queries. A query
+    that may attend to nothing gets zero weights and does not move the reader.
 
     Args:
         scores: `(*b, q, k)`, of any float type.
-        state: :math:`\alpha_0`, where the reader may stand before the first query; at
-            the first key if None. Decoding step by step, the weights that the last step gave.
-        mask: Broadcastable to the scores; True = may attend. A hidden key is passed by.
+        state: :math:`\alpha_0`, the distribution of the reader's position before the first query;
+            at the first key if None. In a decoding step, the weights of the previous step.
+        mask: True = may attend; `(*b, q, k)` with ones allowed, `(q, k)` or `(k,)`. The reader
+            passes a hidden key.
 
     Returns:
-        Weights that sum to at most one: what is missing has passed all keys by. Float32 at least.
+        Weights, in float32 at least, whose rows sum to at most one; the rest is the probability of
+        passing all keys.
 
     Raises:
         TypeError: If the mask is not boolean.
@@ -72,19 +74,19 @@ def hard_monotonic(
     state: Real[Array, "*b k"] | None = None,
     mask: Bool[Array, "..."] | None = None,
 ) -> Float[Array, "*b q k"]:
-    r"""Give all weight to the first key, from the last one on, with :math:`s_{ij} \ge 0`.
+    r"""Give all weight to the first key with :math:`s_{ij} \ge 0`, from the previous one on.
 
-    It is :func:`soft_monotonic` of a reader that never hesitates, what attention costs in use:
-    each key is looked at once. Its gradients are zero.
+    It is :func:`soft_monotonic` with probabilities of zero and one. As the reader passes each key
+    once, decoding takes linear time. The gradients are zero.
 
     Args:
         scores: `(*b, q, k)`, of any float type.
-        state: One where the reader stands before the first query; the first key if
-            None.
-        mask: Broadcastable to the scores; True = may attend. A hidden key is passed by.
+        state: One at the reader's position before the first query; at the first key if None.
+        mask: True = may attend; `(*b, q, k)` with ones allowed, `(q, k)` or `(k,)`. The reader
+            passes a hidden key.
 
     Returns:
-        Weights with a single one for each query, or none once the reader has passed the last key.
+        One at a single key for each query, or at none once the reader has passed the last key.
 
     Raises:
         TypeError: If the mask is not boolean.
@@ -106,16 +108,17 @@ def hard_monotonic(
 def _expected(
     stop: jax.Array, go_on: jax.Array, scores: jax.Array, previous: jax.Array | None
 ) -> jax.Array:
-    """The probability of stopping at each key, query after query."""
+    """Return the probability that the reader of each query stops at each key."""
     *batch, _, num_keys = scores.shape
     if previous is None:
         first = (jnp.arange(num_keys) == 0).astype(scores.dtype)
         previous = jnp.broadcast_to(first, (*batch, num_keys))
     elif previous.shape != (*batch, num_keys):
         raise ValueError(
-            f"state has shape {previous.shape} and must have {(*batch, num_keys)}, "
-            "(*batch, keys): the weights of one query, the one before."
+            f"state has shape {previous.shape} but must have shape {(*batch, num_keys)}, "
+            "(*batch, keys): the weights of the previous query."
         )
+    # A query without a key to stop at would lose the reader: it would pass the last key for good.
     may_attend = (scores > -jnp.inf).any(axis=-1, keepdims=True)
 
     def step(previous, query):
@@ -123,15 +126,18 @@ def _expected(
         weights = stop * _reached(go_on, previous)
         return jnp.where(may_attend, weights, previous), weights
 
+    # Queries run in sequence, for each one starts where the one before it stopped.
     queries = (jnp.moveaxis(x, -2, 0) for x in (stop, go_on, may_attend))
     _, weights = lax.scan(step, previous.astype(scores.dtype), tuple(queries))
     return jnp.moveaxis(weights, 0, -2)
 
 
 def _reached(go_on: jax.Array, previous: jax.Array) -> jax.Array:
-    """Solve the recurrence of the probability of reaching each key."""
+    """Return the probability of reaching each key, the solution of a linear recurrence."""
     passed = jnp.concatenate([jnp.zeros_like(go_on[..., :1]), go_on[..., :-1]], axis=-1)
 
+    # Pairs (a, c) stand for the maps r -> a r + c, whose composition is associative, so that all
+    # keys are solved for in logarithmic depth.
     def join(earlier, later):
         return earlier[0] * later[0], earlier[1] * later[0] + later[1]
 
@@ -149,7 +155,7 @@ def monotonic_scores(
     gain: float | Real[Array, ""] = 1.0,
     offset: float | Real[Array, ""] = 0.0,
 ) -> Float[Array, "*b q k"]:
-    r"""Score by additive attention whose sharpness and place on the sigmoid can be learned.
+    r"""Score by additive attention with a learnable gain and offset.
 
     .. math:: s_{ij} = g \frac{v^\top}{\|v\|} \tanh(W_q q_i + W_k k_j + b) + r
 
@@ -161,7 +167,7 @@ def monotonic_scores(
         v: Weighs the hidden units; only its direction matters.
         b: Bias of the hidden layer, if any.
         gain: :math:`g`; the paper starts at one over the root of the hidden units.
-        offset: :math:`r`; a negative start (the paper's -4, say) lets readers look far at first.
+        offset: :math:`r`; a negative start, such as the paper's -4, lets readers go far at first.
 
     Returns:
         Scores in float32 at least.
@@ -200,14 +206,14 @@ def monotonic_attention(
     key_mask: Bool[Array, "..."] | None = None,
     normalizer: Normalizer = soft_monotonic,
 ) -> tuple[Float[Array, "*b q d_v"], Float[Array, "*b q k"]]:
-    r"""Attend from left to right, each query from where the last one stopped.
+    r"""Attend from left to right, each query from where the previous one stopped.
 
     .. math:: w_i = \operatorname{monotonic}(s_i, w_{i-1}), \qquad
               s_{ij} = g \tfrac{v^\top}{\|v\|} \tanh(W_q q_i + W_k k_j + b) + r
 
-    The noise that the paper adds to the scores in training, so that they learn to be decided, is a
-    `bias`: `jax.random.normal(rng, (*batch, q, k))`. Any other score becomes monotonic in the same
-    way: `scaled_dot_product_attention(..., normalizer=soft_monotonic)`.
+    The paper adds noise to the scores in training, which drives the probabilities to zero and one;
+    give it as `bias=jax.random.normal(rng, (*batch, q, k))`. Any other score becomes monotonic by
+    its normalizer: `scaled_dot_product_attention(..., normalizer=soft_monotonic)`.
 
     Args:
         query: `(*b, q, d_q)`, in order.
@@ -219,12 +225,12 @@ def monotonic_attention(
         b: Bias of the hidden layer, if any.
         gain: :math:`g`.
         offset: :math:`r`.
-        state: Where the reader may stand before the first query; at the first key if
-            None. Decoding step by step, the weights that the last step gave.
+        state: The distribution of the reader's position before the first query; at the first key if
+            None. In a decoding step, the weights of the previous step.
         mask: True = may attend; `(*b, q, k)` with ones allowed, `(q, k)` or `(k,)`.
         bias: Added to the scores, of the same shapes.
         key_mask: `(*b, k)`; True = the key exists.
-        normalizer: `soft_monotonic`, or `hard_monotonic` in use.
+        normalizer: `soft_monotonic` in training; `hard_monotonic` afterwards.
 
     Returns:
         The context `(*b, q, d_v)` and the weights `(*b, q, k)`.
@@ -259,7 +265,7 @@ def monotonic_attention(
 def continue_from(
     normalizer: Callable[..., Array], state: Real[Array, "*b k"] | None
 ) -> Normalizer:
-    """The normaliser as it goes on from the weights of a step before, if there was one."""
+    """Return a monotonic normalizer that continues from a state, if there is one."""
     if state is None:
         return normalizer
     return functools.partial(normalizer, state=state)

@@ -1,1 +1,1 @@
-"""Gates of vision models: how much of each channel or place passes."""
+"""Gates of vision models: factors between 0 and 1 for channels or positions."""

@@ -17,25 +17,25 @@ def attention_gate(
     v: Real[Array, " a"],
     b_v: Real[Array, ""],
 ) -> Float[Array, "*b h w"]:
-    r"""Return how much of the fine features passes at each place, by a coarse, contextual signal.
+    r"""Return a gate for each position of fine features, by a coarser contextual signal.
 
     .. math:: \alpha = \sigma\big(\psi^\top \operatorname{relu}(W_x^\top x + W_g^\top g + b_g)
               + b_\psi\big)
 
-    The features that pass on are :math:`\hat x = \alpha \cdot x`.
+    The gated features are :math:`\hat x = \alpha \cdot x`.
 
     In the paper's symbols :math:`W_g` is `w_gating`, :math:`b_g` is `b`, :math:`\psi` is `v` and
     :math:`b_\psi` is `b_v`. Where the grid of `x` is finer than that of `gating`, :math:`W_x` is a
     convolution whose stride is its size, and the gate is interpolated back to the finer grid.
 
     Args:
-        x: Features of the skip connection.
+        x: The features of the skip connection.
         gating: The coarser signal; `h = r h_g` and `w = s w_g`.
         w_x: Projects the features; `(1, 1, c, a)` where the grids are the same.
         w_gating: Projects the signal.
         b: Bias of the hidden layer.
         v: Weighs the hidden units.
-        b_v: Bias of the gate; above zero the gate begins open.
+        b_v: Bias of the gate; above zero the gate starts open.
 
     Returns:
         The gate, between 0 and 1.
@@ -68,7 +68,7 @@ def attention_gate(
 
 
 def _strided(x: jax.Array, w: jax.Array) -> jax.Array:
-    """Convolve without overlap, `(*b, h / r, w / s, a)`: a product for each patch."""
+    """Convolve without overlap, by one product per patch: `(*b, h / r, w / s, a)`."""
     *batch, height, width, _ = x.shape
     rows, columns = w.shape[:2]
     patches = x.reshape(*batch, height // rows, rows, width // columns, columns, -1)
@@ -85,6 +85,6 @@ def _check(
     grid = tuple(n * r for n, r in zip(gating.shape[-3:-1], w_x.shape[:2], strict=True))
     if x.shape[-3:-1] != grid or x.shape[:-3] != gating.shape[:-3]:
         raise ValueError(
-            f"x of shape {x.shape} must have the batch axes of gating {gating.shape} and, with w_x "
-            f"of {w_x.shape[0]} by {w_x.shape[1]}, the grid {grid}."
+            f"x of shape {x.shape} must have the batch axes of gating, which has shape "
+            f"{gating.shape}, and the grid {grid}: w_x is {w_x.shape[0]} by {w_x.shape[1]}."
         )

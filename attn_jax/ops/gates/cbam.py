@@ -1,4 +1,4 @@
-"""CBAM (Woo 2018): a gate for each channel, then one for each place."""
+"""CBAM (Woo 2018): a gate for each channel, then one for each position."""
 
 import jax
 import jax.numpy as jnp
@@ -17,12 +17,12 @@ def channel_gate(
     w_excite: Real[Array, "r c"],
     b_excite: Real[Array, " c"],
 ) -> Float[Array, "*b c"]:
-    r"""Return how much of each channel passes, by the mean and the maximum of all of them.
+    r"""Return a gate for each channel, by the means and maxima of the channels.
 
     .. math:: M_c(F) = \sigma\big(\operatorname{MLP}(\operatorname{mean}_{ij} F)
               + \operatorname{MLP}(\max_{ij} F)\big)
 
-    The features that pass on are :math:`F' = M_c(F) \cdot F`.
+    The gated features are :math:`F' = M_c(F) \cdot F`.
 
     Args:
         x: F, features on a grid.
@@ -56,8 +56,8 @@ def channel_gate(
     wide = x.astype(jnp.promote_types(x.dtype, jnp.float32))
     pooled = jnp.mean(wide, axis=(-3, -2)), jnp.max(wide, axis=(-3, -2))
     layers = (w_squeeze, b_squeeze, w_excite, b_excite)
-    of_mean, of_largest = (bottleneck(z, *layers) for z in pooled)
-    return jax.nn.sigmoid(of_mean + of_largest)
+    mean_score, max_score = (bottleneck(z, *layers) for z in pooled)
+    return jax.nn.sigmoid(mean_score + max_score)
 
 
 def spatial_gate(
@@ -66,15 +66,15 @@ def spatial_gate(
     kernel: Real[Array, "r s 2 1"],
     b: Real[Array, ""] | None = None,
 ) -> Float[Array, "*b h w"]:
-    r"""Return how much of each place passes, by the mean and the maximum over its channels.
+    r"""Return a gate for each position, by the mean and the maximum over its channels.
 
     .. math:: M_s(F) = \sigma\big(f([\operatorname{mean}_c F; \max_c F])\big)
 
-    The features that pass on are :math:`F'' = M_s(F) \cdot F`.
+    The gated features are :math:`F'' = M_s(F) \cdot F`.
 
     Args:
         x: F, features on a grid.
-        kernel: Of the convolution f, from mean and maximum to one score; 7 by 7 in the paper.
+        kernel: Kernel of the convolution f, from two maps to one score; 7 by 7 in the paper.
         b: Bias of the score, if any.
 
     Returns:

@@ -15,12 +15,12 @@ def squeeze_excitation(
     w_excite: Real[Array, "r c"],
     b_excite: Real[Array, " c"],
 ) -> Float[Array, "*b c"]:
-    r"""Return how much of each channel passes, by the means of all of them.
+    r"""Return a gate for each channel, by the means of the channels.
 
     .. math:: s = \sigma\big(W_2 \operatorname{relu}(W_1 z + b_1) + b_2\big), \qquad
               z_c = \frac{1}{hw} \sum_{ij} x_{ijc}
 
-    The features that pass on are :math:`\tilde x_{ijc} = s_c x_{ijc}`.
+    The gated features are :math:`\tilde x_{ijc} = s_c x_{ijc}`.
 
     Args:
         x: Features on a grid.
@@ -62,7 +62,7 @@ def bottleneck(
     w_excite: jax.Array,
     b_excite: jax.Array,
 ) -> jax.Array:
-    """A network of one narrow hidden layer over the channels."""
+    """Apply a network of one narrow hidden layer to the channels."""
     ones = (1,) * (z.ndim - 1)
     hidden = jax.nn.relu(z @ w_squeeze.astype(z.dtype) + b_squeeze.reshape(*ones, -1))
     return hidden @ w_excite.astype(z.dtype) + b_excite.reshape(*ones, -1)
@@ -75,7 +75,7 @@ def check_bottleneck(
     w_excite: jax.Array,
     b_excite: jax.Array,
 ) -> None:
-    """Refuse parameters that do not fit the channels or one another.
+    """Check that the parameters fit the channels and one another.
 
     Raises:
         ValueError: If they do not.

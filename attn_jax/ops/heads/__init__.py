@@ -1,1 +1,1 @@
-"""Attention with several heads, and the ways to mix them."""
+"""Multi-head attention and its variants."""

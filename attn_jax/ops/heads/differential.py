@@ -1,4 +1,4 @@
-"""Differential attention (Ye 2024): one map less another, so that their common noise cancels."""
+"""Differential attention (Ye 2024): the difference of two maps, which cancels their noise."""
 
 import jax
 import jax.numpy as jnp
@@ -18,7 +18,7 @@ def differential_lambda(
     *,
     initial: float,
 ) -> Float[Array, ""]:
-    r"""How much of the second map is taken away, from its learned vectors.
+    r"""Return the factor of the second map, from learned vectors.
 
     .. math:: \lambda = \exp(\lambda_{q_1} \cdot \lambda_{k_1})
               - \exp(\lambda_{q_2} \cdot \lambda_{k_2}) + \lambda_\text{init}
@@ -46,13 +46,13 @@ def differential_weights(
     mask: Bool[Array, "..."] | None = None,
     normalizer: Normalizer = softmax,
 ) -> Float[Array, "*b h q k"]:
-    r"""Normalise each pair of maps, and take the second from the first.
+    r"""Normalize each pair of maps, and subtract the second from the first.
 
     Args:
         scores: `(*b, 2h, q, k)`; maps 2i and 2i + 1 are a pair.
-        lambda_: :math:`\lambda`, one number or one for each head.
-        mask: Broadcastable to `(*b, h, q, k)`; True = may attend.
-        normalizer: From scores to weights.
+        lambda_: :math:`\lambda`, one for all heads or `(h,)`.
+        mask: True = may attend; `(*b, h, q, k)` with ones allowed, `(q, k)` or `(k,)`.
+        normalizer: Maps scores to weights.
 
     Returns:
         `(*b, h, q, k)`. Rows sum to :math:`1 - \lambda`, and weights may be negative.
@@ -68,8 +68,8 @@ def differential_weights(
     """
     if scores.shape[-3] % 2:
         raise ValueError(
-            f"scores of shape {scores.shape} have {scores.shape[-3]} maps and must have an even "
-            "number: heads 2i and 2i + 1 of query and key are a pair."
+            f"scores of shape {scores.shape} have {scores.shape[-3]} maps; their number must be "
+            "even, for heads 2i and 2i + 1 of query and key are a pair."
         )
     first = normalizer(scores[..., 0::2, :, :], mask=mask)
     second = normalizer(scores[..., 1::2, :, :], mask=mask)
@@ -95,19 +95,19 @@ def differential_attention(
     .. math:: W = \operatorname{softmax}(Q_1 K_1^\top / \sqrt{d})
               - \lambda \operatorname{softmax}(Q_2 K_2^\top / \sqrt{d}), \qquad C = W V
 
-    The paper normalises each head's context after this and multiplies it by
-    :math:`1 - \lambda_\text{init}`; :class:`attn_jax.nn.DifferentialAttention` does.
+    The paper then normalizes each head's context and multiplies it by
+    :math:`1 - \lambda_\text{init}`, as :class:`attn_jax.nn.DifferentialAttention` does.
 
     Args:
         query: `(*b, q, 2h, d)`; heads 2i and 2i + 1 are :math:`Q_1` and :math:`Q_2` of head i.
-        key: `(*b, k, 2h_k, d)`, paired likewise; where `h_k` divides `h`, each pair serves a group.
+        key: `(*b, k, 2h_k, d)`, paired likewise; with `h_k < h`, each pair serves a group of heads.
         value: `(*b, k, h_k, e)`.
-        lambda_: :math:`\lambda`, one number or one for each head; see :func:`differential_lambda`.
-        scale: What multiplies the inner product; :math:`1/\sqrt{d}` if None.
+        lambda_: :math:`\lambda`, one for all heads or `(h,)`; see :func:`differential_lambda`.
+        scale: Factor of the inner product; :math:`1/\sqrt{d}` if None.
         mask: True = may attend; `(*b, h, q, k)` with ones allowed, `(q, k)` or `(k,)`.
         bias: Added to the scores of both maps, of the same shapes.
         key_mask: `(*b, k)`; True = the key exists.
-        normalizer: From scores to weights.
+        normalizer: Maps scores to weights.
 
     Returns:
         The context `(*b, q, h, e)` and the weights `(*b, h, q, k)`, some of them negative.
@@ -129,7 +129,7 @@ def differential_attention(
     for name, array in (("query", query), ("key", key)):
         if array.shape[-2] % 2:
             raise ValueError(
-                f"{name} has {array.shape[-2]} heads and must have an even number: heads 2i and "
+                f"{name} has {array.shape[-2]} heads; the number must be even, for heads 2i and "
                 "2i + 1 are a pair."
             )
     num_heads = query.shape[-2] // 2
@@ -147,12 +147,12 @@ def differential_scores(
     *,
     scale: float | Real[Array, ""] | None = None,
 ) -> Float[Array, "*b h2 q k"]:
-    r"""Scaled dot products of both maps of each head.
+    r"""Score by the scaled dot product, for both maps of each head.
 
     Args:
         query: `(*b, q, 2h, d)`; heads 2i and 2i + 1 are a pair.
-        key: `(*b, k, 2h_k, d)`, paired likewise; where `h_k` divides `h`, each pair serves a group.
-        scale: What multiplies the inner product; :math:`1/\sqrt{d}` if None.
+        key: `(*b, k, 2h_k, d)`, paired likewise; with `h_k < h`, each pair serves a group of heads.
+        scale: Factor of the inner product; :math:`1/\sqrt{d}` if None.
 
     Returns:
         `(*b, 2h, q, k)`, in float32 at least.
@@ -172,7 +172,7 @@ def differential_scores(
 
 
 def repeat_pairs(bias: jax.Array | None) -> jax.Array | None:
-    """Give both maps of a pair their head's bias."""
+    """Repeat the bias of each head for both maps of its pair."""
     if bias is None or bias.ndim < 3 or bias.shape[-3] == 1:
         return bias
     return jnp.repeat(bias, 2, axis=-3)

@@ -1,4 +1,4 @@
-"""Multi-head latent attention (DeepSeek-V2): keys and values from one low-rank vector a token."""
+"""Multi-head latent attention (DeepSeek-V2): keys and values from one small vector per token."""
 
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Real
@@ -12,12 +12,12 @@ from attn_jax.ops.stages import add_bias, prepare_heads
 def latent_keys(
     latent: Real[Array, "*b k c"], rotary_key: Real[Array, "*b k r"], w_key: Real[Array, "c h d"]
 ) -> Float[Array, "*b k h d_and_r"]:
-    r"""Return the keys of every head, :math:`[W^{UK}_i c_j; k^R_j]`; all share the rotary part.
+    r"""Return the keys of every head, :math:`[W^{UK}_i c_j; k^R_j]`; the heads share :math:`k^R_j`.
 
     Args:
         latent: :math:`c`, one for each token.
         rotary_key: :math:`k^R`, rotated by its position.
-        w_key: :math:`W^{UK}`, from the latent to each head's key.
+        w_key: :math:`W^{UK}`, projects the latent to the key of each head.
 
     Raises:
         ValueError: If the features do not fit.
@@ -48,28 +48,28 @@ def latent_attention(
     key_mask: Bool[Array, "..."] | None = None,
     normalizer: Normalizer = softmax,
 ) -> tuple[Float[Array, "*b q h e"], Float[Array, "*b h q k"]]:
-    r"""Attend to keys and values that one low-rank vector for each token holds for all heads.
+    r"""Attend to keys and values that all heads read from one latent vector per token.
 
     .. math:: s_{hij} = \frac{q_{ih} \cdot W^{UK}_h c_j + q^R_{ih} \cdot k^R_j}{\sqrt{d + r}},
               \qquad o_{ih} = \sum_j \operatorname{softmax}_j(s_{hij})\, W^{UV}_h c_j
 
-    While decoding, only :math:`c_j` and :math:`k^R_j` need to be kept for each token, `c + r`
-    numbers instead of `h (d + e)`; :func:`absorbed_queries` then attends to the latents themselves.
+    A decoder's cache holds only :math:`c_j` and :math:`k^R_j` of each token, `c + r` numbers
+    instead of `h (d + e)`; with :func:`absorbed_queries` it attends to the latents themselves.
     In the paper's symbols `query` is :math:`q^C`, `rotary_query` is :math:`q^R`, `latent` is
     :math:`c^{KV}` and `rotary_key` is :math:`k^R`.
 
     Args:
-        query: `(*b, q, h, d)`, the part without positions.
+        query: `(*b, q, h, d)`, the features without positions.
         rotary_query: `(*b, q, h, r)`, rotated by its position.
         latent: `(*b, k, c)`.
         rotary_key: `(*b, k, r)`, rotated by its position and shared by all heads.
         w_key: :math:`W^{UK}`.
         w_value: :math:`W^{UV}`.
-        scale: What multiplies the inner products; :math:`1/\sqrt{d + r}` if None.
+        scale: Factor of the inner products; :math:`1/\sqrt{d + r}` if None.
         mask: True = may attend; `(*b, h, q, k)` with ones allowed, `(q, k)` or `(k,)`.
         bias: Added to the scores, of the same shapes.
         key_mask: `(*b, k)`; True = the key exists.
-        normalizer: From scores to weights.
+        normalizer: Maps scores to weights.
 
     Returns:
         The context `(*b, q, h, e)` and the weights `(*b, h, q, k)`.
@@ -118,8 +118,8 @@ def absorbed_queries(
 ) -> Float[Array, "*b q h c_and_r"]:
     r"""Return queries for the latents themselves: :math:`[(W^{UK}_h)^\top q_{ih}; q^R_{ih}]`.
 
-    Their inner product with :math:`[c_j; k^R_j]` is the same score, so that a decoding step reads
-    its cache as one shared key head and never builds the keys of the heads.
+    Their inner product with :math:`[c_j; k^R_j]` is the score of :func:`latent_attention`, so a
+    decoding step reads its cache as one shared key head and never builds the keys of the heads.
 
     Args:
         query: `(*b, q, h, d)`.

@@ -16,12 +16,12 @@ def multi_head_scores(
     *,
     scale: float | Real[Array, ""] | None = None,
 ) -> Float[Array, "*b h q k"]:
-    r"""Scaled dot-product scores of every head, in the layout `(*b, tokens, heads, features)`.
+    r"""Score by the scaled dot product in each head, in the layout `(*b, tokens, heads, features)`.
 
     Args:
         query: `(*b, q, h, d)`.
-        key: `(*b, k, h_k, d)`; where `h_k` divides `h`, each serves a group of query heads.
-        scale: What multiplies the inner product; :math:`1/\sqrt{d}` if None.
+        key: `(*b, k, h_k, d)`; with `h_k < h`, each key head serves a group of query heads.
+        scale: Factor of the inner product; :math:`1/\sqrt{d}` if None.
 
     Returns:
         `(*b, h, q, k)`, in float32 at least.
@@ -43,7 +43,7 @@ def multi_head_scores(
 def multi_head_weigh(
     weights: Real[Array, "*b h q k"], value: Real[Array, "*b k h_k e"]
 ) -> Float[Array, "*b q h e"]:
-    """Sum the values of every head, in the layout `(*b, tokens, heads, features)`.
+    """Weigh the values of each head, in the layout `(*b, tokens, heads, features)`.
 
     Example:
         >>> multi_head_weigh(jnp.ones((2, 3, 5)), jnp.ones((5, 1, 4))).shape
@@ -56,14 +56,19 @@ def multi_head_weigh(
 def share_heads(name: str, array: jax.Array, num_heads: int) -> jax.Array:
     """Repeat each key or value head for its group of query heads: `(*b, k, h, d)`.
 
+    Args:
+        name: `key` or `value`, for the error.
+        array: `(*b, k, h_k, d)`.
+        num_heads: h, the query heads.
+
     Raises:
         ValueError: If the heads do not divide the query heads.
     """
     heads = array.shape[-2]
     if num_heads % heads:
         raise ValueError(
-            f"{name} has {heads} heads, which do not divide the {num_heads} heads of query; each "
-            "key and value head serves a whole group of query heads."
+            f"{name} has {heads} heads, which do not divide the {num_heads} heads of query; every "
+            "key and value head must serve a group of equal size."
         )
     return array if heads == num_heads else jnp.repeat(array, num_heads // heads, axis=-2)
 
@@ -83,7 +88,7 @@ def multi_head_attention(
     key_mask: Bool[Array, "..."] | None = None,
     normalizer: Normalizer = softmax,
 ) -> tuple[Float[Array, "*b q d_out"], Float[Array, "*b h q k"]]:
-    r"""Attend with several heads, each in a projection of its own, and join what they bring.
+    r"""Attend with several heads, each with its own projections, and combine their contexts.
 
     .. math:: \operatorname{head}_i = \operatorname{attention}(Q W^Q_i, K W^K_i, V W^V_i), \qquad
               \operatorname{MultiHead} = [\operatorname{head}_1; \ldots; \operatorname{head}_h] W^O
@@ -93,14 +98,14 @@ def multi_head_attention(
         key: `(*b, k, d_k)`.
         value: `(*b, k, d_v)`.
         w_query: :math:`W^Q`.
-        w_key: :math:`W^K`; with fewer heads than `w_query`, each serves a group of query heads.
+        w_key: :math:`W^K`; with fewer heads, each serves a group of query heads.
         w_value: :math:`W^V`, of as many heads as `w_key`.
         w_out: :math:`W^O`.
-        scale: What multiplies the inner product; :math:`1/\sqrt{d}` if None.
+        scale: Factor of the inner product; :math:`1/\sqrt{d}` if None.
         mask: True = may attend; `(*b, h, q, k)` with ones allowed, `(q, k)` or `(k,)`.
         bias: Added to the scores, of the same shapes.
         key_mask: `(*b, k)`; True = the key exists.
-        normalizer: From scores to weights.
+        normalizer: Maps scores to weights.
 
     Returns:
         The output `(*b, q, d_out)` and the weights `(*b, h, q, k)`.

@@ -1,4 +1,4 @@
-"""The gate of gated attention (Qiu 2025): how much of each head's context passes on."""
+"""The output gate of gated attention (Qiu 2025), a factor of each head's context."""
 
 import jax
 import jax.numpy as jnp
@@ -10,11 +10,11 @@ from attn_jax.ops.shapes import check_features
 def output_gate(
     query: Real[Array, "*b q d_q"], *, w: Real[Array, "d_q h *e"]
 ) -> Float[Array, "*b q h e"] | Float[Array, "*b q h"]:
-    r"""Return the gate of each head's context, by the token that asks: :math:`\sigma(x W)`.
+    r"""Return the gate of each head's context, from the query's token: :math:`\sigma(x W)`.
 
-    The gated context is :math:`Y' = Y \odot \sigma(X W_\theta)`, in front of the output projection.
-    In the paper's symbols X is the query before it is projected, and :math:`W_\theta` is `w`: with
-    a column for each feature of a head (elementwise), or for each head (headwise).
+    The gated context, before the output projection, is :math:`Y' = Y \odot \sigma(X W_\theta)`.
+    In the paper's symbols X is the query before it is projected, and :math:`W_\theta` is `w`, with
+    a column for each feature of a head (elementwise) or for each head (headwise).
 
     Args:
         query: `(*b, q, d_q)`.

@@ -1,4 +1,4 @@
-"""Query-key normalisation: scores that cannot grow without bound (Dehghani 2023)."""
+"""Query-key normalization (Dehghani 2023), which bounds the scores."""
 
 import jax
 import jax.numpy as jnp
@@ -15,23 +15,23 @@ def query_key_norm(
     key_scale: Real[Array, " d"] | None = None,
     epsilon: float = 1e-6,
 ) -> tuple[Float[Array, "*b q h d"], Float[Array, "*b k h_k d"]]:
-    r"""Normalise each head of queries and keys to a root mean square of one.
+    r"""Normalize each head of queries and keys to a root mean square of one.
 
     .. math:: q \mapsto g_q \odot \frac{q}{\sqrt{\tfrac{1}{d} \sum_i q_i^2 + \epsilon}}, \qquad
               k \mapsto g_k \odot \frac{k}{\sqrt{\tfrac{1}{d} \sum_i k_i^2 + \epsilon}}
 
-    Give the result, after rotary positions if there are any, to :func:`attn_jax.ops.attention`.
-    Without scales its scores lie within :math:`\pm\sqrt{d}`.
+    Apply it before rotary positions, if any, and pass the result to
+    :func:`attn_jax.ops.attention`. Without scales its scores lie within :math:`\pm\sqrt{d}`.
 
     Args:
         query: `(*b, q, h, d)`.
         key: `(*b, k, h_k, d)`.
         query_scale: :math:`g_q`, shared by the heads; one if None.
         key_scale: :math:`g_k`, shared by the heads; one if None.
-        epsilon: Keeps a vector of zeros at zero.
+        epsilon: Added to the mean square, so that a vector of zeros stays zero.
 
     Returns:
-        Query and key, normalised in float32 and in their own types.
+        Query and key in their own types; they are normalized in float32.
 
     Raises:
         ValueError: If a scale does not fit the features.

@@ -1,4 +1,4 @@
-"""Talking-heads attention (Shazeer 2020): heads that mix their scores and their weights."""
+"""Talking-heads attention (Shazeer 2020), which mixes scores and weights across heads."""
 
 import jax
 import jax.numpy as jnp
@@ -21,9 +21,9 @@ def talking_heads_scores(
 
     Args:
         query: `(*b, q, h_s, d)`.
-        key: `(*b, k, h_k, d)`; where `h_k` divides `h_s`, each serves a group of query heads.
-        w_scores: From the heads of the query to those that are normalised.
-        scale: What multiplies the inner product; :math:`1/\sqrt{d}` if None.
+        key: `(*b, k, h_k, d)`; with `h_k < h_s`, each key head serves a group of query heads.
+        w_scores: :math:`P`, mixes the query's heads into those that are normalized.
+        scale: Factor of the inner product; :math:`1/\sqrt{d}` if None.
 
     Returns:
         `(*b, h, q, k)`, in float32 at least.
@@ -54,26 +54,26 @@ def talking_heads_attention(
     key_mask: Bool[Array, "..."] | None = None,
     normalizer: Normalizer = softmax,
 ) -> tuple[Float[Array, "*b q h_w e"], Float[Array, "*b h_w q k"]]:
-    r"""Attend with heads that are mixed before the softmax and after it.
+    r"""Attend with heads that are mixed before and after the softmax.
 
     .. math:: J_g = Q_g K_g^\top / \sqrt{d}, \qquad
               W_h = \operatorname{softmax}\Big(\sum_g P^{l}_{gh} J_g\Big), \qquad
               C_v = \Big(\sum_h P^{w}_{hv} W_h\Big) V_v
 
-    The returned weights are the mixed ones that weigh the values; their rows sum to one only as
-    far as :math:`P^w` lets them.
+    The returned weights are the mixed ones that weigh the values; their rows sum to one only if
+    the columns of :math:`P^w` do.
 
     Args:
         query: `(*b, q, h_s, d)`.
-        key: `(*b, k, h_k, d)`; where `h_k` divides `h_s`, each serves a group of query heads.
-        value: `(*b, k, h_v, e)`; where `h_v` divides `h_w`, each serves a group of mixed heads.
-        w_scores: :math:`P^l`, from the heads of the query to those that are normalised.
-        w_weights: :math:`P^w`, from those to the heads of the value.
-        scale: What multiplies the inner product; :math:`1/\sqrt{d}` if None.
+        key: `(*b, k, h_k, d)`; with `h_k < h_s`, each key head serves a group of query heads.
+        value: `(*b, k, h_v, e)`; with `h_v < h_w`, each value head serves a group of mixed heads.
+        w_scores: :math:`P^l`, mixes the query's heads into those that are normalized.
+        w_weights: :math:`P^w`, mixes those into the heads of the context.
+        scale: Factor of the inner product; :math:`1/\sqrt{d}` if None.
         mask: True = may attend; `(*b, h, q, k)` with ones allowed, `(q, k)` or `(k,)`.
         bias: Added to the mixed scores, of the same shapes.
         key_mask: `(*b, k)`; True = the key exists.
-        normalizer: From scores to weights.
+        normalizer: Maps scores to weights.
 
     Returns:
         The context `(*b, q, h_w, e)` and the mixed weights `(*b, h_w, q, k)`.
@@ -101,5 +101,5 @@ def talking_heads_attention(
 
 
 def mix_heads(maps: jax.Array, mixing: jax.Array) -> jax.Array:
-    """Give each new head its combination of the old heads' maps."""
+    """Return combinations of the heads' maps, one for each column of `mixing`."""
     return jnp.einsum("...gqk,gh->...hqk", maps, mixing.astype(maps.dtype))

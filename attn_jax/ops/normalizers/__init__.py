@@ -1,1 +1,1 @@
-"""Normalizers: from scores to weights, over the keys."""
+"""Normalizers, which turn scores into weights over the keys."""

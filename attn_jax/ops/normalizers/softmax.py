@@ -1,9 +1,9 @@
-r"""Normalisers: from scores to weights, over the last axis.
+r"""Softmax, and the protocol of normalizers, which turn scores into weights over the last axis.
 
-Each is a function `normalizer(scores, *, mask=None) -> weights` with the same promises. A key that
-the mask hides, or whose score is minus infinity, gets weight zero; a query that may attend to
-nothing gets zero weights and zero gradients, never uniform weights and never NaN; the computation
-is in float32 at least, whatever the scores' type.
+A normalizer is a function `normalizer(scores, *, mask=None) -> weights`, and all share three rules.
+A key that the mask hides, or whose score is minus infinity, gets weight zero. A query that may
+attend to nothing gets zero weights and zero gradients, never uniform weights and never NaN. The
+computation is in float32 at least, whatever the type of the scores.
 """
 
 from typing import Protocol, runtime_checkable
@@ -17,17 +17,17 @@ from attn_jax.ops.shapes import align_to_scores, as_float, check_mask
 
 @runtime_checkable
 class Normalizer(Protocol):
-    """From scores to weights, over the last axis."""
+    """A function that turns scores into weights, over the last axis."""
 
     def __call__(
         self, scores: Real[Array, "... k"], *, mask: Bool[Array, "..."] | None = None
     ) -> Float[Array, "... k"]:
-        """Normalise the scores of the keys that the mask allows."""
+        """Normalize the scores of the keys that the mask allows."""
         ...
 
 
 def masked_scores(scores: jax.Array, mask: jax.Array | None) -> jax.Array:
-    """Scores in float32 at least, minus infinity where the mask hides.
+    """Return the scores in float32 at least, with minus infinity where the mask hides a key.
 
     Raises:
         TypeError: If the mask is not boolean.
@@ -46,14 +46,14 @@ def masked_scores(scores: jax.Array, mask: jax.Array | None) -> jax.Array:
 def _softmax(scores: jax.Array) -> jax.Array:
     # An empty row has -inf for its maximum; subtracting zero instead leaves exp(-inf) = 0.
     largest = jnp.max(scores, axis=-1, keepdims=True, initial=-jnp.inf)
-    unnormalised = jnp.exp(scores - jnp.where(largest == -jnp.inf, 0, largest))
+    unnormalized = jnp.exp(scores - jnp.where(largest == -jnp.inf, 0, largest))
     # The largest score contributes exp(0) = 1, so a sum below one is that of an empty row.
-    return unnormalised / jnp.maximum(unnormalised.sum(-1, keepdims=True), 1)
+    return unnormalized / jnp.maximum(unnormalized.sum(-1, keepdims=True), 1)
 
 
 @_softmax.defjvp
 def _softmax_jvp(primals, tangents):
-    # Written from the weights alone, so a hidden score has a zero tangent and nothing is NaN.
+    # Computed from the weights alone, so a hidden score has a zero tangent and nothing is NaN.
     weights = _softmax(*primals)
     (tangent,) = tangents
     return weights, weights * (tangent - (weights * tangent).sum(-1, keepdims=True))
@@ -68,7 +68,7 @@ def softmax(
 
     Args:
         scores: `(*b, k)`, of any real type.
-        mask: True = may attend; of the rank of the scores, or `(q, k)`, or `(k,)`.
+        mask: True = may attend; `(*b, k)` with ones allowed, `(q, k)` or `(k,)`.
 
     Returns:
         Weights that sum to one, or are all zero where nothing is allowed; float32 at least.

@@ -1,4 +1,4 @@
-"""Sharper or flatter weights: only the largest scores, or scores over a temperature."""
+"""Normalizers with sharper or flatter weights: top-k softmax, and a temperature."""
 
 import functools
 
@@ -15,15 +15,15 @@ from attn_jax.renames import renamed_arguments
 def top_k_softmax(
     scores: Real[Array, "*b k"], top_k: int = 8, *, mask: Bool[Array, "..."] | None = None
 ) -> Float[Array, "*b k"]:
-    r"""Normalise over the `top_k` largest scores; all others get weight zero.
+    r"""Take the softmax of the `top_k` largest scores; all other keys get weight zero.
 
-    Of equal scores the first are taken. To choose k, give as normalizer
+    Of equal scores the first count as larger. As a normalizer with another k, use
     `functools.partial(top_k_softmax, top_k=4)`.
 
     Args:
         scores: `(*b, k)`, of any real type.
-        top_k: How many keys a query attends to, at most; the papers' :math:`k`.
-        mask: True = may attend; of the rank of the scores, or `(q, k)`, or `(k,)`.
+        top_k: The most keys a query attends to; the papers' :math:`k`.
+        mask: True = may attend; `(*b, k)` with ones allowed, `(q, k)` or `(k,)`.
 
     Returns:
         Weights that sum to one, or are all zero where nothing is allowed; float32 at least.
@@ -48,28 +48,27 @@ def top_k_softmax(
     if top_k >= scores.shape[-1]:
         return softmax(scores)
     _, indices = jax.lax.top_k(scores, top_k)
-    kept = jnp.put_along_axis(jnp.zeros(scores.shape, bool), indices, True, axis=-1, inplace=False)
-    return softmax(scores, mask=kept)
+    top = jnp.put_along_axis(jnp.zeros(scores.shape, bool), indices, True, axis=-1, inplace=False)
+    return softmax(scores, mask=top)
 
 
 def with_temperature(
     normalizer: Normalizer, temperature: float | int | Real[Array, "..."]
 ) -> Normalizer:
-    r"""Divide the scores by a temperature :math:`T` before a normaliser sees them.
+    r"""Return a normalizer that divides the scores by a temperature :math:`T`.
 
-    Above one the weights are flatter, below one sharper.
+    Temperatures above one make the weights flatter, below one sharper.
 
     Args:
-        normalizer: Any normaliser.
+        normalizer: The normalizer of the divided scores.
         temperature: :math:`T > 0`. An array broadcasts to `(*b, 1)`, may be traced, and has
             gradients.
 
     Returns:
-        A normaliser.
+        A normalizer; calling it raises a ValueError if the temperature does not broadcast.
 
     Raises:
-        ValueError: If the temperature is a number that is not positive; when called, if it does
-            not broadcast to the scores.
+        ValueError: If the temperature is a number that is not positive.
 
     Example:
         >>> hot = with_temperature(softmax, 2.0)
@@ -82,7 +81,7 @@ def with_temperature(
         https://arxiv.org/abs/1503.02531
     """
     if isinstance(temperature, float | int) and temperature <= 0:
-        raise ValueError(f"temperature={temperature} must be positive; near zero is the maximum.")
+        raise ValueError(f"temperature={temperature} must be positive; 0 would be the maximum.")
     return functools.partial(_tempered, normalizer=normalizer, temperature=temperature)
 
 

@@ -1,4 +1,4 @@
-"""Normalisers whose weights need not sum to one: a query may attend to little, or to much."""
+"""Normalizers whose weights need not sum to one: sigmoid, exponential, softmax with a sink."""
 
 import jax
 import jax.numpy as jnp
@@ -14,13 +14,13 @@ def sigmoid(
     *,
     mask: Bool[Array, "..."] | None = None,
 ) -> Float[Array, "*b k"]:
-    r"""Decide about each key alone: :math:`w_j = \sigma(s_j + b)`.
+    r"""Weigh each key independently: :math:`w_j = \sigma(s_j + b)`.
 
     Args:
         scores: `(*b, k)`, of any real type.
         bias: :math:`b`; :math:`-\log k` makes the weights sum to about one at the start of
             training. An array broadcasts to `(*b, 1)`.
-        mask: True = may attend; of the rank of the scores, or `(q, k)`, or `(k,)`.
+        mask: True = may attend; `(*b, k)` with ones allowed, `(q, k)` or `(k,)`.
 
     Returns:
         Weights between zero and one; float32 at least.
@@ -45,14 +45,14 @@ def sigmoid(
 def exponential(
     scores: Real[Array, "*b k"], *, mask: Bool[Array, "..."] | None = None
 ) -> Float[Array, "*b k"]:
-    r"""Take the scores for logarithms of the weights: :math:`w_j = \exp s_j`.
+    r"""Read the scores as logarithms of the weights: :math:`w_j = \exp s_j`.
 
     Args:
         scores: `(*b, k)`, of any real type.
-        mask: True = may attend; of the rank of the scores, or `(q, k)`, or `(k,)`.
+        mask: True = may attend; `(*b, k)` with ones allowed, `(q, k)` or `(k,)`.
 
     Returns:
-        Weights of any size, none negative; float32 at least.
+        Weights of any size but not negative; float32 at least.
 
     Raises:
         TypeError: If the mask is not boolean.
@@ -71,17 +71,17 @@ def softmax_with_sink(
     *,
     mask: Bool[Array, "..."] | None = None,
 ) -> Float[Array, "*b k"]:
-    r"""Let a query attend to nothing: one more score takes part and has no value.
+    r"""Let a query attend to nothing, by one more score that has no value.
 
     .. math:: w_j = \frac{\exp s_j}{\exp b + \sum_i \exp s_i}
 
-    With :math:`b = 0` it is "softmax off by one"; learned, one a head, gpt-oss's sinks.
+    With :math:`b = 0` it is "softmax off by one"; gpt-oss learns one :math:`b` for each head.
 
     Args:
         scores: `(*b, k)`, of any real type.
-        sink: :math:`b`. An array broadcasts to `(*b, 1)`: for one sink a head and scores
-            `(*b, h, q, k)`, of shape `(h, 1, 1)`.
-        mask: True = may attend; of the rank of the scores, or `(q, k)`, or `(k,)`.
+        sink: :math:`b`. An array broadcasts to `(*b, 1)`; one sink per head of scores
+            `(*b, h, q, k)` has shape `(h, 1, 1)`.
+        mask: True = may attend; `(*b, k)` with ones allowed, `(q, k)` or `(k,)`.
 
     Returns:
         Weights that sum to less than one; float32 at least.
@@ -103,14 +103,14 @@ def softmax_with_sink(
     scores = masked_scores(scores, mask)
     sink = _per_row("sink", sink, scores)
     largest = jnp.maximum(scores.max(axis=-1, keepdims=True, initial=-jnp.inf), sink)
-    # Any constant cancels, so the largest may be taken for one.
+    # Any constant cancels in the quotient, so the maximum needs no gradient.
     largest = jax.lax.stop_gradient(jnp.where(largest == -jnp.inf, 0, largest))
-    unnormalised = jnp.exp(scores - largest)
-    total = unnormalised.sum(axis=-1, keepdims=True) + jnp.exp(sink - largest)
-    return unnormalised / jnp.where(total > 0, total, 1)
+    unnormalized = jnp.exp(scores - largest)
+    total = unnormalized.sum(axis=-1, keepdims=True) + jnp.exp(sink - largest)
+    return unnormalized / jnp.where(total > 0, total, 1)
 
 
 def _per_row(name: str, number: float | jax.Array, scores: jax.Array) -> jax.Array:
-    """One number for each row of scores, `(*b, 1)`."""
+    """Broadcast a number to one for each row of scores, `(*b, 1)`."""
     array = jnp.asarray(number, scores.dtype)
     return broadcast_to_scores(name, array, (*scores.shape[:-1], 1))

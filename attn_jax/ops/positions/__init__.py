@@ -1,1 +1,1 @@
-"""Positions: biases of the scores, and rotations of queries and keys."""
+"""Positions, as biases of the scores or rotations of queries and keys."""

@@ -9,10 +9,11 @@ from attn_jax.ops.masks import key_offsets
 
 
 def alibi_slopes(num_heads: int) -> Float[Array, " h"]:
-    r"""How fast each head's bias falls with distance.
+    r"""Return the slope of each head's bias.
 
-    For a power of two :math:`m_i = 2^{-8i/h}`, from :math:`i = 1` on. Another number of heads takes
-    those of the power of two below it, and the rest from every other slope of twice that power.
+    For a power of two, :math:`m_i = 2^{-8i/h}` for :math:`i = 1, \ldots, h`. Any other number of
+    heads takes the slopes of the power of two below it, and the rest from every other slope of
+    twice that power.
 
     Args:
         num_heads: h.
@@ -21,7 +22,7 @@ def alibi_slopes(num_heads: int) -> Float[Array, " h"]:
         `(h,)`.
 
     Raises:
-        ValueError: If there is no head.
+        ValueError: If `num_heads` is below one.
 
     Example:
         >>> alibi_slopes(4).tolist()
@@ -42,12 +43,12 @@ def alibi_bias(
     num_heads: int,
     query_offset: int | Int[Array, ""] = 0,
 ) -> Float[Array, "h q k"]:
-    r"""Penalise each score in proportion to the distance from query to key.
+    r"""Penalize each score in proportion to the distance from query to key.
 
     .. math:: \text{bias}_{hij} = -m_h \, |i + \text{query\_offset} - j|
 
-    Give it as `bias` to :func:`attn_jax.ops.attention`; where there is a batch, `bias[None]`. With
-    a causal mask this is the paper's; without one it is its symmetric form.
+    Pass it as `bias` to :func:`attn_jax.ops.attention`, and as `bias[None]` if there is a batch.
+    With a causal mask it is the bias of the paper; without one, its symmetric form.
 
     Args:
         num_queries: q.
@@ -59,7 +60,7 @@ def alibi_bias(
         `(h, q, k)`.
 
     Raises:
-        ValueError: If there is no head.
+        ValueError: If `num_heads` is below one.
 
     Example:
         >>> alibi_bias(2, 3, num_heads=8)[0].tolist()

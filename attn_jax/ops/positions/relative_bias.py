@@ -1,4 +1,4 @@
-"""Relative position bias (Raffel 2020, T5): a learned number for each bucket of distances."""
+"""Relative position bias (Raffel 2020, T5): a learned bias for each bucket of distances."""
 
 import math
 
@@ -18,16 +18,16 @@ def t5_buckets(
     causal: bool = False,
     query_offset: int | Int[Array, ""] = 0,
 ) -> Int[Array, "q k"]:
-    """Sort each pair of query and key into a bucket by how far apart they are.
+    """Assign each pair of query and key to a bucket by their distance.
 
-    Half of the buckets hold one distance each; the other half grow logarithmically up to
-    `max_distance`, and the last holds all beyond it. Keys after the query have the second half of
-    all buckets to themselves; where `causal` hides them, all buckets are for the keys before.
+    Half of the buckets hold one distance each. The other half grow logarithmically up to
+    `max_distance`, and the last one holds all distances beyond it. Keys after the query have the
+    second half of all buckets; if `causal` hides them, all buckets are for the keys before.
 
     Args:
         num_queries: q.
         num_keys: k.
-        num_buckets: How many buckets there are.
+        num_buckets: The number of buckets.
         max_distance: Distances beyond this share one bucket.
         causal: Whether keys after the query are hidden.
         query_offset: The position of the first query among the keys.
@@ -37,7 +37,7 @@ def t5_buckets(
 
     Raises:
         ValueError: If there are too few buckets, or an odd number where two directions share them,
-            or `max_distance` is reached before the buckets grow.
+            or `max_distance` lies among the buckets of one distance each.
 
     Example:
         >>> t5_buckets(1, 6, causal=True, query_offset=5).tolist()
@@ -59,15 +59,15 @@ def t5_relative_bias(
     causal: bool = False,
     query_offset: int | Int[Array, ""] = 0,
 ) -> Float[Array, "h q k"]:
-    """Look up a bias for each head and each pair of query and key, by their distance.
+    """Look up the bias of each head for each pair of query and key, by their distance.
 
-    Give it as `bias` to :func:`attn_jax.ops.attention`, with `scale=1.0` to do as T5 does; where
-    there is a batch, `bias[None]`.
+    Pass it as `bias` to :func:`attn_jax.ops.attention`, and as `bias[None]` if there is a batch;
+    T5 also sets `scale=1.0`.
 
     Args:
         num_queries: q.
         num_keys: k.
-        table: A learned number for each bucket and head; :func:`t5_buckets` says which bucket.
+        table: A learned bias for each bucket of :func:`t5_buckets` and each head.
         max_distance: Distances beyond this share one bucket.
         causal: Whether keys after the query are hidden, so that they need no buckets.
         query_offset: The position of the first query among the keys.
@@ -77,7 +77,7 @@ def t5_relative_bias(
 
     Raises:
         ValueError: If there are too few buckets, or an odd number where two directions share them,
-            or `max_distance` is reached before the buckets grow.
+            or `max_distance` lies among the buckets of one distance each.
 
     Example:
         >>> t5_relative_bias(3, 5, table=jnp.ones((32, 2))).shape
@@ -99,22 +99,22 @@ def t5_relative_bias(
 
 
 def _one_sided(num_buckets: int, max_distance: int, causal: bool) -> int:
-    """How many buckets one direction has."""
+    """Return the number of buckets in one direction."""
     if num_buckets < 2 or (not causal and num_buckets % 2) or num_buckets < (2 if causal else 4):
         least = "at least 2" if causal else "even and at least 4, as two directions share them"
         raise ValueError(f"num_buckets={num_buckets} must be {least}.")
     buckets = num_buckets if causal else num_buckets // 2
     if max_distance <= buckets // 2:
         raise ValueError(
-            f"max_distance={max_distance} must exceed {buckets // 2}, the distances that "
-            f"num_buckets={num_buckets} tells apart one by one."
+            f"max_distance={max_distance} must exceed {buckets // 2}, the distances that have a "
+            f"bucket each with num_buckets={num_buckets}."
         )
     return buckets
 
 
 def _distance_bucket(distance: jax.Array, buckets: int, max_distance: int) -> jax.Array:
     exact = buckets // 2
-    # In T5's own order of operations: near the edges, rounding decides.
+    # T5's own order of operations, because rounding decides at the edges of buckets.
     ratio = jnp.log(jnp.maximum(distance, 1).astype(jnp.float32) / exact)
     far = exact + (ratio / math.log(max_distance / exact) * (buckets - exact)).astype(jnp.int32)
     return jnp.where(distance < exact, distance, jnp.minimum(far, buckets - 1))

@@ -8,20 +8,20 @@ from attn_jax.ops.shapes import as_float, check_broadcast
 
 
 def rotary_frequencies(dim: int, *, base: float = 10_000.0) -> Float[Array, " n"]:
-    r"""Angles by which one step of position turns each pair of features.
+    r"""Return the angle by which one position rotates each pair of features.
 
     .. math:: \theta_i = \text{base}^{-2i/d}, \qquad i = 0, \ldots, d/2 - 1
 
-    Longer contexts are had by changing these: a larger `base`, or the frequencies divided by a
-    factor (position interpolation).
+    To extend the context, change these: use a larger `base`, or divide the frequencies by a factor
+    (position interpolation).
 
     Args:
-        dim: d, how many features are rotated; even. Less than the features of a head is partial
-            rotary embedding: the rest of the features carry no position.
-        base: The ratio of the longest wavelength to the shortest, nearly.
+        dim: d, the number of rotated features, which must be even. With fewer than a head has
+            (partial rotary embedding), the other features carry no position.
+        base: The approximate ratio of the longest wavelength to the shortest.
 
     Returns:
-        `(d / 2,)`, in radians a position.
+        `(d / 2,)`, in radians per position.
 
     Raises:
         ValueError: If `dim` is odd.
@@ -31,7 +31,7 @@ def rotary_frequencies(dim: int, *, base: float = 10_000.0) -> Float[Array, " n"
         [1.0, 0.01]
     """
     if dim % 2:
-        raise ValueError(f"dim={dim} must be even, as features are rotated in pairs.")
+        raise ValueError(f"dim={dim} must be even, for features are rotated in pairs.")
     return jnp.asarray(base, jnp.float32) ** (-jnp.arange(0, dim, 2, dtype=jnp.float32) / dim)
 
 
@@ -46,20 +46,20 @@ def rotary(
     .. math:: (x_i, x_{i+n}) \mapsto (x_i \cos t\theta_i - x_{i+n} \sin t\theta_i,\;
               x_{i+n} \cos t\theta_i + x_i \sin t\theta_i)
 
-    With both rotated, the inner product of a query and a key depends on where they stand through
-    the difference of their positions alone. This pairing of halves is that of GPT-NeoX, Llama and
-    most that followed; :func:`rotary_pairs` has that of the paper. Give the result to
+    The inner product of a rotated query and a rotated key depends on their positions only through
+    the difference. GPT-NeoX, Llama and most later models pair the halves of the features like this;
+    :func:`rotary_pairs` pairs neighbors, as the paper does. Pass the result to
     :func:`attn_jax.ops.attention`.
 
     Args:
         x: Queries or keys.
-        positions: Of the tokens, broadcastable to `(*b, t)`; 0, 1, … if None. Decoding with a
-            cache of n keys gives the new queries and keys `n + jnp.arange(t)`.
-        frequencies: :math:`\theta`, for the first 2n features; the others are left as they are.
+        positions: Positions of the tokens, broadcastable to `(*b, t)`; 0, 1, … if None. With a
+            cache of n keys, new queries and keys have the positions `n + jnp.arange(t)`.
+        frequencies: :math:`\theta`, for the first 2n features; the others stay unchanged.
             `rotary_frequencies(d)` if None.
 
     Returns:
-        The rotated `x`, in its own type; angles are taken in float32.
+        The rotated `x`, in its own type; angles are computed in float32.
 
     Raises:
         ValueError: If there are more frequencies than pairs, or positions do not broadcast.
@@ -78,8 +78,8 @@ def rotary(
     cos, sin = _cos_sin(x, positions, frequencies)
     pairs = cos.shape[-1]
     first, second, rest = jnp.split(x, [pairs, 2 * pairs], axis=-1)
-    turned = first * cos - second * sin, second * cos + first * sin
-    return jnp.concatenate([*(part.astype(x.dtype) for part in turned), rest], axis=-1)
+    rotated = first * cos - second * sin, second * cos + first * sin
+    return jnp.concatenate([*(part.astype(x.dtype) for part in rotated), rest], axis=-1)
 
 
 def rotary_pairs(
@@ -93,12 +93,12 @@ def rotary_pairs(
     .. math:: (x_{2i}, x_{2i+1}) \mapsto (x_{2i} \cos t\theta_i - x_{2i+1} \sin t\theta_i,\;
               x_{2i+1} \cos t\theta_i + x_{2i} \sin t\theta_i)
 
-    It is :func:`rotary` with the features in another order: the paper's, and that of GPT-J.
+    It is :func:`rotary` with the features in another order, that of the paper and of GPT-J.
 
     Args:
         x: Queries or keys.
-        positions: Of the tokens, broadcastable to `(*b, t)`; 0, 1, … if None.
-        frequencies: :math:`\theta`, for the first 2n features; the others are left as they are.
+        positions: Positions of the tokens, broadcastable to `(*b, t)`; 0, 1, … if None.
+        frequencies: :math:`\theta`, for the first 2n features; the others stay unchanged.
             `rotary_frequencies(d)` if None.
 
     Returns:
@@ -126,12 +126,12 @@ def rotary_pairs(
 def _cos_sin(
     x: jax.Array, positions: jax.Array | None, frequencies: jax.Array | None
 ) -> tuple[jax.Array, jax.Array]:
-    """The cosines and sines of every token's angles, `(*b, t, 1, n)`."""
+    """Return the cosines and sines of the angles of every token, `(*b, t, 1, n)`."""
     frequencies = rotary_frequencies(x.shape[-1]) if frequencies is None else frequencies
     if 2 * frequencies.shape[-1] > x.shape[-1]:
         raise ValueError(
             f"frequencies of shape {frequencies.shape} rotate {2 * frequencies.shape[-1]} features "
-            f"and x of shape {x.shape} has {x.shape[-1]}; give at most {x.shape[-1] // 2}."
+            f"but x of shape {x.shape} has {x.shape[-1]}; give at most {x.shape[-1] // 2}."
         )
     tokens = x.shape[:-2]
     positions = jnp.arange(tokens[-1]) if positions is None else positions

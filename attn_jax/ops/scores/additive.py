@@ -25,13 +25,13 @@ def additive_scores(
         query: `(*b, q, d_q)`.
         key: `(*b, k, d_k)`.
         w_query: Projects queries to the hidden layer.
-        w_key: Projects keys to the hidden layer; None for keys that are projected already, as a
-            decoder has them that asks the same keys at each step.
+        w_key: Projects keys to the hidden layer; None if they are projected already. A decoder
+            that attends to the same keys at each step projects them once.
         v: Weighs the hidden units.
         b: Bias of the hidden layer, if any.
-        block_size: How many queries to score at once; all if None. Otherwise the hidden layer is
-            held for one block at a time, `(*b, block_size, k, a)`, and computed again for the
-            gradients. On CPUs one query at once is the fastest.
+        block_size: The number of queries to score at once; all if None. Otherwise only the hidden
+            layer of one block, `(*b, block_size, k, a)`, is in memory, and gradients compute it
+            again. On CPUs a block of one query is fastest.
 
     Returns:
         Scores in float32 at least.
@@ -54,41 +54,41 @@ def additive_scores(
     check_features("v", v.shape[0], "w_query", w_query.shape[1])
     if block_size is not None and block_size < 1:
         raise ValueError(f"block_size={block_size} must be at least 1, a number of queries.")
-    query, key = projected(query, key, w_query, w_key, b)
+    query, key = project_pair(query, key, w_query, w_key, b)
     if block_size is None:
-        return _read_out(query[..., :, None, :] + key[..., None, :, :], v)
+        return _score_hidden(query[..., :, None, :] + key[..., None, :, :], v)
     return _scores_by_block(query, key, v, block_size)
 
 
-def _read_out(hidden: jax.Array, v: jax.Array) -> jax.Array:
-    """From the hidden layer, before its activation, to the scores."""
+def _score_hidden(hidden: jax.Array, v: jax.Array) -> jax.Array:
+    """Score the hidden layer, given before its activation."""
     dtype = jnp.promote_types(hidden.dtype, jnp.float32)
     return jnp.einsum("...a,a->...", jnp.tanh(hidden), v, preferred_element_type=dtype)
 
 
 def _scores_by_block(query: jax.Array, key: jax.Array, v: jax.Array, size: int) -> jax.Array:
-    """Score some queries at a time, without the hidden layer of all pairs, backward too."""
+    """Score one block of queries at a time, so that the hidden layer of all pairs never exists."""
 
     @jax.checkpoint
     def score(query):
-        return _read_out(query[..., None, :] + key, v)
+        return _score_hidden(query[..., None, :] + key, v)
 
     queries = jnp.moveaxis(query, -2, 0)
     scores = jax.lax.map(score, queries, batch_size=None if size == 1 else size)
     return jnp.moveaxis(scores, 0, -2)
 
 
-def projected(
+def project_pair(
     query: jax.Array,
     key: jax.Array,
     w_query: jax.Array,
     w_key: jax.Array | None,
     b: jax.Array | None,
 ) -> tuple[jax.Array, jax.Array]:
-    """The parts of a first layer on the joined query and key: `(*b, q, a)` and `(*b, k, a)`.
+    """Project queries and keys for a layer on the joined pair: `(*b, q, a)` and `(*b, k, a)`.
 
-    The product of joined vectors and a matrix is the sum of the products of their halves, so each
-    query and each key is projected once and not once a pair.
+    A matrix times the joined vectors is the sum of its halves times each vector, so every query and
+    every key is projected once, not once per pair.
     """
     if w_key is not None:
         key = key @ w_key
@@ -100,8 +100,8 @@ def projected(
 def pairwise_hidden(
     query: jax.Array, key: jax.Array, w_query: jax.Array, w_key: jax.Array, b: jax.Array | None
 ) -> jax.Array:
-    """The first layer of a network on the joined query and key, for every pair: `(*b, q, k, a)`."""
-    query, key = projected(query, key, w_query, w_key, b)
+    """Return the first layer on the joined query and key, for every pair: `(*b, q, k, a)`."""
+    query, key = project_pair(query, key, w_query, w_key, b)
     return query[..., :, None, :] + key[..., None, :, :]
 
 
@@ -133,15 +133,15 @@ def additive_attention(
         key: `(*b, k, d_k)`.
         value: `(*b, k, d_v)`.
         w_query: Projects queries to the hidden layer.
-        w_key: Projects keys to the hidden layer; None for keys that are projected already, as a
-            decoder has them that asks the same keys at each step.
+        w_key: Projects keys to the hidden layer; None if they are projected already. A decoder
+            that attends to the same keys at each step projects them once.
         v: Weighs the hidden units.
         b: Bias of the hidden layer, if any.
-        block_size: How many queries to score at once, all if None; see :func:`additive_scores`.
+        block_size: The number of queries to score at once; see :func:`additive_scores`.
         mask: True = may attend; `(*b, q, k)` with ones allowed, `(q, k)` or `(k,)`.
         bias: Added to the scores, of the same shapes.
         key_mask: `(*b, k)`; True = the key exists.
-        normalizer: From scores to weights.
+        normalizer: Maps scores to weights.
 
     Returns:
         The context `(*b, q, d_v)` and the weights `(*b, q, k)`.

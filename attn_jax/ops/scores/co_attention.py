@@ -23,7 +23,7 @@ def co_attention_scores(
     *,
     w: Real[Array, "d_1 d_2"],
 ) -> Float[Array, "*b m n"]:
-    r"""The affinity of each pair of tokens: :math:`A_{ij} = x_i^\top W y_j`.
+    r"""Return the affinity of each pair of tokens: :math:`A_{ij} = x_i^\top W y_j`.
 
     Args:
         first: :math:`x`.
@@ -61,27 +61,26 @@ def co_attention(
     tuple[Float[Array, "*b m d_2"], Float[Array, "*b m n"]],
     tuple[Float[Array, "*b n d_1"], Float[Array, "*b n m"]],
 ]:
-    r"""Let each of two sequences attend to the other, by one affinity matrix read both ways.
+    r"""Let each of two sequences attend to the other, by one affinity matrix.
 
     .. math:: A = X W Y^\top, \qquad C_X = \operatorname{softmax}(A)\, Y, \qquad
               C_Y = \operatorname{softmax}(A^\top)\, X
 
-    An image's regions and a question's words are the usual pair. Where each direction has
-    projections of its own, it is :func:`attn_jax.ops.multi_head_attention`, called once each way.
+    The usual pair is the regions of an image and the words of a question. If each direction needs
+    its own projections, call :func:`attn_jax.ops.multi_head_attention` once in each.
 
     Args:
         first: X, the tokens of one modality.
         second: Y, the tokens of the other.
-        w: W, from the features of one to those of the other.
-        mask: True = the two may attend to each other; `(*b, m, n)` with ones allowed, `(m, n)` or
-            `(n,)`.
+        w: W, maps the features of one to those of the other.
+        mask: True = may attend, both ways; `(*b, m, n)` with ones allowed, `(m, n)` or `(n,)`.
         bias: Added to the affinities, of the same shapes.
         query_mask: `(*b, m)`; True = the token of the first sequence exists.
         key_mask: `(*b, n)`; True = the token of the second sequence exists.
-        normalizer: From scores to weights.
+        normalizer: Maps scores to weights.
 
     Returns:
-        For each sequence, the context that the other gives it and the weights:
+        For each sequence, its context from the other and the weights:
         `((*b, m, d_2), (*b, m, n))` and `((*b, n, d_1), (*b, n, m))`.
 
     Raises:
@@ -90,8 +89,8 @@ def co_attention(
 
     Example:
         >>> image, text = jnp.ones((7, 3)), jnp.ones((5, 2))
-        >>> of_image, of_text = co_attention(image, text, w=jnp.ones((3, 2)))
-        >>> of_image[1].shape, of_text[1].shape
+        >>> (_, image_weights), (_, text_weights) = co_attention(image, text, w=jnp.ones((3, 2)))
+        >>> image_weights.shape, text_weights.shape
         ((7, 5), (5, 7))
 
     References:
@@ -114,19 +113,19 @@ def co_attention_weights(
     mask: Bool[Array, "*b m n"] | None = None,
     normalizer: Normalizer = softmax,
 ) -> tuple[Float[Array, "*b m n"], Float[Array, "*b n m"]]:
-    """Normalise one affinity matrix over its rows and over its columns.
+    """Normalize an affinity matrix over its rows, and over its columns.
 
     Args:
         scores: `(*b, m, n)`.
-        mask: `(*b, m, n)`; True = the two may attend to each other.
-        normalizer: From scores to weights.
+        mask: True = may attend, both ways; `(*b, m, n)`.
+        normalizer: Maps scores to weights.
 
     Returns:
         The weights of the first sequence over the second, and of the second over the first.
 
     Example:
-        >>> there, back = co_attention_weights(jnp.zeros((2, 4)))
-        >>> there[0].tolist(), back[0].tolist()
+        >>> weights, back_weights = co_attention_weights(jnp.zeros((2, 4)))
+        >>> weights[0].tolist(), back_weights[0].tolist()
         ([0.25, 0.25, 0.25, 0.25], [0.5, 0.5])
     """
     back = normalizer(jnp.swapaxes(scores, -1, -2), mask=_transposed(mask))
@@ -142,7 +141,15 @@ def prepare_pair(
     query_mask: jax.Array | None,
     key_mask: jax.Array | None,
 ) -> Inputs:
-    """Check two sequences, and put zeros into the tokens at which none of the other may look.
+    """Check two sequences, and set to zero the tokens to which the other may not attend.
+
+    Args:
+        first: `(*b, m, d_1)`.
+        second: `(*b, n, d_2)`.
+        mask: True = may attend, both ways; `(*b, m, n)` with ones allowed, `(m, n)` or `(n,)`.
+        bias: Added to the affinities, of the same shapes.
+        query_mask: `(*b, m)`; True = the token of the first sequence exists.
+        key_mask: `(*b, n)`; True = the token of the second sequence exists.
 
     Returns:
         The first sequence as query, the second as key, and mask and bias of the affinities' shape.
@@ -151,12 +158,10 @@ def prepare_pair(
         ValueError: If shapes do not fit together.
         TypeError: If a mask is not boolean.
     """
-    there = None
+    rows = None
     if query_mask is not None:
-        there = align_to_tokens("query_mask", query_mask, first.shape[:-1])[..., None]
-    inputs = prepare(
-        first, second, second, mask=mask, bias=bias, key_mask=key_mask, structure=there
-    )
+        rows = align_to_tokens("query_mask", query_mask, first.shape[:-1])[..., None]
+    inputs = prepare(first, second, second, mask=mask, bias=bias, key_mask=key_mask, structure=rows)
     shape = (*first.shape[:-1], second.shape[-2])
     mask, bias = (None if x is None else jnp.broadcast_to(x, shape) for x in inputs[3:])
     visible = visible_pairs(mask, bias)

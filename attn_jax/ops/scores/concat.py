@@ -17,12 +17,12 @@ def concat_scores(
 ) -> Float[Array, "*b q k"]:
     r"""Score the joined vectors by one layer: :math:`s_{ij} = v^\top \tanh(W [q_i; k_j])`.
 
-    It is :func:`additive_scores` with its two matrices stacked.
+    It equals :func:`additive_scores` with its two matrices stacked.
 
     Args:
         query: `(*b, q, d_q)`.
         key: `(*b, k, d_k)`.
-        w: :math:`W`, of `d = d_q + d_k` features; the query's come first.
+        w: :math:`W`, with `d = d_q + d_k` rows, those of the query first.
         v: Weighs the hidden units.
 
     Returns:
@@ -40,8 +40,7 @@ def concat_scores(
     d_q, d_k = query.shape[-1], key.shape[-1]
     if w.shape[0] != d_q + d_k:
         raise ValueError(
-            f"w takes {w.shape[0]} features and is given {d_q} of the query joined with {d_k} of "
-            f"the key, {d_q + d_k}."
+            f"w takes {w.shape[0]} features, but query and key have {d_q} + {d_k} = {d_q + d_k}."
         )
     w_query, w_key = jnp.split(w, [d_q])
     return additive_scores(query, key, w_query=w_query, w_key=w_key, v=v)
@@ -71,12 +70,12 @@ def concat_attention(
         query: `(*b, q, d_q)`.
         key: `(*b, k, d_k)`.
         value: `(*b, k, d_v)`.
-        w: :math:`W`, of `d = d_q + d_k` features; the query's come first.
+        w: :math:`W`, with `d = d_q + d_k` rows, those of the query first.
         v: Weighs the hidden units.
         mask: True = may attend; `(*b, q, k)` with ones allowed, `(q, k)` or `(k,)`.
         bias: Added to the scores, of the same shapes.
         key_mask: `(*b, k)`; True = the key exists.
-        normalizer: From scores to weights.
+        normalizer: Maps scores to weights.
 
     Returns:
         The context `(*b, q, d_v)` and the weights `(*b, q, k)`.

@@ -16,7 +16,7 @@ def cosine_scores(
     *,
     temperature: float | int | Real[Array, ""] = 1.0,
 ) -> Float[Array, "*b q k"]:
-    r"""Score by the angle: :math:`s_{ij} = \cos(q_i, k_j) / T`.
+    r"""Score by the cosine: :math:`s_{ij} = \cos(q_i, k_j) / T`.
 
     Args:
         query: `(*b, q, d)`.
@@ -37,14 +37,14 @@ def cosine_scores(
     """
     check_features("key", key.shape[-1], "query", query.shape[-1])
     if isinstance(temperature, float | int) and temperature <= 0:
-        raise ValueError(f"temperature={temperature} must be positive; near zero is the maximum.")
+        raise ValueError(f"temperature={temperature} must be positive; 0 would be the maximum.")
     return dot_product_scores(direction(query) / temperature, direction(key))
 
 
 def direction(x: jax.Array) -> jax.Array:
-    """The vector at length one, in float32 at least; zeros stay zeros, with zero gradients."""
+    """Scale vectors to length one, in float32 at least; zeros stay zeros, with zero gradients."""
     x = x.astype(jnp.promote_types(x.dtype, jnp.float32))
-    # A constant factor changes no direction, and squares of it neither overflow nor vanish.
+    # Scaling first keeps the squares from overflowing or vanishing, and changes no direction.
     largest = jax.lax.stop_gradient(jnp.abs(x).max(axis=-1, keepdims=True, initial=0))
     is_zero = largest == 0
     x = x / jnp.where(is_zero, 1, largest)
@@ -63,7 +63,7 @@ def cosine_attention(
     key_mask: Bool[Array, "..."] | None = None,
     normalizer: Normalizer = softmax,
 ) -> tuple[Float[Array, "*b q d_v"], Float[Array, "*b q k"]]:
-    r"""Attend by the angle between query and key, whatever their lengths.
+    r"""Attend by the angle between query and key, regardless of their lengths.
 
     .. math:: w_i = \operatorname{softmax}_j\!\left(
               \frac{1}{T} \frac{q_i \cdot k_j}{\|q_i\| \|k_j\|}\right),
@@ -80,7 +80,7 @@ def cosine_attention(
         mask: True = may attend; `(*b, q, k)` with ones allowed, `(q, k)` or `(k,)`.
         bias: Added to the scores, of the same shapes.
         key_mask: `(*b, k)`; True = the key exists.
-        normalizer: From scores to weights.
+        normalizer: Maps scores to weights.
 
     Returns:
         The context `(*b, q, d_v)` and the weights `(*b, q, k)`.

@@ -46,7 +46,7 @@ def scaled_dot_product_scores(
     Args:
         query: `(*b, q, d)`.
         key: `(*b, k, d)`.
-        scale: What multiplies the inner product; :math:`1/\sqrt{d}` if None.
+        scale: Factor of the inner product; :math:`1/\sqrt{d}` if None.
 
     Returns:
         Scores in float32 at least.
@@ -61,13 +61,13 @@ def scaled_dot_product_scores(
     """
     scale = default_scale(query, scale)
     if query.dtype.itemsize >= 4:
-        # There are fewer features than keys to scale; in half precision it would cost digits.
+        # Scaling the query is cheaper than scaling the scores, but costs digits in half precision.
         return dot_product_scores(query * scale, key)
     return dot_product_scores(query, key) * scale
 
 
 def default_scale(query: jax.Array, scale: float | jax.Array | None) -> float | jax.Array:
-    """The scale that was given, or one over the root of the number of features."""
+    """Return the given scale, or one over the root of the number of features."""
     return 1 / math.sqrt(query.shape[-1]) if scale is None else scale
 
 
@@ -94,7 +94,7 @@ def dot_product_attention(
         mask: True = may attend; `(*b, q, k)` with ones allowed, `(q, k)` or `(k,)`.
         bias: Added to the scores, of the same shapes.
         key_mask: `(*b, k)`; True = the key exists.
-        normalizer: From scores to weights.
+        normalizer: Maps scores to weights.
 
     Returns:
         The context `(*b, q, d_v)` and the weights `(*b, q, k)`.
@@ -131,7 +131,7 @@ def scaled_dot_product_attention(
     key_mask: Bool[Array, "..."] | None = None,
     normalizer: Normalizer = softmax,
 ) -> tuple[Float[Array, "*b q d_v"], Float[Array, "*b q k"]]:
-    r"""Attend by the inner product over the root of the number of features.
+    r"""Attend by the inner product, divided by the root of the number of features.
 
     .. math:: w = \operatorname{softmax}\!\left(\frac{Q K^\top}{\sqrt{d}}\right), \qquad c = w V
 
@@ -139,11 +139,11 @@ def scaled_dot_product_attention(
         query: `(*b, q, d)`.
         key: `(*b, k, d)`.
         value: `(*b, k, d_v)`.
-        scale: What multiplies the inner product; :math:`1/\sqrt{d}` if None.
+        scale: Factor of the inner product; :math:`1/\sqrt{d}` if None.
         mask: True = may attend; `(*b, q, k)` with ones allowed, `(q, k)` or `(k,)`.
         bias: Added to the scaled scores, of the same shapes.
         key_mask: `(*b, k)`; True = the key exists.
-        normalizer: From scores to weights.
+        normalizer: Maps scores to weights.
 
     Returns:
         The context `(*b, q, d_v)` and the weights `(*b, q, k)`.

@@ -14,15 +14,15 @@ Layers = Sequence[tuple[Float[Array, "_d_in _d_out"], Float[Array, " _d_out"]]]
 
 
 def _check_layers(layers: Layers, num_features: int) -> None:
-    """Refuse layers that do not follow on one another, from the joined features to one score."""
+    """Check that the layers connect the joined features to one score."""
     if not layers:
         raise ValueError("layers is empty; give at least one (kernel, bias).")
     expected = num_features
     for index, (kernel, bias) in enumerate(layers):
         if kernel.shape[0] != expected:
             raise ValueError(
-                f"layers[{index}] takes {kernel.shape[0]} features and is given {expected}"
-                + (" (query and key joined)." if index == 0 else f" by layers[{index - 1}].")
+                f"layers[{index}] takes {kernel.shape[0]} features but gets {expected}"
+                + (" (query and key joined)." if index == 0 else f" from layers[{index - 1}].")
             )
         if bias.shape != kernel.shape[1:]:
             raise ValueError(
@@ -32,7 +32,7 @@ def _check_layers(layers: Layers, num_features: int) -> None:
         expected = kernel.shape[1]
     if expected != 1:
         raise ValueError(
-            f"the last layer gives {expected} numbers a pair and must give 1, a score."
+            f"the last layer returns {expected} numbers per pair but must return 1, the score."
         )
 
 
@@ -50,9 +50,9 @@ def feed_forward_scores(
     Args:
         query: `(*b, q, d_q)`.
         key: `(*b, k, d_k)`.
-        layers: `(kernel, bias)` of each layer; the first takes `d_q + d_k` features (the query's
-            come first), the last gives one.
-        activation: :math:`\phi`, between the layers.
+        layers: `(kernel, bias)` of each layer; the first takes `d_q + d_k` features, those of the
+            query first, and the last returns one.
+        activation: :math:`\phi`, applied between layers.
 
     Returns:
         Scores in float32 at least.
@@ -88,19 +88,19 @@ def feed_forward_attention(
 ) -> tuple[Float[Array, "*b q d_v"], Float[Array, "*b q k"]]:
     r"""Attend by a multi-layer perceptron that scores each pair of query and key.
 
-    One hidden layer with `jnp.tanh` and no last bias is additive attention.
+    With one hidden layer, `jnp.tanh` and no last bias, it is additive attention.
 
     Args:
         query: `(*b, q, d_q)`.
         key: `(*b, k, d_k)`.
         value: `(*b, k, d_v)`.
-        layers: `(kernel, bias)` of each layer; the first takes `d_q + d_k` features (the query's
-            come first), the last gives one.
-        activation: Between the layers.
+        layers: `(kernel, bias)` of each layer; the first takes `d_q + d_k` features, those of the
+            query first, and the last returns one.
+        activation: Applied between layers.
         mask: True = may attend; `(*b, q, k)` with ones allowed, `(q, k)` or `(k,)`.
         bias: Added to the scores, of the same shapes.
         key_mask: `(*b, k)`; True = the key exists.
-        normalizer: From scores to weights.
+        normalizer: Maps scores to weights.
 
     Returns:
         The context `(*b, q, d_v)` and the weights `(*b, q, k)`.

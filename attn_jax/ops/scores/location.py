@@ -1,4 +1,4 @@
-"""Location-based attention (Luong 2015): the query alone says where to look."""
+"""Location-based attention (Luong 2015), which scores positions by the query alone."""
 
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Real
@@ -16,7 +16,7 @@ def location_scores(
     Args:
         query: `(*b, q, d_q)`.
         num_keys: k, at most `n`.
-        w: A column for each of `n` positions, the longest input there may be.
+        w: A column for each of `n` positions, the length of the longest input.
 
     Returns:
         Scores in float32 at least.
@@ -31,8 +31,8 @@ def location_scores(
     check_features("query", query.shape[-1], "w", w.shape[0])
     if num_keys > w.shape[1]:
         raise ValueError(
-            f"w of shape {w.shape} scores {w.shape[1]} positions and there are {num_keys} keys; "
-            "its second axis must hold the longest input."
+            f"w of shape {w.shape} scores {w.shape[1]} positions but there are {num_keys} keys; "
+            "its second axis must be as long as the longest input."
         )
     dtype = jnp.promote_types(jnp.result_type(query, w), jnp.float32)
     return jnp.einsum("...qd,dk->...qk", query, w[:, :num_keys], preferred_element_type=dtype)
@@ -49,12 +49,12 @@ def location_attention(
     key_mask: Bool[Array, "..."] | None = None,
     normalizer: Normalizer = softmax,
 ) -> tuple[Float[Array, "*b q d_v"], Float[Array, "*b q k"]]:
-    r"""Attend to positions that the query names, whatever stands there.
+    r"""Attend to positions that the query selects, regardless of the keys there.
 
     .. math:: w_i = \operatorname{softmax}(W^\top q_i), \qquad c_i = \sum_j w_{ij} v_j
 
     In Luong's symbols :math:`h_t` is the query, :math:`\bar h_s` are the values, and the transpose
-    of :math:`W_a` is `w`. Of the keys only their number matters.
+    of :math:`W_a` is `w`. The keys matter only by their number.
 
     Args:
         query: `(*b, q, d_q)`.
@@ -64,7 +64,7 @@ def location_attention(
         mask: True = may attend; `(*b, q, k)` with ones allowed, `(q, k)` or `(k,)`.
         bias: Added to the scores, of the same shapes.
         key_mask: `(*b, k)`; True = the key exists.
-        normalizer: From scores to weights.
+        normalizer: Maps scores to weights.
 
     Returns:
         The context `(*b, q, d_v)` and the weights `(*b, q, k)`.

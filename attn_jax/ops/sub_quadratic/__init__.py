@@ -1,1 +1,1 @@
-"""Attentions of linear cost, which imply a map that they never build."""
+"""Attentions of linear cost, which never build their weights."""

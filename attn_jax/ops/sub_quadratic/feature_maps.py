@@ -1,4 +1,4 @@
-"""Attention as an inner product of features, which need not be multiplied out to be summed."""
+"""Attention whose weights are inner products of features, computed without the weights."""
 
 import jax
 import jax.numpy as jnp
@@ -9,22 +9,22 @@ BLOCK = 128
 
 
 def check_causal(causal: bool, query: jax.Array, key: jax.Array) -> None:
-    """Refuse causality where queries and keys are not the same tokens.
+    """Check that causal attention has as many queries as keys.
 
     Raises:
         ValueError: If they differ in number.
     """
     if causal and query.shape[-2] != key.shape[-2]:
         raise ValueError(
-            f"causal=True needs as many queries as keys; there are {query.shape[-2]} queries and "
-            f"{key.shape[-2]} keys."
+            f"causal=True needs as many queries as keys, but there are {query.shape[-2]} queries "
+            f"and {key.shape[-2]} keys."
         )
 
 
 def feature_context(
     query_features: jax.Array, key_features: jax.Array, value: jax.Array, *, causal: bool
 ) -> jax.Array:
-    """Sum the values, each times its share of the features' inner products.
+    """Average the values, weighted by the inner products of features.
 
     Args:
         query_features: `(*b, q, m)`, not negative.
@@ -35,47 +35,51 @@ def feature_context(
     Returns:
         `(*b, q, e)`, in the values' type.
     """
-    # A column of ones among the values sums the denominators along with the numerators.
+    # The column of ones yields the denominators in the same pass as the numerators.
     values = jnp.concatenate([value, jnp.ones_like(value[..., :1])], axis=-1)
     values = values.astype(key_features.dtype)
     sums = _causal_sums if causal else _sums
-    summed = sums(query_features, key_features, values)
-    return safe_divide(summed[..., :-1], summed[..., -1:]).astype(value.dtype)
+    totals = sums(query_features, key_features, values)
+    return safe_divide(totals[..., :-1], totals[..., -1:]).astype(value.dtype)
 
 
 def feature_weights(
     query_features: jax.Array, key_features: jax.Array, *, causal: bool
 ) -> jax.Array:
-    """The map that :func:`feature_context` never builds, `(*b, q, k)`."""
+    """Return the weights that :func:`feature_context` never builds, `(*b, q, k)`."""
     products = jnp.einsum("...qm,...km->...qk", query_features, key_features)
     products = jnp.tril(products) if causal else products
     return safe_divide(products, products.sum(axis=-1, keepdims=True))
 
 
 def _sums(query: jax.Array, key: jax.Array, values: jax.Array) -> jax.Array:
+    # Products with the values come first: m by e numbers, however many keys there are.
     return query @ jnp.einsum("...km,...ke->...me", key, values)
 
 
 def _causal_sums(query: jax.Array, key: jax.Array, values: jax.Array) -> jax.Array:
-    """Sum over the keys up to each query: whole blocks before its own, and its own by a map."""
+    """Sum over the keys up to each query."""
     num_tokens = query.shape[-2]
     size = min(BLOCK, max(num_tokens, 1))
     query, key, values = (_in_blocks(x, size) for x in (query, key, values))
-    of_blocks = jnp.einsum("...km,...ke->...me", key, values)
-    before = _shifted(jnp.cumsum(of_blocks, axis=-3))
+    # All blocks before a query's own are visible as a whole, so one running sum serves the block.
+    block_sums = jnp.einsum("...km,...ke->...me", key, values)
+    before = _shifted(jnp.cumsum(block_sums, axis=-3))
+    # Within its own block each query sees another part, which takes a small triangular map.
     inside = jnp.tril(jnp.einsum("...qm,...km->...qk", query, key)) @ values
-    summed = inside + query @ before
-    return summed.reshape(*summed.shape[:-3], -1, summed.shape[-1])[..., :num_tokens, :]
+    totals = inside + query @ before
+    return totals.reshape(*totals.shape[:-3], -1, totals.shape[-1])[..., :num_tokens, :]
 
 
 def _shifted(sums: jax.Array) -> jax.Array:
-    """Give each block the sums of those before it; subtracting its own would let it leak in."""
+    """Give each block the sum of the blocks before it."""
+    # Shifted, not subtracted: a block minus itself would leave its rounding errors, or a NaN.
     padding = [(0, 0)] * (sums.ndim - 3) + [(1, 0), (0, 0), (0, 0)]
     return jnp.pad(sums, padding)[..., :-1, :, :]
 
 
 def _in_blocks(x: jax.Array, size: int) -> jax.Array:
-    """Cut tokens into blocks, `(*b, n, size, d)`, the last filled up with zeros."""
+    """Split tokens into blocks, `(*b, n, size, d)`, with zeros at the end of the last."""
     blocks = -(-x.shape[-2] // size)
     padding = [(0, 0)] * (x.ndim - 2) + [(0, blocks * size - x.shape[-2]), (0, 0)]
     return jnp.pad(x, padding).reshape(*x.shape[:-2], blocks, size, x.shape[-1])

@@ -1,4 +1,4 @@
-"""Attentions that never build their map: what they share, and how the map is had all the same."""
+"""Hook points for attentions that never build their weights, and checks of their inputs."""
 
 import dataclasses
 from collections.abc import Callable, Hashable, Mapping
@@ -26,10 +26,10 @@ _DEPENDENTS = {
 
 @dataclasses.dataclass(frozen=True)
 class ImpliedMap:
-    """The hook points of an attention that never builds its map (a `DerivedTap`).
+    """The hook points of an attention that never builds its weights (a `DerivedTap`).
 
     Attributes:
-        weights: From the operands but the value, and the options, to the map.
+        weights: Maps the operands without the value, and the options, to the weights.
         options: Static arguments of `weights`, by name.
     """
 
@@ -38,37 +38,36 @@ class ImpliedMap:
 
     @property
     def leaves(self) -> tuple[str, ...]:
-        """The names of the hook points, upstream first."""
+        """Return the names of the hook points, upstream first."""
         return tuple(_DEPENDENTS)
 
     @property
     def observations(self) -> tuple[str, ...]:
-        """None of the leaves."""
+        """Return no names: every leaf can be edited."""
         return ()
 
     def derive(self, leaf: str, operands: Operands) -> jax.Array:
-        """Return a leaf: as it is given, or else computed from those upstream of it."""
+        """Return a leaf, from the operands or computed from the leaves upstream of it."""
         if leaf in operands:
             return operands[leaf]
         if leaf == "weights":
-            given = {name: x for name, x in operands.items() if name not in ("value", "context")}
-            return self.weights(**given, **dict(self.options))
+            inputs = {name: x for name, x in operands.items() if name not in ("value", "context")}
+            return self.weights(**inputs, **dict(self.options))
         return weigh(self.derive("weights", operands), operands["value"])
 
     def rewrite(self, leaf: str, edited: jax.Array, operands: Operands) -> dict[str, jax.Array]:
-        """Put an edited leaf among the operands, and drop what depended on the old one."""
+        """Replace a leaf among the operands, and drop those that depend on the old value."""
         stale = _DEPENDENTS[leaf]
         return {name: x for name, x in operands.items() if name not in stale} | {leaf: edited}
 
     def rows(self, operands: Operands, start: ArrayLike, size: int) -> dict[str, jax.Array]:
-        """Return what is known of `size` queries, from `start` on.
-
-        A row of the map may hang on every query (landmarks do), so the map is made whole first.
-        """
-        cut = {name: self.derive(name, operands) for name in ("query", "weights")}
-        rest = {name: x for name, x in operands.items() if name not in ("query", "context")}
-        return rest | {
-            name: lax.dynamic_slice_in_dim(x, start, size, -2) for name, x in cut.items()
+        """Return the operands for `size` queries from `start` on."""
+        # A row of the weights may depend on every query, by way of landmarks, so the weights are
+        # computed as a whole before they are cut.
+        per_query = {name: self.derive(name, operands) for name in ("query", "weights")}
+        shared = {name: x for name, x in operands.items() if name not in ("query", "context")}
+        return shared | {
+            name: lax.dynamic_slice_in_dim(x, start, size, -2) for name, x in per_query.items()
         }
 
 
@@ -82,28 +81,28 @@ def observable(
 
     Args:
         context: `(*b, q, e)`.
-        weights: The function that gives the map; called only if somebody asks.
-        operands: `query`, `key`, `value` and whatever arrays the map follows from besides, each
-            with all the batch axes in front, so that `vmap` keeps them aligned.
+        weights: The function that computes the weights; called only if a hook needs them.
+        operands: `query`, `key`, `value` and the other arrays that `weights` takes, each with all
+            batch axes in front, so that `vmap` keeps them aligned.
         **options: Static arguments of `weights`.
 
     Returns:
         The same context.
     """
-    given = {name: x for name, x in operands.items() if x is not None}
-    return tap_derived(ImpliedMap(weights, tuple(options.items())), context, given)
+    arrays = {name: x for name, x in operands.items() if x is not None}
+    return tap_derived(ImpliedMap(weights, tuple(options.items())), context, arrays)
 
 
 def prepare_tokens(
     query: jax.Array, key: jax.Array, value: jax.Array, key_mask: jax.Array | None
 ) -> tuple[jax.Array, jax.Array, jax.Array, jax.Array | None]:
-    """Check the inputs, and put zeros where the mask of the keys hides.
+    """Check the inputs, and set hidden keys and values to zero.
 
     Args:
         query: `(*b, q, d_q)`.
         key: `(*b, k, d_k)`.
         value: `(*b, k, d_v)`.
-        key_mask: Boolean, `(*b, k)` with ones allowed, or `(k,)`.
+        key_mask: `(*b, k)` with ones allowed, or `(k,)`; True = the key exists.
 
     Returns:
         Query, key and value of a float type, and the mask as `(*b, k)` or None.
@@ -133,6 +132,6 @@ def full_token_mask(name: str, mask: jax.Array, tokens: jax.Array) -> jax.Array:
 
 
 def safe_divide(numerator: jax.Array, denominator: jax.Array) -> jax.Array:
-    """Divide; by zero gives zero, with zero gradients."""
+    """Divide; a denominator of zero gives zero, with zero gradients."""
     is_zero = denominator == 0
     return jnp.where(is_zero, 0, numerator / jnp.where(is_zero, 1, denominator))

@@ -1,4 +1,4 @@
-"""Linear attention (Katharopoulos 2020): the softmax's exponential replaced by features."""
+"""Linear attention (Katharopoulos 2020), with a feature map in place of the exponential."""
 
 from collections.abc import Callable
 
@@ -39,21 +39,21 @@ def linear_attention(
 
     .. math:: c_i = \frac{\phi(q_i)^\top \sum_j \phi(k_j) v_j^\top}{\phi(q_i)^\top \sum_j \phi(k_j)}
 
-    The sums run over all keys, or where `causal` over those up to the query, block by block. It has
-    the hook points `query, key, value, weights, context`; the weights are computed only if somebody
-    captures or edits them.
+    The sums run over all keys, or with `causal` over those up to the query, block by block. It has
+    the hook points `query, key, value, weights, context`; the weights are computed only if they are
+    captured or edited.
 
     Args:
         query: `(*b, q, d)`; heads are a batch axis.
         key: `(*b, k, d)`.
         value: `(*b, k, e)`.
-        feature_map: :math:`\phi`, over the last axis, to features that are not negative.
+        feature_map: :math:`\phi`, which maps the last axis to features that are not negative.
         key_mask: `(*b, k)`; True = the key exists.
         causal: Let each query see only the keys up to its own position.
 
     Returns:
-        The context alone; :func:`linear_weights` gives the map. A query whose denominator is zero
-        gets zeros.
+        The context alone; :func:`linear_weights` returns the weights. A query whose denominator is
+        zero gets zeros.
 
     Raises:
         ValueError: If shapes do not fit together.
@@ -88,7 +88,7 @@ def linear_weights(
     key_mask: Bool[Array, "..."] | None = None,
     causal: bool = False,
 ) -> Float[Array, "*b q k"]:
-    r"""Return the map that :func:`linear_attention` implies, at quadratic cost.
+    r"""Return the weights that :func:`linear_attention` implies, at quadratic cost.
 
     .. math:: w_{ij} = \frac{\phi(q_i) \cdot \phi(k_j)}{\sum_l \phi(q_i) \cdot \phi(k_l)}
 
@@ -121,9 +121,13 @@ def _features(
     feature_map: FeatureMap,
     causal: bool,
 ) -> tuple[jax.Array, jax.Array]:
-    """Features of queries and keys in float32 at least; zeros for a hidden key."""
+    """Return the features of queries and keys, in float32 at least."""
     check_features("key", key.shape[-1], "query", query.shape[-1])
     check_causal(causal, query, key)
     dtype = jnp.promote_types(query.dtype, jnp.float32)
-    of_query, of_key = feature_map(query.astype(dtype)), feature_map(key.astype(dtype))
-    return of_query, of_key if key_mask is None else hide_unseen(key_mask, of_key)[0]
+    query_features = feature_map(query.astype(dtype))
+    key_features = feature_map(key.astype(dtype))
+    if key_mask is not None:
+        # A key of zeros still has features (elu + 1 gives one), so hidden keys are cleared again.
+        (key_features,) = hide_unseen(key_mask, key_features)
+    return query_features, key_features

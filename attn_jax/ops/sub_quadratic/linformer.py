@@ -1,4 +1,4 @@
-"""Linformer (Wang 2020): keys and values projected along the sequence to a fixed number."""
+"""Linformer (Wang 2020): keys and values projected along the sequence to a fixed length."""
 
 import jax
 import jax.numpy as jnp
@@ -24,12 +24,12 @@ def linformer_attention(
     key_mask: Bool[Array, "..."] | None = None,
     normalizer: Normalizer = softmax,
 ) -> Float[Array, "*b q e"]:
-    r"""Attend to p combinations of the keys, however many keys there are.
+    r"""Attend to a fixed number p of combinations of the keys.
 
     .. math:: C = \operatorname{softmax}\!\left(\frac{Q (E^\top K)^\top}{\sqrt{d}}\right) F^\top V
 
     :math:`E` is `w_key` and :math:`F` is `w_value`, each `(k, p)`. It has the hook points `query,
-    key, value, weights, context`; the weights are computed only if somebody captures or edits them.
+    key, value, weights, context`; the weights are computed only if they are captured or edited.
 
     Args:
         query: `(*b, q, d)`; heads are a batch axis.
@@ -37,12 +37,12 @@ def linformer_attention(
         value: `(*b, k, e)`.
         w_key: Combines the keys.
         w_value: Combines the values.
-        scale: What multiplies the inner product; :math:`1/\sqrt{d}` if None.
-        key_mask: `(*b, k)`; True = the key exists. The others take no part in the combinations.
-        normalizer: From scores, of the combinations, to weights.
+        scale: Factor of the inner product; :math:`1/\sqrt{d}` if None.
+        key_mask: `(*b, k)`; True = the key exists. Other keys do not enter the combinations.
+        normalizer: Maps the scores of the combinations to weights.
 
     Returns:
-        The context alone; :func:`linformer_weights` gives the map.
+        The context alone; :func:`linformer_weights` returns the weights.
 
     Raises:
         ValueError: If shapes do not fit together.
@@ -62,6 +62,7 @@ def linformer_attention(
     combined = _combined_weights(query, key, w_key, scale, normalizer)
     check_features("value (its tokens)", value.shape[-2], "w_value", w_value.shape[-2])
     check_features("w_value", w_value.shape[-1], "w_key", w_key.shape[-1])
+    # Hooks keep the parameters for later, where `vmap` needs batch axes on every operand.
     batch = query.shape[:-2]
     parameters = {
         "w_key": jnp.broadcast_to(w_key, (*batch, *w_key.shape)),
@@ -87,20 +88,20 @@ def linformer_weights(
     key_mask: Bool[Array, "..."] | None = None,
     normalizer: Normalizer = softmax,
 ) -> Float[Array, "*b q k"]:
-    r"""Return the map that :func:`linformer_attention` implies, at quadratic cost.
+    r"""Return the weights that :func:`linformer_attention` implies, at quadratic cost.
 
     .. math:: W = \operatorname{softmax}\!\left(\frac{Q (E^\top K)^\top}{\sqrt{d}}\right) F^\top
 
-    Its rows need not sum to one, and where :math:`F` is negative so are weights.
+    Rows need not sum to one, and weights may be negative where :math:`F` is.
 
     Args:
         query: `(*b, q, d)`.
         key: `(*b, k, d)`.
         w_key: Combines the keys.
         w_value: Combines the values.
-        scale: What multiplies the inner product; :math:`1/\sqrt{d}` if None.
+        scale: Factor of the inner product; :math:`1/\sqrt{d}` if None.
         key_mask: `(*b, k)`; True = the key exists.
-        normalizer: From scores, of the combinations, to weights.
+        normalizer: Maps the scores of the combinations to weights.
 
     Returns:
         `(*b, q, k)`, in float32 at least.
@@ -142,12 +143,13 @@ def _combined_weights(
     scale: float | None,
     normalizer: Normalizer,
 ) -> jax.Array:
-    """The weights of the combinations, `(*b, q, p)`."""
+    """Return the weights of the combinations, `(*b, q, p)`."""
     check_features("key (its tokens)", key.shape[-2], "w_key", w_key.shape[-2])
     return normalizer(scaled_dot_product_scores(query, _combine(w_key, key), scale=scale))
 
 
 def _combine(w: jax.Array, x: jax.Array) -> jax.Array:
+    """Combine tokens, `(*b, k, d)`, to `(*b, p, d)`."""
     dtype = jnp.promote_types(x.dtype, jnp.float32)
     combined = jnp.einsum("...kp,...kd->...pd", w.astype(x.dtype), x, preferred_element_type=dtype)
     return combined.astype(x.dtype)

@@ -1,4 +1,4 @@
-"""Nyströmformer (Xiong 2021): attention through landmarks, the means of stretches of tokens."""
+"""Nyströmformer (Xiong 2021): attention through landmarks, the means of segments of tokens."""
 
 import jax
 import jax.numpy as jnp
@@ -36,26 +36,26 @@ def nystrom_attention(
               \operatorname{softmax}(\tilde Q \tilde K^\top / \sqrt{d})^+\,
               \operatorname{softmax}(\tilde Q K^\top / \sqrt{d})\, V
 
-    A landmark is the mean of one of m stretches, as equal as can be, of the visible tokens; the
-    pseudoinverse :math:`^+` is iterated. It has the hook points `query, key, value, weights,
-    context`; the weights are computed only if somebody captures or edits them.
+    A landmark is the mean of one of m segments, of nearly equal length, of the visible tokens; the
+    pseudoinverse :math:`^+` is computed by iteration. The hook points are `query, key, value,
+    weights, context`; the weights are computed only if they are captured or edited.
 
     Args:
         query: `(*b, q, d)`; heads are a batch axis.
         key: `(*b, k, d)`.
         value: `(*b, k, e)`.
-        num_landmarks: m. With as many as there are tokens, and iterations enough, it is exact.
-        num_iterations: Of the pseudoinverse.
-        scale: What multiplies the inner product; :math:`1/\sqrt{d}` if None.
+        num_landmarks: m. With as many as tokens, and enough iterations, the result is exact.
+        num_iterations: The iterations of the pseudoinverse.
+        scale: Factor of the inner product; :math:`1/\sqrt{d}` if None.
         key_mask: `(*b, k)`; True = the key exists.
-        query_mask: `(*b, q)`; True = the query exists. The others, say padding, take no part in
+        query_mask: `(*b, q)`; True = the query exists. Other queries, such as padding, do not enter
             the landmarks.
 
     Returns:
-        The context alone; :func:`nystrom_weights` gives the map.
+        The context alone; :func:`nystrom_weights` returns the weights.
 
     Raises:
-        ValueError: If shapes do not fit together, or there is no landmark.
+        ValueError: If shapes do not fit together, or `num_landmarks` is below one.
         TypeError: If a mask is not boolean.
 
     Example:
@@ -88,16 +88,16 @@ def nystrom_weights(
     key_mask: Bool[Array, "..."] | None = None,
     query_mask: Bool[Array, "..."] | None = None,
 ) -> Float[Array, "*b q k"]:
-    r"""Return the map that :func:`nystrom_attention` implies, at quadratic cost.
+    r"""Return the weights that :func:`nystrom_attention` implies, at quadratic cost.
 
-    Its rows sum nearly to one, and some weights may be negative.
+    Rows sum to one only approximately, and weights may be negative.
 
     Args:
         query: `(*b, q, d)`.
         key: `(*b, k, d)`.
         num_landmarks: m.
-        num_iterations: Of the pseudoinverse.
-        scale: What multiplies the inner product; :math:`1/\sqrt{d}` if None.
+        num_iterations: The iterations of the pseudoinverse.
+        scale: Factor of the inner product; :math:`1/\sqrt{d}` if None.
         key_mask: `(*b, k)`; True = the key exists.
         query_mask: `(*b, q)`; True = the query exists.
 
@@ -105,7 +105,7 @@ def nystrom_weights(
         `(*b, q, k)`, in float32 at least.
 
     Raises:
-        ValueError: If shapes do not fit together, or there is no landmark.
+        ValueError: If shapes do not fit together, or `num_landmarks` is below one.
         TypeError: If a mask is not boolean.
 
     Example:
@@ -139,21 +139,23 @@ def _factors(
     num_iterations: int,
     scale: float | None,
 ) -> tuple[jax.Array, jax.Array, jax.Array]:
-    """The three matrices whose product is the map: `(*b, q, m)`, `(*b, m, m)`, `(*b, m, k)`."""
+    """Return the factors of the weights: `(*b, q, m)`, `(*b, m, m)` and `(*b, m, k)`."""
     check_features("key", key.shape[-1], "query", query.shape[-1])
     if num_landmarks < 1:
         raise ValueError(f"num_landmarks={num_landmarks} must be at least 1.")
     dtype = jnp.promote_types(query.dtype, jnp.float32)
     query = query.astype(dtype) * default_scale(query, scale)
     key = key.astype(dtype)
-    query_marks, query_found = _landmarks(query, query_mask, num_landmarks)
-    key_marks, key_found = _landmarks(key, key_mask, num_landmarks)
+    # The full map is never built: queries meet key landmarks, query landmarks meet keys, and the
+    # small core between the landmarks is inverted to join the two.
+    query_marks, query_exists = _landmarks(query, query_mask, num_landmarks)
+    key_marks, key_exists = _landmarks(key, key_mask, num_landmarks)
     visible = None if key_mask is None else key_mask[..., None, :]
-    core = softmax(_products(query_marks, key_marks), mask=key_found[..., None, :])
-    # A landmark of no token is a row or a column of zeros, which the pseudoinverse keeps.
-    core = jnp.where(query_found[..., None], core, 0)
+    core = softmax(_products(query_marks, key_marks), mask=key_exists[..., None, :])
+    # An empty landmark gives a row or a column of zeros, which the pseudoinverse keeps.
+    core = jnp.where(query_exists[..., None], core, 0)
     return (
-        softmax(_products(query, key_marks), mask=key_found[..., None, :]),
+        softmax(_products(query, key_marks), mask=key_exists[..., None, :]),
         _pseudoinverse(core, num_iterations),
         softmax(_products(query_marks, key), mask=visible),
     )
@@ -164,24 +166,28 @@ def _products(one: jax.Array, other: jax.Array) -> jax.Array:
 
 
 def _landmarks(x: jax.Array, mask: jax.Array | None, count: int) -> tuple[jax.Array, jax.Array]:
-    """The means of `count` stretches of the visible tokens, and which stretches have any."""
+    """Return the means of `count` segments of the visible tokens, and which segments have any."""
     mask = jnp.ones(x.shape[:-1], bool) if mask is None else mask
+    # Segments divide the visible tokens, not all, so that padding does not change the landmarks.
     rank = jnp.cumsum(mask, axis=-1) - 1
-    stretch = rank * count // jnp.maximum(mask.sum(axis=-1, keepdims=True), 1)
-    member = jax.nn.one_hot(stretch, count, dtype=x.dtype) * mask[..., None]
+    segment = rank * count // jnp.maximum(mask.sum(axis=-1, keepdims=True), 1)
+    member = jax.nn.one_hot(segment, count, dtype=x.dtype) * mask[..., None]
     size = member.sum(axis=-2)
     total = jnp.einsum("...tm,...td->...md", member, jnp.where(mask[..., None], x, 0))
     return safe_divide(total, size[..., None]), size > 0
 
 
 def _pseudoinverse(matrix: jax.Array, num_iterations: int) -> jax.Array:
-    """Iterate towards the Moore-Penrose inverse, from the paper's initial guess."""
+    """Iterate toward the Moore-Penrose inverse, from the paper's initial guess."""
+    # Scaled by the product of its largest row and column sums, the transpose is close enough to the
+    # inverse for the iteration to converge.
     norm = matrix.sum(axis=-1).max(axis=-1) * matrix.sum(axis=-2).max(axis=-1)
     guess = safe_divide(jnp.swapaxes(matrix, -1, -2), norm[..., None, None])
     eye = jnp.eye(matrix.shape[-1], dtype=matrix.dtype)
     eye = eye.reshape((1,) * (matrix.ndim - 2) + eye.shape)
 
     def improve(_: ArrayLike, guess: jax.Array) -> jax.Array:
+        # The paper's third-order iteration; matrix products alone suit an accelerator.
         step = matrix @ guess
         return guess @ (13 * eye - step @ (15 * eye - step @ (7 * eye - step))) / 4
 

@@ -1,4 +1,4 @@
-"""Performer (Choromanski 2021): softmax attention estimated by positive random features, FAVOR+."""
+"""Performer (Choromanski 2021): softmax attention by positive random features (FAVOR+)."""
 
 import jax
 import jax.numpy as jnp
@@ -19,13 +19,13 @@ def performer_projection(rng: PRNGKeyArray, dim: int, num_features: int) -> Floa
     Args:
         rng: The source of randomness.
         dim: d, the features of queries and keys.
-        num_features: m. The error of the estimate falls with its root.
+        num_features: m. The error of the estimate decreases with its root.
 
     Returns:
-        One direction a column.
+        The directions, one per column.
 
     Raises:
-        ValueError: If there are no features.
+        ValueError: If a size is below one.
 
     Example:
         >>> performer_projection(jax.random.key(0), 4, 6).shape
@@ -37,6 +37,7 @@ def performer_projection(rng: PRNGKeyArray, dim: int, num_features: int) -> Floa
     blocks = -(-num_features // dim)
     directions = jax.random.orthogonal(rng_direction, dim, (blocks,))
     lengths = jnp.linalg.norm(jax.random.normal(rng_length, (blocks, dim, dim)), axis=-1)
+    # Orthogonal directions have length one; Gaussian ones do not, so their lengths are drawn apart.
     columns = directions * lengths[:, None, :]
     return jnp.moveaxis(columns, 0, 1).reshape(dim, -1)[:, :num_features]
 
@@ -60,18 +61,18 @@ def performer_attention(
 
     The inner product of two such features is :math:`\exp(q \cdot k / \sqrt{d})` on average over
     :math:`\omega`. It has the hook points `query, key, value, weights, context`; the weights are
-    computed only if somebody captures or edits them.
+    computed only if they are captured or edited.
 
     Args:
         query: `(*b, q, d)`; heads are a batch axis.
         key: `(*b, k, d)`.
         value: `(*b, k, e)`.
-        projection: :math:`\omega`, a column each; :func:`performer_projection` draws it.
+        projection: :math:`\omega`, one per column, drawn by :func:`performer_projection`.
         key_mask: `(*b, k)`; True = the key exists.
         causal: Let each query see only the keys up to its own position.
 
     Returns:
-        The context alone; :func:`performer_weights` gives the map.
+        The context alone; :func:`performer_weights` returns the weights.
 
     Raises:
         ValueError: If shapes do not fit together.
@@ -107,12 +108,12 @@ def performer_weights(
     key_mask: Bool[Array, "..."] | None = None,
     causal: bool = False,
 ) -> Float[Array, "*b q k"]:
-    r"""Return the map that :func:`performer_attention` implies, at quadratic cost.
+    r"""Return the weights that :func:`performer_attention` implies, at quadratic cost.
 
     Args:
         query: `(*b, q, d)`.
         key: `(*b, k, d)`.
-        projection: :math:`\omega`, a column each.
+        projection: :math:`\omega`, one per column.
         key_mask: `(*b, k)`; True = the key exists.
         causal: Let each query see only the keys up to its own position.
 
@@ -150,27 +151,31 @@ def _features(
     projection: jax.Array,
     causal: bool,
 ) -> tuple[jax.Array, jax.Array]:
-    r"""The features, each side times a constant that cancels in the quotient.
+    r"""Return the features of queries and keys, up to constants that cancel in the quotient.
 
-    :math:`\sqrt{m}` cancels likewise. The constants keep the exponentials in range: the largest
-    exponent of each query, and the largest of all visible keys.
+    The constants keep the exponentials in range: they take out the largest exponent of each query,
+    and the largest of all visible keys. :math:`\sqrt{m}` cancels too.
     """
     check_features("key", key.shape[-1], "query", query.shape[-1])
     check_features("query", query.shape[-1], "projection", projection.shape[-2])
     check_causal(causal, query, key)
-    of_query, of_key = _exponents(query, projection), _exponents(key, projection)
+    query_exponents, key_exponents = _exponents(query, projection), _exponents(key, projection)
     if key_mask is not None:
-        of_key = jnp.where(key_mask[..., None], of_key, -jnp.inf)
-    return _stable_exp(of_query, -1), _stable_exp(of_key, (-2, -1))
+        key_exponents = jnp.where(key_mask[..., None], key_exponents, -jnp.inf)
+    # A constant per key would not cancel, for the quotient sums over keys: they share theirs.
+    return _stable_exp(query_exponents, -1), _stable_exp(key_exponents, (-2, -1))
 
 
 def _exponents(x: jax.Array, projection: jax.Array) -> jax.Array:
+    """Return the exponents of the features, in float32 at least."""
+    # A fourth root on either side makes the square root that scales the inner product.
     x = x.astype(jnp.promote_types(x.dtype, jnp.float32)) * x.shape[-1] ** -0.25
     projected = jnp.einsum("...td,...dm->...tm", x, projection.astype(x.dtype))
     return projected - (x**2).sum(axis=-1, keepdims=True) / 2
 
 
 def _stable_exp(exponents: jax.Array, axis: int | tuple[int, ...]) -> jax.Array:
+    """Exponentiate after subtracting the largest exponent over the axes."""
     largest = jnp.max(exponents, axis=axis, keepdims=True, initial=-jnp.inf)
     largest = jnp.where(largest == -jnp.inf, 0, largest)
     return jnp.exp(exponents - jax.lax.stop_gradient(largest))

@@ -192,7 +192,7 @@ ERRORS = {
     ),
     "odd heads": (
         lambda: ops.differential_attention(X[:, :5], X, X, lambda_=0.5),
-        "query has 5 heads and must have an even number",
+        "query has 5 heads; the number must be even",
     ),
     "odd maps": (lambda: ops.differential_weights(jnp.ones((3, 2, 2)), lambda_=1.0), "3 maps"),
     "lambda": (

@@ -78,7 +78,7 @@ def test_one_token_at_a_time_gives_what_all_at_once_give():
     ("call", "message"),
     [
         (lambda: ops.rotary_frequencies(5), "dim=5 must be even"),
-        (lambda: ops.rotary(X, frequencies=jnp.ones(5)), "rotate 10 features and x of shape"),
+        (lambda: ops.rotary(X, frequencies=jnp.ones(5)), "rotate 10 features but x of shape"),
         (lambda: ops.rotary(X[..., :7]), "must be even"),
         (lambda: ops.rotary(X, positions=jnp.arange(4)), r"positions of shape \(4,\)"),
     ],

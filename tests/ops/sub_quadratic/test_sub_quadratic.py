@@ -343,7 +343,7 @@ ERRORS = {
     ),
     "mask of pairs": (
         lambda: ops.linear_attention(X, X, X, key_mask=jnp.ones((5, 5), bool)),
-        "hides a key from every query or from none",
+        "mask that differs between queries or heads goes in mask",
     ),
     "features": (lambda: ops.linear_attention(X, X[:, :2], X), "key has 2 features"),
     "causal": (lambda: ops.linear_attention(X[:4], X, X, causal=True), "4 queries and 5 keys"),
