@@ -35,7 +35,13 @@ class Queries(NamedTuple):
 
 
 def backward(
-    grid: Grid, head: Head, softmax: Softmax, context: Array, cotangent: Array
+    grid: Grid,
+    head: Head,
+    softmax: Softmax,
+    context: Array,
+    cotangent: Array,
+    *,
+    of_bias: bool = True,
 ) -> Gradients:
     """Pull the cotangent of one head's context back to what it attended with.
 
@@ -69,7 +75,7 @@ def backward(
         query=grid.zeros(head),
         key=grid.zeros(head, *head.key.shape),
         value=grid.zeros(head, *head.value.shape),
-        bias=None if head.bias is None else grid.zeros(head, *head.bias.shape),
+        bias=grid.zeros(head, *head.bias.shape) if of_bias and head.bias is not None else None,
         sink=None,
     )
     found, of_query = lax.scan(of_queries, zero, jnp.arange(grid.blocks[0]))

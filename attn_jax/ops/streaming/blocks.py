@@ -17,7 +17,7 @@ Step = Callable[[ArrayLike, Any, bool], Any]
 
 
 class Head(NamedTuple):
-    """What one head attends with, padded to whole blocks; None where there is no such thing.
+    """The operands of one head, padded to whole blocks; None where the call has none.
 
     Attributes:
         query: `(q, d)`, already scaled.
@@ -25,10 +25,12 @@ class Head(NamedTuple):
         value: `(k, e)`.
         offset: The position of the first query among the keys.
         mask: `(q or 1, k or 1)`.
+        key_mask: `(1, k or 1)`.
         bias: `(q or 1, k or 1)`.
         query_segments: `(q,)`.
         key_segments: `(k,)`.
         sink: The score of the key that has no value.
+        tangents: Those of some of the fields, by their names, for a derivative in forward mode.
     """
 
     query: Array
@@ -36,10 +38,12 @@ class Head(NamedTuple):
     value: Array
     offset: Array
     mask: Array | None = None
+    key_mask: Array | None = None
     bias: Array | None = None
     query_segments: Array | None = None
     key_segments: Array | None = None
     sink: Array | None = None
+    tangents: dict[str, Array] | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -64,13 +68,15 @@ class Grid:
 
     @property
     def blocks(self) -> tuple[int, int]:
-        """How many blocks there are along queries and keys."""
-        return -(-self.num_queries // self.block[0]), -(-self.num_keys // self.block[1])
+        """The number of blocks along queries and keys; at least one, of nothing but padding."""
+        sizes = zip((self.num_queries, self.num_keys), self.block, strict=True)
+        return tuple(max(1, -(-tokens // block)) for tokens, block in sizes)
 
     @property
     def padding(self) -> tuple[int, int]:
-        """How many queries and keys fill the last blocks up."""
-        return -self.num_queries % self.block[0], -self.num_keys % self.block[1]
+        """The number of queries and keys that fill the last blocks up."""
+        queries, keys = (n * size for n, size in zip(self.blocks, self.block, strict=True))
+        return queries - self.num_queries, keys - self.num_keys
 
     def lanes(self, least: int) -> int:
         """Into how many lanes keys are dealt out to find the `least` largest scores.
@@ -142,8 +148,7 @@ class Grid:
             seen += [keys < self.num_keys]
             seen += [] if left is None else [keys >= queries - left]
             seen += [] if right is None else [keys <= queries + right]
-        if head.mask is not None:
-            seen.append(self.cut(head.mask, i, j))
+        seen += [self.cut(x, i, j) for x in (head.mask, head.key_mask) if x is not None]
         if head.bias is not None:
             seen.append(self.cut(head.bias, i, j) > -jnp.inf)
         if head.query_segments is not None and head.key_segments is not None:

@@ -163,7 +163,7 @@ def finish(summary: Summary, head: Head, carry: Running) -> Rows:
     )
 
 
-def seen_keys(grid: Grid, head: Head) -> Array:
+def visible_keys(grid: Grid, head: Head) -> Array:
     """Which keys at least one query may look at."""
 
     def of_queries(i: Array, seen: Array) -> Array:

@@ -87,7 +87,7 @@ class Summary:
         """All there is to know of so many queries and keys: top 8, and up to 128 × 128 tiles."""
         tiles = (min(128, num_queries), min(128, num_keys))
         flags = dict.fromkeys(("entropy", "max_logit", "received", "distance"), True)
-        return cls(**flags, top_k=min(8, num_keys), pooled=tiles)
+        return cls(**flags, top_k=min(8, num_keys), pooled=tiles if min(tiles) else None)
 
     @property
     def needs_weights(self) -> bool:

@@ -13,7 +13,7 @@ from attn_jax.ops.streaming.summary import Summary, tile_areas, tile_of
 _LANES = 128
 
 
-class Told(NamedTuple):
+class WeightStatistics(NamedTuple):
     """What finished weights tell; see `AttentionSummary`."""
 
     received: Array | None
@@ -37,9 +37,9 @@ class Running(NamedTuple):
     candidates: Array | None
 
 
-def told_by_weights(
+def weight_statistics(
     grid: Grid, summary: Summary, head: Head, softmax: Softmax, lanes: Array
-) -> Told:
+) -> WeightStatistics:
     """Go over the map of one head once more, knowing how scores become weights.
 
     Args:
@@ -76,7 +76,9 @@ def told_by_weights(
         areas = tile_areas(summary.pooled, grid.num_queries, grid.num_keys)
         pooled = pooled[: summary.pooled[0], : summary.pooled[1]] / areas
     received = None if received is None else received[: grid.num_keys]
-    return Told(received, pooled, *(lax.collapse(x, 0, 2)[: grid.num_queries] for x in top or ()))
+    return WeightStatistics(
+        received, pooled, *(lax.collapse(x, 0, 2)[: grid.num_queries] for x in top or ())
+    )
 
 
 def _step(

@@ -1,6 +1,5 @@
 """The kernels of streaming attention, step by step on the CPU, against NumPy in float64."""
 
-import dataclasses
 import itertools
 import types
 
@@ -11,8 +10,10 @@ import pytest
 
 from attn_jax.ops import Summary, attention, devices, streaming_attention
 from attn_jax.ops.fused import attention as fused
+from attn_jax.ops.reference.derived import AttentionFormula
+from attn_jax.ops.reference.operands import Call
 from attn_jax.ops.streaming import plan as streaming_plan
-from attn_jax.ops.streaming.dispatch import Plan
+from attn_jax.ops.streaming.plan import Plan
 
 B, H, KEY_HEADS, D, E = 2, 6, 3, 7, 5
 SIZES = {"triton": (131, 197), "mosaic": (263, 521)}
@@ -42,7 +43,7 @@ def options_of_keys(num_queries, num_keys):
         "window": {"window": (41, 3), "query_offset": 7, "sinks": normal(H)},
         "keys hidden": {"mask": jnp.arange(num_keys) % 3 > 0, "bias": hidden},
         "keys of each": {"mask": jnp.asarray(RNG.random((B, 1, 1, num_keys)) < 0.6), "scale": 0.9},
-        "segments": {"segment_ids": segments, "causal": True, "bias": normal(H, 1, num_keys)},
+        "segments": {"segment_ids": segments, "causal": True, "bias": normal(1, H, 1, num_keys)},
     }
 
 
@@ -98,8 +99,8 @@ def on_device(monkeypatch):
     """Let calls be computed as on a device, by its kernels, which are interpreted."""
 
     def choose(kernel):
-        def plan(*args):
-            return dataclasses.replace(Plan(*args), kernel=kernel, interpret=True)
+        def plan(*args, **options):
+            return Plan(*args, **options | {"kernel": kernel, "interpret": True})
 
         monkeypatch.setattr(streaming_plan, "Plan", plan)
         monkeypatch.setattr(streaming_plan, "_on_cpu", lambda: False)
@@ -252,9 +253,8 @@ def test_long_calls_that_cudnn_does_not_take_are_streamed(monkeypatch):
 
     def streams(tokens, dtype, **options):
         x = jnp.zeros((tokens, 2, 64), dtype)
-        site = fused.attention_site(None, None, False, None)
-        site = dataclasses.replace(site, **options)
-        return fused._streaming_wins(site, {"query": x, "key": x, "value": x})
+        operands = {"query": x, "key": x, "value": x}
+        return fused._streaming_wins(Call(AttentionFormula(**options), operands))
 
     assert not streams(1024, jnp.float32)
     assert streams(8192, jnp.float32)

@@ -16,12 +16,12 @@ from jax.experimental import pallas as pl
 from jax.typing import ArrayLike
 
 from attn_jax.ops.streaming.blocks import Grid, Head, product
-from attn_jax.ops.streaming.dispatch import Arrays, Plan
 from attn_jax.ops.streaming.forward import Rows, Softmax, advance, begin, finish
 from attn_jax.ops.streaming.pallas.blocks import References, TiledReferences
 from attn_jax.ops.streaming.pallas.launch import RESULT, kernel_operands, launch, result, store
+from attn_jax.ops.streaming.plan import Arrays, Plan
 from attn_jax.ops.streaming.summary import tile_areas, tile_of
-from attn_jax.ops.streaming.summary_pass import Told, most_tiles
+from attn_jax.ops.streaming.summary_pass import WeightStatistics, most_tiles
 
 # A TPU writes a block whose rows come in eights.
 _ROWS = 8
@@ -70,17 +70,17 @@ def attend_rows(plan: Plan, arrays: Arrays) -> Rows:
     return jax.tree.unflatten(jax.tree.structure(found), [context, *rest])
 
 
-def told_by_weights(plan: Plan, arrays: Arrays, softmax: Softmax) -> Told:
-    """What finished weights tell; see `streaming_weights.told_by_weights`."""
+def weight_statistics(plan: Plan, arrays: Arrays, softmax: Softmax) -> WeightStatistics:
+    """What finished weights tell; see `streaming_weights.weight_statistics`."""
     summary = plan.summary
     by_key = Keys(None, None)
     if summary.received or summary.pooled:
-        by_key = _told_by_key(plan, arrays, softmax)
+        by_key = _key_statistics(plan, arrays, softmax)
     top = _largest(plan, arrays, softmax) if summary.top_k else ()
-    return Told(*by_key, *top)
+    return WeightStatistics(*by_key, *top)
 
 
-def _told_by_key(plan: Plan, arrays: Arrays, softmax: Softmax) -> Keys:
+def _key_statistics(plan: Plan, arrays: Arrays, softmax: Softmax) -> Keys:
     """What the keys get.
 
     Each program has a block of keys and visits the queries tile by tile, so that it adds up along

@@ -12,8 +12,8 @@ from jax.experimental.pallas import tpu as mosaic
 from jax.experimental.pallas import triton
 
 from attn_jax.ops.streaming.blocks import Grid
-from attn_jax.ops.streaming.dispatch import Arrays, Plan
 from attn_jax.ops.streaming.pallas.blocks import Remote
+from attn_jax.ops.streaming.plan import Arrays, Plan
 
 RESULT = "result"
 """What results are called among what is blocked."""
@@ -33,7 +33,8 @@ def kernel_operands(plan: Plan, grid: Grid, arrays: Arrays) -> Arrays:
     for name, length in (("query_segments", queries), ("key_segments", keys)):
         if name in arrays:
             found[name] = _fit(arrays[name][:, :, None], 1, length)
-    hidden = [jnp.where(arrays["mask"], 0.0, -jnp.inf)] if "mask" in arrays else []
+    masks = [arrays[name] for name in ("mask", "key_mask") if name in arrays]
+    hidden = [jnp.where(mask, 0.0, -jnp.inf) for mask in masks]
     biases = [arrays["bias"].astype(jnp.float32)] if "bias" in arrays else []
     if hidden or biases:
         bias = functools.reduce(jnp.add, biases + hidden)
