@@ -1,4 +1,4 @@
-"""Attention in one call, by the fastest way there is, and observable all the same."""
+"""Attention in one call, computed the fastest way for its sizes, with hook points all the same."""
 
 import typing
 from typing import Literal
@@ -17,7 +17,7 @@ from attn_jax.ops.streaming.plan import kernel_for, plan_of
 from attn_jax.ops.streaming.summary import Summary
 
 Implementation = Literal["auto", "xla", "cudnn", "streaming"]
-"""How a fused call is computed: XLA's way, cuDNN's kernel, block by block, or the best here."""
+"""The ways to compute a fused call; `auto` takes the fastest for its sizes and device."""
 
 _NOT_FUSIBLE = (
     "implementation='cudnn' has no softcap, no sinks, no 64-bit numbers, and wants query, key and "
@@ -42,20 +42,19 @@ def attention(
     sinks: Real[Array, " h"] | None = None,
     implementation: Implementation = "auto",
 ) -> Float[Array, "*b q h e"]:
-    r"""Attend with several heads, without handing out the weights.
+    r"""Attend with several heads, without returning the weights.
 
     .. math:: S = \operatorname{cap}(\text{scale} \cdot Q K^\top) + \text{bias}, \qquad
               \operatorname{attention} = \operatorname{softmax}_\text{mask}(S)\, V, \qquad
               \operatorname{cap}(s) = c \tanh(s / c)
 
     It has the hook points `query, key, value, scores, weights, summary, context`. Scores and
-    weights are computed only if somebody captures or edits them, and the summary (see
-    :class:`Summary`), which never holds them, only if somebody asks for it by name; what the call
-    itself computes never changes with whether somebody is looking. Long sequences are attended to
-    block by block (:func:`streaming_attention`) where that is faster. Otherwise
-    `jax.nn.dot_product_attention` does the work where it can, that is without `softcap` and
-    `sinks`, in 32 bits or less, and with as many features in the values as in the keys; elsewhere
-    the same is computed stage by stage.
+    weights are computed only if they are captured or edited, and the summary (see
+    :class:`Summary`), which never holds them, only if it is captured by name; capturing never
+    changes the way the call itself is computed. Long sequences are attended to block by block
+    (:func:`streaming_attention`) where that is faster. Otherwise `jax.nn.dot_product_attention`
+    does the work where it can: without `softcap` and `sinks`, in 32 bits or less, and with as many
+    features in the values as in the keys. All other calls are computed stage by stage.
 
     Args:
         query: `(*b, q, h, d)`.
@@ -116,11 +115,14 @@ def attention(
         sinks=sinks,
         kind=SummarizedFormula,
     )
+    # Long sequences: the online softmax, block by block.
     if implementation == "streaming" or (implementation == "auto" and _streaming_wins(call)):
         plan = plan_of(call, None, Summary())
         call = hide_unseen(plan, call)
         context, _ = stream(plan, call)
         return tap_derived(call.formula, context, call.operands)
+    # All others: score, bias and mask, normalize and weigh, in one fused call where there is one.
+    # What no query may see becomes zero first, so that NaN in the padding cannot reach a context.
     visible = None if call.sees_all else call.visible()
     call = call if visible is None else call.hide_unseen(visible.any(axis=-2))
     if _is_fusible(call):
@@ -129,6 +131,7 @@ def attention(
         raise ValueError(_NOT_FUSIBLE)
     else:
         context = call.formula.derive("context", call.operands)
+    # The tap carries the operands, from which captured scores and weights are derived.
     return tap_derived(call.formula, context, call.operands)
 
 
@@ -153,14 +156,14 @@ def _streaming_wins(call: Call) -> bool:
     if jax.default_backend() == "cpu":
         return True
     has_cudnn = _is_fusible(call) and _cudnn_applies(call)
-    return not has_cudnn and pairs >= _LARGE_PAIRS and kernel_for(call.operands) is not None
+    return not has_cudnn and pairs >= _LARGE_PAIRS and kernel_for(call) is not None
 
 
 def _is_fusible(call: Call) -> bool:
     query, value = call.query, call.value
     return (
         call.formula.softcap is None
-        and "sinks" not in call.operands
+        and "sinks" not in call.optional
         and query.shape[-1] == value.shape[-1]
         and query.dtype == call.key.dtype == value.dtype
         and query.dtype.itemsize <= 4
@@ -171,17 +174,17 @@ def _is_fusible(call: Call) -> bool:
 
 def _fused(call: Call, visible: Array | None, implementation: Implementation) -> Array:
     """Call `jax.nn.dot_product_attention`, whose masks know neither an offset nor empty rows."""
-    formula, operands = call.formula, call.operands
-    mask, bias = operands.get("mask"), operands.get("bias")
+    formula, optional = call.formula, call.optional
+    mask, bias = optional.get("mask"), optional.get("bias")
     causal, window = formula.causal, formula.window
-    if implementation == "auto":
-        implementation = "cudnn" if _cudnn_applies(call) else "xla"
-    # Windows are cuDNN's only if they look back; those of the other are wrong in old versions.
+    if implementation != "cudnn":
+        implementation = "cudnn" if implementation == "auto" and _cudnn_applies(call) else "xla"
+    # cuDNN takes only windows that look back, and XLA's are wrong in old versions of JAX.
     has_window = window is None or (implementation == "cudnn" and causal and window[1] == 0)
-    if not has_window or call.is_shifted or "query_segments" in operands:
-        mask, causal, window = formula.visible(operands), False, None
+    if not has_window or call.is_shifted or "query_segments" in optional:
+        mask, causal, window = formula.visible(call.operands), False, None
     else:
-        mask = combine_masks(mask, operands.get("key_mask"))
+        mask = combine_masks(mask, optional.get("key_mask"))
     if bias is not None:
         # A row of minus infinities would have NaN for its gradients.
         mask, bias = combine_masks(mask, bias > -jnp.inf), jnp.where(bias > -jnp.inf, bias, 0)
@@ -198,6 +201,7 @@ def _fused(call: Call, visible: Array | None, implementation: Implementation) ->
         implementation=implementation,
     )
     context = context.reshape(call.query.shape).astype(call.value.dtype)
+    # A query that sees nothing got the mean of the values there; its context is zero.
     if visible is None:
         return context
     sees_any = jnp.swapaxes(visible.any(axis=-1), -1, -2)[..., None]

@@ -87,8 +87,8 @@ def attention_fn(
         bias = align_to_scores("bias", bias, shape, HEAD_AXES)
     if mask is not None:
         mask, more = _mask_or_bias(align_to_scores("mask", mask, shape, HEAD_AXES))
-        biases = [x for x in (bias, more) if x is not None]
-        bias = sum(biases) if biases else None
+        if more is not None:
+            bias = more if bias is None else bias + more
     return attention(query, key, value, bias=bias, mask=mask, key_mask=key_mask, causal=is_causal)
 
 

@@ -42,6 +42,8 @@ class SummarizedFormula(AttentionFormula):
             scores = operands["scores"]
             scores = scores if visible is None else jnp.where(visible, scores, -jnp.inf)
             return summary.of_scores(scores, weights, offset, operands.get("sinks"))
-        # The context is known already; values without features cost nothing.
-        call = Call(self, {**operands, "value": operands["value"][..., :0]})
+        # The context is optional already; values without features cost nothing.
+        optional = dict(operands)
+        query, key, value = (optional.pop(name) for name in ("query", "key", "value"))
+        call = Call(self, query, key, value[..., :0], optional)
         return stream(plan_of(call, None, summary), call)[1]

@@ -22,34 +22,30 @@ class Call:
 
     Attributes:
         formula: The options.
-        operands: Named as `AttentionFormula` has them, each of the rank that it expects.
+        query: `(*b, q, h, d)`.
+        key: `(*b, k, h_k, d)`.
+        value: `(*b, k, h_k, e)`.
+        optional: The other operands, named and ranked as `AttentionFormula` has them.
         sees_all: Whether it is plain that each query sees a key, and each key is seen by a query.
         is_shifted: Whether the first query may stand elsewhere than at the first key.
     """
 
     formula: AttentionFormula = dataclasses.field(metadata={"static": True})
-    operands: dict[str, Array]
+    query: Array
+    key: Array
+    value: Array
+    optional: dict[str, Array] = dataclasses.field(default_factory=dict)
     sees_all: bool = dataclasses.field(default=False, metadata={"static": True})
     is_shifted: bool = dataclasses.field(default=True, metadata={"static": True})
 
     @property
-    def query(self) -> Array:
-        """The queries, `(*b, q, h, d)`."""
-        return self.operands["query"]
-
-    @property
-    def key(self) -> Array:
-        """The keys, `(*b, k, h_k, d)`."""
-        return self.operands["key"]
-
-    @property
-    def value(self) -> Array:
-        """The values, `(*b, k, h_k, e)`."""
-        return self.operands["value"]
+    def operands(self) -> dict[str, Array]:
+        """All operands by their names, as the formula takes them."""
+        return {"query": self.query, "key": self.key, "value": self.value} | self.optional
 
     def visible(self) -> Array | None:
         """Return the pairs that nothing hides, a bias of minus infinity included; None is all."""
-        bias = self.operands.get("bias")
+        bias = self.optional.get("bias")
         is_finite = None if bias is None else bias > -jnp.inf
         return combine_masks(self.formula.visible(self.operands), is_finite)
 
@@ -68,7 +64,7 @@ class Call:
             is_seen = is_seen.reshape(groups).any(axis=-2)
         is_seen = jnp.swapaxes(is_seen, -1, -2)[..., None]
         key, value = (jnp.where(is_seen, x, 0) for x in (self.key, self.value))
-        return dataclasses.replace(self, operands=self.operands | {"key": key, "value": value})
+        return dataclasses.replace(self, key=key, value=value)
 
 
 def checked_call(
@@ -101,28 +97,31 @@ def checked_call(
     formula = _checked_formula(kind, scale, softcap, causal, window)
     *batch, num_queries, num_heads, _ = query.shape
     shape = (*batch, num_heads, num_queries, key.shape[-3])
-    operands = {"query": query, "key": key, "value": value}
+    optional = _aligned_segments(shape, segment_ids)
     if mask is not None:
         check_mask(mask)
-        operands["mask"] = align_to_scores("mask", mask, shape, HEAD_AXES)
+        optional["mask"] = align_to_scores("mask", mask, shape, HEAD_AXES)
     # Joined with a mask that all sequences share, it would be an array of (b, q, k).
-    keys = with_key_mask(None, key_mask, shape, len(batch))
-    operands |= {} if keys is None else {"key_mask": keys}
+    key_mask = with_key_mask(None, key_mask, shape, len(batch))
+    if key_mask is not None:
+        optional["key_mask"] = key_mask
     if bias is not None:
-        operands["bias"] = align_to_scores("bias", *as_float(bias), shape, HEAD_AXES)
+        (bias,) = as_float(bias)
+        optional["bias"] = align_to_scores("bias", bias, shape, HEAD_AXES)
+    # All the operands so far may hide a key from every query.
+    hides = bool(optional)
     if sinks is not None:
-        operands["sinks"] = _aligned_sinks(*as_float(sinks), shape)
-    operands |= _aligned_segments(query, key, segment_ids)
-    hides = not operands.keys().isdisjoint(("mask", "key_mask", "bias", "query_segments"))
+        (sinks,) = as_float(sinks)
+        optional["sinks"] = _aligned_sinks(sinks, shape)
     is_shifted = not (isinstance(query_offset, int) and query_offset == 0)
     has_band = causal or formula.window is not None
     if has_band or is_shifted:
         offset = jnp.asarray(query_offset, jnp.int32)
-        operands["query_offset"] = offset.reshape((1,) * (len(batch) + 1))
-    # Along the diagonal of a square map, every query sees at least itself.
-    is_square = shape[-2] == shape[-1] and not is_shifted
+        optional["query_offset"] = offset.reshape((1,) * (len(batch) + 1))
+    # Along the diagonal of a square map, every query sees at least its own key.
+    is_square = num_queries == key.shape[-3] and not is_shifted
     sees_all = not hides and (is_square or not has_band)
-    return Call(formula, operands, sees_all, is_shifted)
+    return Call(formula, query, key, value, optional, sees_all, is_shifted)
 
 
 def flat_batch(array: Array, batch: tuple[int, ...]) -> Array:
@@ -179,7 +178,7 @@ def _aligned_sinks(sinks: Array, shape: tuple[int, ...]) -> Array:
     return sinks.reshape((1,) * (len(shape) - 3) + (-1, 1, 1))
 
 
-def _aligned_segments(query: Array, key: Array, segment_ids: SegmentIds | None) -> dict[str, Array]:
+def _aligned_segments(scores: tuple[int, ...], segment_ids: SegmentIds | None) -> dict[str, Array]:
     """Return the segments of queries and of keys, each `(*b, tokens)`."""
     if segment_ids is None:
         return {}
@@ -190,8 +189,8 @@ def _aligned_segments(query: Array, key: Array, segment_ids: SegmentIds | None) 
             "the keys)."
         )
     aligned = {}
-    for name, ids, tokens in zip(("query", "key"), pair, (query, key), strict=True):
-        shape = tokens.shape[:-2]
+    for name, ids, tokens in zip(("query", "key"), pair, scores[-2:], strict=True):
+        shape = (*scores[:-3], tokens)
         try:
             aligned[f"{name}_segments"] = jnp.broadcast_to(ids, shape)
         except ValueError:

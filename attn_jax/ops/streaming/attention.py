@@ -1,4 +1,4 @@
-"""Attention of any length in memory that grows with the tokens, and an exact summary of it."""
+"""Attention of any length in linear memory, and an exact summary of its weights."""
 
 import functools
 from typing import Any
@@ -107,17 +107,19 @@ def streaming_attention(
     return context if summary is None else (context, statistics)
 
 
-# Called outside of `jit`, the loops over blocks would be compiled anew each time, as their bodies
-# are new functions; these two are the same function at every call.
+# Outside of `jit` the loops over blocks would compile anew at each call, since their bodies are new
+# functions each time. These two functions stay the same, so their programs are found again.
 @functools.partial(jax.jit, static_argnames="plan", inline=True)
 def stream(plan: Plan, call: Call) -> tuple[Array, AttentionSummary]:
     """Attend block by block; return the context and the summary that was planned."""
     batch = call.query.shape[:-3]
+    # One pass over the keys for the context and all statistics of single queries.
     arrays = arrays_of(plan, call)
     rows = attend(plan, arrays)
     context = rows.context.astype(call.value.dtype)
     context = context.reshape(*batch, *context.shape[1:])
     parts = rows._asdict()
+    # A second pass for those that need finished weights: of the keys, of tiles, and the top k.
     if plan.summary.needs_weights:
         none = jnp.zeros((*rows.log_normalizer.shape, 0), jnp.int32)
         lanes = none if rows.lanes is None else rows.lanes

@@ -29,14 +29,14 @@ _DIFFERENTIABLE = ("query", "key", "value", "bias", "sink")
 
 @dataclasses.dataclass(frozen=True)
 class Signature:
-    """What the operands of a primitive are; they begin with context, shift and log_sum.
+    """The operands of a primitive by their places, after context, shift and log_sum.
 
     Attributes:
-        plan: How attention is computed.
+        plan: The plan of the call.
         names: The fields of `Head` that come next.
         of: Those of the fields that tangents go into, or gradients come out for.
-        batched: For each `vmap` around the primitive, the innermost first, which of its operands
-            it maps over; their axes stand in front, the outermost first. The context has them all.
+        batched: For each `vmap` around the primitive, the innermost first, whether it maps over
+            an operand; its axes stand in front, the outermost first. The context has them all.
     """
 
     plan: Plan
@@ -50,7 +50,7 @@ class Signature:
         return 3 + len(self.names)
 
     def place(self, name: str) -> int:
-        """Return which operand a field is."""
+        """Return the place of a field among the operands."""
         return 3 + self.names.index(name)
 
     def split(self, args: Sequence[Any]) -> tuple[Arrays, Softmax, Any, Sequence[Any]]:
@@ -99,11 +99,11 @@ def _pull(signature: Signature, *args: Array) -> list[Array]:
     arrays, softmax, context, (cotangent,) = signature.split(args)
 
     def of_head(head: Head, *each: Any) -> dict[str, Array]:
-        found = backward(signature.plan.grid, head, *each, of_bias="bias" in signature.of)
-        return {name: getattr(found, name) for name in signature.of}
+        gradients = backward(signature.plan.grid, head, *each, of_bias="bias" in signature.of)
+        return {name: getattr(gradients, name) for name in signature.of}
 
-    found = signature.plan.over_heads(of_head, arrays, softmax, context, cotangent)
-    return [_sum_shared(found[name], arrays[name]) for name in signature.of]
+    gradients = signature.plan.over_heads(of_head, arrays, softmax, context, cotangent)
+    return [_sum_shared(gradients[name], arrays[name]) for name in signature.of]
 
 
 def _sum_shared(gradient: Array, like: Array) -> Array:

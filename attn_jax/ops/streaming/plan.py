@@ -66,8 +66,8 @@ class Plan:
             def pick(array: Array) -> Array:
                 batch, heads = array.shape[:2]
                 array = lax.dynamic_index_in_dim(array, b if batch > 1 else 0, keepdims=False)
-                at = h // (self.num_heads // heads) if heads > 1 else 0
-                return lax.dynamic_index_in_dim(array, at, keepdims=False)
+                head = h // (self.num_heads // heads) if heads > 1 else 0
+                return lax.dynamic_index_in_dim(array, head, keepdims=False)
 
             return function(Head(**jax.tree.map(pick, arrays)), *each)
 
@@ -133,19 +133,20 @@ def plan_of(call: Call, block_sizes: BlockSizes | None, summary: Summary) -> Pla
         summary,
         sequential=_on_cpu() and jax.device_count() == 1,
         widens=_on_cpu(),
-        kernel=kernel_for(call.operands) if summary.top_k <= _MAX_TOP_K else None,
+        kernel=kernel_for(call) if summary.top_k <= _MAX_TOP_K else None,
     )
 
 
-def kernel_for(operands: dict[str, Array]) -> Kernel | None:
+def kernel_for(call: Call) -> Kernel | None:
     """Return the compiler of the kernels that serve a call here, if any do.
 
     They take no mask or bias that differs from query to query, and no more than 128 features.
     """
-    query, key = operands["query"], operands["key"]
-    features = max(query.shape[-1], operands["value"].shape[-1])
-    by_key = all(operands[name].shape[-2] == 1 for name in ("mask", "bias") if name in operands)
-    return kernel_compiler() if by_key and features <= 128 and query.size and key.size else None
+    pairs = [call.optional[name] for name in ("mask", "bias") if name in call.optional]
+    by_key = all(array.shape[-2] == 1 for array in pairs)
+    features = max(call.query.shape[-1], call.value.shape[-1])
+    is_empty = not (call.query.size and call.key.size)
+    return kernel_compiler() if by_key and features <= 128 and not is_empty else None
 
 
 def _on_cpu() -> bool:
@@ -172,7 +173,7 @@ def _even(limit: int, tokens: int) -> int:
 
 def arrays_of(plan: Plan, call: Call) -> Arrays:
     """Return each operand as `(b or 1, heads or 1, ...)`, padded to whole blocks."""
-    operands, batch = call.operands, call.query.shape[:-3]
+    operands, batch = call.optional, call.query.shape[:-3]
     pads = {"q": (0, plan.grid.padding[0]), "k": (0, plan.grid.padding[1]), ".": (0, 0)}
     query = call.query
     if plan.grid.scale == 1.0:

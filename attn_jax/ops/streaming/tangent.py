@@ -38,7 +38,7 @@ def push_forward(grid: Grid, head: Head, softmax: Softmax, context: Array) -> Ar
 
     blocks = lax.map(of_queries, jnp.arange(grid.blocks[0]))
     moved, mean = (lax.collapse(x, 0, 2)[: grid.num_queries] for x in blocks)
-    if "sink" in tangents:
+    if head.sink is not None and "sink" in tangents:
         # A sink is a key without a value: it takes weight away, and adds nothing.
         mean += jnp.exp(head.sink - softmax.shift - softmax.log_sum) * tangents["sink"]
     return moved - mean[:, None] * context

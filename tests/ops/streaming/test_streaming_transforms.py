@@ -193,9 +193,8 @@ def test_sequential_and_vmapped_heads_are_the_same(options):
     # On one CPU heads come one after another, with several devices at once; the tests have four.
     query, key = normal(2, 11, 6, 5), normal(2, 13, 3, 5)
     mask = jnp.asarray(RNG.random((2, 1, 11, 13)) < 0.7)
-    operands = {"query": query, "key": key, "value": key}
-    operands |= {"mask": mask, "sinks": normal(1, 6, 1, 1)} if "mask" in options else {}
-    call = Call(AttentionFormula(causal=options.get("causal", False)), operands)
+    optional = {"mask": mask, "sinks": normal(1, 6, 1, 1)} if "mask" in options else {}
+    call = Call(AttentionFormula(causal=options.get("causal", False)), query, key, key, optional)
     plan = plan_of(call, (4, 3), Summary.all_of(11, 13))
     arrays = arrays_of(plan, call)
 
