@@ -7,10 +7,17 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array
 
-from attn_jax.ops.heads.multi_head import check_head_inputs
-from attn_jax.ops.masks import combine_masks, with_key_mask
+from attn_jax.ops.masks import with_key_mask
 from attn_jax.ops.reference.derived import AttentionFormula
-from attn_jax.ops.shapes import HEAD_AXES, align_to_scores, as_float, check_features, check_mask
+from attn_jax.ops.shapes import (
+    HEAD_AXES,
+    align_to_scores,
+    as_float,
+    check_features,
+    check_head_inputs,
+    check_mask,
+)
+from attn_jax.ops.stages import hide_unseen, visible_pairs
 
 SegmentIds = Array | tuple[Array, Array]
 
@@ -45,14 +52,10 @@ class Call:
 
     def visible(self) -> Array | None:
         """Return the pairs that nothing hides, a bias of minus infinity included; None is all."""
-        bias = self.optional.get("bias")
-        is_finite = None if bias is None else bias > -jnp.inf
-        return combine_masks(self.formula.visible(self.operands), is_finite)
+        return visible_pairs(self.formula.visible(self.operands), self.optional.get("bias"))
 
     def hide_unseen(self, is_seen: Array) -> "Call":
         """Return the call with zeros for the keys and values that no query may see.
-
-        Zero times NaN is NaN: without this, one NaN in the padding would reach every context.
 
         Args:
             is_seen: `(*b, h, k)`, with ones allowed; True = a query of that head sees the key.
@@ -62,8 +65,7 @@ class Call:
             key_heads = self.key.shape[-2]
             groups = *batch, key_heads, heads // key_heads, num_keys
             is_seen = is_seen.reshape(groups).any(axis=-2)
-        is_seen = jnp.swapaxes(is_seen, -1, -2)[..., None]
-        key, value = (jnp.where(is_seen, x, 0) for x in (self.key, self.value))
+        key, value = hide_unseen(jnp.swapaxes(is_seen, -1, -2), self.key, self.value)
         return dataclasses.replace(self, key=key, value=value)
 
 

@@ -145,7 +145,7 @@ def hide_unseen(plan: Plan, call: Call) -> Call:
     shape = plan.batch, plan.num_heads, num_keys
     is_seen = jax.lax.cond(
         jnp.isfinite(call.key).all() & jnp.isfinite(call.value).all(),
-        lambda: jnp.broadcast_to(varying_zero(call.operands) == 0, shape),
+        lambda: jnp.broadcast_to(varying_zero(jax.tree.leaves(call)) == 0, shape),
         lambda: keys_seen(plan, jax.lax.stop_gradient(arrays_of(plan, call))),
     )
     return call.hide_unseen(is_seen.reshape(*batch, *shape[1:]))

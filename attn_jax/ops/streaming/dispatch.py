@@ -1,9 +1,10 @@
 """All heads of a batch, by the kernels of a device or in the form that XLA compiles."""
 
+import functools
+
 import jax
 from jax import Array
 
-from attn_jax.ops.streaming.blocks import Head
 from attn_jax.ops.streaming.derivatives import attach
 from attn_jax.ops.streaming.forward import Rows, Softmax, forward, visible_keys
 from attn_jax.ops.streaming.plan import Arrays, Plan
@@ -19,7 +20,7 @@ def attend(plan: Plan, arrays: Arrays) -> Rows:
 
         rows = attend_rows(plan, stopped)
     else:
-        rows = plan.over_heads(lambda head: forward(plan.grid, plan.summary, head), stopped)
+        rows = plan.over_heads(functools.partial(forward, plan.grid, plan.summary), stopped)
     return rows._replace(context=attach(plan, arrays, rows.softmax, rows.context))
 
 
@@ -32,12 +33,10 @@ def summarize_weights(
 
         return kernels.weight_statistics(plan, arrays, softmax)
 
-    def of_head(head: Head, softmax: Softmax, lanes: Array) -> WeightStatistics:
-        return weight_statistics(plan.grid, plan.summary, head, softmax, lanes)
-
+    of_head = functools.partial(weight_statistics, plan.grid, plan.summary)
     return plan.over_heads(of_head, arrays, softmax, lanes)
 
 
 def keys_seen(plan: Plan, arrays: Arrays) -> Array:
     """Return the keys, `(b, h, k)`, that at least one query of each head may see."""
-    return plan.over_heads(lambda head: visible_keys(plan.grid, head), arrays)
+    return plan.over_heads(functools.partial(visible_keys, plan.grid), arrays)

@@ -3,7 +3,7 @@
 import dataclasses
 import functools
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import jax
@@ -36,6 +36,7 @@ class Plan:
         batch: How many sequences there are.
         num_heads: How many heads a query has.
         summary: The statistics of the weights that are computed.
+        query_scale: Multiplies the queries, in float32; None where products are scaled instead.
         sequential: Whether heads come one after another, which suits a single CPU: there a matrix
             product keeps all cores busy, and a batch of them runs slower.
         widens: Whether halves become float32, since a CPU has no matrix product of halves.
@@ -47,6 +48,7 @@ class Plan:
     batch: int
     num_heads: int
     summary: Summary
+    query_scale: float | None
     sequential: bool
     widens: bool
     kernel: Kernel | None = None
@@ -118,22 +120,25 @@ def plan_of(call: Call, block_sizes: BlockSizes | None, summary: Summary) -> Pla
     left, right = (min(side, _FAR) for side in formula.window) if formula.window else (None, None)
     # On devices halves stay halves, whose products are scaled after they were summed in float32.
     halves = query.dtype.itemsize < 4 and not _on_cpu()
+    kernel = kernel_for(call) if summary.top_k <= _MAX_TOP_K else None
+    scale = float(default_scale(query, formula.scale))
     grid = Grid(
         num_queries,
         num_keys,
         _block(block_sizes, (num_queries, num_keys)),
         window=(left, 0 if formula.causal else right),
         softcap=formula.softcap,
-        scale=float(default_scale(query, formula.scale)) if halves else 1.0,
+        scale=scale if halves else 1.0,
     )
     return Plan(
         grid,
         math.prod(batch),
         num_heads,
         summary,
+        query_scale=None if halves else scale,
         sequential=_on_cpu() and jax.device_count() == 1,
         widens=_on_cpu(),
-        kernel=kernel_for(call) if summary.top_k <= _MAX_TOP_K else None,
+        kernel=kernel,
     )
 
 
@@ -176,9 +181,9 @@ def arrays_of(plan: Plan, call: Call) -> Arrays:
     operands, batch = call.optional, call.query.shape[:-3]
     pads = {"q": (0, plan.grid.padding[0]), "k": (0, plan.grid.padding[1]), ".": (0, 0)}
     query = call.query
-    if plan.grid.scale == 1.0:
+    if plan.query_scale is not None:
         query = query.astype(jnp.promote_types(query.dtype, jnp.float32))
-        query = query * default_scale(query, call.formula.scale)
+        query = query * plan.query_scale
     arrays = {}
     for name, array, axes in (
         ("query", query, "q."),
@@ -206,14 +211,14 @@ def arrays_of(plan: Plan, call: Call) -> Arrays:
     arrays["offset"] = flat_batch(offset[..., None, None], batch)[..., 0, 0]
     # Loops over blocks carry what they start from, and may not change over what it varies. The sum
     # with this zero costs nothing: XLA removes it.
-    zero = varying_zero(arrays)
+    zero = varying_zero(arrays.values())
     return {
         name: x | zero.astype(bool) if x.dtype == bool else x + zero.astype(x.dtype)
         for name, x in arrays.items()
     }
 
 
-def varying_zero(arrays: dict[str, Array]) -> Array:
-    """Return a zero that varies over the devices of a `shard_map` as any of the arrays does."""
-    firsts = [x.reshape(-1)[0] for x in arrays.values() if x.size]
+def varying_zero(parts: Iterable[Array]) -> Array:
+    """Return a zero that varies over the devices of a `shard_map` as any of the parts does."""
+    firsts = [x.reshape(-1)[0] for x in parts if x.size]
     return functools.reduce(jnp.logical_and, [x != x for x in firsts]).astype(jnp.int32) * 0

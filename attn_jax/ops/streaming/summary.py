@@ -170,7 +170,7 @@ class Summary:
         return AttentionSummary(**fields)
 
     def of_derived(
-        self, site: Any, leaf: str, operands: Mapping[str, jax.Array]
+        self, derived: Any, leaf: str, operands: Mapping[str, jax.Array]
     ) -> AttentionSummary:
         """Summarize a fused call, which never holds its weights; see `hooks.SiteReducer`.
 
@@ -179,9 +179,9 @@ class Summary:
         """
         if leaf not in ("weights", "summary"):
             raise ValueError(f"a Summary is of weights or of a summary, not of {leaf!r}.")
-        if hasattr(site, "summarize"):
-            return site.summarize(self, operands)
-        return self(site.derive(leaf, operands))
+        if hasattr(derived, "summarize"):
+            return derived.summarize(self, operands)
+        return self(derived.derive(leaf, operands))
 
 
 def tile_of(token: jax.Array, num_tiles: int, num_tokens: int) -> jax.Array:
