@@ -149,8 +149,9 @@ def streamed_masked_inputs(rng):
     return arrays | {"mask": mask, "bias": normal(rng, 4, *sizes)}, {"scale": 0.9}
 
 
-def streamed(query, key, value, **options):
-    return ops.streaming_attention(query, key, value, **options, block_sizes=(5, 4))
+def streamed(query, key, value, bias=None, **options):
+    options |= {"bias": None if bias is None else bias[None], "block_sizes": (5, 4)}
+    return ops.streaming_attention(query, key, value, **options)
 
 
 CASES = {

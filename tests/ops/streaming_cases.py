@@ -23,10 +23,16 @@ GIVEN = {"query": normal(B, Q, H, D), "key": normal(B, K, KEY_HEADS, D)}
 GIVEN |= {"value": normal(B, K, KEY_HEADS, E)}
 # The third query sees nothing, nor does one head's twentieth.
 MASK = booleans(B, 1, Q, K).at[:, :, 2].set(False)
-HEAD_MASK = booleans(H, Q, K).at[3, 19].set(False)
-BIAS = jnp.where(booleans(H, Q, K), normal(H, Q, K), -jnp.inf).at[1, 3].set(-jnp.inf)
+HEAD_MASK = booleans(1, H, Q, K).at[:, 3, 19].set(False)
+BIAS = jnp.where(booleans(1, H, Q, K), normal(1, H, Q, K), -jnp.inf).at[:, 1, 3].set(-jnp.inf)
 SEGMENTS = numbers(3, B, Q), numbers(4, B, K)
-EVERYTHING = {"mask": HEAD_MASK, "bias": BIAS[:1], "causal": True, "window": (17, 3), "scale": 0.7}
+EVERYTHING = {
+    "mask": HEAD_MASK,
+    "bias": BIAS[:, :1],
+    "causal": True,
+    "window": (17, 3),
+    "scale": 0.7,
+}
 EVERYTHING |= {"query_offset": 8, "softcap": 1.5, "sinks": normal(H), "segment_ids": SEGMENTS}
 CASES = {
     "plain": ({}, None),
@@ -34,7 +40,7 @@ CASES = {
     "causal, offset": ({"causal": True, "query_offset": -5, "scale": 2.0}, (64, 7)),
     "window": ({"window": 4, "query_offset": 6}, (8, 5)),
     "mask": ({"mask": MASK, "bias": normal(Q, 1)}, (1, 53)),
-    "mask of the keys": ({"mask": booleans(K), "bias": normal(H, 1, K)}, (37, 1)),
+    "mask of the keys": ({"mask": booleans(K), "bias": normal(1, H, 1, K)}, (37, 1)),
     "bias": ({"bias": BIAS}, (10, 20)),
     "softcap": ({"softcap": 0.7, "bias": normal(B, 1, 1, 1), "mask": HEAD_MASK}, (20, 10)),
     "sinks": ({"sinks": normal(H), "mask": MASK}, (13, 11)),

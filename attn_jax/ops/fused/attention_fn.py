@@ -1,18 +1,22 @@
 """The fused attention under the signature that Flax's own modules call."""
 
+import jax.numpy as jnp
+from jax.core import Tracer
 from jax.typing import DTypeLike
-from jaxtyping import Array, Float
+from jaxtyping import Array, Bool, Real
 
 from attn_jax.ops.fused.attention import attention
+from attn_jax.ops.shapes import HEAD_AXES, align_to_scores
 
 
 def attention_fn(
-    query: Float[Array, "*b q h d"],
-    key: Float[Array, "*b k h d"],
-    value: Float[Array, "*b k h e"],
+    query: Real[Array, "*b q h d"],
+    key: Real[Array, "*b k h d"],
+    value: Real[Array, "*b k h e"],
     bias: Array | None = None,
     mask: Array | None = None,
     *,
+    key_mask: Bool[Array, "..."] | None = None,
     is_causal: bool = False,
     deterministic: bool = False,
     dropout_rate: float = 0.0,
@@ -21,7 +25,7 @@ def attention_fn(
     dtype: DTypeLike | None = None,
     precision: object = None,
     module: object = None,
-) -> Float[Array, "*b q h e"]:
+) -> Real[Array, "*b q h e"]:
     """Attend, observably, inside of a stock module of Flax.
 
     `flax.linen.MultiHeadDotProductAttention(..., attention_fn=ops.attention_fn)`, or the same of
@@ -32,22 +36,26 @@ def attention_fn(
         query: `(*b, q, h, d)`.
         key: `(*b, k, h, d)`.
         value: `(*b, k, h, e)`.
-        bias: added to the scores.
-        mask: of any type; what is not zero may be attended to.
-        is_causal: let each query see only the keys up to its own position.
-        deterministic: whether dropout is off.
-        dropout_rate: must be 0 unless `deterministic`.
-        dropout_rng: not used.
-        broadcast_dropout: not used.
-        dtype: what to compute in, that of the arguments if None.
-        precision: must be None.
-        module: must be None: weights are captured, not sown.
+        bias: Added to the scores; of the rank of the scores, `(q, k)` or `(k,)`.
+        mask: Of such a rank too. Booleans are True where a query may attend. Numbers, as Flax's
+            `make_causal_mask` and its decoding cache give them, are nonzero there; if any of them
+            is negative, they are a bias (0 and -1e9, say) and are added to the scores.
+        key_mask: `(*b, k)`; True = the key exists.
+        is_causal: Let each query see only the keys up to its own position.
+        deterministic: Whether dropout is off.
+        dropout_rate: Must be 0 unless `deterministic`.
+        dropout_rng: Not used.
+        broadcast_dropout: Not used.
+        dtype: The type to compute in; that of the arguments if None.
+        precision: Must be None.
+        module: Must be None: weights are captured, not sown.
 
     Returns:
         The context.
 
     Raises:
-        ValueError: if dropout is active, or weights shall be sown, or a precision is asked for.
+        ValueError: If dropout is active, or weights are to be sown, or a precision is given, or
+            shapes do not fit together.
 
     Example:
         >>> import jax, jax.numpy as jnp
@@ -74,5 +82,21 @@ def attention_fn(
         )
     if dtype is not None:
         query, key, value = (x.astype(dtype) for x in (query, key, value))
-    mask = None if mask is None else mask.astype(bool)
-    return attention(query, key, value, bias=bias, mask=mask, causal=is_causal)
+    shape = (*query.shape[:-3], query.shape[-2], query.shape[-3], key.shape[-3])
+    if bias is not None:
+        bias = align_to_scores("bias", bias, shape, HEAD_AXES)
+    if mask is not None:
+        mask, more = _mask_or_bias(align_to_scores("mask", mask, shape, HEAD_AXES))
+        if more is not None:
+            bias = more if bias is None else bias + more
+    return attention(query, key, value, bias=bias, mask=mask, key_mask=key_mask, causal=is_causal)
+
+
+def _mask_or_bias(mask: Array) -> tuple[Array | None, Array | None]:
+    """Read numbers, any of which is negative, as a bias, and all others by their nonzeros."""
+    if mask.dtype == jnp.bool_:
+        return mask, None
+    is_bias = (mask < 0).any()
+    if isinstance(is_bias, Tracer):
+        return (mask != 0) | is_bias, jnp.where(is_bias, mask, 0)
+    return (None, mask) if is_bias else (mask != 0, None)

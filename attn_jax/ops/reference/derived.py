@@ -1,4 +1,4 @@
-"""What a fused attention never holds, and how it follows from what it is given."""
+"""Fused attention by its definition: the scores and weights that a fused call never holds."""
 
 import dataclasses
 from collections.abc import Mapping
@@ -26,18 +26,19 @@ _DEPENDENTS = {
 
 
 @dataclasses.dataclass(frozen=True)
-class AttentionSite:
-    """The hook points of a fused attention (a `DerivedTap`), and its definition in plain words.
+class AttentionFormula:
+    """The definition of a fused attention, stage by stage, and its hook points (a `DerivedTap`).
 
-    The operands are `query`, `key`, `value` and, where they apply, `mask`, `bias` and `sinks`, all
-    of the rank of the scores so that `vmap` keeps them aligned, and `query_offset`, of the rank
-    of their leading axes `(*b, h)`; `query_segments` and `key_segments` are `(*b, tokens)`.
+    The operands are `query`, `key`, `value` and, where they apply, `mask`, `key_mask`, `bias` and
+    `sinks`, all of the rank of the scores so that `vmap` keeps them aligned, and `query_offset`, of
+    the rank of their leading axes `(*b, h)`; `query_segments` and `key_segments` are
+    `(*b, tokens)`.
 
     Attributes:
-        scale: what multiplies the inner products; one over the root of the features if None.
-        softcap: the bound that the scaled products are squashed to, if any.
-        causal: whether queries see only keys that are not after them.
-        window: how far queries see to the left and to the right, if there is a bound.
+        scale: Multiplies the inner products; one over the root of the features if None.
+        softcap: The bound that the scaled products are squashed to, if any.
+        causal: Whether queries see only keys that are not after them.
+        window: How far queries see to the left and to the right, if there is a bound.
     """
 
     scale: float | None = None
@@ -56,7 +57,7 @@ class AttentionSite:
         return ()
 
     def derive(self, leaf: str, operands: Operands) -> jax.Array:
-        """Return a leaf: as it is given, or else computed from those upstream of it."""
+        """Return a leaf, computed from those upstream of it unless it is among the operands."""
         if leaf in operands:
             return operands[leaf]
         match leaf:
@@ -78,8 +79,8 @@ class AttentionSite:
 
     def columns(self, operands: Operands, start: int, size: int) -> dict[str, jax.Array]:
         """Return the operands of `size` keys, from `start` on."""
-        axes = {"key": -3, "value": -3, "mask": -1, "bias": -1, "key_segments": -1}
-        axes |= dict.fromkeys(("scores", "weights"), -1)
+        axes = {"key": -3, "value": -3, "key_segments": -1}
+        axes |= dict.fromkeys(("mask", "key_mask", "bias", "scores", "weights"), -1)
         cut = {
             name: _cut(operand, start, size, axes[name]) if name in axes else operand
             for name, operand in operands.items()
@@ -90,12 +91,13 @@ class AttentionSite:
         return cut
 
     def visible(self, operands: Operands) -> jax.Array | None:
-        """Return which keys each query may attend to by mask, causality and window."""
+        """Return the pairs that masks, causality, the window and the segments allow."""
         sizes = operands["query"].shape[-3], operands["key"].shape[-3]
         offset = operands.get("query_offset", 0)
         causal = causal_mask(*sizes, query_offset=offset) if self.causal else None
         near = window_mask(*sizes, self.window, query_offset=offset) if self.window else None
-        return combine_masks(operands.get("mask"), causal, near, _same_segment(operands))
+        masks = operands.get("mask"), operands.get("key_mask")
+        return combine_masks(*masks, causal, near, _same_segment(operands))
 
     def _scores(self, operands: Operands) -> jax.Array:
         scores = multi_head_scores(operands["query"], operands["key"], scale=self.scale)
@@ -133,7 +135,7 @@ def _cut(operand: jax.Array, start: ArrayLike, size: int, axis: int) -> jax.Arra
 
 
 def _same_segment(operands: Operands) -> jax.Array | None:
-    """Return which queries and keys, `(*b, 1, q, k)`, are of one segment."""
+    """Return the pairs of one segment, `(*b, 1, q, k)`."""
     if "query_segments" not in operands:
         return None
     queries, keys = operands["query_segments"], operands["key_segments"]

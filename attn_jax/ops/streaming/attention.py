@@ -1,46 +1,42 @@
-"""Attention of any length in memory that grows with the tokens, and an exact summary of it."""
+"""Attention of any length in linear memory, and an exact summary of its weights."""
 
+import functools
 from typing import Any
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Bool, Float, Int
+from jaxtyping import Array, Bool, Float, Int, Real
 
-from attn_jax.ops.reference.derived import AttentionSite, Operands
-from attn_jax.ops.reference.operands import (
-    aligned_operands,
-    attention_site,
-    check_heads,
-    sees_all,
-    segment_operands,
-)
-from attn_jax.ops.streaming.dispatch import attend, seen_by_any, summarize_weights
-from attn_jax.ops.streaming.plan import BlockSizes, arrays_of, plan_of
+from attn_jax.ops.reference.operands import Call, checked_call
+from attn_jax.ops.streaming.dispatch import attend, keys_seen, summarize_weights
+from attn_jax.ops.streaming.plan import BlockSizes, Plan, arrays_of, plan_of, varying_zero
 from attn_jax.ops.streaming.summary import AttentionSummary, Summary
 
 
 def streaming_attention(
-    query: Float[Array, "*b q h d"],
-    key: Float[Array, "*b k h_k d"],
-    value: Float[Array, "*b k h_k e"],
+    query: Real[Array, "*b q h d"],
+    key: Real[Array, "*b k h_k d"],
+    value: Real[Array, "*b k h_k e"],
     *,
     mask: Bool[Array, "..."] | None = None,
-    bias: Float[Array, "..."] | None = None,
+    bias: Real[Array, "..."] | None = None,
+    key_mask: Bool[Array, "..."] | None = None,
     causal: bool = False,
     query_offset: int | Int[Array, ""] = 0,
     window: int | tuple[int, int] | None = None,
     segment_ids: Int[Array, "..."] | tuple[Int[Array, "..."], Int[Array, "..."]] | None = None,
     scale: float | None = None,
     softcap: float | None = None,
-    sinks: Float[Array, " h"] | None = None,
+    sinks: Real[Array, " h"] | None = None,
     block_sizes: BlockSizes | None = None,
     summary: Summary | None = None,
 ) -> Float[Array, "*b q h e"] | tuple[Float[Array, "*b q h e"], AttentionSummary]:
     r"""Attend without ever holding an array of queries by keys, forward or backward.
 
-    The same function as :func:`attention`, whose options these are; softmax is carried along
-    blocks of keys (the online softmax), and gradients compute the weights of each block anew. With
-    `summary` it returns what is asked about the weights beside the context, exactly:
+    The same function as :func:`attention`, with the same options; softmax is carried along blocks
+    of keys (the online softmax), and derivatives compute the weights of each block anew. Second
+    derivatives alone take the whole map. With `summary` it returns statistics of the weights beside
+    the context, exactly:
 
     .. math:: |x - x_\text{float64}| \le 10^{-5} \max(1, |x_\text{float64}|)
               \quad\text{for } |\text{scores}| \le 30
@@ -49,22 +45,24 @@ def streaming_attention(
         query: `(*b, q, h, d)`.
         key: `(*b, k, h_k, d)`; where `h_k` divides `h`, each head serves a group of query heads.
         value: `(*b, k, h_k, e)`.
-        mask: Broadcastable to `(*b, h, q, k)`; True = may attend. A mask of that whole size is the
-            caller's to hold; `causal`, `window` and `segment_ids` need none.
-        bias: Broadcastable to `(*b, h, q, k)`, added to the scores; minus infinity hides.
+        mask: Boolean, `(*b, h, q, k)` with ones where it is shared, `(q, k)` or `(k,)`; True = may
+            attend. A mask of that whole size is the caller's to hold; `key_mask`, `causal`,
+            `window` and `segment_ids` need none.
+        bias: Of the same shapes, added to the scores; minus infinity hides.
+        key_mask: `(*b, k)`; True = the key exists.
         causal: Let each query see only the keys up to its own position.
         query_offset: The position of the first query among the keys; it may be traced.
         window: How many keys to the left and to the right of its own position a query sees, ends
             included; one number is both. What no query of a block sees is not computed.
         segment_ids: Numbers, broadcastable to `(*b, tokens)`; a query sees the keys of its own
             number. A pair where queries and keys are not the same tokens.
-        scale: What multiplies the inner products; :math:`1/\sqrt{d}` if None.
+        scale: Multiplies the inner products; :math:`1/\sqrt{d}` if None.
         softcap: The bound of the scaled products.
         sinks: One score for each head that takes part in the softmax and attends to nothing.
         block_sizes: At most how many queries and keys are in a block; they need not divide the
             lengths, and may exceed them. Chosen by measurement if None.
-        summary: What to know of the weights. It does not change the context, and no gradient
-            flows through what it finds.
+        summary: The statistics of the weights to compute. It does not change the context, and no
+            gradient flows through them.
 
     Returns:
         The context; with `summary`, the context and an :class:`AttentionSummary`. A query that
@@ -73,13 +71,13 @@ def streaming_attention(
     Raises:
         ValueError: If shapes do not fit together, an option is out of range, or the summary asks
             for more keys or tiles than there are.
-        TypeError: If the mask is not boolean.
+        TypeError: If a mask is not boolean.
 
     Example:
         >>> x = jax.random.normal(jax.random.key(0), (1000, 2, 4))
-        >>> wanted = Summary(entropy=True, top_k=3, pooled=(10, 10))
-        >>> context, found = streaming_attention(x, x, x, causal=True, summary=wanted)
-        >>> context.shape, found.entropy.shape, found.top_weights.shape, found.pooled.shape
+        >>> options = {"causal": True, "summary": Summary(entropy=True, top_k=3, pooled=(10, 10))}
+        >>> context, summary = streaming_attention(x, x, x, **options)
+        >>> context.shape, summary.entropy.shape, summary.top_weights.shape, summary.pooled.shape
         ((1000, 2, 4), (2, 1000), (2, 1000, 3), (2, 10, 10))
 
     References:
@@ -89,84 +87,65 @@ def streaming_attention(
         https://arxiv.org/abs/2112.05682
         Dao et al., "FlashAttention", 2022. https://arxiv.org/abs/2205.14135
     """
-    site = attention_site(scale, softcap, causal, window)
-    check_heads(query, key, value)
-    operands = {"query": query, "key": key, "value": value}
-    operands |= aligned_operands(
-        site, query, key.shape[-3], query_offset, mask=mask, bias=bias, sinks=sinks
+    call = checked_call(
+        query,
+        key,
+        value,
+        mask=mask,
+        bias=bias,
+        key_mask=key_mask,
+        segment_ids=segment_ids,
+        causal=causal,
+        query_offset=query_offset,
+        window=window,
+        scale=scale,
+        softcap=softcap,
+        sinks=sinks,
     )
-    operands |= segment_operands(query, key, segment_ids)
-    if not sees_all(site, operands, query_offset):
-        operands |= without_unseen_keys(site, operands, block_sizes)
-    context, found = stream(site, operands, block_sizes, summary or Summary())
-    return context if summary is None else (context, found)
+    plan = plan_of(call, block_sizes, summary or Summary())
+    context, statistics = stream(plan, hide_unseen(plan, call))
+    return context if summary is None else (context, statistics)
 
 
-def stream(
-    site: AttentionSite, operands: Operands, block_sizes: BlockSizes | None, summary: Summary
-) -> tuple[jax.Array, AttentionSummary]:
-    """Attend block by block.
-
-    Args:
-        site: The options.
-        operands: As the site has them; and `query_segments`, `key_segments`, each `(*b, tokens)`.
-        block_sizes: Queries and keys in a block.
-        summary: What to know of the weights.
-
-    Returns:
-        The context, and the summary.
-
-    Raises:
-        ValueError: If the summary asks for more than there is, or the blocks are no sizes.
-    """
-    query, value = operands["query"], operands["value"]
-    *batch, num_queries, _, _ = query.shape
-    num_keys = value.shape[-3]
-    _check_precision(query)
-    summary.check(num_queries, num_keys)
-    plan = plan_of(site, operands, block_sizes, summary)
-    arrays = arrays_of(site, operands, plan)
+# Outside of `jit` the loops over blocks would compile anew at each call, since their bodies are new
+# functions each time. These two functions stay the same, so their programs are found again.
+@functools.partial(jax.jit, static_argnames="plan", inline=True)
+def stream(plan: Plan, call: Call) -> tuple[Array, AttentionSummary]:
+    """Attend block by block; return the context and the summary that was planned."""
+    batch = call.query.shape[:-3]
+    # One pass over the keys for the context and all statistics of single queries.
+    arrays = arrays_of(plan, call)
     rows = attend(plan, arrays)
-    context = rows.context.astype(value.dtype)
+    context = rows.context.astype(call.value.dtype)
     context = context.reshape(*batch, *context.shape[1:])
-    found = rows._asdict()
-    if summary.needs_weights:
+    parts = rows._asdict()
+    # A second pass for those that need finished weights: of the keys, of tiles, and the top k.
+    if plan.summary.needs_weights:
         none = jnp.zeros((*rows.log_normalizer.shape, 0), jnp.int32)
         lanes = none if rows.lanes is None else rows.lanes
-        found |= summarize_weights(
-            plan, *jax.lax.stop_gradient((arrays, rows.softmax, lanes))
-        )._asdict()
-    known: dict[str, Any] = {
+        stopped = jax.lax.stop_gradient((arrays, rows.softmax, lanes))
+        parts |= summarize_weights(plan, *stopped)._asdict()
+    statistics: dict[str, Any] = {
         name: x if x is None else jax.lax.stop_gradient(x.reshape(*batch, *x.shape[1:]))
-        for name, x in found.items()
+        for name, x in parts.items()
         if name in AttentionSummary._fields
     }
-    return jnp.moveaxis(context, -3, -2), AttentionSummary(**known)
+    return jnp.moveaxis(context, -3, -2), AttentionSummary(**statistics)
 
 
-def _check_precision(query: jax.Array) -> None:
-    if query.dtype.itemsize > 4:
-        raise ValueError(
-            f"streaming attention computes in float32 and query is {query.dtype}; "
-            "attention(implementation='xla') keeps 64 bits."
-        )
+@functools.partial(jax.jit, static_argnames="plan", inline=True)
+def hide_unseen(plan: Plan, call: Call) -> Call:
+    """Put zeros where no query may look, as `Call.hide_unseen` does, without a map of the pairs.
 
-
-def without_unseen_keys(
-    site: AttentionSite, operands: Operands, block_sizes: BlockSizes | None = None
-) -> dict[str, jax.Array]:
-    """Put zeros where no query may look: zero times the NaN that may stand there is NaN.
-
-    Which keys are seen is found out only if there is anything but finite numbers.
+    The keys that are seen are looked for only if there is anything but finite numbers.
     """
-    key, value = operands["key"], operands["value"]
-    plan = plan_of(site, operands, block_sizes, Summary())
-    *batch, num_keys, key_heads, _ = key.shape
-    shape = (plan.batch, key_heads, num_keys)
-    seen = jax.lax.cond(
-        jnp.isfinite(key).all() & jnp.isfinite(value).all(),
-        lambda: jnp.ones(shape, bool),
-        lambda: seen_by_any(plan, jax.lax.stop_gradient(arrays_of(site, operands, plan))),
+    if call.sees_all:
+        return call
+    *batch, num_keys, _, _ = call.key.shape
+    shape = plan.batch, plan.num_heads, num_keys
+    is_seen = jax.lax.cond(
+        jnp.isfinite(call.key).all() & jnp.isfinite(call.value).all(),
+        lambda: jnp.broadcast_to(varying_zero(jax.tree.leaves(call)) == 0, shape),
+        lambda: keys_seen(plan, jax.lax.stop_gradient(arrays_of(plan, call))),
     )
-    seen = jnp.moveaxis(seen.reshape(*batch, key_heads, num_keys), -1, -2)[..., None]
-    return {"key": jnp.where(seen, key, 0), "value": jnp.where(seen, value, 0)}
+    return call.hide_unseen(is_seen.reshape(*batch, *shape[1:]))

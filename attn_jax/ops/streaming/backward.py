@@ -11,7 +11,7 @@ from attn_jax.ops.streaming.forward import Softmax
 
 
 class Gradients(NamedTuple):
-    """With respect to the parts of a `Head`; the query is the scaled one."""
+    """Gradients with respect to the fields of a `Head`, whose query is the scaled one."""
 
     query: Array
     key: Array
@@ -21,12 +21,13 @@ class Gradients(NamedTuple):
 
 
 class Queries(NamedTuple):
-    """What a block of queries brings: how it attended, and the cotangent of what it got.
+    """A block of queries, as the forward pass left it.
 
     Attributes:
-        softmax: How its scores become weights.
-        cotangent: Of its context.
-        mean: Of each query, its context times the cotangent: what the softmax subtracts.
+        softmax: The normalizers of its queries.
+        cotangent: The cotangent of its context.
+        mean: The inner product of each query's context and cotangent, which the softmax subtracts
+            (D of FlashAttention).
     """
 
     softmax: Softmax
@@ -35,12 +36,26 @@ class Queries(NamedTuple):
 
 
 def backward(
-    grid: Grid, head: Head, softmax: Softmax, context: Array, cotangent: Array
+    grid: Grid,
+    head: Head,
+    softmax: Softmax,
+    context: Array,
+    cotangent: Array,
+    *,
+    of_bias: bool = True,
 ) -> Gradients:
-    """Pull the cotangent of one head's context back to what it attended with.
+    """Pull the cotangent of one head's context back to its operands.
 
-    With weights P, cotangent G and mean m = Σ context · G of each query, the scores' is
-    P (G Vᵀ - m) (Dao et al., "FlashAttention", 2022, appendix B.2).
+    With weights P, cotangent G and mean m = Σ context · G of each query, the cotangent of the
+    scores is P (G Vᵀ - m) (Dao et al., "FlashAttention", 2022, appendix B.2).
+
+    Args:
+        grid: How the map is cut into blocks.
+        head: The operands.
+        softmax: The normalizers that the forward pass found.
+        context: The context.
+        cotangent: The cotangent of the context.
+        of_bias: Whether the gradient of the bias is needed.
     """
     cotangent = cotangent.astype(jnp.float32)
     mean = (context.astype(jnp.float32) * cotangent).sum(axis=-1)
@@ -69,15 +84,18 @@ def backward(
         query=grid.zeros(head),
         key=grid.zeros(head, *head.key.shape),
         value=grid.zeros(head, *head.value.shape),
-        bias=None if head.bias is None else grid.zeros(head, *head.bias.shape),
+        bias=grid.zeros(head, *head.bias.shape) if of_bias and head.bias is not None else None,
         sink=None,
     )
-    found, of_query = lax.scan(of_queries, zero, jnp.arange(grid.blocks[0]))
+    # Queries come in the outer loop: each block of them is finished when its row of blocks is,
+    # while keys and values add up along the way.
+    gradients, of_query = lax.scan(of_queries, zero, jnp.arange(grid.blocks[0]))
     of_query = lax.collapse(of_query, 0, 2)
+    # A sink has no value, so that of its cotangent only the mean is left.
     sink = None
     if head.sink is not None:
         sink = -(jnp.exp(head.sink - softmax.shift - softmax.log_sum) * mean).sum()
-    return found._replace(query=of_query, sink=sink)
+    return gradients._replace(query=of_query, sink=sink)
 
 
 def _step(
@@ -89,12 +107,15 @@ def _step(
     carry: Gradients,
     is_edge: bool,
 ) -> Gradients:
+    # The weights were not stored: their normalizers suffice to compute a block of them anew.
     key, value = grid.columns(head.key, j), grid.columns(head.value, j)
     weights = here.softmax.weights(grid.scores(head, i, j, is_edge))
     cotangent = here.cotangent.astype(value.dtype)
-    toward = product("qe,ke->qk", cotangent, value)
-    of_scores = weights * (toward - here.mean[:, None])
+    # Back through the product with the values, and through the softmax.
+    of_weights = product("qe,ke->qk", cotangent, value)
+    of_scores = weights * (of_weights - here.mean[:, None])
     bias = None if carry.bias is None else _add_to_bias(grid, carry.bias, of_scores, i, j)
+    # Back through the softcap, whose slope is 1 - tanh², and the scale, to query and key.
     if grid.softcap is not None:
         of_scores *= 1 - jnp.square(grid.capped(head, i, j) / grid.softcap)
     of_scores = (of_scores if grid.scale == 1 else of_scores * grid.scale).astype(key.dtype)
@@ -111,7 +132,7 @@ def _step(
 
 
 def _add_to_bias(grid: Grid, bias: Array, of_scores: Array, i: ArrayLike, j: ArrayLike) -> Array:
-    """Sum over what the bias is the same for."""
+    """Add a block's part, summed over the axes along which the bias is shared."""
     for axis, size in enumerate(bias.shape):
         of_scores = of_scores.sum(axis=axis, keepdims=True) if size == 1 else of_scores
     return add_part(bias, of_scores, grid.place(bias.shape, i, j)[0])

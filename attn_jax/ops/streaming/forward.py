@@ -1,4 +1,4 @@
-"""Softmax carried along the keys: the context of one head, and what is known of its weights."""
+"""The online softmax: the context of one head and the statistics of its weights, in one pass."""
 
 from typing import NamedTuple
 
@@ -14,7 +14,7 @@ _LOWEST = jnp.finfo(jnp.float32).min
 
 
 class Softmax(NamedTuple):
-    """How scores become weights: `exp(score - shift - log_sum)`.
+    """The normalizer of each query: a weight is `exp(score - shift - log_sum)`.
 
     The two parts are kept apart: their sum would lose what small weights differ by.
 
@@ -27,26 +27,26 @@ class Softmax(NamedTuple):
     log_sum: Array
 
     def weights(self, scores: Array) -> Array:
-        """The weights of a block."""
+        """Return the weights of a block."""
         return jnp.exp(scores - self.shift[:, None] - self.log_sum[:, None])
 
 
 class Running(NamedTuple):
-    """What is carried along the keys, for a block of queries.
+    """The sums that a block of queries carries along the keys (m, l and O of FlashAttention).
 
     Attributes:
-        largest: The largest score so far.
-        total: The sum of `exp(score - largest)`.
+        running_max: The largest score so far.
+        total: The sum of `exp(score - running_max)`.
         context: The sum of the values, each times that.
-        surprise: The sum of `score - largest`, each times that.
+        entropy_sum: The sum of `score - running_max`, each times that.
         distance: The sum of the distances, each times that.
         lanes: The largest scores so far of each lane of keys, see `Grid.lanes`.
     """
 
-    largest: Array
+    running_max: Array
     total: Array
     context: Array
-    surprise: Array | None
+    entropy_sum: Array | None
     distance: Array | None
     lanes: Array | None
 
@@ -64,7 +64,7 @@ class Rows(NamedTuple):
 
 
 def forward(grid: Grid, summary: Summary, head: Head) -> Rows:
-    """Attend with one head; all that belongs to one query each, in one pass over the keys."""
+    """Attend with one head, and compute all that belongs to single queries."""
 
     def of_block(i: Array) -> Rows:
         def step(j: ArrayLike, carry: Running, is_edge: bool) -> Running:
@@ -78,13 +78,13 @@ def forward(grid: Grid, summary: Summary, head: Head) -> Rows:
 
 
 def begin(grid: Grid, summary: Summary, head: Head) -> Running:
-    """What a block of queries has before it has seen a key."""
+    """Return the sums of a block of queries over no keys."""
     zeros, k = grid.zeros(head, grid.block[0]), summary.top_k
     return Running(
-        largest=zeros - jnp.inf,
+        running_max=zeros - jnp.inf,
         total=zeros,
         context=grid.zeros(head, grid.block[0], head.value.shape[-1]),
-        surprise=zeros if summary.entropy else None,
+        entropy_sum=zeros if summary.entropy else None,
         distance=zeros if summary.distance else None,
         lanes=grid.zeros(head, grid.block[0], grid.lanes(k)) - jnp.inf if k else None,
     )
@@ -99,55 +99,70 @@ def advance(
     carry: Running,
     is_edge: bool,
 ) -> Running:
-    """Take in a block of keys."""
+    """Add a block of keys to the sums."""
     scores = grid.scores(head, i, j, is_edge)
+
+    # The running max keeps every exponential at most one, so that none overflows. Lanes of keys
+    # have maxima of their own: they hold the top k, and their maximum is that of the block.
     if carry.lanes is None:
-        largest = scores.max(axis=1)
+        block_max = scores.max(axis=1)
     else:
-        dealt = scores.reshape(grid.block[0], -1, carry.lanes.shape[1]).max(axis=1)
-        carry = carry._replace(lanes=jnp.maximum(carry.lanes, dealt))
-        largest = dealt.max(axis=1)
-    largest = jnp.maximum(carry.largest, largest)
-    shift = jnp.where(largest == -jnp.inf, 0, largest)
-    # Minus infinity stays out of products with zero.
+        by_lane = scores.reshape(grid.block[0], -1, carry.lanes.shape[1]).max(axis=1)
+        carry = carry._replace(lanes=jnp.maximum(carry.lanes, by_lane))
+        block_max = by_lane.max(axis=1)
+    running_max = jnp.maximum(carry.running_max, block_max)
+    shift = jnp.where(running_max == -jnp.inf, 0, running_max)
+
+    # The weights of the block, not yet divided by their sum. The lowest number stands for minus
+    # infinity, which would make NaN of products with zero.
     shifted = jnp.maximum(scores - shift[:, None], _LOWEST)
-    change = jnp.maximum(carry.largest - shift, _LOWEST)
-    weights, shrink = jnp.exp(shifted), jnp.exp(change)
+    weights = jnp.exp(shifted)
+
+    # Earlier sums were relative to the old maximum: rescale them to the new one (alpha).
+    log_rescale = jnp.maximum(carry.running_max - shift, _LOWEST)
+    rescale = jnp.exp(log_rescale)
     value = grid.columns(head.value, j)
-    carry = carry._replace(
-        largest=largest,
-        total=shrink * carry.total + weights.sum(axis=1),
-        context=shrink[:, None] * carry.context
-        + grid.product("qk,ke->qe", weights.astype(value.dtype), value),
-        surprise=None
-        if carry.surprise is None
-        else shrink * (carry.surprise + change * carry.total) + (weights * shifted).sum(axis=1),
+    context = grid.product("qk,ke->qe", weights.astype(value.dtype), value)
+    next_carry = carry._replace(
+        running_max=running_max,
+        total=rescale * carry.total + weights.sum(axis=1),
+        context=rescale[:, None] * carry.context + context,
     )
+
+    # Each term of the entropy holds the maximum itself, so its sum moves by that of the weights.
+    if carry.entropy_sum is not None:
+        moved = rescale * (carry.entropy_sum + log_rescale * carry.total)
+        next_carry = next_carry._replace(entropy_sum=moved + (weights * shifted).sum(axis=1))
     if carry.distance is not None:
-        away = jnp.abs(grid.queries(i)[:, None] + head.offset - grid.keys(j)[None, :])
-        carry = carry._replace(
-            distance=shrink * carry.distance + (weights * away.astype(jnp.float32)).sum(axis=1)
-        )
-    return carry
+        distance = jnp.abs(grid.queries(i)[:, None] + head.offset - grid.keys(j)[None, :])
+        of_block = (weights * distance.astype(jnp.float32)).sum(axis=1)
+        next_carry = next_carry._replace(distance=rescale * carry.distance + of_block)
+    return next_carry
 
 
 def finish(summary: Summary, head: Head, carry: Running) -> Rows:
     """Divide by the sums, to which a sink adds itself."""
-    shift = carry.largest if head.sink is None else jnp.maximum(carry.largest, head.sink)
+    # A sink is one more key, so it takes part in the maximum and needs a last rescaling.
+    shift = carry.running_max
+    shift = shift if head.sink is None else jnp.maximum(shift, head.sink)
     shift = jnp.where(shift == -jnp.inf, 0, shift)
-    change = jnp.maximum(carry.largest - shift, _LOWEST)
-    shrink = jnp.exp(change)
-    in_all = shrink * carry.total
-    total = in_all if head.sink is None else in_all + jnp.exp(head.sink - shift)
-    log_total = jnp.log(total)
+    log_rescale = jnp.maximum(carry.running_max - shift, _LOWEST)
+    rescale = jnp.exp(log_rescale)
+    total = rescale * carry.total
+    total = total if head.sink is None else total + jnp.exp(head.sink - shift)
+
+    # Only a query that sees nothing has a sum of zero: the maximum alone contributes one.
     is_empty = total == 0
-    scale = jnp.where(is_empty, 0, shrink / jnp.where(is_empty, 1, total))
+    log_total = jnp.log(total)
+    scale = jnp.where(is_empty, 0, rescale / jnp.where(is_empty, 1, total))
     softmax = Softmax(shift, jnp.where(is_empty, jnp.inf, log_total))
+
     entropy = None
-    if carry.surprise is not None:
+    if carry.entropy_sum is not None:
         # Every term is positive, so that no digit is lost to a difference.
         entropy = jnp.where(is_empty, 0, log_total) * carry.total * scale
-        entropy -= scale * (carry.surprise + change * carry.total)
+        entropy -= scale * (carry.entropy_sum + log_rescale * carry.total)
+
     # The k largest scores are all in the k lanes whose maxima are the largest.
     lanes = None
     if carry.lanes is not None:
@@ -157,27 +172,27 @@ def finish(summary: Summary, head: Head, carry: Running) -> Rows:
         softmax=softmax,
         log_normalizer=shift + log_total,
         entropy=entropy,
-        max_logit=carry.largest if summary.max_logit else None,
+        max_logit=carry.running_max if summary.max_logit else None,
         lanes=lanes,
         distance=None if carry.distance is None else scale * carry.distance,
     )
 
 
-def seen_keys(grid: Grid, head: Head) -> Array:
-    """Which keys at least one query may look at."""
+def visible_keys(grid: Grid, head: Head) -> Array:
+    """Return the keys that at least one query may look at."""
 
-    def of_queries(i: Array, seen: Array) -> Array:
-        def step(j: ArrayLike, seen: Array, is_edge: bool) -> Array:
+    def of_queries(i: Array, is_seen: Array) -> Array:
+        def step(j: ArrayLike, is_seen: Array, is_edge: bool) -> Array:
             visible = grid.visible(head, i, j, is_edge)
             here = True if visible is None else (visible & is_query(i)).any(axis=0)
             start = (j * grid.block[1],)
-            old = lax.dynamic_slice(seen, start, (grid.block[1],))
-            return lax.dynamic_update_slice(seen, old | here, start)
+            old = lax.dynamic_slice(is_seen, start, (grid.block[1],))
+            return lax.dynamic_update_slice(is_seen, old | here, start)
 
-        return grid.sweep(i, head.offset, step, seen)
+        return grid.sweep(i, head.offset, step, is_seen)
 
     def is_query(i: Array) -> Array:
         return (grid.queries(i) < grid.num_queries)[:, None]
 
-    seen = grid.zeros(head, grid.num_keys + grid.padding[1], dtype=bool)
-    return lax.fori_loop(0, grid.blocks[0], of_queries, seen)[: grid.num_keys]
+    is_seen = grid.zeros(head, grid.num_keys + grid.padding[1], dtype=bool)
+    return lax.fori_loop(0, grid.blocks[0], of_queries, is_seen)[: grid.num_keys]

@@ -1,4 +1,4 @@
-"""What can be known of attention weights in memory that grows with the tokens, not their square."""
+"""Statistics of attention weights, in memory that grows with the tokens and not their square."""
 
 import dataclasses
 from collections.abc import Mapping
@@ -13,19 +13,19 @@ from attn_jax.ops.masks import key_offsets
 
 
 class AttentionSummary(NamedTuple):
-    """What a :class:`Summary` asked to know of the weights; None where it did not ask.
+    """The statistics that a :class:`Summary` selects; None where it does not select one.
 
     It is a pytree of arrays, so that it goes through `jit`, `scan` and `vmap`. A query that may
-    attend to nothing has a log-normaliser and a largest score of minus infinity, and zeros else.
+    attend to nothing has a log-normalizer and a largest score of minus infinity, and zeros else.
 
     Attributes:
         log_normalizer: The logarithm of each query's sum of exponentials (of a sink's too), so
             that a weight is `exp(score - log_normalizer)`.
-        entropy: Of each query's weights, in nats.
+        entropy: The entropy of each query's weights, in nats.
         max_logit: The largest score that each query may see.
         top_weights: The `n` largest weights of each query, the largest first.
         top_indices: Their keys; -1 where the weight is 0, as of a query that sees fewer than `n`.
-        received: What each key gets: the sum over the queries of their weights.
+        received: The weight that each key gets, summed over the queries.
         distance: Each query's mean distance to what it attends to, in tokens.
         pooled: The mean weight of each tile of the map; of `g` tiles over `t` tokens, tile `i`
             spans the tokens from `i * t // g` up to, not including, `(i + 1) * t // g`.
@@ -43,16 +43,16 @@ class AttentionSummary(NamedTuple):
 
 @dataclasses.dataclass(frozen=True)
 class Summary:
-    """Which parts of an :class:`AttentionSummary` to compute; the log-normaliser always is.
+    """A choice of the fields of :class:`AttentionSummary`; the log-normalizer is always computed.
 
     It is a reducer as well: `capture(fn, {"*.summary": Summary(entropy=True)})` reads it off
     every fused attention of a model that was not built for it, and `{"*.weights": Summary(...)}`
     off any weights.
 
     Attributes:
-        entropy: Of each query's weights.
+        entropy: The entropy of each query's weights.
         max_logit: The largest score of each query.
-        top_k: How many of the largest weights of each query to keep, with their keys.
+        top_k: The number of largest weights of each query to keep, with their keys.
         received: The sum of the weights that each key gets.
         distance: The mean distance of each query to what it attends to.
         pooled: The tiles along queries and keys of the mean map.
@@ -84,18 +84,18 @@ class Summary:
 
     @classmethod
     def all_of(cls, num_queries: int, num_keys: int) -> "Summary":
-        """All there is to know of so many queries and keys: top 8, and up to 128 × 128 tiles."""
+        """Select every field for so many queries and keys: top 8, and up to 128 × 128 tiles."""
         tiles = (min(128, num_queries), min(128, num_keys))
         flags = dict.fromkeys(("entropy", "max_logit", "received", "distance"), True)
-        return cls(**flags, top_k=min(8, num_keys), pooled=tiles)
+        return cls(**flags, top_k=min(8, num_keys), pooled=tiles if min(tiles) else None)
 
     @property
     def needs_weights(self) -> bool:
-        """Whether there is something that only finished weights tell."""
+        """Whether a selected field needs finished weights, and so a second pass."""
         return self.received or self.top_k > 0 or self.pooled is not None
 
     def check(self, num_queries: int, num_keys: int) -> None:
-        """Refuse to look for more than so many queries and keys have.
+        """Refuse more top weights or tiles than so many queries and keys have.
 
         Raises:
             ValueError: If there are fewer keys than `top_k`, or fewer tokens than tiles.
@@ -115,7 +115,7 @@ class Summary:
     def __call__(
         self, weights: Float[Array, "*b q k"], query_offset: int | Int[Array, "..."] = 0
     ) -> AttentionSummary:
-        """Read it off weights that are there already, whose scores are taken for their logarithms.
+        """Summarize weights that exist already, with their logarithms for scores.
 
         Args:
             weights: `(*b, q, k)`, each row a distribution, or zeros.
@@ -131,7 +131,7 @@ class Summary:
         query_offset: int | Int[Array, "..."] = 0,
         sinks: Float[Array, "..."] | None = None,
     ) -> AttentionSummary:
-        """Read it off scores and weights: its definition in plain words.
+        """Summarize scores and weights: the definition of each field.
 
         Args:
             scores: `(*b, q, k)`; minus infinity where a query may not look.
@@ -149,46 +149,48 @@ class Summary:
         self.check(num_queries, num_keys)
         total = jax.nn.logsumexp(scores, axis=-1)
         total = total if sinks is None else jnp.logaddexp(total, sinks[..., 0])
-        found: dict[str, Any] = {"log_normalizer": total}
+        fields: dict[str, Any] = {"log_normalizer": total}
         if self.entropy:
-            found["entropy"] = entropy(weights)
+            fields["entropy"] = entropy(weights)
         if self.max_logit:
-            found["max_logit"] = scores.max(axis=-1)
+            fields["max_logit"] = scores.max(axis=-1)
         if self.top_k:
             largest, keys = top_k(self.top_k)(weights)
-            found |= {"top_weights": largest, "top_indices": jnp.where(largest > 0, keys, -1)}
+            fields |= {"top_weights": largest, "top_indices": jnp.where(largest > 0, keys, -1)}
         if self.received:
-            found["received"] = weights.sum(axis=-2)
+            fields["received"] = weights.sum(axis=-2)
         if self.distance:
-            away = jnp.abs(key_offsets(num_queries, num_keys, query_offset)).astype(jnp.float32)
-            away = away.reshape((1,) * (weights.ndim - away.ndim) + away.shape)
-            found["distance"] = (weights * away).sum(axis=-1)
+            distance = jnp.abs(key_offsets(num_queries, num_keys, query_offset))
+            shape = (1,) * (weights.ndim - distance.ndim) + distance.shape
+            fields["distance"] = (weights * distance.astype(jnp.float32).reshape(shape)).sum(
+                axis=-1
+            )
         if self.pooled:
-            found["pooled"] = _pooled(weights, self.pooled)
-        return AttentionSummary(**found)
+            fields["pooled"] = _pooled(weights, self.pooled)
+        return AttentionSummary(**fields)
 
     def of_derived(
-        self, site: Any, leaf: str, operands: Mapping[str, jax.Array]
+        self, derived: Any, leaf: str, operands: Mapping[str, jax.Array]
     ) -> AttentionSummary:
-        """Read it off a fused call, whose weights it never holds; see `hooks.SiteReducer`.
+        """Summarize a fused call, which never holds its weights; see `hooks.SiteReducer`.
 
         Raises:
             ValueError: If the leaf is neither the weights nor the summary.
         """
         if leaf not in ("weights", "summary"):
             raise ValueError(f"a Summary is of weights or of a summary, not of {leaf!r}.")
-        if hasattr(site, "summarize"):
-            return site.summarize(self, operands)
-        return self(site.derive(leaf, operands))
+        if hasattr(derived, "summarize"):
+            return derived.summarize(self, operands)
+        return self(derived.derive(leaf, operands))
 
 
 def tile_of(token: jax.Array, num_tiles: int, num_tokens: int) -> jax.Array:
-    """Which of the tiles a token is in; see :class:`AttentionSummary`."""
+    """Return the tile that a token is in; see :class:`AttentionSummary`."""
     return jax.lax.div((token + 1) * num_tiles - 1, num_tokens)
 
 
 def tile_areas(pooled: tuple[int, int], num_queries: int, num_keys: int) -> jax.Array:
-    """How many pairs each tile holds."""
+    """Return the number of pairs in each tile."""
     sizes = [
         jnp.diff(jnp.arange(g + 1) * t // g)
         for g, t in zip(pooled, (num_queries, num_keys), strict=True)
@@ -197,7 +199,7 @@ def tile_areas(pooled: tuple[int, int], num_queries: int, num_keys: int) -> jax.
 
 
 def _pooled(weights: jax.Array, tiles: tuple[int, int]) -> jax.Array:
-    """The mean weight of each tile."""
+    """Return the mean weight of each tile."""
     sizes = weights.shape[-2:]
     rows, columns = (
         jax.nn.one_hot(tile_of(jnp.arange(t), g, t), g) for g, t in zip(tiles, sizes, strict=True)

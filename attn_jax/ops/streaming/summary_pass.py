@@ -1,4 +1,4 @@
-"""A second pass over one head, which computes finished weights block by block: what they tell."""
+"""The summary pass: statistics that need the finished weights of one head, block by block."""
 
 from typing import Any, NamedTuple
 
@@ -13,8 +13,8 @@ from attn_jax.ops.streaming.summary import Summary, tile_areas, tile_of
 _LANES = 128
 
 
-class Told(NamedTuple):
-    """What finished weights tell; see `AttentionSummary`."""
+class WeightStatistics(NamedTuple):
+    """Statistics of finished weights; see `AttentionSummary`."""
 
     received: Array | None
     pooled: Array | None
@@ -23,10 +23,10 @@ class Told(NamedTuple):
 
 
 class Running(NamedTuple):
-    """What is carried along the blocks.
+    """The sums that are carried along the blocks.
 
     Attributes:
-        received: Of every key, so far.
+        received: The weight that every key got so far.
         pooled: The sums over the tiles so far, with room behind for those of the last block.
         candidates: `(block, members, k)`, of a block of queries: the weights of all members of
             its `k` lanes, so far.
@@ -37,21 +37,21 @@ class Running(NamedTuple):
     candidates: Array | None
 
 
-def told_by_weights(
+def weight_statistics(
     grid: Grid, summary: Summary, head: Head, softmax: Softmax, lanes: Array
-) -> Told:
-    """Go over the map of one head once more, knowing how scores become weights.
+) -> WeightStatistics:
+    """Go over the map of one head once more, with the normalizers that the first pass found.
 
     Args:
         grid: How the map is cut into blocks.
-        summary: What is wanted.
-        head: What the head attends with.
-        softmax: Of each query.
+        summary: The statistics to compute.
+        head: The operands.
+        softmax: The normalizer of each query.
         lanes: `(q, k)`, the lanes that hold each query's `top_k` largest scores; all of them, if
             they are fewer.
 
     Returns:
-        What is wanted, None else.
+        The statistics of the summary; None for the others.
     """
     rest = (0, grid.padding[0])
     whole = Softmax(*(jnp.pad(x, rest, constant_values=jnp.inf) for x in softmax))
@@ -76,7 +76,9 @@ def told_by_weights(
         areas = tile_areas(summary.pooled, grid.num_queries, grid.num_keys)
         pooled = pooled[: summary.pooled[0], : summary.pooled[1]] / areas
     received = None if received is None else received[: grid.num_keys]
-    return Told(received, pooled, *(lax.collapse(x, 0, 2)[: grid.num_queries] for x in top or ()))
+    return WeightStatistics(
+        received, pooled, *(lax.collapse(x, 0, 2)[: grid.num_queries] for x in top or ())
+    )
 
 
 def _step(
@@ -88,6 +90,8 @@ def _step(
     j: ArrayLike,
     carry: Running,
 ) -> Running:
+    # A tile's sum is made of two products with the indicators of its rows and columns. The sums of
+    # the keys are then taken of the rows' sums, which are fewer.
     received, pooled, candidates = carry
     if summary.pooled and pooled is not None:
         first, in_rows = _members(grid.queries(i), summary.pooled[0], grid.num_queries)
@@ -99,11 +103,12 @@ def _step(
         by_tile = weights
     if received is not None:
         received = add_part(received, by_tile.sum(axis=0), (j * grid.block[1],))
+    # Only the lanes that the first pass chose can hold the largest weights; keep their members.
     if candidates is not None:
-        dealt = weights.reshape(grid.block[0], -1, grid.lanes(summary.top_k))
-        found = jnp.take_along_axis(dealt, chosen[:, None, :], axis=2)
-        start = (0, j * dealt.shape[1], 0)
-        candidates = lax.dynamic_update_slice(candidates, found, start)
+        by_lane = weights.reshape(grid.block[0], -1, grid.lanes(summary.top_k))
+        members = jnp.take_along_axis(by_lane, chosen[:, None, :], axis=2)
+        start = (0, j * by_lane.shape[1], 0)
+        candidates = lax.dynamic_update_slice(candidates, members, start)
     return Running(received, pooled, candidates)
 
 
@@ -111,19 +116,19 @@ def _no_tiles(grid: Grid, head: Head, tiles: tuple[int, int] | None) -> Array | 
     if tiles is None:
         return None
     sizes = zip(tiles, (grid.num_queries, grid.num_keys), grid.block, strict=True)
-    return grid.zeros(head, *(g + most_tiles(g, t, b) for g, t, b in sizes))
+    return grid.zeros(head, *(g + max_tiles(g, t, b) for g, t, b in sizes))
 
 
-def most_tiles(tiles: int, tokens: int, block: int) -> int:
-    """How many tiles a block can touch."""
+def max_tiles(tiles: int, tokens: int, block: int) -> int:
+    """Return the number of tiles that a block can touch at most."""
     return min(tiles, -(-block * tiles // tokens) + 1)
 
 
 def _members(tokens: Array, tiles: int, num_tokens: int) -> tuple[Array, Array]:
-    """The first tile of a block, and which of its tokens is in which of the tiles from there."""
-    most = most_tiles(tiles, num_tokens, tokens.size)
-    at = tile_of(jnp.minimum(tokens, num_tokens - 1), tiles, num_tokens)
-    return at[0], (at[:, None] - at[0] == jnp.arange(most)[None, :]).astype(jnp.float32)
+    """Return the first tile of a block, and which token is in which tile from there on."""
+    span = jnp.arange(max_tiles(tiles, num_tokens, tokens.size))
+    tile = tile_of(jnp.minimum(tokens, num_tokens - 1), tiles, num_tokens)
+    return tile[0], (tile[:, None] - tile[0] == span[None, :]).astype(jnp.float32)
 
 
 def _no_candidates(grid: Grid, head: Head, k: int, num_chosen: int) -> Array | None:
@@ -134,25 +139,26 @@ def _no_candidates(grid: Grid, head: Head, k: int, num_chosen: int) -> Array | N
 
 
 def _top(grid: Grid, k: int, carry: Running, chosen: Array) -> tuple[Array, Array] | None:
-    """The largest of the candidates, and their keys."""
+    """Return the largest of the candidates, and their keys."""
     if carry.candidates is None:
         return None
-    found, at = _largest(lax.collapse(carry.candidates, 1), k)
-    member, lane = jnp.divmod(at, chosen.shape[1])
+    weights, places = _top_k(lax.collapse(carry.candidates, 1), k)
+    member, lane = jnp.divmod(places, chosen.shape[1])
     keys = member * grid.lanes(k) + jnp.take_along_axis(chosen, lane, axis=1)
-    return found, jnp.where(found > 0, keys, -1)
+    return weights, jnp.where(weights > 0, keys, -1)
 
 
-def _largest(numbers: Array, k: int) -> tuple[Array, Array]:
-    """The `k` largest numbers of each row and their places, by way of lanes where that is quicker.
+def _top_k(numbers: Array, k: int) -> tuple[Array, Array]:
+    """Return the `k` largest numbers of each row and their places.
 
-    `lax.top_k` takes time for each number it is given, a maximum next to none.
+    `lax.top_k` takes time for each number that it is given, a maximum next to none: long rows are
+    cut into lanes, and only the lanes with the largest maxima are searched.
     """
     if numbers.shape[1] % _LANES or numbers.shape[1] <= 2 * _LANES or k >= _LANES:
-        found, at = lax.top_k(numbers, k)
-        return found, at
-    dealt = numbers.reshape(numbers.shape[0], -1, _LANES)
-    _, lanes = lax.top_k(dealt.max(axis=1), k)
-    candidates = jnp.take_along_axis(dealt, lanes[:, None, :], axis=2)
-    found, at = lax.top_k(lax.collapse(candidates, 1), k)
-    return found, at // k * _LANES + jnp.take_along_axis(lanes, at % k, axis=1)
+        largest, places = lax.top_k(numbers, k)
+        return largest, places
+    by_lane = numbers.reshape(numbers.shape[0], -1, _LANES)
+    _, lanes = lax.top_k(by_lane.max(axis=1), k)
+    candidates = jnp.take_along_axis(by_lane, lanes[:, None, :], axis=2)
+    largest, places = lax.top_k(lax.collapse(candidates, 1), k)
+    return largest, places // k * _LANES + jnp.take_along_axis(lanes, places % k, axis=1)

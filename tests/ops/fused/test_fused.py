@@ -23,7 +23,7 @@ def normal(*shape):
 
 QUERY, KEY, VALUE = normal(B, Q, H, D), normal(B, K, KEY_HEADS, D), normal(B, K, KEY_HEADS, D)
 MASK = jnp.asarray(RNG.random((B, 1, Q, K)) < 0.7).at[0, 0, 2].set(False)
-BIAS = normal(H, Q, K).at[1, 3].set(-jnp.inf)
+BIAS = normal(1, H, Q, K).at[:, 1, 3].set(-jnp.inf)
 OPTIONS = {
     "plain": {},
     "causal": {"causal": True},
@@ -208,11 +208,11 @@ def test_layers_in_a_scan_are_read_edited_and_differentiated(wrap):
 @pytest.mark.parametrize("batch", [(), (1,), (2, 3)])
 def test_any_number_of_batch_axes(batch):
     query, key = normal(*batch, Q, H, D), normal(*batch, K, KEY_HEADS, D)
-    mask = jnp.asarray(RNG.random((*batch[-1:], 1, Q, K)) < 0.7)
+    mask = jnp.asarray(RNG.random((*batch, 1, Q, K)) < 0.7)
     out, captured = jax.jit(capture(call(mask=mask), "weights"))(query, key, key)
     assert out.shape == query.shape
     for i in np.ndindex(batch):
-        row = mask[i[-1:]] if batch else mask
+        row = mask[i]
         both = [jnp.broadcast_to(x[i], (B, *x.shape[-3:])) for x in (query, key, key)]
         context, weights, _ = reference(*both, mask=row)
         close(out[i], context[0])
@@ -248,7 +248,7 @@ def test_rows_that_see_nothing_are_zero_with_zero_gradients(options):
     [
         {"mask": jnp.arange(K) != 3},
         {"bias": jnp.where(jnp.arange(K) == 3, -jnp.inf, 0.0)},
-        {"mask": jnp.ones((H, Q, K), bool).at[:, :, 3].set(False)},
+        {"mask": jnp.ones((1, H, Q, K), bool).at[..., 3].set(False)},
     ],
     ids=["mask", "bias", "mask of each head"],
 )

@@ -11,8 +11,10 @@ import pytest
 
 from attn_jax.ops import Summary, attention, devices, streaming_attention
 from attn_jax.ops.fused import attention as fused
+from attn_jax.ops.reference.derived import AttentionFormula
+from attn_jax.ops.reference.operands import Call
+from attn_jax.ops.streaming import attention as streamed
 from attn_jax.ops.streaming import plan as streaming_plan
-from attn_jax.ops.streaming.dispatch import Plan
 
 B, H, KEY_HEADS, D, E = 2, 6, 3, 7, 5
 SIZES = {"triton": (131, 197), "mosaic": (263, 521)}
@@ -42,7 +44,7 @@ def options_of_keys(num_queries, num_keys):
         "window": {"window": (41, 3), "query_offset": 7, "sinks": normal(H)},
         "keys hidden": {"mask": jnp.arange(num_keys) % 3 > 0, "bias": hidden},
         "keys of each": {"mask": jnp.asarray(RNG.random((B, 1, 1, num_keys)) < 0.6), "scale": 0.9},
-        "segments": {"segment_ids": segments, "causal": True, "bias": normal(H, 1, num_keys)},
+        "segments": {"segment_ids": segments, "causal": True, "bias": normal(1, H, 1, num_keys)},
     }
 
 
@@ -99,9 +101,11 @@ def on_device(monkeypatch):
 
     def choose(kernel):
         def plan(*args):
-            return dataclasses.replace(Plan(*args), kernel=kernel, interpret=True)
+            return dataclasses.replace(plan_of(*args), kernel=kernel, interpret=True)
 
-        monkeypatch.setattr(streaming_plan, "Plan", plan)
+        plan_of = streaming_plan.plan_of
+        for door in (fused, streamed):
+            monkeypatch.setattr(door, "plan_of", plan)
         monkeypatch.setattr(streaming_plan, "_on_cpu", lambda: False)
 
     return choose
@@ -206,7 +210,7 @@ def test_under_vmap(on_device, kernel):
     [("triton", "cuda", "__gpu$xla.gpu.triton"), ("mosaic", "tpu", "tpu_custom_call")],
 )
 def test_lowers_without_a_device(monkeypatch, kernel, platform, call, name, dtype):
-    monkeypatch.setattr(streaming_plan, "kernel_for", lambda operands: kernel)
+    monkeypatch.setattr(streaming_plan, "kernel_for", lambda call: kernel)
     monkeypatch.setattr(streaming_plan, "_on_cpu", lambda: False)
     arrays = [x.astype(dtype) for x in operands(kernel)]
 
@@ -236,13 +240,16 @@ def test_which_devices_have_kernels(monkeypatch, kind, capability, expected):
 def test_which_calls_have_kernels(monkeypatch):
     monkeypatch.setattr(streaming_plan, "kernel_compiler", lambda: "triton")
     query, key, value = operands("triton")
-    known = {"query": query, "key": key, "value": value}
-    mask = jnp.ones((1, 1, 131, 197), bool)
-    assert streaming_plan.kernel_for(known) == "triton"
-    assert streaming_plan.kernel_for(known | {"mask": mask[:, :, :1]}) == "triton"
-    assert streaming_plan.kernel_for(known | {"mask": mask}) is None
-    assert streaming_plan.kernel_for(known | {"value": jnp.ones((B, 197, KEY_HEADS, 129))}) is None
-    assert streaming_plan.kernel_for(known | {"query": query[:, :0]}) is None
+    mask, wide = jnp.ones((1, 1, 131, 197), bool), jnp.ones((B, 197, KEY_HEADS, 129))
+
+    def kernel(query=query, value=value, **optional):
+        return streaming_plan.kernel_for(Call(AttentionFormula(), query, key, value, optional))
+
+    assert kernel() == "triton"
+    assert kernel(mask=mask[:, :, :1]) == "triton"
+    assert kernel(mask=mask) is None
+    assert kernel(value=wide) is None
+    assert kernel(query=query[:, :0]) is None
 
 
 def test_long_calls_that_cudnn_does_not_take_are_streamed(monkeypatch):
@@ -252,9 +259,7 @@ def test_long_calls_that_cudnn_does_not_take_are_streamed(monkeypatch):
 
     def streams(tokens, dtype, **options):
         x = jnp.zeros((tokens, 2, 64), dtype)
-        site = fused.attention_site(None, None, False, None)
-        site = dataclasses.replace(site, **options)
-        return fused._streaming_wins(site, {"query": x, "key": x, "value": x})
+        return fused._streaming_wins(Call(AttentionFormula(**options), x, x, x))
 
     assert not streams(1024, jnp.float32)
     assert streams(8192, jnp.float32)

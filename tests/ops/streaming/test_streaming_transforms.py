@@ -11,9 +11,10 @@ from jax.test_util import check_grads
 from reference_attention import Reference, check_summary, close
 
 from attn_jax.ops import Summary, attention, streaming_attention
-from attn_jax.ops.reference.operands import aligned_operands, attention_site
-from attn_jax.ops.streaming import dispatch as streaming_heads
-from attn_jax.ops.streaming import plan as streaming_plan
+from attn_jax.ops.reference.derived import AttentionFormula
+from attn_jax.ops.reference.operands import Call
+from attn_jax.ops.streaming import dispatch
+from attn_jax.ops.streaming.plan import arrays_of, plan_of
 
 Q, K, H, D = 19, 31, 2, 5
 POOLED = (3, 7)
@@ -93,7 +94,7 @@ def test_layers_in_a_scan_of_checkpoints_are_differentiated():
 @pytest.mark.parametrize("batch", [(), (2, 3)], ids=str)
 def test_any_number_of_batch_axes_without_jit(batch):
     query, key = normal(*batch, Q, H, D), normal(*batch, Q, H, D)
-    options = {"mask": jnp.asarray(RNG.random((*batch[-1:], 1, Q, Q)) < 0.7)}
+    options = {"mask": jnp.asarray(RNG.random((*batch, 1, Q, Q)) < 0.7)}
     options["segment_ids"] = jnp.arange(Q) // 8
     eager = streaming_attention(query, key, key, **options, block_sizes=(8, 16))
     close(eager, Reference(query, key, key, **options).context)
@@ -188,35 +189,32 @@ def test_no_gradient_flows_through_the_summary():
 
 
 @pytest.mark.parametrize("options", [{}, {"causal": True, "mask": True, "sinks": True}])
-def test_heads_in_turn_and_heads_at_once_are_the_same(options):
-    # On one CPU heads come in turn, with several devices at once; the tests have four.
+def test_sequential_and_vmapped_heads_are_the_same(options):
+    # On one CPU heads come one after another, with several devices at once; the tests have four.
     query, key = normal(2, 11, 6, 5), normal(2, 13, 3, 5)
-    arrays = {
-        "mask": jnp.asarray(RNG.random((2, 1, 11, 13)) < 0.7) if "mask" in options else None,
-        "sinks": normal(6) if "sinks" in options else None,
-    }
-    site = attention_site(None, None, options.get("causal", False), None)
-    operands = {"query": query, "key": key, "value": key}
-    operands |= aligned_operands(site, query, 13, 0, bias=None, **arrays)
-    plan = streaming_plan.plan_of(site, operands, (4, 3), Summary.all_of(11, 13))
-    given = streaming_plan.arrays_of(site, operands, plan)
+    mask = jnp.asarray(RNG.random((2, 1, 11, 13)) < 0.7)
+    optional = {"mask": mask, "sinks": normal(1, 6, 1, 1)} if "mask" in options else {}
+    call = Call(AttentionFormula(causal=options.get("causal", False)), query, key, key, optional)
+    plan = plan_of(call, (4, 3), Summary.all_of(11, 13))
+    arrays = arrays_of(plan, call)
 
-    def everything(in_turn):
-        here = dataclasses.replace(plan, in_turn=in_turn)
+    def everything(sequential):
+        here = dataclasses.replace(plan, sequential=sequential)
 
-        def total(given):
-            rows = streaming_heads.attend(here, given)
+        def total(floats):
+            rows = dispatch.attend(here, arrays | floats)
             return (rows.context**2).sum(), rows
 
-        floats = {name: x for name, x in given.items() if jnp.issubdtype(x.dtype, jnp.floating)}
-        grads, rows = jax.grad(lambda floats: total(given | floats), has_aux=True)(floats)
-        told = streaming_heads.summarize_weights(here, given, rows.softmax, rows.lanes)
-        return grads, rows, told, streaming_heads.seen_by_any(here, given)
+        floats = {name: x for name, x in arrays.items() if jnp.issubdtype(x.dtype, jnp.floating)}
+        grads, rows = jax.grad(total, has_aux=True)(floats)
+        statistics = dispatch.summarize_weights(here, arrays, rows.softmax, rows.lanes)
+        moved = jax.jvp(total, (floats,), (grads,))[1][0]
+        return grads, rows, statistics, moved, dispatch.keys_seen(here, arrays)
 
-    in_turn, at_once = (
+    one_by_one, at_once = (
         jax.tree.leaves(jax.jit(lambda i=i: everything(i))()) for i in (True, False)
     )
-    for one, other in zip(in_turn, at_once, strict=True):
+    for one, other in zip(one_by_one, at_once, strict=True):
         np.testing.assert_allclose(one, other, atol=1e-5, rtol=1e-5)
 
 

@@ -1,7 +1,7 @@
 """Streaming attention as Pallas kernels: by way of Triton on NVIDIA GPUs, of Mosaic on TPUs.
 
-The arithmetic is that of `streaming_forward`, whose functions run here on blocks read from device
-memory; only how the work is dealt out differs. No device has run them: they are
+The arithmetic is that of `streaming.forward`, whose functions run here on blocks read from device
+memory; only the way the work is divided differs. No device has run them: they are
 compared with float64 in interpret mode, and lowered for both, which tests repeat; and once, for
 NVIDIA's generations 8.0 and 9.0 and for a TPU v5e, they were compiled. See docs/long_sequences.md.
 """
@@ -16,12 +16,12 @@ from jax.experimental import pallas as pl
 from jax.typing import ArrayLike
 
 from attn_jax.ops.streaming.blocks import Grid, Head, product
-from attn_jax.ops.streaming.dispatch import Arrays, Plan
 from attn_jax.ops.streaming.forward import Rows, Softmax, advance, begin, finish
-from attn_jax.ops.streaming.pallas.blocks import References, TiledReferences
+from attn_jax.ops.streaming.pallas.blocks import RefBlocks, TiledRefBlocks
 from attn_jax.ops.streaming.pallas.launch import RESULT, kernel_operands, launch, result, store
+from attn_jax.ops.streaming.plan import Arrays, Plan
 from attn_jax.ops.streaming.summary import tile_areas, tile_of
-from attn_jax.ops.streaming.summary_pass import Told, most_tiles
+from attn_jax.ops.streaming.summary_pass import WeightStatistics, max_tiles
 
 # A TPU writes a block whose rows come in eights.
 _ROWS = 8
@@ -30,30 +30,30 @@ _OF_KEYS = ("key", "value", "key_segments", "bias", RESULT)
 
 
 class Keys(NamedTuple):
-    """What the keys get; see `AttentionSummary`."""
+    """Statistics of the keys; see `AttentionSummary`."""
 
     received: Any
     pooled: Any
 
 
 def attend_rows(plan: Plan, arrays: Arrays) -> Rows:
-    """Attend with every head; see `streaming_forward.forward`."""
+    """Attend with every head, as `forward` does."""
     summary = dataclasses.replace(plan.summary, top_k=0)
     grid = _rows_grid(plan, arrays)
     operands = kernel_operands(plan, grid, arrays)
 
-    def kernel(i: Array, refs: dict[str, Any], found: Rows) -> None:
+    def kernel(i: Array, refs: dict[str, Any], results: Rows) -> None:
         head = Head(**refs)
 
         def step(j: ArrayLike, carry: Any, is_edge: bool) -> Any:
             return advance(grid, summary, head, i, j, carry, is_edge)
 
         carry = grid.sweep(i, head.offset, step, begin(grid, summary, head))
-        jax.tree.map(store, found, finish(summary, head, carry))
+        jax.tree.map(store, results, finish(summary, head, carry))
 
     tokens, features = operands["query"].shape[2], operands["value"].shape[3]
     each = result(plan, 1, tokens)
-    found = Rows(
+    shapes = Rows(
         context=result(plan, tokens, features),
         softmax=Softmax(each, each),
         log_normalizer=each,
@@ -63,53 +63,52 @@ def attend_rows(plan: Plan, arrays: Arrays) -> Rows:
         distance=each if summary.distance else None,
     )
     context, *rest = jax.tree.leaves(
-        launch(plan, kernel, grid.blocks[0], operands, _OF_QUERIES, found)
+        launch(plan, kernel, grid.blocks[0], operands, _OF_QUERIES, shapes)
     )
     context = context[:, :, : grid.num_queries, : arrays["value"].shape[-1]]
     rest = [x[:, :, 0, : grid.num_queries] for x in rest]
-    return jax.tree.unflatten(jax.tree.structure(found), [context, *rest])
+    return jax.tree.unflatten(jax.tree.structure(shapes), [context, *rest])
 
 
-def told_by_weights(plan: Plan, arrays: Arrays, softmax: Softmax) -> Told:
-    """What finished weights tell; see `streaming_weights.told_by_weights`."""
+def weight_statistics(plan: Plan, arrays: Arrays, softmax: Softmax) -> WeightStatistics:
+    """Compute the statistics of finished weights, as the summary pass does."""
     summary = plan.summary
     by_key = Keys(None, None)
     if summary.received or summary.pooled:
-        by_key = _told_by_key(plan, arrays, softmax)
-    top = _largest(plan, arrays, softmax) if summary.top_k else ()
-    return Told(*by_key, *top)
+        by_key = _key_statistics(plan, arrays, softmax)
+    top = _top_weights(plan, arrays, softmax) if summary.top_k else ()
+    return WeightStatistics(*by_key, *top)
 
 
-def _told_by_key(plan: Plan, arrays: Arrays, softmax: Softmax) -> Keys:
-    """What the keys get.
+def _key_statistics(plan: Plan, arrays: Arrays, softmax: Softmax) -> Keys:
+    """Compute the statistics of the keys.
 
     Each program has a block of keys and visits the queries tile by tile, so that it adds up along
     columns only, and writes each sum once.
     """
     tiles = plan.summary.pooled or (1, 1)
     grid = _tiled(plan, arrays, tiles[0])
-    at, is_inside = _by_tile(grid)
-    arrays = arrays | {"query": arrays["query"][:, :, at]}
+    order, is_inside = _by_tile(grid)
+    arrays = arrays | {"query": arrays["query"][:, :, order]}
     if "query_segments" in arrays:
-        arrays["query_segments"] = arrays["query_segments"][:, :, at]
+        arrays["query_segments"] = arrays["query_segments"][:, :, order]
     operands = kernel_operands(plan, grid, arrays)
     for name, array in softmax._asdict().items():
-        operands[name] = jnp.where(is_inside, array[:, :, at], jnp.inf)[:, :, None]
+        operands[name] = jnp.where(is_inside, array[:, :, order], jnp.inf)[:, :, None]
     rows = -(-tiles[0] // _ROWS) * _ROWS
-    cells = pl.next_power_of_2(most_tiles(tiles[1], grid.num_keys, grid.block[1]))
-    found = Keys(
+    cells = pl.next_power_of_2(max_tiles(tiles[1], grid.num_keys, grid.block[1]))
+    shapes = Keys(
         received=result(plan, 1, operands["key"].shape[2]) if plan.summary.received else None,
         pooled=result(plan, grid.blocks[1] * rows, cells) if plan.summary.pooled else None,
     )
 
-    def kernel(j: Array, refs: dict[str, Any], found: Keys) -> None:
+    def kernel(j: Array, refs: dict[str, Any], results: Keys) -> None:
         of_queries = Softmax(refs.pop("shift"), refs.pop("log_sum"))
-        received = _visit_tiles(grid, Head(**refs), of_queries, j, tiles[1], found.pooled)
-        if found.received is not None:
-            store(found.received, received)
+        received = _visit_tiles(grid, Head(**refs), of_queries, j, tiles[1], results.pooled)
+        if results.received is not None:
+            store(results.received, received)
 
-    found = launch(plan, kernel, grid.blocks[1], operands, _OF_KEYS, found)
-    received, parts = found
+    received, parts = launch(plan, kernel, grid.blocks[1], operands, _OF_KEYS, shapes)
     return Keys(
         received=None if received is None else received[:, :, 0, : grid.num_keys],
         pooled=None if parts is None else _pooled(grid, tiles, parts),
@@ -117,7 +116,7 @@ def _told_by_key(plan: Plan, arrays: Arrays, softmax: Softmax) -> Keys:
 
 
 def _visit_tiles(
-    grid: TiledReferences, head: Head, softmax: Softmax, j: Array, cells: int, parts: Any
+    grid: TiledRefBlocks, head: Head, softmax: Softmax, j: Array, cells: int, parts: Any
 ) -> Array:
     """Sum the weights of each key in a block; write those of each tile into `parts`, if any."""
     size, per_tile = grid.block[0], grid.blocks_per_tile
@@ -137,72 +136,74 @@ def _visit_tiles(
         base = tile * per_tile
         sums = lax.fori_loop(base + start, base + stop, of_block, jnp.zeros(grid.block[1]))
         if parts is not None:
-            at = tile_of(jnp.minimum(grid.keys(j), grid.num_keys - 1), cells, grid.num_keys)
+            cell_of_key = tile_of(
+                jnp.minimum(grid.keys(j), grid.num_keys - 1), cells, grid.num_keys
+            )
             cell = jnp.arange(parts.shape[1]) + _first_cell(grid, j, cells)
-            is_in = at[:, None] == cell[None, :]
+            is_in = cell_of_key[:, None] == cell[None, :]
             parts[tile, :] = jnp.where(is_in, sums[:, None], 0).sum(axis=0)
         return received + sums
 
     return lax.fori_loop(0, grid.tiles, of_tile, jnp.zeros(grid.block[1]))
 
 
-def _pooled(grid: TiledReferences, tiles: tuple[int, int], parts: Array) -> Array:
-    """The mean weight of each tile, of what each block of keys adds to the tiles it touches."""
+def _pooled(grid: TiledRefBlocks, tiles: tuple[int, int], parts: Array) -> Array:
+    """Return the mean weight of each tile, given the sums of each block of keys."""
     parts = parts.reshape(*parts.shape[:2], grid.blocks[1], -1, parts.shape[-1])
     parts = parts[:, :, :, : tiles[0]]
     first = _first_cell(grid, jnp.arange(grid.blocks[1]), tiles[1])
-    at = first[:, None] + jnp.arange(parts.shape[-1])[None, :]
-    total = product("bhjtc,jcg->bhtg", parts, jax.nn.one_hot(at, tiles[1]))
+    cell = first[:, None] + jnp.arange(parts.shape[-1])[None, :]
+    total = product("bhjtc,jcg->bhtg", parts, jax.nn.one_hot(cell, tiles[1]))
     return total / tile_areas(tiles, grid.num_queries, grid.num_keys)[None, None]
 
 
 def _first_cell(grid: Grid, j: Array, cells: int) -> Array:
-    """The tile of the first key in a block."""
+    """Return the tile of the first key in a block."""
     return tile_of(jnp.minimum(j * grid.block[1], grid.num_keys - 1), cells, grid.num_keys)
 
 
-def _tiled(plan: Plan, arrays: Arrays, tiles: int) -> TiledReferences:
-    """Blocks of queries about as long as a tile."""
+def _tiled(plan: Plan, arrays: Arrays, tiles: int) -> TiledRefBlocks:
+    """Return blocks of queries about as long as a tile."""
     least, most = _block_sizes(plan, arrays)
     rows = pl.next_power_of_2(-(-plan.grid.num_queries // tiles))
     block = min(max(rows, least), most), most
-    return TiledReferences(**_grid(plan), block=block, tiles=tiles)
+    return TiledRefBlocks(**_grid(plan), block=block, tiles=tiles)
 
 
-def _rows_grid(plan: Plan, arrays: Arrays) -> References:
+def _rows_grid(plan: Plan, arrays: Arrays) -> RefBlocks:
     _, size = _block_sizes(plan, arrays)
-    return References(**_grid(plan), block=(size, size))
+    return RefBlocks(**_grid(plan), block=(size, size))
 
 
 def _block_sizes(plan: Plan, arrays: Arrays) -> tuple[int, int]:
-    """The least and the most tokens in a block: what the registers of an Ampere GPU hold."""
+    """Return the least and the most tokens in a block that the registers of an Ampere GPU hold."""
     if plan.kernel == "mosaic":
         return 128, 256
     return 16, 32 if arrays["key"].dtype == jnp.float32 else 64
 
 
 def _grid(plan: Plan) -> dict[str, Any]:
-    """What a grid has besides its blocks."""
+    """Return the fields of a grid besides its blocks."""
     rest = {name: value for name, value in vars(plan.grid).items() if name != "block"}
-    return rest | {"in_thirds": plan.kernel == "triton" and not plan.interpret}
+    return rest | {"tf32x3": plan.kernel == "triton" and not plan.interpret}
 
 
-def _by_tile(grid: TiledReferences) -> tuple[Array, Array]:
-    """The queries tile by tile, each filled up to whole blocks, and which are no filling."""
+def _by_tile(grid: TiledRefBlocks) -> tuple[Array, Array]:
+    """Return the queries tile by tile, filled up to whole blocks, and which are no filling."""
     tile = jnp.arange(grid.tiles)[:, None]
     inside = jnp.arange(grid.blocks_per_tile * grid.block[0])[None, :]
-    at = grid.first(tile) + inside
-    is_inside = at < grid.first(tile + 1)
-    return jnp.where(is_inside, at, 0).ravel(), is_inside.ravel()
+    query = grid.first(tile) + inside
+    is_inside = query < grid.first(tile + 1)
+    return jnp.where(is_inside, query, 0).ravel(), is_inside.ravel()
 
 
-def _largest(plan: Plan, arrays: Arrays, softmax: Softmax) -> tuple[Array, Array]:
-    """The largest weights of each query, and their keys."""
+def _top_weights(plan: Plan, arrays: Arrays, softmax: Softmax) -> tuple[Array, Array]:
+    """Return the largest weights of each query, and their keys."""
     grid = _rows_grid(plan, arrays)
     operands = kernel_operands(plan, grid, arrays)
     room = pl.next_power_of_2(plan.summary.top_k)
 
-    def kernel(i: Array, refs: dict[str, Any], found: tuple[Any, Any]) -> None:
+    def kernel(i: Array, refs: dict[str, Any], results: tuple[Any, Any]) -> None:
         head = Head(**refs)
 
         def step(j: ArrayLike, top: tuple[Array, Array], is_edge: bool) -> tuple[Array, Array]:
@@ -210,19 +211,19 @@ def _largest(plan: Plan, arrays: Arrays, softmax: Softmax) -> tuple[Array, Array
 
         shape = (grid.block[0], room)
         top = jnp.full(shape, -jnp.inf), jnp.zeros(shape, jnp.int32)
-        jax.tree.map(store, found, grid.sweep(i, head.offset, step, top))
+        jax.tree.map(store, results, grid.sweep(i, head.offset, step, top))
 
     shape = operands["query"].shape[2], room
-    results = result(plan, *shape), result(plan, *shape, dtype=jnp.int32)
-    found = launch(plan, kernel, grid.blocks[0], operands, _OF_QUERIES, results)
-    scores, keys = (x[:, :, : grid.num_queries] for x in found)
-    scores, at = lax.top_k(scores, plan.summary.top_k)
+    shapes = result(plan, *shape), result(plan, *shape, dtype=jnp.int32)
+    unordered = launch(plan, kernel, grid.blocks[0], operands, _OF_QUERIES, shapes)
+    scores, keys = (x[:, :, : grid.num_queries] for x in unordered)
+    scores, places = lax.top_k(scores, plan.summary.top_k)
     weights = jnp.exp(scores - softmax.shift[..., None] - softmax.log_sum[..., None])
-    return weights, jnp.where(weights > 0, jnp.take_along_axis(keys, at, axis=-1), -1)
+    return weights, jnp.where(weights > 0, jnp.take_along_axis(keys, places, axis=-1), -1)
 
 
 def _insert(scores: Array, first_key: ArrayLike, top: Array, keys: Array) -> tuple[Array, Array]:
-    """Put scores in the place of lesser ones for as long as there are such, seldom for long."""
+    """Replace the lowest of the top scores while there are better ones, which is seldom long."""
 
     def is_better(carry: tuple[Array, Array, Array]) -> Array:
         scores, top, _ = carry

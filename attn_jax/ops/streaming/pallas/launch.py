@@ -1,4 +1,4 @@
-"""How the heads of a batch become programs on a GPU or a TPU, and what each of them is given."""
+"""The programs of a kernel on a GPU or a TPU, one for each head and block, and their operands."""
 
 import functools
 from collections.abc import Callable, Collection
@@ -12,37 +12,41 @@ from jax.experimental.pallas import tpu as mosaic
 from jax.experimental.pallas import triton
 
 from attn_jax.ops.streaming.blocks import Grid
-from attn_jax.ops.streaming.dispatch import Arrays, Plan
-from attn_jax.ops.streaming.pallas.blocks import Remote
+from attn_jax.ops.streaming.pallas.blocks import HbmRef
+from attn_jax.ops.streaming.plan import Arrays, Plan
 
 RESULT = "result"
-"""What results are called among what is blocked."""
+"""The name of the results among the blocked operands."""
 
 # The least features that a matrix unit takes.
 _LEAST_FEATURES = 16
 
 
 def kernel_operands(plan: Plan, grid: Grid, arrays: Arrays) -> Arrays:
-    """The fields of a `Head` but for the mask, as `(b or 1, heads or 1, tokens or 1, ...)`."""
+    """Return the fields of a `Head` as `(b or 1, heads or 1, tokens or 1, ...)`.
+
+    Masks, which are the same for all queries here, are added to the bias.
+    """
     queries, keys = (n * size for n, size in zip(grid.blocks, grid.block, strict=True))
     lengths = {"query": (queries,), "key": (keys,), "value": (keys,)}
-    found = {
+    fields = {
         name: _fit(arrays[name], *length, _features(arrays[name]))
         for name, length in lengths.items()
     }
     for name, length in (("query_segments", queries), ("key_segments", keys)):
         if name in arrays:
-            found[name] = _fit(arrays[name][:, :, None], 1, length)
-    hidden = [jnp.where(arrays["mask"], 0.0, -jnp.inf)] if "mask" in arrays else []
+            fields[name] = _fit(arrays[name][:, :, None], 1, length)
+    masks = [arrays[name] for name in ("mask", "key_mask") if name in arrays]
+    added = [jnp.where(mask, 0.0, -jnp.inf) for mask in masks]
     biases = [arrays["bias"].astype(jnp.float32)] if "bias" in arrays else []
-    if hidden or biases:
-        bias = functools.reduce(jnp.add, biases + hidden)
+    if added or biases:
+        bias = functools.reduce(jnp.add, biases + added)
         bias = jnp.broadcast_to(bias, (*bias.shape[:3], arrays["key"].shape[2]))
-        found["bias"] = _fit(bias, 1, keys)
+        fields["bias"] = _fit(bias, 1, keys)
     for name in ("offset", "sink"):
         if name in arrays:
-            found[name] = jnp.broadcast_to(arrays[name], (plan.batch, plan.num_heads))
-    return found
+            fields[name] = jnp.broadcast_to(arrays[name], (plan.batch, plan.num_heads))
+    return fields
 
 
 def _features(array: Array) -> int:
@@ -57,7 +61,7 @@ def _fit(array: Array, *sizes: int) -> Array:
 
 
 def result(plan: Plan, *shape: int, dtype: Any = jnp.float32) -> Any:
-    """The shape of what a kernel finds of every head."""
+    """Return the shape of a result of a kernel, for every head."""
     return jax.ShapeDtypeStruct((plan.batch, plan.num_heads, *shape), dtype)
 
 
@@ -77,9 +81,9 @@ def launch(
     blocked: Collection[str],
     results: Any,
 ) -> Any:
-    """Run so many programs for each head, `kernel(number, references, references of results)`.
+    """Run `number` programs for each head, as `kernel(i, refs, refs of results)`.
 
-    Each program gets its share of the tokens of what is `blocked` and of the results.
+    Each program gets its share of the tokens of the `blocked` operands and of the results.
     """
     # Programs of one head share its keys: a TPU runs the last axis first, a GPU the first.
     order = (2, 1, 0) if plan.kernel == "triton" else (0, 1, 2)
@@ -97,20 +101,20 @@ def launch(
         axis = (3 if shape[2] == 1 else 2) if name in blocked else None
         block = [size // number if n == axis else size for n, size in enumerate(shape)]
 
-        def index(*at: Any) -> tuple[Any, ...]:
-            b, h, i = (at[n] for n in order)
+        def index(*program: Any) -> tuple[Any, ...]:
+            b, h, i = (program[n] for n in order)
             return *place(shape, b, h), *(i if n == axis else 0 for n in (2, 3))
 
         return pl.BlockSpec((None, None, *block[2:]), index)
 
-    def of_head(refs: dict[str, Any], *found: Any) -> None:
+    def of_head(refs: dict[str, Any], *written: Any) -> None:
         b, h, i = (pl.program_id(n) for n in order)
         scalars = {name: refs[name][b, h] for name in ("offset", "sink") if name in refs}
-        copied = {name: Remote(refs[name].at[place(refs[name].shape, b, h)]) for name in remote}
-        kernel(i, refs | scalars | copied, jax.tree.unflatten(structure, found))
+        copied = {name: HbmRef(refs[name].at[place(refs[name].shape, b, h)]) for name in remote}
+        kernel(i, refs | scalars | copied, jax.tree.unflatten(structure, written))
 
     outputs, structure = jax.tree.flatten(results)
-    found = pl.pallas_call(
+    arrays = pl.pallas_call(
         of_head,
         grid=tuple(heads[n] for n in order),
         in_specs=({name: spec(name, x.shape) for name, x in operands.items()},),
@@ -119,11 +123,11 @@ def launch(
         compiler_params=_compiler(plan, operands),
         interpret=plan.interpret,
     )(operands)
-    return jax.tree.unflatten(structure, found)
+    return jax.tree.unflatten(structure, arrays)
 
 
 def _compiler(plan: Plan, operands: Arrays) -> Any:
-    """The options of the compiler, with as many warps as registers are needed."""
+    """Return the options of the compiler; wide heads need the registers of more warps."""
     if plan.kernel == "mosaic":
         return mosaic.CompilerParams(dimension_semantics=("parallel",) * 3)
     num_warps = 4 if operands["key"].shape[-1] <= 64 else 8
