@@ -1,7 +1,7 @@
 """Shared parts of the attention modules: hook points, and the single-head base classes."""
 
 from collections.abc import Callable
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 import jax
 import jax.numpy as jnp
@@ -14,6 +14,24 @@ from attn_jax.hooks import tap
 DType = Literal["float32", "bfloat16"]
 Initializer = Callable[..., jax.Array]
 Score = Callable[[jax.Array, jax.Array], jax.Array]
+
+
+def sow(module: nn.Module, name: str, value: jax.Array | tuple) -> None:
+    """Sow an intermediate, in place of one that was fed back from an earlier `apply`.
+
+    Flax appends to whatever the variables hold, so that a state which goes round a loop grows at
+    each step. Calls within one `apply` are still appended. Inside a lifted transform such as
+    `nn.scan` the two cannot be told apart, and Flax's habit stays.
+    """
+    is_lifted = module.scope is not None and module.scope.root.path != ()
+    names = module.__dict__.setdefault("_sown", set())
+    is_first = name not in names and not is_lifted
+    names.add(name)
+
+    def append(old: tuple[Any, ...], new: Any) -> tuple[Any, ...]:
+        return (new,) if is_first else (*old, new)
+
+    module.sow("intermediates", name, value, init_fn=tuple[Any, ...], reduce_fn=append)
 
 
 def attend_with_taps(
@@ -45,7 +63,7 @@ def attend_with_taps(
     value = tap("value", inputs.value)
     scores = tap("scores", ops.add_bias(score(query, key), inputs.bias))
     weights = tap("weights", normalizer(scores, mask=inputs.mask))
-    module.sow("intermediates", "weights", weights)
+    sow(module, "weights", weights)
     dropped = weights if dropout is None else dropout(weights)
     return tap("context", weigh(dropped, value)), weights
 

@@ -6,6 +6,7 @@ from jaxtyping import Array, Bool, Float, Real
 
 from attn_jax import ops
 from attn_jax.hooks import tap
+from attn_jax.nn.attention import sow
 
 
 class CoAttention(nn.Module):
@@ -73,7 +74,7 @@ class CoAttention(nn.Module):
         scores = tap("scores", ops.add_bias(scores, bias))
         weights, back = ops.co_attention_weights(scores, mask=mask, normalizer=self.normalizer)
         weights, back = tap("weights", weights), tap("back_weights", back)
-        self.sow("intermediates", "weights", weights)
-        self.sow("intermediates", "back_weights", back)
+        sow(self, "weights", weights)
+        sow(self, "back_weights", back)
         context, back_context = ops.weigh(weights, second), ops.weigh(back, first)
         return tap("context", context), tap("back_context", back_context)

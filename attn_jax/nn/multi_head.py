@@ -11,7 +11,7 @@ from jaxtyping import Array, Bool, Float, Real
 
 from attn_jax import ops
 from attn_jax.hooks import capture
-from attn_jax.nn.attention import DType, Score, attend_with_taps
+from attn_jax.nn.attention import DType, Score, attend_with_taps, sow
 
 Transform = Callable[[jax.Array, jax.Array], tuple[jax.Array, jax.Array]]
 
@@ -44,8 +44,10 @@ class MultiHead(nn.Module):
     """The base of attentions with several heads: projections, attention, output.
 
     A subclass defines `attend_heads`, which maps the projected heads to their contexts. It may also
-    override `head_shapes`, the heads and features of the projections, and `mix_heads`, which
-    changes the contexts before the output projection.
+    override `head_shapes`, the heads and features of the projections; `project`, which sees the
+    tokens and returns the heads; and `mix_heads`, which sees the tokens that ask and changes the
+    contexts before the output projection. :class:`MultiHeadAttention` defines `attend_heads` by its
+    `stages`, a score and a normalizer.
 
     The parameters are `query`, `key`, `value` and `out`, each with a `kernel` and, if `use_bias`, a
     `bias`. Their names and shapes are those of Flax's `MultiHeadDotProductAttention`.
@@ -255,5 +257,5 @@ class MultiHeadAttention(MultiHead):
             # A fused call returns no weights; its hook point does, and only when it is asked for.
             leaf = "summary" if self.implementation == "streaming" else "weights"
             _, captured = capture(call, leaf)(*heads[:3])
-            self.sow("intermediates", leaf, captured[leaf])
+            sow(self, leaf, captured[leaf])
         return call(*heads[:3], implementation=self.implementation)

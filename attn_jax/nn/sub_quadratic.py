@@ -11,6 +11,7 @@ from jaxtyping import Array, Float
 
 from attn_jax import ops
 from attn_jax.hooks import capture
+from attn_jax.nn.attention import sow
 from attn_jax.nn.multi_head import MultiHead
 
 Operation = Callable[..., jax.Array]
@@ -44,7 +45,7 @@ class SubQuadraticAttention(MultiHead):
         call = functools.partial(self.operation(query, key), **self.masks(key_mask, is_self))
         if self.is_mutable_collection("intermediates"):
             _, captured = capture(call, "weights")(query, key, value)
-            self.sow("intermediates", "weights", captured["weights"])
+            sow(self, "weights", captured["weights"])
         return jnp.moveaxis(call(query, key, value), -3, -2)
 
     def masks(self, key_mask: jax.Array | None, is_self: bool) -> dict[str, jax.Array | None]:

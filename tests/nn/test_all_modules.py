@@ -146,7 +146,7 @@ def test_integers_are_taken_for_the_floats_that_they_are(name):
     np.testing.assert_array_equal(found, expected)
 
 
-@pytest.mark.parametrize("name", SINGLE | LINEAR)
+@each
 @pytest.mark.parametrize("empty", ["batch", "queries", "keys"])
 def test_empty_arrays_give_empty_contexts_or_zeros(name, empty):
     if empty == "keys" and name in OF_ONE_LENGTH:

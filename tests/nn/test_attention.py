@@ -182,3 +182,28 @@ def test_pooling_looks_with_one_learned_query(name):
     assert weights.shape[-2:] == (1, 5)
     np.testing.assert_array_equal(weights[1, ..., 3:], 0)
     np.testing.assert_allclose(pooled[1], model.apply(variables, x[1:, :3])[0], atol=1e-5)
+
+
+def test_intermediates_that_are_fed_back_do_not_grow():
+    model, x = nn.MultiHeadAttention(num_heads=2), jnp.ones((2, 5, 8))
+    variables = params = model.init(jax.random.key(0), x)
+    for _ in range(3):
+        _, state = model.apply(variables, x, mutable=["intermediates"])
+        variables = {**params, **state}
+    assert len(state["intermediates"]["weights"]) == 1
+
+
+def test_two_calls_of_one_module_are_both_sown():
+    class Twice(linen.Module):
+        def setup(self):
+            self.attention = nn.MultiHeadAttention(num_heads=2)
+
+        def __call__(self, x):
+            return self.attention(self.attention(x))
+
+    model, x = Twice(), jnp.ones((2, 5, 8))
+    variables = params = model.init(jax.random.key(0), x)
+    for _ in range(2):
+        _, state = model.apply(variables, x, mutable=["intermediates"])
+        assert len(state["intermediates"]["attention"]["weights"]) == 2
+        variables = {**params, **state}
