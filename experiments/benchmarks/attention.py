@@ -22,42 +22,42 @@ MEMORY_CASES = (
 
 
 def times(lengths: Sequence[int]) -> tuple[dict[int, Found], str]:
-    """Measures the times at each length; returns them with PyTorch's version."""
-    found: dict[int, Found] = {}
+    """Measure the times at each length; return them with PyTorch's version."""
+    results: dict[int, Found] = {}
     with sides("jax", "torch") as peers:
         version = peers["torch"].ask(["about"])["version"]
         for tokens in lengths:
-            shorter = max(found, default=tokens)
-            found[tokens] = measure(tokens, peers, found.get(shorter, {}), shorter)
-            progress(tokens, found[tokens])
-    return found, version
+            shorter = max(results, default=tokens)
+            results[tokens] = measure(tokens, peers, results.get(shorter, {}), shorter)
+            progress(tokens, results[tokens])
+    return results, version
 
 
 def memory(lengths: Sequence[int]) -> dict[int, Found]:
-    """Measures the memory of fresh processes at some lengths, and far beyond them."""
-    found = {}
+    """Measure the memory of fresh processes at some lengths, and at a far greater one."""
+    results = {}
     for tokens in lengths:
-        found[tokens] = peak_memory(tokens, heads(tokens), MEMORY_CASES)
-        progress(tokens, found[tokens])
-    found[FAR_TOKENS] = peak_memory(FAR_TOKENS, 1, [FAR])
-    progress(FAR_TOKENS, found[FAR_TOKENS])
-    return found
+        results[tokens] = peak_memory(tokens, heads(tokens), MEMORY_CASES)
+        progress(tokens, results[tokens])
+    results[FAR_TOKENS] = peak_memory(FAR_TOKENS, 1, [FAR])
+    progress(FAR_TOKENS, results[FAR_TOKENS])
+    return results
 
 
 def main(arguments: Sequence[str]) -> None:
-    """Measures all and writes the page; or, quickly, what is asked for."""
+    """Measure everything, or only the lengths given, and write the page."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("lengths", nargs="*", type=int, default=LENGTHS, help="of the inputs")
-    parser.add_argument("--folder", type=Path, default=DOCS, help="where the page goes")
-    asked = parser.parse_args(arguments)
+    parser.add_argument("lengths", nargs="*", type=int, default=LENGTHS, help="Numbers of tokens.")
+    parser.add_argument("--folder", type=Path, default=DOCS, help="Folder of the page.")
+    options = parser.parse_args(arguments)
     limit_cores(THREADS)
     where = machine()
-    lengths = sorted(asked.lengths)
+    lengths = sorted(options.lengths)
     timed, version = times(lengths)
     held = memory(sorted({*MEMORY_LENGTHS} & {*lengths}) or lengths[-1:])
     result = report(timed, held, version)
-    write(dataclasses.replace(result, where=where), asked.folder)
-    draw(timed).savefig(asked.folder / f"{PART}.png", dpi=150)
+    write(dataclasses.replace(result, where=where), options.folder)
+    draw(timed).savefig(options.folder / f"{PART}.png", dpi=150)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""What the benchmark `attention` measures: its cases, their inputs, and a reference for them."""
+"""The cases of the benchmark `attention`, their inputs, and a reference for them."""
 
 from typing import NamedTuple
 
@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 LENGTHS = (128, 512, 1024, 2048, 4096, 8192, 16384, 32768)
-# At these lengths every case is measured, elsewhere only those that are drawn.
+# At these lengths every case is measured, at others only those in the figure.
 LANDMARKS = (512, 2048, 8192, 32768)
 HEADS, FEATURES, WINDOW = 8, 64, 1024
 MIB = 2**20
@@ -23,7 +23,7 @@ SIDES = {
     "PyTorch sdpa": "torch",
     "PyTorch flex": "torch",
 }
-# These compute all scores under a mask too, and would only repeat what they take without one.
+# These compute all scores even under a mask, and take the same time as without one.
 _QUADRATIC = ("jax.nn", "Flax")
 _LONGEST_MASKED = 2048
 _MASKS = ("full", "causal", "window")
@@ -31,7 +31,7 @@ DRAWN = ("streaming", "streaming + all", "jax.nn", "Flax", "PyTorch sdpa", "PyTo
 
 
 class Case(NamedTuple):
-    """Who computes what.
+    """One implementation under one mask.
 
     Attributes:
         contender: One of `SIDES`.
@@ -47,7 +47,7 @@ class Case(NamedTuple):
 
     @property
     def name(self) -> str:
-        """Who computes under which mask."""
+        """The contender and its mask."""
         mask = f"window {self.window:,}" if self.mask == "window" else self.mask
         return f"{self.contender}, {mask}"
 
@@ -59,7 +59,7 @@ FAR, FAR_TOKENS = Case("streaming", "window", window=4096), 131_072
 
 
 def cases(tokens: int) -> list[Case]:
-    """The cases to measure at a length, in an order that keeps together what is compared."""
+    """Return the cases to measure at a length, with those that are compared side by side."""
     chosen = [Case(who, passes=passes) for passes in ("forward", "gradient") for who in DRAWN]
     if tokens in LANDMARKS:
         masked = [case for case in chosen if _has_masks(case, tokens)]
@@ -77,23 +77,23 @@ def _has_masks(case: Case, tokens: int) -> bool:
 
 
 def heads(tokens: int) -> int:
-    """As many heads as keep the work to that of 8,192 tokens; at least one."""
+    """Return how many heads keep the work to that of 8,192 tokens; at least one."""
     return max(1, min(HEADS, FULL_WORK // tokens**2))
 
 
 def inputs(tokens: int, heads: int) -> NDArray[np.float32]:
-    """Query, key, value and the gradient of the context, `(4, 1, t, h, d)`."""
+    """Return query, key, value and the gradient of the context, `(4, 1, t, h, d)`."""
     shape = (4, 1, tokens, heads, FEATURES)
     return np.random.default_rng(tokens).standard_normal(shape, dtype=np.float32)
 
 
 def probed(tokens: int) -> NDArray[np.int64]:
-    """The queries whose results are compared."""
+    """Return the queries whose results are compared."""
     return np.array([0, tokens // 3, tokens - 1])
 
 
 def reference(case: Case, arrays: NDArray[np.float32]) -> list[NDArray[np.float64]]:
-    """Context and gradient of the query, of the first head and the probed queries, in float64."""
+    """Return context and query gradient of the first head at the probed queries, in float64."""
     query, key, value, cotangent = arrays[:, 0, :, 0].astype(np.float64)
     rows, keys = probed(len(query))[:, None], np.arange(len(key))
     scores = query[rows[:, 0]] @ key.T / FEATURES**0.5
@@ -103,9 +103,9 @@ def reference(case: Case, arrays: NDArray[np.float32]) -> list[NDArray[np.float6
         scores[keys <= rows - case.window] = -np.inf
     weights = np.exp(scores - scores.max(axis=-1, keepdims=True))
     weights /= weights.sum(axis=-1, keepdims=True)
-    found = [weights @ value]
+    results = [weights @ value]
     if case.passes == "gradient":
         slopes = cotangent[rows[:, 0]] @ value.T
         slopes = weights * (slopes - (weights * slopes).sum(axis=-1, keepdims=True))
-        found.append(slopes @ key / FEATURES**0.5)
-    return found
+        results.append(slopes @ key / FEATURES**0.5)
+    return results

@@ -1,4 +1,4 @@
-"""The picture of the benchmark `attention`: time and temporaries against length, log–log."""
+"""The figure of the benchmark `attention`: time and temporaries against length, log–log."""
 
 from collections.abc import Callable, Mapping
 
@@ -11,13 +11,13 @@ from experiments.benchmarks.attention_cases import DRAWN, MIB, Case, heads
 from experiments.benchmarks.attention_measure import Found
 from experiments.benchmarks.record import spread
 
-# Flax lies on jax.nn: dashes let that be seen.
+# The line of Flax lies on that of jax.nn; dashes show both.
 _LOOKS = ("o-", "D-", "s-", "v--", "^-", "P-")
 Value = Callable[[int, dict], float | None]
 
 
 def draw(timed: Mapping[int, Found]) -> Figure:
-    """Draws the time of the forward and of the gradient call, and the temporaries of both in JAX.
+    """Draw the time of the forward and of the gradient call, and the temporaries of both in JAX.
 
     Args:
         timed: What was found at each length.

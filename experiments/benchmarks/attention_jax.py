@@ -19,7 +19,7 @@ Attention = Callable[[Array, Array, Array], tuple[Array, Any]]
 
 
 def summaries(tokens: int) -> dict[str, ops.Summary | None]:
-    """What is asked of the weights, by contender."""
+    """Return the summary that each contender computes."""
     tiles = min(128, tokens)
     few = ops.Summary(entropy=True, max_logit=True)
     sums = dataclasses.replace(few, received=True, distance=True, pooled=(tiles, tiles))
@@ -32,15 +32,15 @@ def summaries(tokens: int) -> dict[str, ops.Summary | None]:
 
 
 def attention(case: Case, tokens: int) -> Attention:
-    """The function of a case, from query, key and value to the context and what comes beside it."""
+    """Return the function of a case, from query, key and value to the context and a summary."""
     causal, window = case.mask == "causal", (case.window - 1, 0) if case.mask == "window" else None
-    asked = summaries(tokens)
-    if case.contender in asked:
-        summary = asked[case.contender]
+    streamed = summaries(tokens)
+    if case.contender in streamed:
+        summary = streamed[case.contender]
 
         def streaming(*x: Array) -> tuple[Array, Any]:
-            found: Any = ops.streaming_attention(*x, causal=causal, window=window, summary=summary)
-            return found if summary else (found, None)
+            result: Any = ops.streaming_attention(*x, causal=causal, window=window, summary=summary)
+            return result if summary else (result, None)
 
         return streaming
     plain = {
@@ -70,7 +70,7 @@ def _gradient(attend: Attention) -> Callable[[Array, Array, Array, Array], Any]:
 
 
 def prepare(case: Case, arrays: NDArray[np.float32]) -> tuple[Call, dict[str, Any]]:
-    """Compiles a case, and refuses one whose temporaries are too large."""
+    """Compile a case; refuse one whose temporaries are too large."""
     attend, given = attention(case, arrays.shape[2]), [jnp.asarray(array) for array in arrays]
     function, given = (
         (_gradient(attend), given) if case.passes == "gradient" else (attend, given[:3])

@@ -1,4 +1,4 @@
-"""How the benchmark `attention` measures: two sides in turn for time, fresh ones for memory."""
+"""The measurements of the benchmark `attention`: JAX and PyTorch in turn, fresh ones for memory."""
 
 import contextlib
 import re
@@ -22,18 +22,17 @@ from experiments.benchmarks.peers import Peer, peers_python
 from experiments.benchmarks.record import spread
 
 FEWEST_ROUNDS = 2
-# How many rounds a case may have, and the seconds that they may take; the length for which there
-# are targets may take its time.
+# The most rounds of a case, and the seconds they may take; the length with targets gets more time.
 MOST, MOST_AT = (21, 1.5), {8192: (7, 15.0)}
 LONGEST_CALL = 25.0
-# Contexts and gradients of float32 sums taken in another order.
+# Float32 sums in another order differ by less than this.
 _TOLERANCE = 1e-4
 Found = dict[Case, dict[str, Any]]
 
 
 @contextlib.contextmanager
 def sides(*names: str) -> Iterator[dict[str, Peer]]:
-    """Starts some sides, `"jax"` and `"torch"`, and ends them."""
+    """Start some sides, `"jax"` and `"torch"`, and end them."""
     settings = {
         "JAX_PLATFORMS": "cpu",
         "OMP_WAIT_POLICY": "PASSIVE",  # PyTorch's idle threads would take the other side's cores
@@ -49,17 +48,17 @@ def sides(*names: str) -> Iterator[dict[str, Peer]]:
 
 
 def measure(tokens: int, peers: Mapping[str, Peer], earlier: Found, earlier_tokens: int) -> Found:
-    """Measures what is measured at a length, of the sides that are there, in turn.
+    """Measure all cases of a length in turn, on the sides that are running.
 
     Args:
         tokens: The length.
         peers: The sides.
-        earlier: What was found at a shorter length, from which the time of a call is foreseen.
+        earlier: Results at a shorter length, which predict the time of a call.
         earlier_tokens: That length.
 
     Returns:
-        For each case what its side says about it and `seconds`, one of each round; or `left_out`,
-        the reason why it was not measured.
+        For each case what its side reports and `seconds`, one for each round; or `left_out`, the
+        reason why it was not measured.
     """
     growth = _work(tokens) / _work(earlier_tokens)
     arrays, found = inputs(tokens, heads(tokens)), {}
@@ -101,7 +100,7 @@ def _prepared(case: Case, peer: Peer, arrays: np.ndarray) -> dict[str, Any]:
 
 
 def _take_turns(found: Found, peers: Mapping[str, Peer], most: int, budget: float) -> None:
-    """Calls each case once in every round, back and forth, while its budget lasts."""
+    """Call each case once per round, back and forth, while its budget lasts."""
     for turn in range(most):
         measured = [case for case, about in found.items() if "left_out" not in about]
         for case in measured[:: (-1) ** turn]:
@@ -115,16 +114,16 @@ def _take_turns(found: Found, peers: Mapping[str, Peer], most: int, budget: floa
 
 
 def peak_memory(tokens: int, heads: int, chosen: Iterable[Case]) -> Found:
-    """Measures memory in processes of their own, each of which computes one case.
+    """Measure memory in fresh processes, each of which computes one case.
 
     Args:
         tokens: The length.
-        heads: Of the inputs.
+        heads: The number of heads.
         chosen: The cases.
 
     Returns:
-        For each case `process`, the most bytes that its process ever held, `call`, the most that
-        the call added to what it held before, and `seconds`; or `left_out`, the reason why not.
+        For each case `process`, the peak bytes of its process, `call`, the most that the call
+        added, and `seconds`; or `left_out`, the reason why it was not measured.
     """
     found = {}
     for case in chosen:
@@ -141,7 +140,7 @@ def peak_memory(tokens: int, heads: int, chosen: Iterable[Case]) -> Found:
 def _peak(peer: Peer, case: Case) -> dict[str, Any]:
     process = Path(f"/proc/{peer.process.pid}")
     if not (process / "clear_refs").exists():
-        return {"error": "only Linux tells how much memory a process held at most"}
+        return {"error": "only Linux reports the peak memory of a process"}
     before = _status(process, "VmHWM")
     (process / "clear_refs").write_text("5")  # the high-water mark falls to what is held now
     held = _status(process, "VmHWM")
@@ -157,13 +156,12 @@ def _status(process: Path, field: str) -> int:
 
 
 def progress(tokens: int, found: Found) -> None:
-    """Prints what was found at a length, a line each."""
+    """Print the results of a length, one line per case."""
     for case, about in found.items():
-        told = about.get("left_out") or _told(about)
-        print(f"{tokens:>6} {case}: {told}", flush=True)
+        print(f"{tokens:>6} {case}: {about.get('left_out') or _result(about)}", flush=True)
 
 
-def _told(about: Mapping[str, Any]) -> str:
+def _result(about: Mapping[str, Any]) -> str:
     if "call" in about:
         return f"{about['call'] / MIB:.0f} MiB"
     seconds = spread(about["seconds"])

@@ -1,4 +1,4 @@
-"""The page of the benchmark `attention`: what was asked beside what was measured, and the rest."""
+"""The page of the benchmark `attention`: targets beside measurements, and all tables."""
 
 import operator
 from collections import defaultdict
@@ -22,13 +22,13 @@ Cell = Callable[[Found, Case], str]
 
 
 def ratio_table(timed: Mapping[int, Found], passes: str) -> str:
-    """Each case beside ours of the same mask: ours in milliseconds, the others as multiples."""
+    """Tabulate our times in milliseconds, the others as multiples of ours with the same mask."""
 
     def cell(found: Found, case: Case) -> str:
         ours = seconds(found, case._replace(contender="streaming"))
         if case.contender == "streaming":
             form = ",.2f" if min(ours, default=0) < 0.01 else ",.0f"
-            return spread_text([1e3 * one for one in ours], form) + " ms" if ours else NONE
+            return spread_text([1e3 * second for second in ours], form) + " ms" if ours else NONE
         times = quotients(seconds(found, case), ours)
         return spread_text(times, ".2f") if times else NONE
 
@@ -40,7 +40,7 @@ def ratio_table(timed: Mapping[int, Found], passes: str) -> str:
 
 
 def size_table(measured: Mapping[int, Found], key: str) -> str:
-    """Bytes that each case needs, in MiB."""
+    """Tabulate the memory of each case, in MiB."""
 
     def cell(found: Found, case: Case) -> str:
         size = found.get(case, {}).get(key)
@@ -57,10 +57,10 @@ def _table(measured: Mapping[int, Found], cell: Cell, label: Callable[[Case], st
 
 
 def left_out(measured: Iterable[Mapping[int, Found]]) -> list[str]:
-    """What was not measured and why, a sentence for each case and reason."""
+    """Say what was not measured and why, a sentence for each case and reason."""
     where: dict[tuple[Case, str], list[str]] = defaultdict(list)
-    for one in measured:
-        for tokens, found in one.items():
+    for results in measured:
+        for tokens, found in results.items():
             for case, about in found.items():
                 if "left_out" in about:
                     where[case, about["left_out"]].append(f"{tokens:,}")
@@ -71,7 +71,7 @@ def left_out(measured: Iterable[Mapping[int, Found]]) -> list[str]:
 
 
 def report(timed: Mapping[int, Found], held: Mapping[int, Found], version: str) -> Result:
-    """Makes the page of times, of the memory of processes, and of PyTorch's version."""
+    """Make the page from the times, the memory of processes, and PyTorch's version."""
     image = (
         "```{image} attention.png\n:alt: Time and temporaries against length.\n:class: figure\n```"
     )
@@ -80,7 +80,7 @@ def report(timed: Mapping[int, Found], held: Mapping[int, Found], version: str) 
         part="attention",
         title="Attention at length",
         what=_WHAT,
-        header=("tokens: what", "measured", "asked", "met"),
+        header=("tokens: quantity", "measured", "target", "met"),
         rows=targets(timed, held),
         notes=[*_NOTES, *left_out([timed, held])],
         more=[
@@ -89,7 +89,7 @@ def report(timed: Mapping[int, Found], held: Mapping[int, Found], version: str) 
             ratio_table(timed, "forward"),
             f"## Forward and backward together\n\n{_RATIOS}",
             ratio_table(timed, "gradient"),
-            "## Memory\n\nTemporaries as XLA plans them, MiB:",
+            "## Memory\n\nTemporaries that XLA plans, MiB:",
             size_table(timed, "temporaries"),
             "The most that one call adds to the memory of a fresh process, results included, MiB:",
             size_table(fresh, "call"),
@@ -109,19 +109,19 @@ def _named(measured: Mapping[int, Found]) -> dict[int, Any]:
 _WHAT = (
     f"`ops.streaming_attention` beside `ops.attention` (`auto`), `jax.nn.dot_product_attention`, "
     "`flax.linen.dot_product_attention`, and PyTorch's `scaled_dot_product_attention` and compiled "
-    f"`flex_attention`, on the CPU, in float32, {FEATURES} features a head, {HEADS} heads up to "
-    "8,192 tokens and beyond them as many as keep the work the same, at least one. `entropy` is "
-    "the summary of entropy and max logit, `sums` adds received mass, distance and a map of "
-    f"128 × 128 tiles, `all` adds the top 8. Under `window {WINDOW:,}` a query sees itself and the "
-    "keys before it, so many in all. All compute the same, compared with float64 in some rows, and "
-    "take turns in one run; shown are medians and quartiles of ratios, each of one round."
+    f"`flex_attention`, on the CPU, in float32, {FEATURES} features per head, {HEADS} heads up to "
+    "8,192 tokens, and beyond that as many as keep the work constant, at least one. `entropy` is "
+    "the summary of entropy and max logit; `sums` adds received mass, distance and a map of "
+    f"128 × 128 tiles; `all` adds the top 8. Under `window {WINDOW:,}` a query sees that many "
+    "keys: itself and those just before it. All results are checked against float64 in some rows. "
+    "All cases take turns in one run; the tables show medians and quartiles of the rounds' ratios."
 )
 _RATIOS = "Ours in milliseconds; all others as multiples of ours with the same mask."
 _NOTES = (
-    "Backward is the gradient call less the forward call of the same round.",
-    "Masks and block masks of PyTorch are made beforehand, and are not timed; `flex_attention` has "
-    "blocks also where all see all, as it is slower and needs more without.",
+    "Backward is the gradient call minus the forward call of the same round.",
+    "Masks and block masks of PyTorch are made beforehand and not timed; `flex_attention` gets "
+    "blocks even without a mask, since it is slower and needs more memory without them.",
     f"A case may have {MOST_BYTES // MIB:,} MiB: of temporaries in JAX, of all data in PyTorch.",
-    "jax.nn and Flax compute every score under a mask too, and are measured with one only where "
+    "jax.nn and Flax compute every score even under a mask, and are measured with one only where "
     "that is quick.",
 )

@@ -1,4 +1,4 @@
-"""What the benchmark `attention` is asked to show, beside what was measured."""
+"""The targets of the benchmark `attention`, beside the measurements."""
 
 from collections.abc import Mapping, Sequence
 
@@ -7,43 +7,44 @@ from experiments.benchmarks.attention_measure import Found
 from experiments.benchmarks.record import spread, spread_text
 
 NONE = "–"
-_ASKED_AT, _SHORT = 8192, 512
+_TARGET_TOKENS, _SHORT = 8192, 512
 _OURS, _TORCH = Case("streaming"), Case("PyTorch sdpa")
 Rounds = Sequence[float]
 
 
 def seconds(found: Found, case: Case) -> Rounds:
-    """The seconds of each round; none where the case was not measured."""
+    """Return the seconds of each round; none where the case was not measured."""
     return found.get(case, {}).get("seconds", [])
 
 
 def quotients(above: Rounds, below: Rounds) -> list[float]:
-    """Divides round by round; where one side had fewer rounds, the rest is left out."""
-    return [one / other for one, other in zip(above, below, strict=False)]
+    """Divide round by round, over the rounds that both have."""
+    return [numerator / denominator for numerator, denominator in zip(above, below, strict=False)]
 
 
 def backward(found: Found, case: Case) -> list[float]:
-    """The seconds of the gradient call less those of the forward call, round by round."""
+    """Return the seconds of the gradient call minus those of the forward call, round by round."""
     both = (seconds(found, case._replace(passes=passes)) for passes in ("gradient", "forward"))
     return [gradient - forward for gradient, forward in zip(*both, strict=False)]
 
 
 def targets(timed: Mapping[int, Found], held: Mapping[int, Found]) -> list[tuple[str, ...]]:
-    """Compares what was measured with what is asked.
+    """Compare the measurements with the targets.
 
     Args:
-        timed: What was found at each length.
-        held: What fresh processes needed.
+        timed: The times at each length.
+        held: The memory of fresh processes.
 
     Returns:
-        Rows of what, measured (the median and the quartiles of the rounds), asked, and whether the
-        median meets it. Where 8,192 tokens were not measured, the most tokens stand for them.
+        Rows of the quantity, its median and quartiles over the rounds, the target, and whether the
+        median meets it. If 8,192 tokens were not measured, the longest length stands in.
     """
-    at = _ASKED_AT if _ASKED_AT in timed else max(timed)
+    tokens = _TARGET_TOKENS if _TARGET_TOKENS in timed else max(timed)
     rows = [
-        (f"{at:,}: {what}", values, sign, bound) for what, values, sign, bound in _long(timed[at])
+        (f"{tokens:,}: {what}", values, sign, bound)
+        for what, values, sign, bound in _long(timed[tokens])
     ]
-    for short in sorted(tokens for tokens in timed if tokens <= _SHORT):
+    for short in sorted(length for length in timed if length <= _SHORT):
         both = (seconds(timed[short], Case(who)) for who in ("auto", "jax.nn"))
         rows.append((f"{short:,}: `auto` / jax.nn", quotients(*both), "≤", 1.05))
     far = _mib(held.get(FAR_TOKENS, {}), FAR, "process")
@@ -85,10 +86,10 @@ def _mib(found: Found, case: Case, key: str) -> Rounds:
 
 
 def _target(what: str, values: Rounds, sign: str, bound: float) -> tuple[str, ...]:
-    asked = f"{sign} {bound:g}"
+    target = f"{sign} {bound:g}"
     if not values:
-        return what, NONE, asked, NONE
+        return what, NONE, target, NONE
     median = spread(values)["median"]
-    shown = spread_text(values, ".2f") if len(values) > 1 else f"{median:.1f}"
+    measured = spread_text(values, ".2f") if len(values) > 1 else f"{median:.1f}"
     met = median <= bound if sign == "≤" else median >= bound
-    return what, shown, asked, "yes" if met else "no"
+    return what, measured, target, "yes" if met else "no"

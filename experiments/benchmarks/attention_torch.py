@@ -21,7 +21,7 @@ Visible = Callable[..., Any]
 
 
 def visible(case: Case) -> Visible:
-    """Whether a query sees a key, as `flex_attention` asks it."""
+    """Return the mask function of a case, as `flex_attention` takes it."""
     masks: dict[str, Visible] = {
         "full": lambda batch, head, query, key: query >= 0,
         "causal": lambda batch, head, query, key: query >= key,
@@ -31,23 +31,23 @@ def visible(case: Case) -> Visible:
 
 
 def attention(case: Case, tokens: int) -> Callable[..., Any]:
-    """The function of a case; its mask is made here, beforehand."""
+    """Return the function of a case; its mask is made here, beforehand."""
     if case.contender == "PyTorch flex":
-        # Without blocks it holds whole rows of scores, so it has them also where all see all;
-        # made without compiling, they would need the whole mask.
+        # Without blocks it holds whole rows of scores, so it gets them even without a mask. Made
+        # uncompiled, they would need the whole mask.
         make = torch.compile(flex.create_block_mask)
         blocks = make(visible(case), None, None, tokens, tokens, device="cpu")
         compiled = torch.compile(flex.flex_attention, dynamic=False)
         return functools.partial(compiled, block_mask=blocks)
     if case.mask == "window":
-        at = torch.arange(tokens)
-        mask = visible(case)(None, None, at[:, None], at)
+        positions = torch.arange(tokens)
+        mask = visible(case)(None, None, positions[:, None], positions)
         return functools.partial(scaled_dot_product_attention, attn_mask=mask)
     return functools.partial(scaled_dot_product_attention, is_causal=case.mask == "causal")
 
 
 def prepare(case: Case, arrays: NDArray[np.float32]) -> tuple[Call, dict[str, Any]]:
-    """Makes the call of a case."""
+    """Make the call of a case."""
     *given, cotangent = (torch.from_numpy(array).transpose(1, 2).contiguous() for array in arrays)
     attend = attention(case, arrays.shape[2])
 
@@ -58,17 +58,17 @@ def prepare(case: Case, arrays: NDArray[np.float32]) -> tuple[Call, dict[str, An
     def gradient() -> Sequence[Any]:
         context = attend(*given)
         slopes = torch.autograd.grad(context, given, cotangent)
-        return [one.detach().transpose(1, 2) for one in (context, slopes[0])]
+        return [x.detach().transpose(1, 2) for x in (context, slopes[0])]
 
     if case.passes == "forward":
         return forward, {}
-    for one in given:
-        one.requires_grad_()
+    for x in given:
+        x.requires_grad_()
     return gradient, {}
 
 
 def main() -> None:
-    """Answers, on all cores it may use, within the memory that is allowed."""
+    """Serve on all allowed cores, within the memory limit."""
     torch.set_num_threads(len(os.sched_getaffinity(0)))
     torch._dynamo.config.recompile_limit = 1000  # each case and length is compiled
     resource.setrlimit(resource.RLIMIT_DATA, (MOST_BYTES, MOST_BYTES))

@@ -1,7 +1,7 @@
-"""How a side of the benchmark `attention` answers: one program for each framework.
+"""The server of one framework in the benchmark `attention`.
 
-A side is asked, in this order, to `load` inputs of a length, to `prepare` a case, to `probe` it,
-that is to compute it once and show some rows, and to `run` it as often as one likes.
+The requests come in this order: `load` inputs of a length, `prepare` a case, `probe` it (compute it
+once and return some rows), and `run` it any number of times.
 """
 
 import json
@@ -16,41 +16,41 @@ from numpy.typing import NDArray
 from experiments.benchmarks.attention_cases import Case, inputs, probed
 
 Call = Callable[[], Sequence[Any]]
-"""Computes, waits until it is done, and returns the context and perhaps the query's gradient."""
+"""Compute, wait for the end, and return the context and perhaps the query's gradient."""
 Prepare = Callable[[Case, NDArray[np.float32]], tuple[Call, dict[str, Any]]]
-# Calls shorter than this are repeated, and their mean is taken.
+# Calls shorter than this, in seconds, are repeated and averaged.
 _SHORTEST = 0.03
 
 
 class Session:
-    """Holds the inputs of one length and the cases prepared for them.
+    """The inputs of one length and the cases prepared for them.
 
     Args:
-        prepare: Makes the call of a case, and what there is to say about it.
+        prepare: Makes the call of a case and a report about it.
     """
 
     def __init__(self, prepare: Prepare):
         self._make, self._calls = prepare, dict[Case, Call]()
 
     def load(self, tokens: int, heads: int) -> dict[str, Any]:
-        """Makes the inputs, and forgets those before."""
+        """Make the inputs, and drop the earlier ones."""
         self._calls.clear()
         self._inputs = inputs(tokens, heads)
         return {}
 
     def prepare(self, *case: Any) -> dict[str, Any]:
-        """Compiles, where the framework does so beforehand."""
+        """Prepare a case; compile it if the framework compiles ahead of time."""
         self._calls[Case(*case)], about = self._make(Case(*case), self._inputs)
         return about
 
     def probe(self, *case: Any) -> dict[str, Any]:
-        """Computes once, and shows the first head's rows of a few queries."""
+        """Compute once, and return the first head's rows of a few queries."""
         rows = probed(self._inputs.shape[2])
         results = self._calls[Case(*case)]()
-        return {"rows": [np.asarray(one[0, rows, 0]).tolist() for one in results]}
+        return {"rows": [np.asarray(array[0, rows, 0]).tolist() for array in results]}
 
     def run(self, *case: Any) -> dict[str, Any]:
-        """The seconds of a call."""
+        """Return the seconds of a call."""
         call, calls, start = self._calls[Case(*case)], 0, time.perf_counter()
         while (elapsed := time.perf_counter() - start) < _SHORTEST or not calls:
             call()
@@ -59,13 +59,13 @@ class Session:
 
 
 def serve(prepare: Prepare, **about: Any) -> None:
-    """Answers each line of standard input, `[verb, ...]`, by one of standard output.
+    """Answer each line of standard input, `[verb, ...]`, with a line of standard output.
 
     Args:
         prepare: As for :class:`Session`.
         about: The answer to `["about"]`.
     """
-    answers, sys.stdout = sys.stdout, sys.stderr  # whatever a framework prints is no answer
+    answers, sys.stdout = sys.stdout, sys.stderr  # keeps what a framework prints out of the answers
     session = Session(prepare)
     verbs = {name: getattr(session, name) for name in ("load", "prepare", "probe", "run")}
     verbs["about"] = lambda: about
@@ -73,7 +73,10 @@ def serve(prepare: Prepare, **about: Any) -> None:
         verb, *arguments = json.loads(line)
         try:
             answer = verbs[verb](*arguments)
-        except (RuntimeError, MemoryError) as error:  # what frameworks raise where they cannot
+        except (
+            RuntimeError,
+            MemoryError,
+        ) as error:  # what frameworks raise when a case is too large or unsupported
             first_line = str(error).strip().partition("\n")[0]
             answer = {"error": first_line.rpartition("DefaultCPUAllocator: ")[2].rstrip(".")}
         print(json.dumps(answer), file=answers, flush=True)

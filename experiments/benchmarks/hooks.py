@@ -1,4 +1,4 @@
-"""Hooks: what looking costs in time, in tracing and in memory, beside doing it by hand."""
+"""The cost of hooks in time, tracing and memory, beside returning the weights by hand."""
 
 import dataclasses
 import functools
@@ -25,7 +25,7 @@ Mark = Callable[[str, Array], Array]
 
 
 def layer(x: Array, params: Array, mark: Mark) -> tuple[Array, Array]:
-    """One layer of plain attention; returns the next state and the weights."""
+    """Apply one layer of plain attention; return the next state and the weights."""
     query, key, value = (
         (x @ w).reshape(*x.shape[:-1], HEADS, DIM // HEADS).swapaxes(-2, -3) for w in params[:3]
     )
@@ -36,7 +36,7 @@ def layer(x: Array, params: Array, mark: Mark) -> tuple[Array, Array]:
 
 
 def unrolled(x: Array, params: Array, mark: Mark) -> tuple[Array, dict[str, Array]]:
-    """The layers one by one; returns the weights by hand as well."""
+    """Apply the layers one by one; return the weights by hand as well."""
     by_hand = {}
     for i in range(LAYERS):
         with jax.named_scope(f"layers_{i}"):
@@ -45,7 +45,7 @@ def unrolled(x: Array, params: Array, mark: Mark) -> tuple[Array, dict[str, Arra
 
 
 def scanned(x: Array, params: Array, mark: Mark) -> tuple[Array, dict[str, Array]]:
-    """The layers in a scan; returns the weights by hand as well."""
+    """Apply the layers in a scan; return the weights by hand as well."""
 
     def step(x, params):
         with jax.named_scope("layers"):
@@ -56,7 +56,7 @@ def scanned(x: Array, params: Array, mark: Mark) -> tuple[Array, dict[str, Array
 
 
 def on_cost(model: Callable[..., Any]) -> dict[str, Any]:
-    """Times a jitted capture and the same model that returns its weights by hand, in turn."""
+    """Time a jitted capture and the same model returning its weights by hand, in turn."""
     x = jax.random.normal(jax.random.key(0), (2, TOKENS, DIM))
     params = jax.random.normal(jax.random.key(1), (LAYERS, 4, DIM, DIM)) / DIM**0.5
 
@@ -84,32 +84,32 @@ def _seconds(fn: Callable[..., Any], *args: Any) -> float:
 
 
 class Block(linen.Module):
-    """A layer of a Transformer as one writes it in Linen."""
+    """A typical layer of a Transformer in Linen."""
 
     @linen.compact
     def __call__(self, x: Array) -> Array:
-        """Attend, then think."""
+        """Attend, then apply the feed-forward network."""
         x = x + nn.MultiHeadAttention(num_heads=HEADS, name="attention")(linen.LayerNorm()(x))
         hidden = linen.gelu(linen.Dense(4 * DIM)(linen.LayerNorm()(x)))
         return x + linen.Dense(DIM)(hidden)
 
 
 class Tower(linen.Module):
-    """As many layers as are traced."""
+    """The layers that are traced."""
 
     def setup(self) -> None:
-        """Makes the layers."""
+        """Make the layers."""
         self.layers = [Block() for _ in range(TRACED_LAYERS)]
 
     def __call__(self, x: Array) -> Array:
-        """Goes through the layers."""
+        """Apply the layers."""
         for block in self.layers:
             x = block(x)
         return x
 
 
 def trace_cost() -> dict[str, Any]:
-    """Times tracing a deep model, plainly and under capture."""
+    """Time tracing a deep model, plainly and under capture."""
     model, x = Tower(), jnp.ones((2, TOKENS, DIM))
     variables = jax.eval_shape(model.init, jax.random.key(0), x)
     found = capture(model.apply, "*.weights")
@@ -121,7 +121,7 @@ def trace_cost() -> dict[str, Any]:
 
 
 def _trace_seconds(fn: Callable[..., Any], *args: Any) -> float:
-    def fresh(*args):  # a function that no cache of JAX has seen
+    def fresh(*args):  # a new function, which is in no cache of JAX
         return fn(*args)
 
     start = time.perf_counter()
@@ -130,7 +130,7 @@ def _trace_seconds(fn: Callable[..., Any], *args: Any) -> float:
 
 
 def memory() -> dict[str, dict[str, int]]:
-    """Compiles a long fused model: plain, with the entropy by blocks of rows, with the weights."""
+    """Compile a long fused model: plain, with the entropy by blocks of rows, with the weights."""
     shape = (1, LONG_TOKENS, LONG_HEADS, LONG_HEAD_DIM)
 
     def model(x: Array, scales: Array) -> Array:
@@ -155,7 +155,7 @@ def _bytes(fn: Callable[..., Any], *args: Any) -> dict[str, int]:
 
 
 def report(times: Mapping[str, Any], trace: Mapping[str, Any], sizes: Mapping[str, Any]) -> Result:
-    """Makes the page."""
+    """Make the page."""
     mib = functools.partial(_mib, sizes)
     out = sizes["entropy"]["out"] - sizes["plain"]["out"]
     rows = [
@@ -170,19 +170,19 @@ def report(times: Mapping[str, Any], trace: Mapping[str, Any], sizes: Mapping[st
     ]
     return Result(
         part=PART,
-        title="The cost of looking",
+        title="The cost of hooks",
         what=(
-            "`jit(capture(f, ...))` against the same function returning its weights by hand, both "
-            f"in turn, the fastest of {ROUNDS - 1} rounds; tracing a Linen model plainly and under "
-            f"capture; and what XLA says a fused model of {LONG_LAYERS} layers, {LONG_HEADS} heads "
-            f"and {LONG_TOKENS} tokens needs with and without the entropy of every row, computed "
-            f"by blocks of {BLOCK} rows. Nobody looking costs nothing: a test holds the two "
-            "programs equal byte for byte."
+            "Three comparisons: `jit(capture(f, ...))` with the same function returning its "
+            f"weights by hand, in turn, the fastest of {ROUNDS - 1} rounds; tracing a Linen model "
+            "plainly and under capture; and the memory XLA plans for a fused model of "
+            f"{LONG_LAYERS} layers, {LONG_HEADS} heads and {LONG_TOKENS} tokens with and without "
+            f"the entropy of every row, computed by blocks of {BLOCK} rows. Without capture, hook "
+            "points cost nothing: a test checks that the two programs are equal, byte for byte."
         ),
-        header=("what", "ratio or size", "to", "no more than"),
+        header=("quantity", "ratio or size", "compared with", "limit"),
         rows=rows,
         notes=[
-            "What XLA counts in the two programs, capture and by hand: "
+            "Operations and bytes XLA counts in the two programs, capture and by hand: "
             + "; ".join(_counts(name, found) for name, found in times.items())
             + ".",
             f"Temporaries of the fused model: {mib('plain', 'temporary')} plain, "
@@ -203,7 +203,7 @@ def _mib(sizes: Mapping[str, Mapping[str, int]], program: str, kind: str) -> str
 
 
 def main() -> None:
-    """Measures all and writes the page."""
+    """Measure everything and write the page."""
     where = machine()
     times = {model.__name__: on_cost(model) for model in (unrolled, scanned)}
     write(dataclasses.replace(report(times, trace_cost(), memory()), where=where))

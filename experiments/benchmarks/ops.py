@@ -1,4 +1,4 @@
-"""Operations: each attention beside the same maths written as plainly as it can be."""
+"""Each operation beside the same mathematics, written as plainly as possible."""
 
 import functools
 import time
@@ -19,7 +19,7 @@ BATCH, TOKENS, FEATURES, HEADS, HIDDEN = 4, 256, 64, 4, 32
 
 
 class Case(NamedTuple):
-    """What is timed: a function of ours, and beside which plain one.
+    """One of our functions and the plain function it is timed beside.
 
     Attributes:
         ours: Of the arrays.
@@ -37,7 +37,7 @@ def _normal(*shape: int) -> Array:
 
 
 def _context(function: Callable[..., tuple[Array, Array]], *names: str) -> Callable[..., Array]:
-    """The context of an attention whose parameters are given in order."""
+    """Return the context of an attention that takes its parameters in order."""
 
     def context(query: Array, key: Array, value: Array, *parameters: Array) -> Array:
         return function(query, key, value, **dict(zip(names, parameters, strict=True)))[0]
@@ -46,7 +46,7 @@ def _context(function: Callable[..., tuple[Array, Array]], *names: str) -> Calla
 
 
 def cases() -> dict[str, Case]:
-    """The operations, by name."""
+    """Return the operations, by name."""
     tokens = (_normal(BATCH, TOKENS, FEATURES),) * 3
     heads = (_normal(BATCH, TOKENS, HEADS, FEATURES // HEADS),) * 3
     scores = (_normal(BATCH, TOKENS, TOKENS),)
@@ -89,7 +89,7 @@ def cases() -> dict[str, Case]:
 
 
 def compare(case: Case) -> dict[str, Any]:
-    """Times both, forward and with gradients, one call of each in turn."""
+    """Time both, forward and with gradients, one call of each in turn."""
     plain = PLAIN[case.plain]
     difference = float(jnp.abs(case.ours(*case.arrays) - plain(*case.arrays)).max())
     found: dict[str, Any] = {"difference": difference}
@@ -112,7 +112,7 @@ def _gradients(function: Callable[..., Array]) -> Callable[..., Any]:
 
 
 def _round(functions: Sequence[Callable[..., Any]], args: tuple[Array, ...]) -> list[float]:
-    """The processor seconds that each takes, one after another; preemption is not counted."""
+    """Return the processor seconds of each, one after another; preemption is not counted."""
     seconds = []
     for fn in functions:
         start = time.process_time()
@@ -122,7 +122,7 @@ def _round(functions: Sequence[Callable[..., Any]], args: tuple[Array, ...]) -> 
 
 
 def blocked_memory(tokens: int = 2048, hidden: int = 128) -> dict[str, float]:
-    """What XLA says that additive attention needs beside its inputs and outputs, in MiB."""
+    """Return the temporary memory that XLA plans for additive attention, in MiB."""
     array = jax.ShapeDtypeStruct((tokens, hidden), jnp.float32)
     w = jax.ShapeDtypeStruct((hidden, hidden), jnp.float32)
     arguments = (array, array, array, w, w, jax.ShapeDtypeStruct((hidden,), jnp.float32))
@@ -142,7 +142,7 @@ def blocked_memory(tokens: int = 2048, hidden: int = 128) -> dict[str, float]:
 
 
 def report(measured: dict[str, Any], memory: dict[str, float], where: dict[str, Any]) -> Result:
-    """Makes the page."""
+    """Make the page."""
     rows = [
         [
             f"`{name}`",
@@ -156,20 +156,20 @@ def report(measured: dict[str, Any], memory: dict[str, float], where: dict[str, 
     held = "; ".join(f"{name} {mebibytes:.0f} MiB" for name, mebibytes in memory.items())
     return Result(
         part=PART,
-        title="Operations, beside the plain maths",
+        title="Operations beside plain mathematics",
         what=(
-            "The processor time of each operation over that of the same maths plainly (an einsum "
-            "chain, `jax.nn.dot_product_attention`, or the algorithm that the paper prints), "
-            f"without masks: below one, ours is faster. Batch {BATCH}, {TOKENS} queries and keys, "
+            "The processor time of each operation divided by that of the same mathematics written "
+            "plainly (an einsum chain, `jax.nn.dot_product_attention`, or the paper's algorithm), "
+            f"without masks. Below one, ours is faster. Batch {BATCH}, {TOKENS} queries and keys, "
             f"{FEATURES} features, {HEADS} heads, {HIDDEN} hidden units, float32; one call of each "
-            f"in turn, the first changing places, the fastest of {ROUNDS}."
+            f"in turn, alternating which goes first; the fastest of {ROUNDS}."
         ),
         header=("ours", "beside", "forward", "with gradients", "largest difference"),
         rows=rows,
         notes=[
             f"Temporary memory of additive attention, 2,048 queries and keys, 128 units: {held}.",
-            "The plain maths gives NaN where a row is masked whole; ours gives zeros, and its "
-            "checks of shapes cost nothing once compiled.",
+            "Plain mathematics gives NaN in a fully masked row; ours gives zeros. The checks of "
+            "shapes cost nothing once compiled.",
         ],
         data={"ratios": {name: found for name, (_, found) in measured.items()}, "memory": memory},
         where=where,
@@ -177,7 +177,7 @@ def report(measured: dict[str, Any], memory: dict[str, float], where: dict[str, 
 
 
 def main() -> None:
-    """Measures and writes."""
+    """Measure and write the page."""
     where, measured = machine(), {}
     for name, case in cases().items():
         measured[name] = (case.plain, compare(case))

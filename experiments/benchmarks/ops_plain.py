@@ -1,4 +1,4 @@
-"""The plain maths that the operations are timed beside: no masks, no checks, no care for edges."""
+"""The plain mathematics for the benchmark `ops`: no masks, no checks, no edge cases."""
 
 import functools
 import math
@@ -11,39 +11,39 @@ from attn_jax.ops import alibi_bias
 
 
 def chain(scores: Array, value: Array) -> Array:
-    """Softmax and a sum."""
+    """Weigh the values by the softmax of the scores."""
     return jnp.einsum("bqk,bkd->bqd", jax.nn.softmax(scores), value)
 
 
 def dot(query: Array, key: Array, value: Array) -> Array:
-    """Luong's dot."""
+    """Compute Luong's dot-product attention."""
     return chain(jnp.einsum("bqd,bkd->bqk", query, key), value)
 
 
 def scaled_dot(query: Array, key: Array, value: Array) -> Array:
-    """Vaswani's."""
+    """Compute Vaswani's scaled dot-product attention."""
     return dot(query / math.sqrt(query.shape[-1]), key, value)
 
 
 def bilinear(query: Array, key: Array, value: Array, w: Array) -> Array:
-    """Luong's general."""
+    """Compute Luong's general attention."""
     return dot(query @ w, key, value)
 
 
 def cosine(query: Array, key: Array, value: Array) -> Array:
-    """Graves's cosine."""
+    """Compute Graves's cosine attention."""
     query, key = (x / jnp.linalg.norm(x, axis=-1, keepdims=True) for x in (query, key))
     return dot(query, key, value)
 
 
 def additive(query, key, value, w_query, w_key, v) -> Array:
-    """Bahdanau's."""
+    """Compute Bahdanau's additive attention."""
     hidden = jnp.tanh((query @ w_query)[:, :, None] + (key @ w_key)[:, None])
     return chain(jnp.einsum("bqka,a->bqk", hidden, v), value)
 
 
 def multi_head(query, key, value, w_query, w_key, w_value, w_out) -> Array:
-    """Vaswani's, as an einsum chain."""
+    """Compute Vaswani's multi-head attention, as an einsum chain."""
     query, key, value = (
         jnp.einsum("btd,dhe->bthe", x, w)
         for x, w in ((query, w_query), (key, w_key), (value, w_value))
@@ -54,20 +54,20 @@ def multi_head(query, key, value, w_query, w_key, w_value, w_out) -> Array:
 
 
 def linear(query: Array, key: Array, value: Array) -> Array:
-    """Katharopoulos's."""
+    """Compute Katharopoulos's linear attention."""
     query, key = jax.nn.elu(query) + 1, jax.nn.elu(key) + 1
     above = jnp.einsum("bqf,bfd->bqd", query, jnp.einsum("bkf,bkd->bfd", key, value))
     return above / jnp.einsum("bqf,bf->bq", query, key.sum(axis=1))[..., None]
 
 
 def fused_alibi(query: Array, key: Array, value: Array) -> Array:
-    """ALiBi by the bias that jax.nn takes."""
+    """Compute ALiBi with the bias argument of jax.nn."""
     bias = alibi_bias(query.shape[-3], key.shape[-3], num_heads=query.shape[-2])
     return jax.nn.dot_product_attention(query, key, value, bias[None])
 
 
 def sparsemax(scores: Array) -> Array:
-    """Martins and Astudillo 2016, algorithm 1: sort, and find how many keys are kept."""
+    """Compute sparsemax by sorting (Martins and Astudillo 2016, algorithm 1)."""
     ordered = -jnp.sort(-scores)
     counts = jnp.arange(1, scores.shape[-1] + 1)
     sums = jnp.cumsum(ordered, axis=-1)
@@ -77,7 +77,7 @@ def sparsemax(scores: Array) -> Array:
 
 
 def entmax15(scores: Array) -> Array:
-    """Peters, Niculae and Martins 2019, algorithm 2."""
+    """Compute 1.5-entmax by sorting (Peters, Niculae and Martins 2019, algorithm 2)."""
     ordered = -jnp.sort(-scores / 2)
     counts = jnp.arange(1, scores.shape[-1] + 1).reshape(1, 1, -1)
     mean = jnp.cumsum(ordered, axis=-1) / counts
@@ -89,7 +89,7 @@ def entmax15(scores: Array) -> Array:
 
 
 def entmax(scores: Array, alpha: float = 1.3, steps: int = 30) -> Array:
-    """Peters, Niculae and Martins 2019, algorithm 1: halve the interval of the threshold."""
+    """Compute entmax by bisection (Peters, Niculae and Martins 2019, algorithm 1)."""
     scores = (alpha - 1) * scores
     low = scores.max(-1, keepdims=True) - 1
     width = 1 - (1 / scores.shape[-1]) ** (alpha - 1)
@@ -106,7 +106,7 @@ def entmax(scores: Array, alpha: float = 1.3, steps: int = 30) -> Array:
 
 
 def monotonic(scores: Array) -> Array:
-    """Raffel et al. 2017, equation 12: cumulative products, and a division by them."""
+    """Compute monotonic attention by cumulative products (Raffel et al. 2017, equation 12)."""
     stop = jax.nn.sigmoid(scores)
     passed = jnp.cumprod(jnp.maximum(1 - stop, 1e-10), axis=-1)
     passed = jnp.concatenate([jnp.ones_like(passed[..., :1]), passed[..., :-1]], axis=-1)
