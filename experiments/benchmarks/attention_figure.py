@@ -12,7 +12,7 @@ from experiments.benchmarks.attention_measure import Found
 from experiments.benchmarks.record import spread
 
 # The line of Flax lies on that of jax.nn; dashes show both.
-_LOOKS = ("o-", "D-", "s-", "v--", "^-", "P-")
+_STYLES = ("o-", "D-", "s-", "v--", "^-", "P-")
 Value = Callable[[int, dict], float | None]
 
 
@@ -59,11 +59,11 @@ def _temporaries(tokens: int, about: dict) -> float | None:
 def _draw_panel(ax: Axes, timed: Mapping[int, Found], passes: str, value: Value) -> None:
     style(ax).set(xscale="log", yscale="log")
     ax.grid(color=RULE, linewidth=0.5)
-    for who, colour, look in zip(DRAWN, SERIES, _LOOKS, strict=True):
-        case = Case(who, passes=passes)
+    for contender, color, marker in zip(DRAWN, SERIES, _STYLES, strict=True):
+        case = Case(contender, passes=passes)
         points = {tokens: value(tokens, found.get(case, {})) for tokens, found in timed.items()}
-        shown = {tokens: y for tokens, y in points.items() if y is not None}
-        (line,) = ax.plot([*shown], [*shown.values()], look, color=colour, label=who)
+        measured = {tokens: y for tokens, y in points.items() if y is not None}
+        (line,) = ax.plot([*measured], [*measured.values()], marker, color=color, label=contender)
         line.set(markersize=3.6, linewidth=1.6)
     ax.set_xticks(list(timed), [f"{tokens:,}" for tokens in timed], rotation=30)
     ax.xaxis.set_minor_locator(NullLocator())
