@@ -37,5 +37,5 @@ def unchecked():
 
 @pytest.fixture(autouse=True)
 def names_in_examples(doctest_namespace):
-    """The docstrings' examples take these two imports for granted."""
+    """Give the docstrings' examples the two imports that they take for granted."""
     doctest_namespace.update(jax=jax, jnp=jnp)

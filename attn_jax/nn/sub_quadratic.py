@@ -101,7 +101,7 @@ class PerformerAttention(SubQuadraticAttention):
         # Drawn while tracing, so that they are constants of the compiled program.
         with jax.ensure_compile_time_eval():
             projection = ops.performer_projection(
-                jax.random.key(self.seed), query.shape[-1], self.num_features
+                query.shape[-1], self.num_features, rng=jax.random.key(self.seed)
             )
         return functools.partial(ops.performer_attention, projection=projection, causal=self.causal)
 

@@ -57,7 +57,7 @@ class Export(NamedTuple):
         return [f.name for f in fields if callable(getattr(value, f.name, None))]
 
     def lines(self) -> Iterator[str]:
-        """The reStructuredText that documents it, under the name that users import."""
+        """Yield the reStructuredText that documents it, under the name that users import."""
         directive = self.directive
         # A constant's description stands in the file that defines it, and is found only there.
         home = self.module if directive == "autodata" else self.package
@@ -70,7 +70,7 @@ class Export(NamedTuple):
 
 
 def packages() -> list[str]:
-    """The packages that have a page, in the order in which they build on each other."""
+    """Return the packages that have a page, in the order in which they build on each other."""
     order = ["hooks", "ops", "nn", "models", "tasks", "train", "measure", "plot"]
     found = {path.parent.name for path in (ROOT / "attn_jax").glob("*/__init__.py")}
     known = [name for name in order if name in found]
@@ -78,7 +78,7 @@ def packages() -> list[str]:
 
 
 def exports(package: str) -> list[Export]:
-    """The public names of a package, in the order in which it imports them.
+    """Return the public names of a package, in the order in which it imports them.
 
     Args:
         package: As `attn_jax.ops`.
@@ -102,7 +102,7 @@ def exports(package: str) -> list[Export]:
 
 
 def page(package: str) -> str:
-    """The page of one package, as reStructuredText.
+    """Return the page of one package, as reStructuredText.
 
     Args:
         package: As `attn_jax.ops`.
@@ -117,7 +117,7 @@ def page(package: str) -> str:
 
 
 def _section(package: str, module: str, group: list[Export]) -> Iterator[str]:
-    """The exports of one file, under its name."""
+    """Yield the exports of one file, under its name."""
     if module != package:
         title = module.rpartition(".")[2].replace("_", " ").capitalize()
         yield from (title, "-" * len(title), "", _summary(module), "")
@@ -126,7 +126,7 @@ def _section(package: str, module: str, group: list[Export]) -> Iterator[str]:
 
 
 def _summary(module: str) -> str:
-    """The first paragraph of a file's docstring."""
+    """Return the first paragraph of a file's docstring."""
     return " ".join((import_module(module).__doc__ or "").partition("\n\n")[0].split())
 
 

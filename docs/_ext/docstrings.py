@@ -27,11 +27,11 @@ def prepare(
             lines[number] = lines[number][:indent] + ": " + lines[number][indent:]
 
 
-def _quote(found: re.Match[str]) -> str:
-    """What stands in single backticks as code, if it is neither a role nor a link nor a name."""
-    text = found["text"]
-    if not text or found["role"] or found["link"] or re.fullmatch(r"[\w.]+", text):
-        return found[0]
+def _quote(match: re.Match[str]) -> str:
+    """Return single-backtick text as code, unless it is a role, a link or a name."""
+    text = match["text"]
+    if not text or match["role"] or match["link"] or re.fullmatch(r"[\w.]+", text):
+        return match[0]
     return f"``{text}``"
 
 

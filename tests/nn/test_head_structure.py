@@ -68,7 +68,7 @@ def functional(name, params, arrays):
     of_head = [jnp.moveaxis(x, 2, 1) for x in of_head]
     options = {
         "linear": {},
-        "performer": {"projection": ops.performer_projection(jax.random.key(0), 4, 13)},
+        "performer": {"projection": ops.performer_projection(4, 13, rng=jax.random.key(0))},
         "linformer": {k: params[k] for k in ("w_key", "w_value") if k in params},
         "nystrom": {"num_landmarks": 2},
     }[name]

@@ -10,16 +10,16 @@ from attn_jax.ops.sub_quadratic.implied_weights import observable, prepare_token
 from attn_jax.renames import renamed_arguments
 
 
-def performer_projection(rng: PRNGKeyArray, dim: int, num_features: int) -> Float[Array, "d m"]:
+def performer_projection(dim: int, num_features: int, *, rng: PRNGKeyArray) -> Float[Array, "d m"]:
     r"""Draw the random directions :math:`\omega`, orthogonal in blocks of d.
 
     Each is distributed as :math:`\mathcal{N}(0, I_d)`, so the estimate is unbiased; their
     orthogonality lowers its variance.
 
     Args:
-        rng: The source of randomness.
         dim: d, the features of queries and keys.
         num_features: m. The error of the estimate decreases with its root.
+        rng: The source of randomness.
 
     Returns:
         The directions, one per column.
@@ -28,7 +28,7 @@ def performer_projection(rng: PRNGKeyArray, dim: int, num_features: int) -> Floa
         ValueError: If a size is below one.
 
     Example:
-        >>> performer_projection(jax.random.key(0), 4, 6).shape
+        >>> performer_projection(4, 6, rng=jax.random.key(0)).shape
         (4, 6)
     """
     if num_features < 1 or dim < 1:
@@ -80,7 +80,7 @@ def performer_attention(
 
     Example:
         >>> x = jnp.ones((5, 3))
-        >>> projection = performer_projection(jax.random.key(0), 3, 7)
+        >>> projection = performer_projection(3, 7, rng=jax.random.key(0))
         >>> performer_attention(x, x, x, projection=projection).round(5)[0].tolist()
         [1.0, 1.0, 1.0]
 
@@ -125,7 +125,7 @@ def performer_weights(
         TypeError: If a mask is not boolean.
 
     Example:
-        >>> projection = performer_projection(jax.random.key(0), 3, 7)
+        >>> projection = performer_projection(3, 7, rng=jax.random.key(0))
         >>> performer_weights(jnp.ones((1, 3)), jnp.ones((2, 3)), projection=projection).tolist()
         [[0.5, 0.5]]
     """

@@ -22,7 +22,7 @@ def normal(*shape):
     return jnp.asarray(RNG.normal(size=shape), jnp.float32)
 
 
-PROJECTION = ops.performer_projection(jax.random.key(0), D, M)
+PROJECTION = ops.performer_projection(D, M, rng=jax.random.key(0))
 LINFORMER = {"w_key": normal(K, P), "w_value": normal(K, P)}
 
 
@@ -303,7 +303,7 @@ def test_causal_queries_do_not_depend_on_the_future():
 
 def test_performer_is_unbiased_and_its_directions_are_orthogonal():
     """Many directions bring the estimate close to softmax attention itself."""
-    projection = np.asarray(ops.performer_projection(jax.random.key(1), D, 9_000))
+    projection = np.asarray(ops.performer_projection(D, 9_000, rng=jax.random.key(1)))
     np.testing.assert_allclose(
         projection[:, :D].T @ projection[:, :D] * (1 - np.eye(D)), 0, atol=1e-4
     )
@@ -352,7 +352,7 @@ ERRORS = {
         "query has 3 features and projection expects 4",
     ),
     "no features": (
-        lambda: ops.performer_projection(jax.random.key(0), 3, 0),
+        lambda: ops.performer_projection(3, 0, rng=jax.random.key(0)),
         "num_features=0 .* must be at least 1",
     ),
     "w_key": (
