@@ -1,10 +1,13 @@
 """Translate with a trained run and see its alignment: `python -m experiments.translate`."""
 
+import contextlib
 import dataclasses
+import itertools
+import os
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import numpy as np
 import tyro
@@ -198,10 +201,13 @@ def _draw(
     figure = alignment(weights, source=source, target=target, normalized=False)
     folder = translator.run / "translations"
     try:
-        path = command.plot or _new_figure(folder)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with replacing(path) as draft:
-            figure.savefig(draft, format=path.suffix[1:])
+        if command.plot:
+            path = command.plot
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with replacing(path) as draft:
+                figure.savefig(draft, format=path.suffix[1:])
+        else:
+            path = _save_next(figure, folder)
     except OSError as error:
         if command.plot:
             raise
@@ -215,18 +221,31 @@ def _draw(
         print(f"Alignment: {path}")
 
 
-def _new_figure(folder: Path) -> Path:
-    """Make an empty file for the next figure in a folder, and return its path."""
+def _save_next(figure: Any, folder: Path) -> Path:
+    """Save a figure under the next free number of a folder, whole or not at all."""
     folder.mkdir(exist_ok=True)
-    numbers = [int(path.stem) for path in folder.glob("*.svg") if path.stem.isdecimal()]
-    number = max(numbers, default=0) + 1
-    while True:
-        try:
-            (folder / f"{number}.svg").touch(exist_ok=False)
-        except FileExistsError:
-            number += 1
-        else:
-            return folder / f"{number}.svg"
+    draft = folder / f"{os.getpid()}.svg.tmp"
+    try:
+        figure.savefig(draft, format="svg")
+        numbers = [int(path.stem) for path in folder.glob("*.svg") if path.stem.isdecimal()]
+        for number in itertools.count(max(numbers, default=0) + 1):
+            with contextlib.suppress(FileExistsError):
+                return _move_to_new(draft, folder / f"{number}.svg")
+    finally:
+        draft.unlink(missing_ok=True)
+    raise AssertionError("there is always a next number")
+
+
+def _move_to_new(draft: Path, path: Path) -> Path:
+    """Rename a file; raise FileExistsError, where links are known, if another has the name."""
+    try:
+        os.link(draft, path)
+    except FileExistsError:
+        raise
+    except OSError:
+        # Some network drives have no links. There two processes may pick the same number.
+        os.replace(draft, path)
+    return path
 
 
 if __name__ == "__main__":

@@ -1,10 +1,13 @@
 """The report card of a run, a judgment of its attention, stored beside the figures."""
 
 import json
+import sys
 from pathlib import Path
 from typing import Any
 
 from attn_jax.plot.card import card_content
+from attn_jax.train.disk.manifest import write_atomically
+from attn_jax.train.disk.stored import StoredFileError, read_json
 
 _NAME = "card.json"
 
@@ -24,12 +27,12 @@ def save_card(run: Path, card: Any) -> Path:
     """
     run.mkdir(parents=True, exist_ok=True)
     path = run / _NAME
-    path.write_text(json.dumps(card_content(card), indent=1, ensure_ascii=False), encoding="utf-8")
+    write_atomically(path, json.dumps(card_content(card), indent=1, ensure_ascii=False))
     return path
 
 
 def read_card(run: Path) -> dict[str, Any] | None:
-    """Read the card of a run, if it has one.
+    """Read the card of a run, if it has one; say on standard error if it is damaged.
 
     Args:
         run: The run's folder.
@@ -38,4 +41,12 @@ def read_card(run: Path) -> dict[str, Any] | None:
         Its `verdict` and `lines`, or None.
     """
     path = run / _NAME
-    return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else None
+    if not path.exists():
+        return None
+    try:
+        return card_content(read_json(path, dict))
+    except StoredFileError as error:
+        print(f"{error}; it is left out.", file=sys.stderr)
+    except (TypeError, ValueError, AttributeError, OverflowError) as error:
+        print(f"{path} is not a report card ({error}); it is left out.", file=sys.stderr)
+    return None

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -12,6 +13,8 @@ from numpy.typing import ArrayLike, NDArray
 
 from attn_jax import plot
 from attn_jax.train import read_metrics
+from attn_jax.train.disk.manifest import replacing, write_atomically
+from attn_jax.train.disk.stored import StoredFileError, is_record, read_json
 from experiments.report.card import save_card
 from experiments.report.record import fine_rows
 
@@ -21,6 +24,8 @@ _MAX_MISTAKES = 30
 # A mean over fewer images than this is too noisy to show.
 _MIN_FOR_MEAN = 200
 _CURVES = ("loss", "accuracy")
+_INDEX = "index.json"
+_ENTRY = {"name": str, "title": str, "caption": str}
 
 
 class Table(NamedTuple):
@@ -222,7 +227,7 @@ def _heads(chosen: Predictions) -> Figure:
 
 
 def _viewer(every: Predictions, card: Any) -> plot.Viewer:
-    image, white = every.images[0], _white(every.images)
+    image, (black, white) = every.images[0], _levels(every.images)
     label, prediction = (
         str(index if every.names is None else every.names[index])
         for index in (int(every.labels[0]), int(every.predictions[0]))
@@ -230,7 +235,7 @@ def _viewer(every: Predictions, card: Any) -> plot.Viewer:
     return plot.viewer(
         every.weights[0][:, None],
         queries=[f"predicted {prediction}"],
-        images=(white - image if every.negative else image).astype(image.dtype),
+        images=(black + white - image if every.negative else image).astype(image.dtype),
         grid=every.grid,
         card=card,
         title=f"A test image of {label}",
@@ -239,10 +244,11 @@ def _viewer(every: Predictions, card: Any) -> plot.Viewer:
 
 def _classes(every: Predictions) -> Figure:
     classes = np.unique(every.labels)
+    black, white = _levels(every.images)
     groups = [every.take(np.flatnonzero(every.labels == label)) for label in classes]
     names = every.names
     return plot.image_grid(
-        np.stack([each.images.mean(0) / _white(every.images) for each in groups]),
+        np.stack([(each.images.mean(0) - black) / (white - black) for each in groups]),
         np.stack([each.weights.mean((0, 1)) for each in groups]),
         every.grid,
         titles=[str(label if names is None else names[label]) for label in classes],
@@ -251,8 +257,11 @@ def _classes(every: Predictions) -> Figure:
     )
 
 
-def _white(images: NDArray) -> float:
-    return 255.0 if np.issubdtype(images.dtype, np.integer) else max(float(images.max()), 1.0)
+def _levels(images: NDArray) -> tuple[float, float]:
+    """Return the values of black and white: 0 and 255 or 1, or further apart if images are."""
+    is_integer = np.issubdtype(images.dtype, np.integer)
+    white = min(255.0, float(np.iinfo(images.dtype).max)) if is_integer else 1.0
+    return min(float(images.min()), 0.0), max(float(images.max()), white)
 
 
 def save_sheet(run: Path, sheet: Sheet) -> list[Path]:
@@ -269,17 +278,41 @@ def save_sheet(run: Path, sheet: Sheet) -> list[Path]:
     folder.mkdir(parents=True, exist_ok=True)
     if isinstance(sheet.figure, Figure):
         files = [folder / f"{sheet.name}.{suffix}" for suffix in ("svg", "png")]
-        sheet.figure.savefig(files[0], metadata={"Date": None})
-        sheet.figure.savefig(files[1], dpi=150)
+        with replacing(files[0]) as draft:
+            sheet.figure.savefig(draft, format="svg", metadata={"Date": None})
+        with replacing(files[1]) as draft:
+            sheet.figure.savefig(draft, format="png", dpi=150)
     elif isinstance(sheet.figure, Table):
         files = [folder / f"{sheet.name}.csv"]
-        with files[0].open("w", encoding="utf-8", newline="") as file:
+        with replacing(files[0]) as draft, draft.open("w", encoding="utf-8", newline="") as file:
             csv.writer(file).writerows([sheet.figure.header, *sheet.figure.rows])
     else:
         files = [sheet.figure.save(folder / f"{sheet.name}.html")]
-    index = folder / "index.json"
-    entries = json.loads(index.read_text(encoding="utf-8")) if index.is_file() else []
     entry = {"name": sheet.name, "title": sheet.title, "caption": sheet.caption}
-    entries = [other for other in entries if other["name"] != sheet.name] + [entry]
-    index.write_text(json.dumps(entries, indent=1), encoding="utf-8")
+    entries = [other for other in read_index(folder) if other["name"] != sheet.name] + [entry]
+    write_atomically(folder / _INDEX, json.dumps(entries, indent=1))
     return files
+
+
+def read_index(folder: Path) -> list[dict[str, str]]:
+    """Read the names, titles and captions of figures; say on standard error if it is damaged.
+
+    Args:
+        folder: The folder of figures.
+
+    Returns:
+        An entry for each figure; none if the file is missing or damaged.
+    """
+    path = folder / _INDEX
+    if not path.exists():
+        return []
+    try:
+        entries = read_json(path, list)
+    except StoredFileError as error:
+        print(f"{error}; it is written again.", file=sys.stderr)
+        return []
+    whole = [entry for entry in entries if is_record(entry, _ENTRY)]
+    if len(whole) < len(entries):
+        count = len(entries) - len(whole)
+        print(f"{path} has {count} damaged entries, which are left out.", file=sys.stderr)
+    return whole

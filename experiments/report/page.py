@@ -5,6 +5,7 @@ import csv
 import hashlib
 import json
 import re
+import sys
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -13,9 +14,10 @@ import jinja2
 from markupsafe import Markup
 
 from attn_jax.train import read_command, read_metrics
+from attn_jax.train.disk.manifest import write_atomically
 from experiments import catalogue
 from experiments.report.card import read_card
-from experiments.report.figures import draw_curves
+from experiments.report.figures import draw_curves, read_index
 from experiments.report.record import (
     Row,
     commands,
@@ -26,7 +28,7 @@ from experiments.report.record import (
 from experiments.report.theme import themed
 
 _HERE = Path(__file__).parent
-_SHOWN_ELSEWHERE = ("experiment", "arguments", "versions", "device")
+_SHOWN_ELSEWHERE = ("experiment", "arguments", "versions", "device", "begun")
 _COLUMNS = (
     "train/loss",
     "train/accuracy",
@@ -82,7 +84,7 @@ def write_report(run: Path) -> Path:
         raise FileNotFoundError(f"{run} has no rows in metrics.jsonl yet; train first.")
     draw_curves(run)
     page = run / "report.html"
-    page.write_text(_render(run, rows, read_command(run)), encoding="utf-8")
+    write_atomically(page, _render(run, rows, read_command(run)))
     return page
 
 
@@ -176,8 +178,7 @@ def percent(share: float) -> str:
 
 def _pictures(folder: Path) -> Iterator[Picture]:
     """Yield the figures that `index.json` lists, then any others of the folder."""
-    index = folder / "index.json"
-    entries = json.loads(index.read_text(encoding="utf-8")) if index.is_file() else []
+    entries = read_index(folder)
     named = {entry["name"] for entry in entries}
     kinds = ("png", "svg", "html", "csv")
     paths = {path.stem: path for suffix in kinds for path in folder.glob(f"*.{suffix}")}
@@ -201,13 +202,24 @@ def _pictures(folder: Path) -> Iterator[Picture]:
     entries.sort(key=lambda e: order.index(e["name"]) if e["name"] in order else len(order))
     for entry in [*entries, *others]:
         path = paths.get(entry["name"])
-        if path is not None and path.suffix == ".csv":
-            with path.open(encoding="utf-8", newline="") as file:
-                yield Picture(entry["title"], entry["caption"], table=list(csv.reader(file)))
-        elif path is not None and path.suffix == ".html":
-            yield Picture(entry["title"], entry["caption"], page=path.read_text(encoding="utf-8"))
-        elif path is not None:
-            yield Picture(entry["title"], entry["caption"], _data_uri(path))
+        if path is None:
+            continue
+        try:
+            yield _picture(path, entry["title"], entry["caption"])
+        except (OSError, ValueError, csv.Error) as error:
+            print(f"{path} cannot be read ({error}); it is left out.", file=sys.stderr)
+
+
+def _picture(path: Path, title: str, caption: str) -> Picture:
+    if not path.is_file():
+        raise ValueError("it is not a file")
+    if path.suffix == ".csv":
+        with path.open(encoding="utf-8", newline="") as file:
+            header, *rows = csv.reader(file)
+        return Picture(title, caption, table=[header, *rows])
+    if path.suffix == ".html":
+        return Picture(title, caption, page=path.read_text(encoding="utf-8"))
+    return Picture(title, caption, _data_uri(path))
 
 
 def _data_uri(path: Path) -> str:

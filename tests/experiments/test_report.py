@@ -11,7 +11,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from attn_jax.train import RunFolderError
-from experiments.report import draw_figures, save_card, write_report
+from experiments.report import (
+    Sheet,
+    Table,
+    draw_curves,
+    draw_figures,
+    save_card,
+    save_sheet,
+    write_report,
+)
+from experiments.report.figures import _levels
 from experiments.report.record import commands, epoch_rows, fine_rows
 
 TAGS = {"html", "head", "meta", "title", "style", "body", "header", "main", "section", "h1", "h2"}
@@ -237,3 +246,81 @@ def test_the_report_holds_the_card(tmp_path):
     for text in ("Do not read it.", "0.250", "(0.125 to 0.500)", "–", "0.750", "moves nothing"):
         assert text in page.text
     assert ("tr", "class", "against") in page.attributes
+
+
+@pytest.mark.parametrize("content", ["", '[{"name"', "{}", "null", "[1]", '[{"name": 3}]'])
+def test_a_damaged_index_is_said_and_written_again(content, tmp_path, capsys):
+    run = make_run(tmp_path)
+    draw_figures(run, *no_images(), (7, 7))
+    index = run / "figures" / "index.json"
+    before = index.read_text()
+    index.write_text(content)
+    assert "Learning curves" in report(run).text
+    assert str(index) in capsys.readouterr().err
+    assert index.read_text() == before
+
+
+@pytest.mark.parametrize("content", ["", "[]", "{}", '{"lines": 3}', '{"lines": [{"title": 1}]}'])
+def test_a_damaged_card_is_said_and_left_out(content, tmp_path, capsys):
+    run = make_run(tmp_path)
+    (run / "card.json").write_text(content)
+    assert "How far can this be believed?" not in report(run).text
+    error = capsys.readouterr().err
+    assert "card.json" in error
+    assert "it is left out." in error
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [("a.csv", b""), ("a.csv", b"\xff,2"), ("a.svg", b"<svg \xff"), ("a.html", b"\xff")],
+)
+def test_a_damaged_figure_is_said_and_left_out(name, content, tmp_path, capsys):
+    run = make_run(tmp_path)
+    (run / "figures").mkdir()
+    (run / "figures" / name).write_bytes(content)
+    assert "Learning curves" in report(run).text
+    assert f"{name} cannot be read" in capsys.readouterr().err
+
+
+def test_a_full_disk_costs_no_figure_and_no_page(tmp_path, monkeypatch):
+    run = make_run(tmp_path)
+    save_sheet(run, Sheet("table", "A table", "", Table(["a"], [["1"]])))
+    report(run)
+    before = {path: path.read_bytes() for path in run.rglob("*") if path.is_file()}
+
+    def full(path):
+        raise OSError(28, "No space left on device")
+
+    # The new content is there, but is never flushed: every file must still be the old one.
+    monkeypatch.setattr("attn_jax.train.disk.manifest.sync", full)
+    sheet = Sheet("table", "A table", "", Table(["b"], [["2"]]))
+    for write in (lambda: save_sheet(run, sheet), lambda: draw_curves(run), lambda: report(run)):
+        with pytest.raises(OSError, match="No space left"):
+            write()
+    assert {path: path.read_bytes() for path in run.rglob("*") if path.is_file()} == before
+
+
+@pytest.mark.parametrize(
+    ("dtype", "values", "levels"),
+    [
+        (np.uint8, [0, 9], (0, 255)),
+        (np.uint16, [7, 60000], (0, 60000)),
+        (np.int8, [-128, 127], (-128, 127)),
+        (np.int32, [-5, 100], (-5, 255)),
+        (np.float32, [0, 0.5], (0, 1)),
+        (np.float32, [-1, 255], (-1, 255)),
+        (bool, [0, 1], (0, 1)),
+    ],
+)
+def test_a_negative_stays_within_the_type_of_its_image(dtype, values, levels):
+    images = np.array(values, dtype)
+    black, white = _levels(images)
+    assert (black, white) == levels
+    negative = (black + white - images).astype(dtype)
+    expected = [sum(levels) - int(value) if value != 0.5 else 0.5 for value in images.tolist()]
+    assert negative.tolist() == expected
+
+
+def test_when_a_run_began_is_no_setting(tmp_path):
+    run = make_run(tmp_path, COMMAND | {"begun": "2026-11-29T10:00:00+00:00"})
+    assert "begun" not in report(run).text

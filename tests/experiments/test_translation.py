@@ -405,6 +405,34 @@ def test_a_run_that_cannot_be_written_still_translates(run, tmp_path, capsys):
     assert "Error: " in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("links", [True, False])
+def test_a_figure_is_whole_or_absent_and_replaces_none(links, run, tmp_path, capsys, monkeypatch):
+    run = shutil.copytree(run, tmp_path / "run")
+    folder = run / "translations"
+    text = "abcd"
+
+    def killed(figure, path, **options):
+        Path(path).write_text("<svg")
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr("matplotlib.figure.Figure.savefig", killed)
+        with pytest.raises(KeyboardInterrupt):
+            translate([str(run), text])
+    assert not list(folder.iterdir())
+    if not links:
+        monkeypatch.setattr("os.link", lambda *_: (_ for _ in ()).throw(PermissionError()))
+    for _ in range(2):
+        assert translate([str(run), text]) == 0
+    if links:
+        # Another process takes the next number after it was chosen.
+        monkeypatch.setattr(Path, "glob", lambda *_: iter([folder / "1.svg"]))
+        assert translate([str(run), text]) == 0
+    figures = sorted(path.name for path in folder.iterdir())
+    assert figures == ["1.svg", "2.svg", *(["3.svg"] if links else [])]
+    assert all((folder / name).read_text().rstrip().endswith("</svg>") for name in figures)
+
+
 def test_options_of_translating(run, opened, tmp_path, capsys, monkeypatch):
     model, variables, task = opened
     source = jnp.array([task.source_tokenizer.encode("hello")])

@@ -263,6 +263,20 @@ def test_a_view_is_saved_in_every_format(tmp_path, name, start, view):
     assert path.read_bytes().startswith(start)
 
 
+@pytest.mark.parametrize("name", ["a.html", "a.svg", "a.png"])
+def test_an_error_while_saving_costs_no_older_file(tmp_path, name, monkeypatch):
+    path = VIEW.save(tmp_path / name)
+    before = path.read_bytes()
+
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("os.replace", full)
+    with pytest.raises(OSError, match="No space left"):
+        VIEW.select(layer=1).save(path)
+    assert [file.read_bytes() for file in tmp_path.iterdir()] == [before]
+
+
 def test_other_formats_are_refused(tmp_path):
     with pytest.raises(ValueError, match=r"'a\.gif' ends in '\.gif'; use one of \.html, \.svg"):
         VIEW.save(tmp_path / "a.gif")

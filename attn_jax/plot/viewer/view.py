@@ -2,6 +2,7 @@
 
 import html
 import io
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -71,13 +72,20 @@ class Viewer:
             ValueError: If it has another ending.
         """
         path = Path(path)
-        if path.suffix == ".html":
-            path.write_text(self.html(), "utf-8")
-        elif path.suffix in _FIGURES:
-            self.figure().savefig(path, dpi=200)
-        else:
+        if path.suffix not in (".html", *_FIGURES):
             endings = ", ".join((".html", *_FIGURES))
             raise ValueError(f"{path.name!r} ends in {path.suffix!r}; use one of {endings}.")
+        # Written beside and renamed, so that an error or a full disk never costs an older page.
+        draft = path.with_name(f"{path.name}.tmp")
+        try:
+            if path.suffix == ".html":
+                draft.write_text(self.html(), "utf-8")
+            else:
+                self.figure().savefig(draft, format=path.suffix[1:], dpi=200)
+            os.replace(draft, path)
+        except BaseException:
+            draft.unlink(missing_ok=True)
+            raise
         return path
 
     def _repr_html_(self) -> str:

@@ -1,0 +1,126 @@
+"""Files of a run that were written by somebody else, or are damaged: read, or refused by name."""
+
+import json
+from pathlib import Path
+from typing import Any, TypeVar
+
+import numpy as np
+
+T = TypeVar("T")
+
+_MAX_BYTES = 2**26
+_MAX_DEPTH = 100
+
+
+class StoredFileError(ValueError):
+    """An error about a file that cannot be read; the message names it."""
+
+
+def read_json(path: Path, kind: type[T]) -> T:
+    """Read a file of JSON.
+
+    Args:
+        path: The file.
+        kind: The type that its content must have, such as `dict`.
+
+    Returns:
+        Its content.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        StoredFileError: If it is too large, is not JSON, or is of another type.
+
+    Example:
+        >>> import tempfile
+        >>> path = Path(tempfile.mkdtemp()) / "scores.json"
+        >>> _ = path.write_text("[1, 2]")
+        >>> read_json(path, list)
+        [1, 2]
+    """
+    _require_file(path)
+    try:
+        content = json.loads(path.read_bytes())
+        # Half of a surrogate pair passes as JSON, but cannot be written or printed.
+        json.dumps(content, ensure_ascii=False).encode()
+    except (OSError, RecursionError, ValueError) as error:
+        raise StoredFileError(f"{path} cannot be read ({_line(error)})") from error
+    if _is_deep(content):
+        raise StoredFileError(f"{path} is nested more than {_MAX_DEPTH} levels deep")
+    if not isinstance(content, kind):
+        raise StoredFileError(
+            f"{path} holds a {type(content).__name__} at its top level, not a {kind.__name__}"
+        )
+    return content
+
+
+def read_arrays(path: Path) -> dict[str, np.ndarray]:
+    """Read an `.npz` file.
+
+    Args:
+        path: The file.
+
+    Returns:
+        Its arrays, by name.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        StoredFileError: If it is damaged, or holds objects instead of numbers.
+    """
+    _require_file(path, max_bytes=None)
+    try:
+        # Opened here, because NumPy leaves the file of a damaged archive open.
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
+            content = dict(arrays)
+    # Damaged archives raise errors of zipfile, zlib, struct and NumPy, with no common class.
+    except Exception as error:
+        raise StoredFileError(f"{path} cannot be read ({_line(error)})") from error
+    # NumPy returns the bytes of a member that is not an array.
+    if not all(isinstance(array, np.ndarray) for array in content.values()):
+        raise StoredFileError(f"{path} holds something that is not an array")
+    return content
+
+
+def _require_file(path: Path, max_bytes: int | None = _MAX_BYTES) -> None:
+    size = path.stat().st_size
+    if not path.is_file():
+        raise StoredFileError(f"{path} is not a file")
+    if max_bytes is not None and size > max_bytes:
+        raise StoredFileError(f"{path} has {size:,} bytes, more than the {max_bytes:,} allowed")
+
+
+def _is_deep(content: Any) -> bool:
+    level = [content]
+    for _ in range(_MAX_DEPTH):
+        nested = [value for value in level if isinstance(value, dict | list)]
+        level = [
+            child
+            for value in nested
+            for child in (value.values() if isinstance(value, dict) else value)
+        ]
+        if not level:
+            return False
+    return True
+
+
+def _line(error: Exception) -> str:
+    """Return what an error says, as a line."""
+    return " ".join(str(error).split())[:200] or type(error).__name__
+
+
+def is_record(value: Any, fields: dict[str, type | tuple[type, ...]]) -> bool:
+    """Return whether a value is a dictionary whose fields are of these types.
+
+    Args:
+        value: Any value.
+        fields: The type of each field that it must have.
+
+    Returns:
+        Whether it is.
+
+    Example:
+        >>> is_record({"name": "a", "more": 1}, {"name": str}), is_record([], {"name": str})
+        (True, False)
+    """
+    return isinstance(value, dict) and all(
+        isinstance(value.get(name), kind) for name, kind in fields.items()
+    )
