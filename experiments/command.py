@@ -13,6 +13,7 @@ from attn_jax import train as training
 from experiments.experiment import Experiment, settings
 from experiments.options import RUNS, parse
 from experiments.reopen import find_run, last_run, reopen_experiment
+from experiments.stored_command import read_stored_command, stored_experiment
 
 EXPECTED = (
     training.RunFolderError,
@@ -32,7 +33,9 @@ def train(name: str, arguments: Sequence[str]) -> int:
         folder = command.runs / name
         if command.resume:
             run = last_run(folder)
-            stored = training.read_command(run)["arguments"]
+            # First alone, so that options which are no longer taken are those of the run.
+            stored_experiment(run)
+            stored = read_stored_command(run).arguments
             experiment = parse(name, [*stored, *options]).experiment
             _check(run, experiment)
             _fit(name, experiment, run, stored, resume=True)
@@ -86,7 +89,7 @@ def _fit(
 
 def _check(run: Path, experiment: Experiment) -> None:
     """Compare the data with the run's, unless the task differs: `fit` refuses that by itself."""
-    if training.read_command(run)["task"] == settings(experiment.task):
+    if read_stored_command(run).settings["task"] == settings(experiment.task):
         experiment.check(run)
 
 

@@ -7,8 +7,9 @@ from typing import Any
 
 from attn_jax import train as training
 from attn_jax.train.disk.run_folder import begun_at
+from attn_jax.train.disk.stored import StoredFileError, is_record
 from experiments.experiment import Experiment, settings
-from experiments.options import parse
+from experiments.stored_command import read_stored_command, stored_experiment
 
 
 def last_run(folder: Path, pattern: str = "*") -> Path:
@@ -88,6 +89,10 @@ def trained(run: Path, experiment: Experiment, checkpoint: str | int) -> Any:
                 f"Skipped the checkpoint of step {skipped}: {damage}. Using step {step}.",
                 file=sys.stderr,
             )
+        if not (isinstance(arrays, dict) and is_record(arrays.get("state"), {"params": dict})):
+            raise StoredFileError(
+                f"the checkpoint of step {step} of {run} has no parameters; train again."
+            )
         return arrays["state"]["params"]
     reasons = "; ".join(f"step {step}: {damage}" for step, damage in damages.items())
     raise training.DamagedError(f"{run} has no whole checkpoint {checkpoint!r} ({reasons}).")
@@ -97,13 +102,14 @@ def experiment_of(run: Path) -> Experiment:
     """Return the experiment of a run, with the run's settings.
 
     Raises:
+        RunFolderError: If the run's command cannot be read or followed.
         ValueError: If the experiment's model or task has changed since.
     """
-    command = training.read_command(run)
-    name = command["experiment"]
-    experiment = parse(name, command["arguments"]).experiment
+    command, experiment = read_stored_command(run), stored_experiment(run)
+    name = command.name
     for part in ("model", "task"):
-        difference = training.difference(command[part], settings(getattr(experiment, part)))
+        stored = command.settings[part]
+        difference = training.difference(stored, settings(getattr(experiment, part)))
         if difference:
             raise ValueError(
                 f"the {part} of {name} has changed since {run} was trained (- then, + now):\n"

@@ -2,6 +2,7 @@
 
 import dataclasses
 import functools
+import sys
 import types
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -16,10 +17,12 @@ from attn_jax import ops
 from attn_jax.hooks import Site, capture, intervene
 from attn_jax.train import classification_loss, read_metrics
 from attn_jax.train.disk.manifest import replacing
+from attn_jax.train.disk.stored import StoredFileError, read_arrays
 from attn_jax.train.protocols import WEIGHT
 from experiments.experiment import Experiment
 
 _TILES = 128
+_SUMMARY = ("entropy", "received", "needle_share", "asked")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -117,8 +120,16 @@ def _read_summaries(run: Path) -> list[dict[str, np.ndarray]]:
     """Return the summaries of all epochs, in order."""
     summaries = []
     for path in sorted((run / "summaries").glob("*.npz")):
-        with np.load(path) as arrays:
-            summaries.append(dict(arrays))
+        try:
+            arrays = read_arrays(path)
+            if not {*_SUMMARY} <= {*arrays}:
+                raise StoredFileError(f"{path} is not a summary of attention")
+        except StoredFileError as error:
+            print(f"{error}; it is left out.", file=sys.stderr)
+        else:
+            summaries.append(arrays)
+    if not summaries:
+        raise StoredFileError(f"{run / 'summaries'} has no whole summary; train again.")
     return summaries
 
 

@@ -36,8 +36,16 @@ def prepared_folder(name: str, root: Path | None = None) -> Path | None:
 
     Returns:
         The folder of the version named, else of the latest, or None if there is none.
+
+    Raises:
+        ValueError: If the name leads out of the folder of prepared sets.
     """
     name, _, version = name.partition(":")
+    if Path(name).is_absolute() or ".." in Path(name).parts:
+        raise ValueError(
+            f"{name!r} is a path, not the name of a set such as emnist/letters; give the folder of "
+            "prepared sets by folder=, or TFDS_DATA_DIR."
+        )
     folders = [
         info.parent for info in ((root or tfds_folder()) / name).glob("*.*.*/dataset_info.json")
     ]

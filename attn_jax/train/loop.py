@@ -16,6 +16,7 @@ from attn_jax.train.data_order import Call, calls, epoch_order
 from attn_jax.train.devices import replicate
 from attn_jax.train.disk.checkpoint import Checkpoints
 from attn_jax.train.disk.metrics import MetricsWriter
+from attn_jax.train.disk.stored import StoredFileError, is_record
 from attn_jax.train.evaluate import means
 from attn_jax.train.interrupt import Interrupt, TrainingInterrupted
 from attn_jax.train.multi_step import Sums
@@ -110,6 +111,11 @@ class Loop:
                 self.progress.say("There is no whole checkpoint; training begins at step 0.")
             return fresh["state"], fresh["sums"], 0, 0.0
         arrays, record = checkpoint
+        if not is_record(record, {"step": int, "elapsed": int | float}):
+            raise StoredFileError(
+                f"a checkpoint in {self.checkpoints.folder} has no step and elapsed time in its "
+                "record.json; remove that checkpoint, and resume."
+            )
         self.progress.say(f"Resumed at step {record['step']}.")
         return arrays["state"], arrays["sums"], record["step"], record["elapsed"]
 

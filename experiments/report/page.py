@@ -101,7 +101,7 @@ def _render(run: Path, rows: Sequence[Row], command: Mapping[str, Any]) -> str:
         css=Markup(css),
         policy=_policy(css, pictures),
         name=command.get("experiment", run.name),
-        description=catalogue.experiments().get(command.get("experiment", ""), ""),
+        description=catalogue.experiments().get(str(command.get("experiment")), ""),
         run=run.name,
         headline=list(_headline(rows)),
         pictures=pictures,

@@ -71,7 +71,8 @@ def commands(command: Mapping[str, Any]) -> dict[str, str]:
     if not name:
         return {}
     start = f"make train EXP={shlex.quote(str(name))}"
-    arguments = [str(a) for a in command.get("arguments", []) if a != "--resume"]
+    words = command.get("arguments")
+    arguments = [str(a) for a in words if a != "--resume"] if isinstance(words, list) else []
     # A resumed run takes all options from its folder, except where the runs are.
     last = [i for i, argument in enumerate(arguments[:-1]) if argument == "--runs"][-1:]
     runs = [part for i in last for part in arguments[i : i + 2]]

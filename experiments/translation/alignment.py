@@ -8,6 +8,7 @@ from typing import Literal
 import numpy as np
 
 from attn_jax.train.disk.manifest import replacing
+from attn_jax.train.disk.stored import StoredFileError, read_arrays
 from experiments.translation.alignment_scores import Score
 
 _FRAMES = "alignments"
@@ -79,9 +80,18 @@ def write_frame(run: Path, step: int, weights: np.ndarray, example: np.ndarray) 
 
 
 def read_frame(run: Path, step: int) -> tuple[np.ndarray, list[int]]:
-    """Return the weights and the sentences' indices that `write_frame` wrote."""
-    with np.load(_frame(run, step)) as frame:
-        return frame["weights"], frame["example"].tolist()
+    """Return the weights and the sentences' indices that `write_frame` wrote.
+
+    Raises:
+        StoredFileError: If the frame is damaged.
+    """
+    path = _frame(run, step)
+    frame = read_arrays(path)
+    weights, example = (frame.get(name, np.empty(())) for name in ("weights", "example"))
+    is_whole = weights.ndim == 3 and weights.dtype.kind == "f" and np.isfinite(weights).all()
+    if not is_whole or example.shape != weights.shape[:1] or example.dtype.kind not in "iu":
+        raise StoredFileError(f"{path} is not a frame of an alignment")
+    return weights, example.tolist()
 
 
 def frame_steps(run: Path) -> list[int]:

@@ -1,5 +1,6 @@
 """Figures of a translator: its alignments, right and wrong, over training, and for every head."""
 
+import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ from matplotlib.figure import Figure
 from attn_jax import plot
 from attn_jax.plot.fonts import legible
 from attn_jax.train import read_metrics
+from attn_jax.train.disk.stored import StoredFileError
 from experiments.report import Sheet, Table, save_sheet
 from experiments.translation.alignment import frame_steps, read_frame
 from experiments.translation.alignment_scores import Score, gold_links
@@ -125,15 +127,14 @@ def draw_example(example: DecodedExample, ax: Any = None) -> Figure:
 
 def _learning(evaluation: Evaluation, run: Path) -> Iterator[Sheet]:
     """Yield a strip over the steps for each sentence with frames, and the error rate's curve."""
-    maps, numbers, examples = [], [], evaluation.task.examples("validation")
-    steps = _spread(frame_steps(run))
-    for step in steps:
-        weights, numbers = read_frame(run, step)
-        maps.append(weights)
-    for index, number in enumerate(numbers):
+    numbers = evaluation.splits["validation"][0]["example"].tolist()
+    frames = _read_frames(run, numbers)
+    steps = _spread(list(frames))
+    examples = evaluation.task.examples("validation")
+    for index, number in enumerate(numbers[: min(map(len, frames.values()), default=0)]):
         example = examples[number]
         shape = (len(example.target), len(example.source))
-        weights = np.stack([each[index, : shape[0], : shape[1]] for each in maps])
+        weights = np.stack([frames[step][index, : shape[0], : shape[1]] for step in steps])
         sure, possible = gold_links(example, shape)
         strip = plot.film(weights, steps=steps, sure=sure, possible=possible, normalized=False)
         caption = (
@@ -147,6 +148,25 @@ def _learning(evaluation: Evaluation, run: Path) -> Iterator[Sheet]:
         )
         curve = plot.curves(rows, ["aer"])
         yield Sheet("error-rate", "Alignment error rate over training", caption, curve)
+
+
+def _read_frames(run: Path, numbers: Sequence[int]) -> dict[int, np.ndarray]:
+    """Return the frames of a run by step; leave out, with a line, what is damaged."""
+    frames = {}
+    for step in frame_steps(run):
+        try:
+            weights, examples = read_frame(run, step)
+        except StoredFileError as error:
+            print(f"{error}; it is left out.", file=sys.stderr)
+            continue
+        shapes = {weights.shape, *(each.shape for each in frames.values())}
+        if examples != list(numbers[: len(examples)]) or len(shapes) > 1:
+            print(
+                f"The frame of step {step} is of other sentences; it is left out.", file=sys.stderr
+            )
+            continue
+        frames[step] = weights
+    return frames
 
 
 def _spread(steps: Sequence[int]) -> list[int]:

@@ -14,9 +14,12 @@ from flax import linen as nn
 from attn_jax.models import beam_decode, greedy_decode
 from attn_jax.tasks.translation.tokens import PAD, UNKNOWN
 from attn_jax.train.disk.manifest import write_atomically
+from attn_jax.train.disk.stored import StoredFileError, is_record, read_json
 from experiments.translation.alignment_scores import batches
 
 _NAME = "scores.json"
+_SCORE = dict.fromkeys(("layer", "head", "row", "links"), str)
+_SCORE |= dict.fromkeys(("aer", "precision", "recall", "f"), int | float)
 _KANA = re.compile("[\u3040-\u30ff]")
 _HAN = re.compile("[\u3400-\u9fff]")
 
@@ -36,9 +39,17 @@ def read_scores(run: Path) -> dict[str, Any]:
     if not path.is_file():
         return {}
     try:
-        return dict(json.loads(path.read_text(encoding="utf-8")))
-    except (ValueError, TypeError) as error:
-        raise ValueError(f"{path} cannot be read ({error}); remove it, or train again.") from error
+        scores = read_json(path, dict)
+    except StoredFileError as error:
+        raise StoredFileError(f"{error}; remove it, or train again.") from error
+    heads = scores.get("alignment")
+    if (
+        not is_record(scores.get("signatures"), {"bleu": str, "chrf": str})
+        or not isinstance(heads, list)
+        or not all(is_record(head, _SCORE) and len(head) == len(_SCORE) for head in heads)
+    ):
+        raise StoredFileError(f"{path} is not the scores of a run; remove it, or train again.")
+    return scores
 
 
 @functools.cache

@@ -15,6 +15,7 @@ from attn_jax.tasks.translation.example import Example
 from attn_jax.tasks.translation.stored import restore_tokenizer, store_tokenizer
 from attn_jax.tasks.translation.tokens import SPECIALS, Tokenizer
 from attn_jax.train.disk.manifest import write_atomically
+from attn_jax.train.disk.stored import StoredFileError, read_json
 from experiments.translation.scores import longest_target
 
 _NAME = "vocabulary.json"
@@ -22,6 +23,8 @@ _NAME = "vocabulary.json"
 _OLD_NAME = "wording.json"
 _OLD_ENTRIES = {"read": "source_lengths", "written": "max_target_length"}
 _SHOWN = 5
+# Far longer than any sentence, and short enough for its arrays to fit into memory.
+_MAX_LENGTH = 2**16
 
 
 class Vocabulary(NamedTuple):
@@ -89,9 +92,11 @@ def read_vocabulary(run: Path) -> Vocabulary:
             "translation_* experiment; train again."
         )
     try:
-        return _parse(json.loads(path.read_text(encoding="utf-8")))
-    except (KeyError, TypeError, ValueError, RuntimeError, AttributeError) as error:
-        raise ValueError(f"{path} cannot be read ({error!r}); train again.") from error
+        return _parse(read_json(path, dict))
+    except StoredFileError as error:
+        raise StoredFileError(f"{error}; train again.") from error
+    except (KeyError, TypeError, ValueError, RuntimeError, OverflowError) as error:
+        raise StoredFileError(f"{path} cannot be read ({error!r}); train again.") from error
 
 
 def _parse(stored: dict[str, Any]) -> Vocabulary:
@@ -102,6 +107,10 @@ def _parse(stored: dict[str, Any]) -> Vocabulary:
         raise ValueError("a side has no tokens")
     max_length = int(entries["max_target_length"])
     lengths = sorted(int(length) for length in entries["source_lengths"])
+    if not all(0 < length <= _MAX_LENGTH for length in (*lengths, max_length)):
+        raise ValueError(f"its lengths must be from 1 to {_MAX_LENGTH}")
+    if not isinstance(entries["pairs"], str):
+        raise TypeError("the digest of its pairs is not text")
     return Vocabulary(source, target, lengths or [max_length], max_length, entries["pairs"])
 
 

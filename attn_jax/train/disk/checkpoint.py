@@ -14,6 +14,7 @@ import jax.numpy as jnp
 
 from attn_jax.train.disk import manifest
 from attn_jax.train.disk.manifest import DamagedError
+from attn_jax.train.disk.stored import StoredFileError, is_finite_number, read_json
 
 
 class CheckpointError(RuntimeError):
@@ -81,18 +82,20 @@ class Checkpoints:
 
         Raises:
             DamagedError: If the checkpoint is not whole.
+            StoredFileError: If it is whole, but its arrays or record are not what `save` wrote.
         """
         path = self._path(step)
         manifest.verify(path)
-        with _checkpointer() as checkpointer:
-            if like is None:
-                target = _on_first_device(checkpointer.metadata(path / "arrays"))
-            else:
-                target = jax.tree.map(_abstract, _without_keys(like))
-            arrays = checkpointer.restore(path / "arrays", target)
-        if like is not None:
-            arrays = jax.tree.map(_as_key_like, like, arrays)
-        return arrays, self.record(step)
+        try:
+            arrays = _restore(path / "arrays", like)
+        # Orbax, TensorStore and JAX raise errors of their own, with no common class.
+        except Exception as error:
+            reason = " ".join(str(error).split())[:300] or type(error).__name__
+            raise StoredFileError(
+                f"the arrays of {path} are whole, but do not fit this model, or were not written "
+                f"by it ({reason}); restore the code and files of the run, or train again."
+            ) from error
+        return arrays, read_json(path / "record.json", dict)
 
     def record(self, step: int) -> dict[str, Any]:
         """Return the record of a checkpoint, without verifying it.
@@ -104,10 +107,9 @@ class Checkpoints:
             The record; empty if it cannot be read.
         """
         try:
-            record = json.loads((self._path(step) / "record.json").read_text(encoding="utf-8"))
-        except (OSError, ValueError, RecursionError):
+            return read_json(self._path(step) / "record.json", dict)
+        except (OSError, StoredFileError):
             return {}
-        return record if isinstance(record, dict) else {}
 
     def newest(self, like: Any, say: Callable[[str], None]) -> tuple[Any, dict[str, Any]] | None:
         """Restore the newest whole checkpoint.
@@ -142,7 +144,7 @@ class Checkpoints:
     def _value(self, step: int) -> float | None:
         metrics = self.record(step).get("metrics")
         value = metrics.get(self.best) if isinstance(metrics, dict) else None
-        return float(value) if isinstance(value, int | float) else None
+        return float(value) if is_finite_number(value) else None
 
     def _clear(self, step: int) -> str:
         """Make room for the step to be saved again; return what was done with the old one."""
@@ -163,6 +165,14 @@ class Checkpoints:
 
     def _path(self, step: int) -> Path:
         return self.folder / str(step)
+
+
+def _restore(folder: Path, like: Any) -> Any:
+    with _checkpointer() as checkpointer:
+        if like is None:
+            return checkpointer.restore(folder, _on_first_device(checkpointer.metadata(folder)))
+        target = jax.tree.map(_abstract, _without_keys(like))
+        return jax.tree.map(_as_key_like, like, checkpointer.restore(folder, target))
 
 
 def _on_first_device(metadata: Any) -> Any:

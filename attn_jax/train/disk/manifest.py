@@ -47,10 +47,9 @@ def verify(folder: Path) -> None:
     Raises:
         DamagedError: If the manifest is missing, or a file is missing, differs or was added.
     """
-    try:
-        stated = (folder / NAME).read_bytes()
-    except FileNotFoundError:
-        raise DamagedError("it is unfinished (it has no manifest)") from None
+    if not (folder / NAME).is_file():
+        raise DamagedError("it is unfinished (it has no manifest)")
+    stated = (folder / NAME).read_bytes()
     actual = describe(folder).encode()
     if stated != actual:
         differing = set(stated.splitlines()) ^ set(actual.splitlines())

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from attn_jax.train.disk import manifest
+from attn_jax.train.disk.stored import is_finite_number, require_file
 
 NAME = "metrics.jsonl"
 Row = Mapping[str, float | int]
@@ -57,6 +58,7 @@ def read_metrics(run_dir: str | Path) -> list[dict[str, Any]]:
 
 def _read(path: Path) -> _Rows:
     try:
+        require_file(path)
         *lines, tail = path.read_bytes().split(b"\n")
     except FileNotFoundError:
         return _Rows([], [])
@@ -80,7 +82,8 @@ def _parse(line: bytes, checked: bool) -> dict[str, Any] | None:
         row = json.loads(line)
     except (ValueError, RecursionError):
         return None
-    return row if isinstance(row, dict) and isinstance(row.get("step"), int | float) else None
+    is_row = isinstance(row, dict) and "step" in row and all(map(is_finite_number, row.values()))
+    return row if is_row else None
 
 
 def _checksum(line: bytes) -> bytes:
@@ -146,7 +149,9 @@ class MetricsWriter:
     def _add_events(self, row: Row) -> None:
         for name, value in row.items():
             if name != "step" and not name.startswith("time/unix"):
-                self._events.add_scalar(name, value, int(row["step"]), walltime=row["time/unix"])
+                self._events.add_scalar(
+                    name, value, int(row["step"]), walltime=row.get("time/unix")
+                )
 
 
 def _line(row: Row) -> str:

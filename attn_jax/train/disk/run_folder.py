@@ -16,9 +16,11 @@ import jax
 from jax.sharding import Mesh
 
 from attn_jax.train.disk.manifest import write_atomically
+from attn_jax.train.disk.stored import StoredFileError, read_json
 
 NAME = "command.json"
 _BEGUN = "begun"
+_MAX_BYTES = 2**20
 _PACKAGES = ("attn-jax", "jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy")
 
 
@@ -40,8 +42,10 @@ def read_command(run_dir: str | Path) -> dict[str, Any]:
     """
     path = Path(run_dir) / NAME
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+        return read_json(path, dict, _MAX_BYTES)
+    except StoredFileError as error:
+        raise RunFolderError(f"{error}; is {run_dir} a run?") from error
+    except OSError as error:
         raise RunFolderError(f"{path} cannot be read ({error}); is {run_dir} a run?") from error
 
 
@@ -108,11 +112,11 @@ def begun_at(run_dir: Path) -> float:
     """
     path = run_dir / NAME
     try:
-        begun = datetime.fromisoformat(json.loads(path.read_text(encoding="utf-8"))[_BEGUN])
-    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+        begun = datetime.fromisoformat(read_json(path, dict, _MAX_BYTES)[_BEGUN])
+        # Without a zone of its own it would be read in that of this machine.
+        return (begun if begun.tzinfo else begun.replace(tzinfo=UTC)).timestamp()
+    except (OSError, ValueError, KeyError, TypeError, OverflowError):
         return path.stat().st_mtime
-    # Without a zone of its own it would be read in that of this machine.
-    return (begun if begun.tzinfo else begun.replace(tzinfo=UTC)).timestamp()
 
 
 def require_same(run_dir: Path, command: Mapping[str, Any], mesh: Mesh) -> list[str]:

@@ -1,7 +1,10 @@
 """Files of a run that were written by somebody else, or are damaged: read, or refused by name."""
 
 import json
+from collections.abc import Mapping
+from math import isfinite
 from pathlib import Path
+from types import UnionType
 from typing import Any, TypeVar
 
 import numpy as np
@@ -16,12 +19,13 @@ class StoredFileError(ValueError):
     """An error about a file that cannot be read; the message names it."""
 
 
-def read_json(path: Path, kind: type[T]) -> T:
+def read_json(path: Path, kind: type[T], max_bytes: int = _MAX_BYTES) -> T:
     """Read a file of JSON.
 
     Args:
         path: The file.
         kind: The type that its content must have, such as `dict`.
+        max_bytes: The largest size allowed.
 
     Returns:
         Its content.
@@ -37,7 +41,7 @@ def read_json(path: Path, kind: type[T]) -> T:
         >>> read_json(path, list)
         [1, 2]
     """
-    _require_file(path)
+    require_file(path, max_bytes)
     try:
         content = json.loads(path.read_bytes())
         # Half of a surrogate pair passes as JSON, but cannot be written or printed.
@@ -66,7 +70,7 @@ def read_arrays(path: Path) -> dict[str, np.ndarray]:
         FileNotFoundError: If there is no such file.
         StoredFileError: If it is damaged, or holds objects instead of numbers.
     """
-    _require_file(path, max_bytes=None)
+    require_file(path)
     try:
         # Opened here, because NumPy leaves the file of a damaged archive open.
         with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
@@ -80,7 +84,17 @@ def read_arrays(path: Path) -> dict[str, np.ndarray]:
     return content
 
 
-def _require_file(path: Path, max_bytes: int | None = _MAX_BYTES) -> None:
+def require_file(path: Path, max_bytes: int | None = None) -> None:
+    """Check that a path is a file, because reading a pipe would wait forever.
+
+    Args:
+        path: The path.
+        max_bytes: The largest size allowed.
+
+    Raises:
+        FileNotFoundError: If there is nothing at the path.
+        StoredFileError: If it is not a file, or is larger.
+    """
     size = path.stat().st_size
     if not path.is_file():
         raise StoredFileError(f"{path} is not a file")
@@ -107,7 +121,26 @@ def _line(error: Exception) -> str:
     return " ".join(str(error).split())[:200] or type(error).__name__
 
 
-def is_record(value: Any, fields: dict[str, type | tuple[type, ...]]) -> bool:
+def is_finite_number(value: Any) -> bool:
+    """Return whether a value of a JSON file is a number that a float can hold.
+
+    Args:
+        value: Any value.
+
+    Returns:
+        Whether it is.
+
+    Example:
+        >>> [is_finite_number(value) for value in (3, 0.5, float("inf"), 10**400, "3", None)]
+        [True, True, False, False, False, False]
+    """
+    try:
+        return isinstance(value, int | float) and isfinite(value)
+    except OverflowError:
+        return False
+
+
+def is_record(value: Any, fields: Mapping[str, type | UnionType]) -> bool:
     """Return whether a value is a dictionary whose fields are of these types.
 
     Args:

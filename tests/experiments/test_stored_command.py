@@ -1,0 +1,155 @@
+"""Runs whose `command.json` is damaged, is old, or comes from somebody else."""
+
+import json
+import os
+import sys
+
+import pytest
+
+import experiments
+from attn_jax.train import RunFolderError
+from experiments.__main__ import main
+from experiments.experiment import settings
+from experiments.options import parse
+from experiments.stored_command import stored_experiment
+from experiments.translate import main as translate
+
+DEEP = "[" * 100_000
+
+
+def write(run, words=(), **changes):
+    """Write the command of a run that was started with these words, and changes to it."""
+    run.mkdir(parents=True, exist_ok=True)
+    experiment = parse("mnist_dot", []).experiment
+    command = {
+        "experiment": "mnist_dot",
+        "arguments": [str(word) for word in words],
+        "model": settings(experiment.model),
+        "task": settings(experiment.task),
+    }
+    command |= changes
+    (run / "command.json").write_text(json.dumps(command))
+    return run
+
+
+TEXTS = {
+    "empty": "",
+    "list": "[]",
+    "null": "null",
+    "number": "3",
+    "no keys": "{}",
+    "deep": DEEP,
+    "deep inside": '{"experiment": ' + DEEP,
+    "huge": '{"a": "' + "x" * 2**20 + '"}',
+    "digits": '{"experiment": ' + "9" * 5000 + "}",
+    "half of a pair": '{"experiment": "\\ud800"}',
+}
+CHANGES = {
+    "experiment": ["os", "mnist_dott", "../mnist_dot", "", "x" * 9999, 3, None, [], {}],
+    "arguments": [None, 3, "--train.epochs 3", [3], [None], [["--help"]], {"a": 1}, ["\0"]],
+    "model": [None, 3, []],
+    "task": [None, 3, []],
+}
+ARGUMENTS = {
+    "--task.gone 3": "Unrecognized options: --task.gone, 3",
+    "--train.epochs x": "invalid literal for int",
+    "--train.epochs 0": "epochs=0 must be at least 1",
+    "--train.epochs": "Missing value for argument '--train.epochs'",
+    "--help": "has the option '--help', which is none of a run",
+    "-h": "has the option '-h'",
+    "positional": "Unrecognized options: positional",
+}
+
+
+def refused(run, capsys, message=""):
+    """Return the one line by which a run is refused, whatever opens it."""
+    with pytest.raises((RunFolderError, ValueError)) as refusal:
+        experiments.load(run)
+    name = str(run / "command.json")
+    assert name in str(refusal.value)
+    for call, words in (
+        (main, ["report", str(run)]),
+        (main, ["mnist_dot", "--resume", "--runs", str(run.parent.parent)]),
+        (translate, [str(run), "text"]),
+    ):
+        capsys.readouterr()
+        assert call(words) == 1
+        out, error = capsys.readouterr()
+        assert error.count("\n") == 1, error
+        assert name in error
+        assert message in error
+        assert not out
+    return str(refusal.value)
+
+
+@pytest.mark.parametrize("name", TEXTS)
+def test_a_command_of_another_shape_is_refused_in_a_line(name, tmp_path, capsys):
+    run = write(tmp_path / "mnist_dot" / "1")
+    (run / "command.json").write_text(TEXTS[name])
+    refused(run, capsys)
+
+
+@pytest.mark.parametrize("field", CHANGES)
+def test_entries_of_another_shape_are_refused_in_a_line(field, tmp_path, capsys):
+    for value in CHANGES[field]:
+        refused(write(tmp_path / "mnist_dot" / "1", **{field: value}), capsys)
+
+
+def test_the_name_of_an_experiment_is_never_imported(tmp_path, monkeypatch):
+    (tmp_path / "evil.py").write_text("raise SystemExit('imported')\nexperiment = 1\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    for name in ("evil", "..evil", "...evil", "mnist_dot.evil", "__init__"):
+        with pytest.raises(RunFolderError, match="which is not in experiments/configs"):
+            experiments.load(write(tmp_path / "run", experiment=name))
+    assert "evil" not in sys.modules
+
+
+def test_a_misspelt_experiment_gets_the_nearest(tmp_path):
+    with pytest.raises(RunFolderError, match=r"configs\. Did you mean mnist_dot\? Restore that"):
+        experiments.load(write(tmp_path / "run", experiment="mnist_dott"))
+
+
+@pytest.mark.parametrize("words", ARGUMENTS)
+def test_options_that_are_not_taken_end_no_program(words, tmp_path, capsys):
+    run = write(tmp_path / "mnist_dot" / "1", words.split())
+    refused(run, capsys, ARGUMENTS[words])
+
+
+@pytest.mark.parametrize("option", ["--tyro-write-completion", "--tyro_write_completion"])
+def test_no_option_writes_a_file(option, tmp_path, capsys):
+    target = tmp_path / "precious"
+    target.write_text("mine")
+    for words in ([option, "bash", target], [f"{option}=bash", target], [option, f"bash={target}"]):
+        refused(write(tmp_path / "mnist_dot" / "1", words), capsys, f"has the option '{option}")
+    assert target.read_text() == "mine"
+
+
+def test_data_in_the_runs_own_folder_are_refused(tmp_path, capsys):
+    run = tmp_path / "mnist_dot" / "1"
+    (run / "data").mkdir(parents=True)
+    (tmp_path / "link").symlink_to(run / "data")
+    around = os.path.relpath(run / "data")
+    for path in (run, run / "data", tmp_path / "link", f"{run}/../1/data", around):
+        write(run, ["--task.dataset", "bars", "--task.folder", str(path)])
+        error = refused(run, capsys, "inside the run's own folder, which is refused")
+        assert f"takes its data from {path} (--task.folder)" in error
+
+
+@pytest.mark.parametrize("split", [True, False])
+def test_a_folder_and_a_name_make_no_way_into_the_run(split, tmp_path):
+    run = write(tmp_path / "1")
+    (run / "evil").mkdir()
+    root, name = (tmp_path, "1/evil") if split else (tmp_path / "1" / "..", str(run / "evil"))
+    words = ["--task.name", "tfds", "--task.folder", str(root), "--task.dataset", name]
+    write(run, words, experiment="translation_dot")
+    with pytest.raises(RunFolderError, match=r"\(--task.dataset\), inside the run's own folder"):
+        experiments.load(run)
+
+
+def test_other_folders_are_followed_as_if_they_were_given(tmp_path, monkeypatch):
+    run = write(tmp_path / "1", ["--task.dataset", "bars", "--task.folder", str(tmp_path / "data")])
+    (tmp_path / "data").mkdir()
+    assert stored_experiment(run).task.folder == tmp_path / "data"
+    # In the run's folder a word of the options may be the name of a file by chance.
+    monkeypatch.chdir(run)
+    assert stored_experiment(run).task.dataset == "bars"
