@@ -1,12 +1,14 @@
 # Everything a user or a developer runs; `make` alone lists it.
 .DEFAULT_GOAL := help
-.PHONY: help setup train report list test check lint oldest parity golden bench data notebooks docs clean
+.PHONY: help setup train report list test fuzz check lint oldest parity golden bench data notebooks docs clean
 
 EXP ?=
 RUN ?=
 ARGS ?=
 PARTS ?=
 DEVICE ?=
+SEED ?= 1
+CASES ?= 1000
 
 # The first Python that is new enough; name another with PYTHON=...
 PYTHON ?= $(firstword $(foreach p,python3 python3.13 python3.12 python3.11 python,$(shell \
@@ -39,6 +41,9 @@ list: $(ready) ## list the experiments, a line each
 
 test: $(ready) ## run the tests
 	$(py) -m pytest -n auto --dist loadfile -q $(ARGS)
+
+fuzz: $(ready) ## damage the files of a run in new ways (SEED=2 CASES=1000)
+	ATTN_JAX_FUZZ_SEED=$(SEED) ATTN_JAX_FUZZ_CASES=$(CASES) $(py) -m pytest -n 0 -q tests/fuzz $(ARGS)
 
 check: lint ## the whole gate: lint, types, imports, tests with coverage, notebooks and docs
 	$(MAKE) test ARGS='--cov --cov-report=term:skip-covered'

@@ -60,14 +60,21 @@ def read_arrays(path: Path) -> dict[str, np.ndarray]:
         PermissionError: If it may not be read, which says nothing about its content.
         ValueError: If the file is damaged.
     """
+    if path.exists() and not path.is_file():
+        # Reading a pipe would wait forever.
+        raise ValueError(f"{path} is damaged: it is not a file.")
     try:
         # Opened here, because numpy forgets to close a file that turns out to be damaged.
         with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
-            return {name: arrays[name] for name in arrays.files}
+            content = {name: arrays[name] for name in arrays.files}
     except (FileNotFoundError, PermissionError):
         raise
     except Exception as error:  # Damage raises errors of zipfile, zlib and numpy.
         raise ValueError(f"{path} is damaged: {error}.") from error
+    if not content:
+        # The list of a zip file's members has no checksum, and zeros make it an empty one.
+        raise ValueError(f"{path} is damaged: it holds no arrays.")
+    return content
 
 
 def set_aside(path: Path) -> str:

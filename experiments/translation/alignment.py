@@ -96,8 +96,8 @@ def read_frame(run: Path, step: int) -> tuple[np.ndarray, list[int]]:
 
 def frame_steps(run: Path) -> list[int]:
     """Return the steps of a run that have a frame, ascending."""
-    names = [path.stem for path in (run / _FRAMES).glob("*.npz")]
-    return sorted(int(name) for name in names if name.isdecimal())
+    paths = [path for path in (run / _FRAMES).glob("*.npz") if path.stem.isdecimal()]
+    return sorted(step for path in paths if _frame(run, step := int(path.stem)) == path)
 
 
 def _frame(run: Path, step: int) -> Path:

@@ -5,6 +5,7 @@ import json
 import re
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from types import UnionType
 from typing import Any
 
 import jax
@@ -18,8 +19,10 @@ from attn_jax.train.disk.stored import StoredFileError, is_record, read_json
 from experiments.translation.alignment_scores import batches
 
 _NAME = "scores.json"
-_SCORE = dict.fromkeys(("layer", "head", "row", "links"), str)
-_SCORE |= dict.fromkeys(("aer", "precision", "recall", "f"), int | float)
+_SCORE: dict[str, type | UnionType] = {
+    **dict.fromkeys(("layer", "head", "row", "links"), str),
+    **dict.fromkeys(("aer", "precision", "recall", "f"), int | float),
+}
 _KANA = re.compile("[\u3040-\u30ff]")
 _HAN = re.compile("[\u3400-\u9fff]")
 
@@ -36,7 +39,7 @@ def read_scores(run: Path) -> dict[str, Any]:
         ValueError: If the file cannot be read.
     """
     path = run / _NAME
-    if not path.is_file():
+    if not path.exists():
         return {}
     try:
         scores = read_json(path, dict)

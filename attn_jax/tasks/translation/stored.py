@@ -3,10 +3,10 @@
 import base64
 import dataclasses
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, get_args
 
 from attn_jax.tasks.translation.subwords import SubwordTokenizer
-from attn_jax.tasks.translation.tokens import Tokenizer, VocabularyTokenizer
+from attn_jax.tasks.translation.tokens import Level, Tokenizer, VocabularyTokenizer
 
 __all__ = ["restore_tokenizer", "store_tokenizer"]
 
@@ -48,6 +48,8 @@ def restore_tokenizer(stored: Mapping[str, Any]) -> Tokenizer:
 
     Raises:
         KeyError: If a value is missing.
+        ValueError: If the level is unknown, a token is no text or is there twice, or a model cannot
+            be read.
 
     Example:
         >>> restore_tokenizer({"level": "characters", "known": ["a", "b"]}).encode("ba")
@@ -55,4 +57,9 @@ def restore_tokenizer(stored: Mapping[str, Any]) -> Tokenizer:
     """
     if "sentencepiece" in stored:
         return SubwordTokenizer(base64.b64decode(stored["sentencepiece"]))
-    return VocabularyTokenizer(stored["level"], tuple(stored["known"]))
+    level, known = stored["level"], stored["known"]
+    if level not in get_args(Level) or not isinstance(known, list | tuple):
+        raise ValueError(f"level must be one of {get_args(Level)}, and known a list of tokens")
+    if not all(isinstance(token, str) for token in known) or len({*known}) < len(known):
+        raise ValueError("known must be a list of different tokens")
+    return VocabularyTokenizer(level, tuple(known))

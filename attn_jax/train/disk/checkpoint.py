@@ -37,7 +37,9 @@ class Checkpoints:
         """Return the steps that have a checkpoint, whole or not, ascending."""
         if not self.folder.is_dir():
             return []
-        return sorted(int(path.name) for path in self.folder.iterdir() if path.name.isdecimal())
+        names = [path.name for path in self.folder.iterdir()]
+        # Names such as 007, or with the digits of other scripts, are numbers too, but no step's.
+        return sorted(int(name) for name in names if name.isdecimal() and str(int(name)) == name)
 
     def save(self, step: int, arrays: Any, record: Mapping[str, Any]) -> None:
         """Write a checkpoint and flush it to the disk, then remove old ones.

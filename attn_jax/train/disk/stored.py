@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from math import isfinite
 from pathlib import Path
 from types import UnionType
-from typing import Any, TypeVar
+from typing import Any, TypeGuard, TypeVar
 
 import numpy as np
 
@@ -78,6 +78,9 @@ def read_arrays(path: Path) -> dict[str, np.ndarray]:
     # Damaged archives raise errors of zipfile, zlib, struct and NumPy, with no common class.
     except Exception as error:
         raise StoredFileError(f"{path} cannot be read ({_line(error)})") from error
+    if not content:
+        # The list of a zip file's members has no checksum, and zeros make it an empty one.
+        raise StoredFileError(f"{path} holds no arrays")
     # NumPy returns the bytes of a member that is not an array.
     if not all(isinstance(array, np.ndarray) for array in content.values()):
         raise StoredFileError(f"{path} holds something that is not an array")
@@ -121,7 +124,7 @@ def _line(error: Exception) -> str:
     return " ".join(str(error).split())[:200] or type(error).__name__
 
 
-def is_finite_number(value: Any) -> bool:
+def is_finite_number(value: Any) -> TypeGuard[int | float]:
     """Return whether a value of a JSON file is a number that a float can hold.
 
     Args:
