@@ -4,15 +4,19 @@ import json
 import os
 import sys
 
+import numpy as np
 import pytest
 
 import experiments
+from attn_jax.tasks.tfds_sets import prepared_folder
 from attn_jax.train import RunFolderError
 from experiments.__main__ import main
 from experiments.experiment import settings
 from experiments.options import parse
 from experiments.stored_command import stored_experiment
 from experiments.translate import main as translate
+from experiments.translation.alignment import write_frame
+from experiments.translation.figures import _read_frames
 
 DEEP = "[" * 100_000
 
@@ -153,3 +157,20 @@ def test_other_folders_are_followed_as_if_they_were_given(tmp_path, monkeypatch)
     # In the run's folder a word of the options may be the name of a file by chance.
     monkeypatch.chdir(run)
     assert stored_experiment(run).task.dataset == "bars"
+
+
+@pytest.mark.parametrize("name", ["../evil", "a/../../evil", "/evil", "..:1.0.0"])
+def test_the_name_of_a_set_is_no_path(name, tmp_path):
+    with pytest.raises(ValueError, match="is a path, not the name of a set"):
+        prepared_folder(name, tmp_path)
+
+
+def test_damaged_frames_are_left_out_with_a_line(tmp_path, capsys):
+    weights, numbers = np.full((2, 3, 5), 0.2, np.float32), np.array([0, 1])
+    for step in (0, 5, 9):
+        write_frame(tmp_path, step, weights, numbers)
+    write_frame(tmp_path, 6, weights, numbers[::-1])
+    write_frame(tmp_path, 7, weights[..., :4], numbers)
+    (tmp_path / "alignments" / "00000005.npz").write_bytes(b"PK")
+    assert list(_read_frames(tmp_path, [0, 1, 2])) == [0, 9]
+    assert capsys.readouterr().err.count("it is left out.") == 3

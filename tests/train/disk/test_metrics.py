@@ -89,7 +89,11 @@ def test_going_on_past_damage_keeps_the_old_file_and_every_whole_row(tmp_path, c
     assert read_metrics(tmp_path) == [row(3), row(7), row(11)]
 
 
-@pytest.mark.parametrize("line", ["[]", "3", "null", '{"loss": 1}', '{"step": "x"}', "[" * 99_999])
+LINES = ["[]", "3", "null", '{"loss": 1}', '{"step": "x"}', "[" * 99_999, '{"step": Infinity}']
+LINES += ['{"step": 1, "epoch": []}', '{"step": 1, "epoch": "x"}', f'{{"step": 1{"0" * 400}}}']
+
+
+@pytest.mark.parametrize("line", LINES)
 def test_lines_of_another_shape_are_damage(tmp_path, line):
     (tmp_path / "metrics.jsonl").write_text(f'{line}\n{{"step": 2}}\n')
     with pytest.warns(UserWarning, match="line 1"):
