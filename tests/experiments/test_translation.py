@@ -4,6 +4,7 @@ import csv
 import io
 import json
 import shutil
+import types
 from pathlib import Path
 
 import jax
@@ -426,7 +427,8 @@ def test_a_figure_is_whole_or_absent_and_replaces_none(links, run, tmp_path, cap
         assert translate([str(run), text]) == 0
     if links:
         # Another process takes the next number after it was chosen.
-        monkeypatch.setattr(Path, "glob", lambda *_: iter([folder / "1.svg"]))
+        numbers = types.SimpleNamespace(count=lambda start: range(start - 1, start + 1))
+        monkeypatch.setattr("experiments.translate.itertools", numbers)
         assert translate([str(run), text]) == 0
     figures = sorted(path.name for path in folder.iterdir())
     assert figures == ["1.svg", "2.svg", *(["3.svg"] if links else [])]
