@@ -1,4 +1,4 @@
-"""How the documentation is built: `make docs`. Nothing here asks the network for anything."""
+"""Configuration of the documentation, which `make docs` builds without a network."""
 
 import hashlib
 import sys

@@ -40,7 +40,7 @@ class HookPoint:
         frozen: The reason why the value cannot be edited, or an empty string.
         hidden: The reason why the value can be neither read nor edited, or an empty string.
         is_observation: Whether the value is computed only to be read. Such a point must be
-            asked for by name: a pattern that ends in `*` skips it.
+            named in full: a pattern that ends in `*` skips it.
     """
 
     name: str

@@ -3,11 +3,12 @@
 import jax
 import jax.numpy as jnp
 from flax import linen as nn
-from jaxtyping import Array, Float, Int
+from jaxtyping import Array, Bool, Float, Int, Real
 
 from attn_jax import ops
 from attn_jax.hooks import tap
 from attn_jax.nn.multi_head import MultiHeadAttention, head_features
+from attn_jax.ops.shapes import as_float
 
 Cache = dict[str, jax.Array]
 
@@ -85,7 +86,11 @@ class MultiHeadLatentAttention(MultiHeadAttention):
         }
 
     def step(
-        self, x: Float[Array, "*b q d_q"], cache: Cache
+        self,
+        x: Real[Array, "*b q d_q"],
+        cache: Cache,
+        *,
+        key_mask: Bool[Array, "..."] | None = None,
     ) -> tuple[Float[Array, "*b q d_out"], Cache]:
         r"""Add the next tokens to a cache, and attend to all tokens in it.
 
@@ -96,19 +101,26 @@ class MultiHeadLatentAttention(MultiHeadAttention):
             x: The next tokens, one or more.
             cache: The cache from :meth:`init_cache` or the previous step, which holds `c + r`
                 numbers per token.
+            key_mask: `(*b, max_length)`; True = the token exists. It hides the padding of prompts.
 
         Returns:
             The output, and the cache with the new tokens. Past the end of the cache the output is
             NaN.
 
         Raises:
-            ValueError: If the module is not causal, or the cache cannot hold so many tokens.
+            ValueError: If the module is not causal or not a softmax, or the cache cannot hold so
+                many tokens.
         """
         if not self.causal:
             raise ValueError(
                 "causal=False lets tokens attend to later ones, which a step does not have; "
                 "set causal=True."
             )
+        if self.normalizer is not ops.softmax:
+            raise ValueError(
+                f"normalizer={self.normalizer} is not softmax, the only one that a step computes."
+            )
+        (x,) = as_float(x)
         max_length = cache["latent"].shape[-2]
         if x.shape[-2] > max_length:
             raise ValueError(
@@ -131,6 +143,7 @@ class MultiHeadLatentAttention(MultiHeadAttention):
             ops.absorbed_queries(query, rotary_query, self._weight("w_key", sizes, query)),
             jnp.concatenate([latent, cache["rotary_key"][..., None, :]], axis=-1),
             latent,
+            key_mask=key_mask,
             causal=True,
             window=self.window,
             query_offset=length,

@@ -7,7 +7,7 @@ from jaxtyping import Array, Bool, Float, Int, Real
 
 from attn_jax import ops
 from attn_jax.nn.scores import BilinearAttention
-from attn_jax.ops.alignment.local import gaussian_window
+from attn_jax.ops.alignment.local import count_keys, gaussian_window
 from attn_jax.ops.shapes import check_attention_inputs
 
 
@@ -96,13 +96,13 @@ class LocalPAttention(BilinearAttention):
         lengths: Int[Array, "*b"] | None = None,
         deterministic: bool = True,
     ) -> Float[Array, "*b q d_v"]:
-        """Attend as :class:`Attention` does; `lengths` counts the keys without padding."""
+        """Attend as :class:`Attention` does; `lengths` overrides the number of keys."""
         inputs = self.prepare(query, key, value, mask=mask, bias=bias, key_mask=key_mask)
         query = inputs.query
         hidden_dim = self.hidden_dim or query.shape[-1]
         position = ops.predicted_position(
             query,
-            key.shape[-2] if lengths is None else lengths,
+            count_keys(key, key_mask) if lengths is None else lengths,
             w_position=self.parameter("w_position", (query.shape[-1], hidden_dim), query),
             v_position=self.parameter("v_position", (hidden_dim,), query),
         )

@@ -58,4 +58,6 @@ class AttentionPooling(nn.Module):
         query = self.param("query", initial, (x.shape[-1],), jnp.float32)
         query = jnp.broadcast_to(query.astype(x.dtype), (*x.shape[:-2], 1, x.shape[-1]))
         pooled = self.attention(query, x, x, key_mask=key_mask, deterministic=deterministic)
-        return pooled[..., 0, :]
+        # Attentions that go from step to step also return their state.
+        context = pooled[0] if isinstance(pooled, tuple) else pooled
+        return context[..., 0, :]

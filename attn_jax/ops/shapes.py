@@ -138,9 +138,9 @@ def align_to_scores(
 
 
 def as_float(*arrays: jax.Array) -> tuple[jax.Array, ...]:
-    """Convert integers to float32, or to float64 if 64 bits are enabled; keep other types."""
+    """Convert integers and booleans to float32 (float64 if 64 bits are enabled)."""
     return tuple(
-        jnp.asarray(x, float) if jnp.issubdtype(x.dtype, jnp.integer) else x for x in arrays
+        x if jnp.issubdtype(x.dtype, jnp.inexact) else jnp.asarray(x, float) for x in arrays
     )
 
 

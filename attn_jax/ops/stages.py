@@ -159,7 +159,7 @@ def hide_unseen(visible: Bool[Array, "..."], *arrays: jax.Array) -> tuple[jax.Ar
     )
 
 
-def add_bias(scores: Float[Array, "*s"], bias: Real[Array, "..."] | None) -> Float[Array, "*s"]:
+def add_bias(scores: Real[Array, "*s"], bias: Real[Array, "..."] | None) -> Float[Array, "*s"]:
     """Add a bias to the scores; minus infinity hides a key.
 
     Raises:
@@ -167,6 +167,7 @@ def add_bias(scores: Float[Array, "*s"], bias: Real[Array, "..."] | None) -> Flo
     """
     if bias is None:
         return scores
+    (scores,) = as_float(scores)
     bias = align_to_scores("bias", bias, scores.shape)
     return scores + jnp.broadcast_to(bias, scores.shape).astype(scores.dtype)
 

@@ -16,7 +16,7 @@ _FRAMES = "alignments"
 
 @dataclasses.dataclass(frozen=True)
 class Alignment:
-    """Which attention is the alignment, and how its weights become links.
+    """The attention that serves as the alignment, and the way its weights become links.
 
     Args:
         layer: Index of the decoder's attention, from the last if negative.

@@ -52,3 +52,11 @@ def test_cbam_gates_channels_and_then_places():
 def test_a_grid_that_does_not_divide_is_refused():
     with pytest.raises(ValueError, match="the grid"):
         nn.AttentionGate().init(jax.random.key(0), X[:, :3], GATING)
+
+
+@pytest.mark.parametrize("name", GATES)
+def test_an_empty_batch_has_an_empty_gate(name):
+    model, rest, _ = GATES[name]
+    variables = model.init(jax.random.key(2), X, *rest)
+    out = model.apply(variables, X[:0], *(array[:0] for array in rest))
+    assert out.shape == (0, *X.shape[1:])

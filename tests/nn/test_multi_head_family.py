@@ -146,6 +146,25 @@ def test_a_step_past_the_end_of_the_cache_is_not_a_number():
         model.apply(variables, X, cache, method="step")
 
 
+def test_a_step_takes_integers_and_hides_the_padding_of_a_prompt():
+    model, variables = started(LATENT)
+    step = lambda *args, **kwargs: model.apply(*args, method="step", **kwargs)  # noqa: E731
+    whole = jnp.rint(3 * X).astype(jnp.int32)
+    cache = model.init_cache(2, max_length=5, features=12)
+    out, _ = step(variables, whole, cache)
+    np.testing.assert_allclose(out, step(variables, whole.astype(float), cache)[0], atol=1e-6)
+    exists = jnp.arange(5) != 0
+    out, _ = step(variables, X, cache, key_mask=exists)
+    np.testing.assert_allclose(out, model.apply(variables, X, key_mask=exists), atol=1e-5)
+
+
+def test_a_step_of_another_normalizer_is_refused():
+    model, variables = started(LATENT.clone(normalizer=ops.sparsemax))
+    cache = model.init_cache(2, max_length=5, features=12)
+    with pytest.raises(ValueError, match="is not softmax"):
+        model.apply(variables, X, cache, method="step")
+
+
 def test_a_step_that_would_need_later_tokens_is_refused():
     model, variables = started(LATENT.clone(causal=False))
     cache = model.init_cache(2, max_length=5, features=12)

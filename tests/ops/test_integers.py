@@ -88,3 +88,15 @@ def test_positions_and_norms_of_integers_are_not_truncated():
     np.testing.assert_array_equal(ops.rotary(x), ops.rotary(wide))
     np.testing.assert_array_equal(ops.rotary_pairs(x), ops.rotary_pairs(wide))
     np.testing.assert_array_equal(ops.query_key_norm(x, x), ops.query_key_norm(wide, wide))
+
+
+def test_stages_keep_the_fractions_of_what_meets_integers():
+    maps = jnp.array([[[4, 2]]])
+    np.testing.assert_array_equal(ops.mix_heads(maps, jnp.array([[0.5]])), [[[2, 1]]])
+    np.testing.assert_array_equal(ops.add_bias(maps, jnp.full((1, 1, 2), 0.5)), [[[4.5, 2.5]]])
+
+
+@pytest.mark.usefixtures("unchecked")
+def test_booleans_are_zeros_and_ones():
+    x = jnp.array([[[True, False]], [[True, True]]])
+    np.testing.assert_array_equal(ops.attention(x, x, x), ops.attention(*(1.0 * x,) * 3))

@@ -4,7 +4,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int, Real
 
-from attn_jax.ops.masks import combine_masks, window_mask
+from attn_jax.ops.masks import align_to_tokens, combine_masks, window_mask
 from attn_jax.ops.normalizers.softmax import Normalizer, softmax
 from attn_jax.ops.scores.bilinear import bilinear_scores
 from attn_jax.ops.shapes import check_attention_inputs, check_features
@@ -111,6 +111,14 @@ def predicted_position(
     return length * jax.nn.sigmoid(logit)
 
 
+def count_keys(key: jax.Array, key_mask: jax.Array | None) -> int | jax.Array:
+    """Return how many keys exist: one number, or one for each sequence of a batch."""
+    if key_mask is None:
+        return key.shape[-2]
+    key_mask = align_to_tokens("key_mask", key_mask, key.shape[:-1])
+    return jnp.broadcast_to(key_mask, key.shape[:-1]).sum(axis=-1)
+
+
 def gaussian_window(
     position: Real[Array, "*b q"], half_width: int, normalizer: Normalizer = softmax
 ) -> Normalizer:
@@ -181,7 +189,7 @@ def local_p_attention(
         w_position: :math:`W_p`.
         v_position: :math:`v_p`.
         half_width: :math:`D`, at least 1.
-        lengths: :math:`S`, the length of each sequence without padding; k if None.
+        lengths: :math:`S` of each sequence; the number of keys that exist if None.
         mask: True = may attend; `(*b, q, k)` with ones allowed, `(q, k)` or `(k,)`.
         bias: Added to the scores, of the same shapes.
         key_mask: `(*b, k)`; True = the key exists.
@@ -210,7 +218,7 @@ def local_p_attention(
     )
     position = predicted_position(
         query,
-        key.shape[-2] if lengths is None else lengths,
+        count_keys(key, key_mask) if lengths is None else lengths,
         w_position=w_position,
         v_position=v_position,
     )

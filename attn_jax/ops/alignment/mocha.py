@@ -59,7 +59,7 @@ def chunkwise_weights(
     return jnp.sum(jnp.stack(shares), axis=0)
 
 
-@renamed_arguments(previous_alignment="state")
+@renamed_arguments(previous_alignment="state", monotonic="w_query", chunk="chunk_w_query")
 def mocha_attention(
     query: Real[Array, "*b q d_q"],
     key: Real[Array, "*b k d_k"],

@@ -69,9 +69,9 @@ def attention_gate(
 
 def _strided(x: jax.Array, w: jax.Array) -> jax.Array:
     """Convolve without overlap, by one product per patch: `(*b, h / r, w / s, a)`."""
-    *batch, height, width, _ = x.shape
+    *batch, height, width, features = x.shape
     rows, columns = w.shape[:2]
-    patches = x.reshape(*batch, height // rows, rows, width // columns, columns, -1)
+    patches = x.reshape(*batch, height // rows, rows, width // columns, columns, features)
     return jnp.einsum("...hrwsc,rsca->...hwa", patches, w)
 
 

@@ -6,7 +6,7 @@ from jaxtyping import Array, Bool, Float, Real
 
 from attn_jax.ops.heads.multi_head import multi_head_scores, multi_head_weigh
 from attn_jax.ops.normalizers.softmax import Normalizer, softmax
-from attn_jax.ops.shapes import check_features
+from attn_jax.ops.shapes import as_float, check_features
 from attn_jax.ops.stages import add_bias, prepare_heads
 
 
@@ -102,4 +102,5 @@ def talking_heads_attention(
 
 def mix_heads(maps: jax.Array, mixing: jax.Array) -> jax.Array:
     """Return combinations of the heads' maps, one for each column of `mixing`."""
+    (maps,) = as_float(maps)
     return jnp.einsum("...gqk,gh->...hqk", maps, mixing.astype(maps.dtype))

@@ -45,8 +45,8 @@ def attention_rows(
         `(*b, h, r, k)`, each row as the whole map would have it.
 
     Raises:
-        ValueError: If shapes do not fit together, an option is out of range, or a query is
-            asked for that is known not to exist.
+        ValueError: If shapes do not fit together, an option is out of range, or a row is
+            known not to exist.
         TypeError: If the mask is not boolean.
 
     Example:

@@ -137,7 +137,7 @@ def stream(plan: Plan, call: Call) -> tuple[Array, AttentionSummary]:
 def hide_unseen(plan: Plan, call: Call) -> Call:
     """Put zeros where no query may look, as `Call.hide_unseen` does, without a map of the pairs.
 
-    The keys that are seen are looked for only if there is anything but finite numbers.
+    It searches for them only if a key or a value is not finite.
     """
     if call.sees_all:
         return call
