@@ -1,6 +1,8 @@
 """Settings of the whole suite: runtime shape checks, four CPU devices, no silent broadcasting."""
 
+import gc
 import os
+from pathlib import Path
 
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
 os.environ.setdefault("MPLBACKEND", "agg")
@@ -25,6 +27,17 @@ from jaxtyping import install_import_hook
 jax.config.update("jax_num_cpu_devices", 4)
 jax.config.update("jax_numpy_rank_promotion", "raise")
 install_import_hook("attn_jax", "beartype.beartype")
+
+
+@pytest.fixture(scope="module", autouse=True)
+def bounded_memory():
+    """Drop compiled programs once a worker holds gigabytes of them; the suite makes thousands."""
+    yield
+    pages = Path("/proc/self/statm")
+    resident = int(pages.read_text().split()[1]) if pages.exists() else 0
+    if resident * os.sysconf("SC_PAGE_SIZE") > 4 * 2**30:
+        jax.clear_caches()
+        gc.collect()
 
 
 @pytest.fixture
