@@ -307,7 +307,7 @@ def test_quotation_marks_around_commas_alone_are_read_with_a_warning(write):
 @pytest.mark.parametrize(
     ("content", "kind"),
     [
-        (gzip.compress(b"a\tb\n"), "a gzip file"),
+        (gzip.compress(b"a\tb\n", mtime=0), "a gzip file"),
         (b"PK\x03\x04 a spreadsheet", "a zip archive"),
         ("a\tb\n".encode("utf-16"), "text in UTF-16"),
         (b"<!DOCTYPE html>\n<html>\tb", "a web page"),
