@@ -99,7 +99,7 @@ class SiteReducer(Protocol):
 
 @dataclasses.dataclass(frozen=True)
 class RowBlocked:
-    """A reducer that visits the queries block by block; see :func:`row_blocked`."""
+    """A reducer that takes the queries block by block; see :func:`row_blocked`."""
 
     reducer: Callable[[Array], Any]
     block: int

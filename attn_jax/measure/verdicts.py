@@ -87,7 +87,7 @@ def _versus_random(
         words: The verdict, with a place for one of the following.
         won: The map is better.
         lost: The map is worse.
-        tied: They cannot be told apart.
+        tied: Their difference is too small to count.
     """
 
     def judge(estimates: Estimates) -> Judgment:

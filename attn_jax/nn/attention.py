@@ -21,7 +21,7 @@ def sow(module: nn.Module, name: str, value: jax.Array | tuple) -> None:
 
     Flax appends to whatever the variables hold, so that a state which goes round a loop grows at
     each step. Calls within one `apply` are still appended. Inside a lifted transform such as
-    `nn.scan` the two cannot be told apart, and Flax's habit stays.
+    `nn.scan` the two look alike, so that values are appended as Flax does.
     """
     is_lifted = module.scope is not None and module.scope.root.path != ()
     names = module.__dict__.setdefault("_sown", set())

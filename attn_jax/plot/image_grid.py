@@ -32,7 +32,7 @@ def image_grid(
     """Draw each image with the attention over it, on one color scale, and its prediction.
 
     A right prediction has a tick; a wrong one has a cross, both labels and a thick dashed frame, so
-    that they can be told apart without color.
+    that they differ even without color.
 
     Args:
         images: `(n, height, width)` or `(n, height, width, 1 or 3)`.

@@ -104,6 +104,13 @@ def test_steps_with_a_cache_give_what_all_tokens_at_once_give(chunks, options):
     np.testing.assert_allclose(jnp.concatenate(outs, axis=1), expected, atol=1e-5)
 
 
+@pytest.mark.parametrize("options", [{}, {"window": (1, 0)}], ids=str)
+def test_latent_attention_streams(options):
+    model, variables = started(LATENT.clone(**options))
+    streaming = model.clone(implementation="streaming")
+    np.testing.assert_allclose(streaming.apply(variables, X), model.apply(variables, X), atol=1e-6)
+
+
 def test_the_cache_holds_the_latent_and_the_rotary_key_only():
     cache = LATENT.init_cache(2, max_length=7, features=12)
     assert {name: array.shape for name, array in cache.items()} == {
