@@ -1,6 +1,5 @@
 """Read and edit named values inside any JAX function."""
 
-from attn_jax.hooks.find_attention import find_attention
 from attn_jax.hooks.gradients import activation_grads
 from attn_jax.hooks.patching import patch
 from attn_jax.hooks.patterns import HookError
@@ -8,10 +7,12 @@ from attn_jax.hooks.plan import Site
 from attn_jax.hooks.points import HookPoint
 from attn_jax.hooks.reducers import SiteReducer, entropy, mean_heads, row_blocked, top_k
 from attn_jax.hooks.tap import DerivedTap, tap, tap_derived
+from attn_jax.hooks.tap_attention import FoundAttention, find_attention, tap_attention
 from attn_jax.hooks.transforms import capture, hook_points, intervene
 
 __all__ = [
     "DerivedTap",
+    "FoundAttention",
     "HookError",
     "HookPoint",
     "Site",
@@ -26,6 +27,7 @@ __all__ = [
     "patch",
     "row_blocked",
     "tap",
+    "tap_attention",
     "tap_derived",
     "top_k",
 ]

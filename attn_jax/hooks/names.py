@@ -28,11 +28,13 @@ class Path:
         module: The innermost module as written on the stack, by which its methods are recognized.
         pending: The number of loops entered whose `*` is still missing. It follows the first
             scope inside the loop, because there Linen's `scan` names the module that it scans.
+        is_root: Whether no scope has been entered yet.
     """
 
     parts: tuple[str, ...] = ()
     module: str = ""
     pending: int = 0
+    is_root: bool = True
 
     def enter(self, scopes: Iterable[str]) -> Path:
         """Return the path inside these scopes."""
@@ -54,10 +56,20 @@ class Path:
         return ("*",) * self.pending
 
     def _enter_one(self, scope: str) -> Path:
-        module, _, method = scope.partition(".")
+        module, method = _module_and_method(_clean(scope))
         is_method = bool(method) and module == self.module
-        part = () if is_method or _is_class(scope) else (_dotted(module),)
-        return Path(self.parts + part + self._stars, module)
+        is_dropped = not module or is_method or self._is_class(module, method)
+        part = () if is_dropped else tuple(_dotted(name) for name in module.split("."))
+        return Path(self.parts + part + self._stars, module, is_root=False)
+
+    def _is_class(self, module: str, method: str) -> bool:
+        """Whether a scope names a class, not a module: the root's, or a library's `eqx.nn.MLP`.
+
+        Below the root a name with a capital is one that somebody chose, as T5's `SelfAttention`.
+        """
+        name = module.rpartition(".")[2]
+        is_capital = name[:1].isupper() and not _NUMBERED.fullmatch(name)
+        return is_capital and ("." in module or bool(method) or self.is_root)
 
 
 def scopes_of(eqn: core.JaxprEqn) -> Sequence[str]:
@@ -76,16 +88,33 @@ def is_differentiated(eqn: core.JaxprEqn) -> bool:
     return "jvp" in _transforms(eqn)
 
 
+def is_transposed(eqn: core.JaxprEqn) -> bool:
+    """Whether an equation belongs to a backward pass."""
+    return "transpose" in _transforms(eqn)
+
+
 def _transforms(eqn: core.JaxprEqn) -> list[str]:
     stack = eqn.source_info.name_stack.stack
     return [entry.name for entry in stack if type(entry).__name__ == "Transform"]
 
 
-def _is_class(scope: str) -> bool:
-    """Whether a scope names a class, not a module: `Transformer.encode`, `eqx.nn.MLP`."""
-    module = scope.partition(".")[0]
-    qualified = scope.rpartition(".")[2]
-    return any(name[:1].isupper() and not _NUMBERED.fullmatch(name) for name in (module, qualified))
+def _clean(scope: str) -> str:
+    """Write `block[0]` as `block.0`, and cut the JSON that some libraries put into scopes."""
+    scope = re.sub(r"\[(\w+)\]", r".\1", scope)
+    return re.sub(r"[*?\[\]#]", "", scope.partition("{")[0]).strip(".: ")
+
+
+def _module_and_method(scope: str) -> tuple[str, str]:
+    """Split Linen's `decoder.step`, but neither `layers.0` nor a path of several modules.
+
+    A path of two modules is told from a method by its slash: `decoder/attention`.
+    """
+    if "/" in scope:
+        return scope.replace("/", "."), ""
+    module, _, method = scope.rpartition(".")
+    is_lambda = method.startswith("<")
+    is_single = ("." not in module and method[:1].islower()) or method[:1] == "_"
+    return (module, method) if module and (is_single or is_lambda) else (scope, "")
 
 
 def _dotted(module: str) -> str:

@@ -68,13 +68,12 @@ def patch(
     _check_layers(layers)
 
     def edit(value: Array, site: Site) -> Array:
-        head, position = _AXES.get(_leaf(site), _HEADS_QUERIES_KEYS)
         new = _replacement(site, values, value)
         if heads is not None:
-            axis = head if head_axis is None else head_axis
+            axis = _axis(site, "head") if head_axis is None else head_axis
             new = jnp.where(_mask_along("heads", heads, value, axis), new, value)
         if positions is not None:
-            axis = position if position_axis is None else position_axis
+            axis = _axis(site, "query") if position_axis is None else position_axis
             new = jnp.where(_mask_along("positions", positions, value, axis), new, value)
         if layers is not None:
             new = jnp.where(_contains(layers, _layer(site)), new, value)
@@ -83,8 +82,20 @@ def patch(
     return edit
 
 
-def _leaf(site: Site) -> str:
-    return site.name.rpartition(".")[2].partition("#")[0]
+def _axis(site: Site, role: str) -> int:
+    """Return the axis of the heads or of the queries, counted from the end."""
+    axes = site.point.axes
+    if not axes:
+        leaf = site.name.rpartition(".")[2].partition("#")[0]
+        return _AXES.get(leaf, _HEADS_QUERIES_KEYS)[role == "query"]
+    if role not in axes:
+        option = "head_axis" if role == "head" else "position_axis"
+        raise HookError(
+            f"the program does not tell which axis of {site.name!r}, of shape "
+            f"{list(site.point.shape)}, is that of the {role}s: its axes are {', '.join(axes)}. "
+            f"Pass {option}=..., counted from the end."
+        )
+    return axes.index(role) - len(axes)
 
 
 def _replacement(site: Site, values: ArrayLike | Mapping[str, ArrayLike], old: Array) -> Array:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Literal
+
+from jax.extend import core
 
 from attn_jax.hooks.patterns import Selection
 
@@ -41,6 +43,8 @@ class HookPoint:
         hidden: The reason why the value can be neither read nor edited, or an empty string.
         is_observation: Whether the value is computed only to be read. Such a point must be
             named in full: a pattern that ends in `*` skips it.
+        axes: What the last axes of the value run over, if a layout says so: `batch`, `head`,
+            `query`, `key` or `feature`. Empty for a tap, whose axes are those of its value.
     """
 
     name: str
@@ -51,6 +55,12 @@ class HookPoint:
     frozen: str = ""
     hidden: str = ""
     is_observation: bool = False
+    axes: tuple[str, ...] = ()
+
+    @property
+    def is_last_step(self) -> bool:
+        """Whether capture returns the last of many steps: those of a `while` loop."""
+        return any(loop.kind == "while" for loop in self.loops)
 
     @property
     def lengths(self) -> tuple[int, ...]:
@@ -64,10 +74,22 @@ class HookPoint:
 
 
 @dataclasses.dataclass(frozen=True)
-class ResultPoint(HookPoint):
-    """A result of an equation other than a tap, by its position among the results."""
+class Placement:
+    """A tap to add to a program that is run again.
 
-    position: int = 0
+    Attributes:
+        variables: The values that it taps.
+        tap_call: Returns these values with taps, given them and the operands.
+        scopes: The named scopes around the tap, inside its jaxpr.
+        operands: Other values that it needs.
+        is_operand: Whether only the equation at which it stands sees the tapped values.
+    """
+
+    variables: tuple[core.Var, ...]
+    tap_call: Callable[[Sequence[Any], Sequence[Any]], Sequence[Any]]
+    scopes: tuple[str, ...] = ()
+    operands: tuple[Any, ...] = ()
+    is_operand: bool = False
 
 
 @dataclasses.dataclass(frozen=True)
@@ -75,12 +97,14 @@ class Block:
     """The hook points of one jaxpr, by the number of their equation.
 
     Attributes:
-        taps: The points of each equation that is a tap or has a detected result.
+        taps: The points of each equation that is a tap.
         inner: The blocks of each equation that has jaxprs with hook points inside.
+        placements: The taps to add after each equation; those with number -1 at the arguments.
     """
 
     taps: dict[int, tuple[HookPoint, ...]]
     inner: dict[int, tuple[Block, ...]]
+    placements: dict[int, tuple[Placement, ...]] = dataclasses.field(default_factory=dict)
 
     def points(self) -> Iterator[HookPoint]:
         """Yield the hook points in the order of the program."""
@@ -90,4 +114,4 @@ class Block:
                 yield from block.points()
 
     def __bool__(self) -> bool:
-        return bool(self.taps or self.inner)
+        return bool(self.taps or self.inner or self.placements)

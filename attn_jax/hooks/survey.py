@@ -3,29 +3,25 @@
 import dataclasses
 import functools
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import jax
 from jax.extend import core
 
 from attn_jax.hooks.names import Path, is_differentiated, scopes_of
-from attn_jax.hooks.points import Block, HookPoint, ResultPoint
+from attn_jax.hooks.points import Block, HookPoint
 from attn_jax.hooks.rules import RULES
 from attn_jax.hooks.rules.rule import SubJaxpr
 from attn_jax.hooks.tap import DerivedTap, tap_p
 
-Detector = Callable[[core.Jaxpr], dict[int, int]]
-"""Maps a jaxpr to the results that become hook points in place of its taps: for the number of
-an equation, the position of the result."""
+
+def survey(jaxpr: core.Jaxpr) -> Block:
+    """Return every hook point of a jaxpr."""
+    return _Surveyor().block(SubJaxpr(jaxpr), HookPoint("", (), None), Path())
 
 
-def survey(jaxpr: core.Jaxpr, detector: Detector | None = None) -> Block:
-    """Return every hook point of a jaxpr: its taps, or the results that a detector selects."""
-    return _Surveyor(detector).block(SubJaxpr(jaxpr), HookPoint("", (), None), Path())
-
-
-_DIFFERENTIATED = (
+DIFFERENTIATED = (
     "it was differentiated before it came here, and its derivative would not know of the edit; "
     "write grad(intervene(fn, …)) instead of intervene(grad(fn), …)"
 )
@@ -34,25 +30,19 @@ _DIFFERENTIATED = (
 class _Surveyor:
     """Walks a jaxpr in the order of the program, and numbers repeated names."""
 
-    def __init__(self, detector: Detector | None) -> None:
-        self.detector = detector
+    def __init__(self) -> None:
         self.counts = Counter[str]()
         self.points = dict[str, HookPoint]()
 
     def block(self, sub: SubJaxpr, context: HookPoint, path: Path) -> Block:
         """Survey one jaxpr; `context` is a nameless point with what holds for all points inside."""
         taps, inner = {}, {}
-        detected = self.detector(open_jaxpr(sub.jaxpr)) if self.detector else {}
         for i, eqn in enumerate(open_jaxpr(sub.jaxpr).eqns):
             eqn_path = path.enter(scopes_of(eqn))
-            frozen = context.frozen or _DIFFERENTIATED * is_differentiated(eqn)
+            frozen = context.frozen or DIFFERENTIATED * is_differentiated(eqn)
             eqn_context = dataclasses.replace(context, frozen=frozen)
-            if i in detected:
-                taps[i] = (self._result_point(eqn, eqn_context, eqn_path, detected[i]),)
-            elif eqn.primitive is tap_p:
-                if not self.detector and (
-                    points := self._tap_points(eqn, eqn_context, eqn_path, sub.is_replay)
-                ):
+            if eqn.primitive is tap_p:
+                if points := self._tap_points(eqn, eqn_context, eqn_path, sub.is_replay):
                     taps[i] = points
             elif blocks := self._inner_blocks(eqn, eqn_context, eqn_path, sub.is_replay):
                 inner[i] = blocks
@@ -67,19 +57,18 @@ class _Surveyor:
         if is_replay and all(self.counts[name] for name in leaves):
             return ()
         derived = eqn.params["derived"]
+        frozen = context.frozen or eqn.params["frozen"]
+        context = dataclasses.replace(context, frozen=frozen)
+        axes = {path.leaf(leaf): names for leaf, names in _axes(eqn).items()}
         observations = {path.leaf(leaf) for leaf in getattr(derived, "observations", ())}
         return tuple(
-            self._numbered(_point(context, name, aval, name in observations))
+            self._numbered(
+                dataclasses.replace(
+                    _point(context, name, aval, name in observations), axes=axes.get(name, ())
+                )
+            )
             for name, aval in leaves.items()
         )
-
-    def _result_point(
-        self, eqn: core.JaxprEqn, context: HookPoint, path: Path, position: int
-    ) -> HookPoint:
-        aval: Any = eqn.outvars[position].aval
-        fields = {f.name: getattr(context, f.name) for f in dataclasses.fields(context)}
-        fields |= {"name": path.leaf("weights"), "shape": aval.shape, "dtype": aval.dtype}
-        return self._numbered(ResultPoint(**fields, position=position))
 
     def _numbered(self, point: HookPoint) -> HookPoint:
         """Return the point, with a number in its name if the name was used before."""
@@ -138,10 +127,19 @@ def _leaves(eqn: core.JaxprEqn) -> dict[str, Any]:
     """Return the hook points of a tap, each with its abstract value."""
     derived, names = eqn.params["derived"], eqn.params["operands"]
     if derived is None:
-        return {eqn.params["name"]: eqn.outvars[0].aval}
+        value = _abstract(eqn.outvars[0].aval)
+        layout = eqn.params["layout"]
+        shown = jax.eval_shape(layout.present, value) if layout else value
+        return {eqn.params["name"]: shown}
     value, *operands = (_abstract(v.aval) for v in eqn.invars)
     avals = dict(zip(names, operands, strict=True)) | {derived.leaves[-1]: value}
     return _derived_leaves(derived, tuple(avals.items()))
+
+
+def _axes(eqn: core.JaxprEqn) -> dict[str, tuple[str, ...]]:
+    """Return the axes of the hook points of a tap, where they are known."""
+    layout, derived = eqn.params["layout"], eqn.params["derived"]
+    return {eqn.params["name"]: layout.axes} if layout else dict(getattr(derived, "axes", {}))
 
 
 # The layers of a model are alike, so one trace of the formulas serves all of them.

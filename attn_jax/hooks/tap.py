@@ -1,6 +1,7 @@
 """The tap: an identity with a name, under every transformation of JAX."""
 
 from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Protocol, runtime_checkable
 
 import jax.numpy as jnp
@@ -9,6 +10,7 @@ from jax.extend import core
 from jax.interpreters import ad, batching, mlir
 from jax.typing import ArrayLike
 
+from attn_jax.hooks.layout import Layout
 from attn_jax.hooks.patterns import HookError
 from attn_jax.renames import renamed_arguments
 
@@ -79,11 +81,28 @@ def tap(name: str, value: ArrayLike) -> Array:
         Array([0., 0., 0.], dtype=float32)
     """
     _check_name(name)
-    return tap_p.bind(jnp.asarray(value), name=name, derived=None, operands=())
+    return _bind(value, name)
+
+
+def tap_presented(name: str, value: Array, layout: Layout, frozen: str = "") -> Array:
+    """Tap a value that hooks are to present in another layout than the program's own.
+
+    Args:
+        name: The last part of the hook point's name.
+        value: The value, as the program has it.
+        layout: The axes of the value, from which its presentation follows.
+        frozen: The reason why an edit would be without effect, or an empty string.
+
+    Returns:
+        The same value.
+    """
+    return _bind(value, name, layout=layout, frozen=frozen)
 
 
 @renamed_arguments(site="derived")
-def tap_derived(derived: DerivedTap, value: ArrayLike, operands: Mapping[str, Array]) -> Array:
+def tap_derived(
+    derived: DerivedTap, value: ArrayLike, operands: Mapping[str, Array], *, frozen: str = ""
+) -> Array:
     """Tap a value together with the operands from which `derived` computes hidden ones.
 
     Args:
@@ -91,18 +110,32 @@ def tap_derived(derived: DerivedTap, value: ArrayLike, operands: Mapping[str, Ar
         value: The value of the last leaf.
         operands: Named arrays. Under `vmap` each of them gets the batch axis in front, so their
             axes must broadcast against each other at equal rank.
+        frozen: The reason why an edit would be without effect, or an empty string.
 
     Returns:
         The same value.
     """
     for leaf in derived.leaves:
         _check_name(leaf)
+    return _bind(value, derived.leaves[-1], derived, operands, frozen=frozen)
+
+
+def _bind(
+    value: ArrayLike,
+    name: str,
+    derived: DerivedTap | None = None,
+    operands: Mapping[str, Array] = MappingProxyType({}),
+    layout: Layout | None = None,
+    frozen: str = "",
+) -> Array:
     return tap_p.bind(
         jnp.asarray(value),
         *operands.values(),
-        name=derived.leaves[-1],
+        name=name,
         derived=derived,
         operands=tuple(operands),
+        layout=layout,
+        frozen=frozen,
     )
 
 

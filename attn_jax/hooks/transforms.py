@@ -11,7 +11,7 @@ from jax.extend import core
 from attn_jax.hooks.interpreter import evaluate
 from attn_jax.hooks.plan import EditFunction, Plan, Spec, make_plan, parse_spec
 from attn_jax.hooks.points import Block, HookPoint
-from attn_jax.hooks.survey import Detector, survey
+from attn_jax.hooks.survey import survey
 
 
 @dataclasses.dataclass(frozen=True)
@@ -29,9 +29,7 @@ class Traced:
         return jax.tree.unflatten(self.result, outs), captured
 
 
-def trace(
-    fn: Callable, args: tuple, kwargs: Mapping[str, Any], detector: Detector | None = None
-) -> Traced:
+def trace(fn: Callable, args: tuple, kwargs: Mapping[str, Any]) -> Traced:
     """Trace a function. Arguments other than arrays (flags, names, modules) stay as they are."""
     leaves, tree = jax.tree.flatten((args, dict(kwargs)))
     is_array = [hasattr(leaf, "shape") and hasattr(leaf, "dtype") for leaf in leaves]
@@ -44,7 +42,7 @@ def trace(
 
     arrays = [leaf for a, leaf in zip(is_array, leaves, strict=True) if a]
     jaxpr, shapes = jax.make_jaxpr(of_arrays, return_shape=True)(*arrays)
-    return Traced(jaxpr, survey(jaxpr.jaxpr, detector), arrays, jax.tree.structure(shapes))
+    return Traced(jaxpr, survey(jaxpr.jaxpr), arrays, jax.tree.structure(shapes))
 
 
 def hook_points(fn: Callable) -> Callable[..., list[HookPoint]]:

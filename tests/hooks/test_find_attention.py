@@ -1,74 +1,115 @@
-"""Attention detected in models without taps, against the weights that they can return."""
+"""The report on the attention of a function: what is found, and the true reason for what is not."""
 
-import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from flax import linen, nnx
-from jax import lax
+from flax import linen
+from jax import export, lax
+from jax.experimental import pallas as pl
 
 from attn_jax import ops
 from attn_jax.hooks import HookError, find_attention
 
-B, T, H, D, FEATURES = 2, 7, 3, 5, 15
-X = jnp.asarray(np.random.default_rng(3).normal(size=(B, T, FEATURES)), jnp.float32)
-MASK = jnp.tril(jnp.ones((1, 1, T, T), bool))
+X = jnp.asarray(np.random.default_rng(0).normal(size=(2, 6, 4, 8)), jnp.float32)
+ROWS = X[0, :, 0]
 
 
-def linen_model():
-    model = linen.MultiHeadDotProductAttention(num_heads=H, name="mixer", parent=None)
-    variables = model.init(jax.random.key(0), X)
-    _, sown = model.apply(variables, X, mask=MASK, sow_weights=True, mutable=["intermediates"])
-    weights = sown["intermediates"]["attention_weights"][0]
-    return (lambda x: model.apply(variables, x, mask=MASK)), weights
+def attention(x):
+    return jax.nn.softmax(x @ x.T) @ x
 
 
-@pytest.mark.parametrize(
-    "wrap", [lambda f: f, jax.jit, jax.checkpoint], ids=["bare", "jit", "remat"]
-)
-def test_linen(wrap):
-    fn, weights = linen_model()
-    captured = find_attention(wrap(fn))(X)
-    assert list(captured) == ["mixer.weights"]
-    np.testing.assert_allclose(captured["mixer.weights"], weights, rtol=1e-6, atol=1e-7)
+def kernel(query, out):
+    out[...] = attention(query[...])
 
 
-def test_nnx():
-    model = nnx.MultiHeadAttention(H, FEATURES, decode=False, rngs=nnx.Rngs(0))
-    (weights,) = find_attention(lambda x: model(x))(X).values()
-    project = [f(X) for f in (model.query, model.key)]
-    expected = linen.dot_product_attention_weights(*project)
-    np.testing.assert_allclose(weights.reshape(expected.shape), expected, rtol=1e-5, atol=1e-6)
+def in_pallas(x):
+    return pl.pallas_call(kernel, jax.ShapeDtypeStruct(x.shape, x.dtype), interpret=True)(x)
 
 
-def test_equinox():
-    model = eqx.nn.MultiheadAttention(H, FEATURES, key=jax.random.key(0))
-    (weights,) = jax.vmap(find_attention(lambda x: model(x, x, x)))(X).values()
-    query, key = (jax.vmap(jax.vmap(f))(X) for f in (model.query_proj, model.key_proj))
-    expected = linen.dot_product_attention_weights(*(x.reshape(B, T, H, D) for x in (query, key)))
-    np.testing.assert_allclose(weights, expected, rtol=1e-5, atol=1e-6)
+def blockwise(x):
+    """Softmax one key at a time, as flash and ring attention do."""
+
+    def step(carry, key):
+        top, total, out = carry
+        scores = x @ key
+        new = jnp.maximum(top, scores)
+        p, shrink = jnp.exp(scores - new), jnp.exp(top - new)
+        return (new, total * shrink + p, out * shrink[:, None] + p[:, None] * key[None]), None
+
+    zeros = jnp.zeros(len(x))
+    (_, total, out), _ = lax.scan(step, (zeros - 1e9, zeros, jnp.zeros_like(x)), x)
+    return out / total[:, None]
 
 
-def test_layers_of_a_scan_are_stacked():
-    def layer(x, scale):
-        with jax.named_scope("layers"):
-            return jax.nn.softmax(scale * x @ x.T) @ x, None
+def exported(x):
+    return export.export(jax.jit(attention))(x).call(x)
 
-    def fn(x):
-        return lax.scan(layer, x, jnp.array([1.0, 2.0]))[0]
 
-    weights = find_attention(fn)(X[0])["layers.*.weights"]
-    assert weights.shape == (2, T, T)
-    np.testing.assert_allclose(weights[0], jax.nn.softmax(X[0] @ X[0].T), rtol=1e-5, atol=1e-6)
+def test_a_record_says_what_there_is():
+    model = linen.MultiHeadDotProductAttention(num_heads=2, name="mixer", parent=None)
+    variables = model.init(jax.random.key(0), X[..., 0, :])
+    (found,) = find_attention(lambda x: model.apply(variables, x))(
+        jax.ShapeDtypeStruct((2, 6, 8), jnp.float32)
+    )
+    assert found.name == "mixer.weights"
+    assert found.kind == "softmax"
+    assert found.leaves == ("mixer.scores", "mixer.weights", "mixer.context")
+    assert found.shape == (2, 2, 6, 6)
+    assert found.axes == ("batch", "head", "query", "key")
+    assert (found.loops, found.frozen, found.hidden) == ((), "", "")
 
 
 def test_this_library_is_found_too():
-    x = X.reshape(B, T, H, D)
-    (weights,) = find_attention(lambda x: ops.attention(x, x, x, softcap=2.0))(x).values()
-    np.testing.assert_allclose(weights.sum(-1), 1, rtol=1e-6)
+    (found,) = find_attention(lambda x: ops.attention(x, x, x, softcap=2.0))(X)
+    assert (found.name, found.kind, found.shape) == ("weights", "tap", (2, 4, 6, 6))
+
+
+@pytest.mark.parametrize(
+    ("fn", "reason"),
+    [
+        (in_pallas, "inside 'pallas_call'"),
+        (blockwise, "computed blockwise"),
+        (exported, "an exported program"),
+    ],
+)
+def test_the_reason_is_the_true_one(fn, reason):
+    (found,) = find_attention(fn)(ROWS)
+    assert found.kind == "hidden"
+    assert reason in found.hidden
+
+
+def test_one_site_out_of_reach_does_not_hide_the_others():
+    seen, hidden = find_attention(lambda x: in_pallas(attention(x)))(ROWS)
+    assert (seen.kind, seen.shape, hidden.kind) == ("softmax", (6, 6), "hidden")
+
+
+def test_dead_code_is_not_reported():
+    def fn(x):
+        attention(jnp.zeros((11, 8)))
+        return attention(x)
+
+    (found,) = find_attention(fn)(ROWS)
+    assert found.shape == (6, 6)
+
+
+def sigmoid_attention(x):
+    weights = jax.nn.sigmoid(jnp.einsum("bqhd,bkhd->bhqk", x, x) - 2)
+    return jnp.einsum("bhqk,bkhd->bqhd", weights, x)
+
+
+def test_sigmoid_attention_is_told_from_a_perceptron():
+    (found,) = find_attention(sigmoid_attention)(X)
+    assert (found.kind, found.axes[-2:]) == ("sigmoid", ("query", "key"))
+    perceptrons = jax.vmap(lambda x, w, v: jax.nn.sigmoid(x @ w) @ v)
+    with pytest.raises(HookError, match="no attention"):
+        find_attention(perceptrons)(X[..., 0, :], jnp.ones((2, 8, 9)), jnp.ones((2, 9, 8)))
+    with pytest.raises(HookError, match="no attention"):
+        find_attention(lambda x, w, v: (jax.nn.sigmoid(x @ w) * (x @ w)) @ v)(
+            ROWS, jnp.ones((8, 9)), jnp.ones((9, 8))
+        )
 
 
 def test_a_softmax_that_multiplies_nothing_is_no_attention():
     with pytest.raises(HookError, match="no attention was found"):
-        find_attention(lambda x: jax.nn.softmax(x @ x.T).sum())(X[0])
+        find_attention(lambda x: jax.nn.softmax(x @ x.T).sum())(ROWS)

@@ -9,9 +9,10 @@ from jax import Array, lax
 from jax.extend import core
 
 from attn_jax.hooks.frame import Frame
+from attn_jax.hooks.layout import Layout
 from attn_jax.hooks.patterns import HookError, Selection
 from attn_jax.hooks.plan import Edit, Reducer, Request, Site, describe
-from attn_jax.hooks.points import Captured, HookPoint, ResultPoint
+from attn_jax.hooks.points import Captured, HookPoint
 from attn_jax.hooks.reducers import SiteReducer
 from attn_jax.hooks.tap import DerivedTap, tap_p
 
@@ -23,8 +24,6 @@ def run_tap(
     frame: Frame, points: Sequence[HookPoint], eqn: core.JaxprEqn, values: Sequence[Array]
 ) -> tuple[list[Array], Captured]:
     """Run a tap; return the value that flows on from it, and the captured values."""
-    if isinstance(points[0], ResultPoint):
-        return _run_result(frame, points[0], eqn, values)
     value, *operands = values
     if eqn.params["derived"] is None:
         return _run_plain(frame, points[0], eqn, value)
@@ -32,19 +31,16 @@ def run_tap(
     return _run_derived(frame, points, eqn, value, by_name)
 
 
-def _run_result(
-    frame: Frame, point: ResultPoint, eqn: core.JaxprEqn, values: Sequence[Array]
-) -> tuple[list[Array], Captured]:
-    outs = frame.replay(eqn, values)
-    return outs, _capture(frame, point, _reader(outs[point.position]))
-
-
 def _run_plain(
     frame: Frame, point: HookPoint, eqn: core.JaxprEqn, value: Array
 ) -> tuple[list[Array], Captured]:
+    layout = eqn.params["layout"]
+    if point.name in frame.plan.edits:
+        shown = _apply_edits(frame, point, layout.present(value) if layout else value)
+        value = layout.restore(shown, value) if layout else shown
     # The tap is bound again, so that hooks around these hooks find it too.
-    value = tap_p.bind(_apply_edits(frame, point, value), **eqn.params)
-    return [value], _capture(frame, point, _reader(value))
+    value = tap_p.bind(value, **eqn.params)
+    return [value], _capture(frame, point, _reader(value, layout))
 
 
 def _run_derived(
@@ -129,8 +125,12 @@ def _select(selection: Selection, index: Sequence[Array], new: Array, old: Array
     return new
 
 
-def _reader(value: Array) -> Reader:
-    return lambda reduce: value if reduce is None else reduce(value)
+def _reader(value: Array, layout: Layout | None) -> Reader:
+    def read(reduce: Reducer | None) -> Any:
+        shown = layout.present(value) if layout else value
+        return shown if reduce is None else reduce(shown)
+
+    return read
 
 
 def _capture(frame: Frame, point: HookPoint, read: Reader) -> Captured:

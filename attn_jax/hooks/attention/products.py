@@ -1,0 +1,252 @@
+"""What weights are multiplied by, and which of their axes is which."""
+
+import dataclasses
+from collections.abc import Iterator
+from typing import Any
+
+from attn_jax.hooks.attention.axes import (
+    PASSIVE,
+    Atom,
+    Labels,
+    dot_labels,
+    free_axes,
+    fresh,
+    origins,
+    reach,
+    unlabeled,
+)
+from attn_jax.hooks.attention.graph import Op, Value
+from attn_jax.hooks.layout import Layout, Role
+
+_FEATURE = "feature"
+_TO_PRODUCT = PASSIVE | {"exp", "exp2", "logistic"}
+_FROM_PRODUCT = PASSIVE | {"tanh", "exp", "log", "max", "min", "and", "or", "abs", "integer_pow"}
+
+
+@dataclasses.dataclass
+class Product:
+    """The product of weights and values.
+
+    Attributes:
+        op: The matrix product, or the sum after an element-wise product.
+        side: The factor that holds the weights.
+        chain: The values from the weights to that factor.
+        factor: The labels of that factor.
+        labels: The labels of its result.
+    """
+
+    op: Op
+    side: int
+    chain: list[Value]
+    factor: Labels
+    labels: Labels
+
+
+def find_product(
+    weights: Value, labels: Labels, keys: set[Atom], is_replay: bool
+) -> Product | None:
+    """Return the first product in which the keys are summed over, in the same pass."""
+    reached = reach(weights, labels, PASSIVE)
+    uses = [
+        (op, op.inputs.index(value), value)
+        for value in reached
+        for op in value.users
+        if op.is_live and op.is_replay <= is_replay
+    ]
+    for op, side, value in sorted(uses, key=lambda use: use[0].order):
+        if (result := _result(op, side, reached[value], keys)) is not None:
+            chain = _chain(weights, value, reached)
+            return Product(op, side, chain, reached[value], result)
+    return None
+
+
+def _result(op: Op, side: int, labels: Labels, keys: set[Atom]) -> Labels | None:
+    if op.name == "dot_general":
+        contracted = op.params["dimension_numbers"][0][side]
+        if not keys.intersection(atom for axis in contracted for atom in labels[axis]):
+            return None
+        sides = [unlabeled(v) for v in op.inputs]
+        other = op.inputs[1 - side]
+        features = fresh(other, _FEATURE)
+        sides[1 - side] = tuple(
+            label if axis in free_axes(op, 1 - side) else () for axis, label in enumerate(features)
+        )
+        sides[side] = labels
+        return dot_labels(op, sides)
+    if op.name == "reduce_sum":
+        axes = {int(axis) for axis in op.params["axes"]}
+        is_over_keys = keys.issuperset(atom for axis in axes for atom in labels[axis]) and any(
+            labels[axis] for axis in axes
+        )
+        # Values bring an axis of features with them; the sum of the weights themselves does not.
+        sizes = zip(labels, op.inputs[0].shape, strict=True)
+        if is_over_keys and any(not label and size != 1 for label, size in sizes):
+            named = fresh(op.inputs[0], _FEATURE)
+            full = [label or named[axis] for axis, label in enumerate(labels)]
+            return tuple(label for axis, label in enumerate(full) if axis not in axes)
+    return None
+
+
+def _chain(start: Value, end: Value, reached: dict[Value, Labels]) -> list[Value]:
+    chain = [end]
+    order = list(reached)
+    while chain[0] is not start and chain[0].producer is not None:
+        inputs = (v for v in chain[0].producer.inputs if v in reached)
+        chain.insert(0, min(inputs, key=order.index))
+    return chain
+
+
+@dataclasses.dataclass
+class Roles:
+    """The roles of the atoms that the axes of scores are made of.
+
+    Attributes:
+        by_atom: The role of each atom.
+        keys_from: The factor of the scores that holds the keys, if they are such a product.
+    """
+
+    by_atom: dict[Atom, Role]
+    keys_from: Value | None
+
+    def layout(self, labels: Labels) -> Layout:
+        """Return the layout of an array with these labels."""
+        return Layout(tuple(self._role(label) for label in labels))
+
+    def _role(self, label: tuple[Atom, ...]) -> Role:
+        roles: set[Role] = {self._role_of_atom(atom) for atom in label}
+        return roles.pop() if len(roles) == 1 else "batch"
+
+    def _role_of_atom(self, atom: Atom) -> Role:
+        return "feature" if _is_feature(atom) else self.by_atom.get(atom, "batch")
+
+
+def _is_feature(atom: Any) -> bool:
+    name = atom[0]
+    return isinstance(name, tuple) and name[0] == _FEATURE
+
+
+def roles_of(scores: Value, labels: Labels, keys: set[Atom], product: Product) -> Roles:
+    """Work out which axis of the scores runs over what, from the products around them."""
+    atoms = [atom for label in labels for atom in label]
+    shared = _shared(product)
+    free = [atom for atom in atoms if atom not in keys and atom not in shared]
+    score_product = _score_product(scores, labels, keys)
+    queries = _queries(score_product, free) if score_product else []
+    heads = _heads_after(product) or _heads_before(score_product)
+    heads = [atom for atom in heads if atom in atoms and atom not in keys and atom not in queries]
+    if not queries and set(free) <= set(heads):  # one of the axes has to be that of the queries
+        heads = [atom for atom in heads if atom not in free]
+    queries = queries or [atom for atom in free if atom not in heads]
+    by_atom: dict[Atom, Role] = dict.fromkeys(atoms, "batch")
+    by_atom |= dict.fromkeys(keys, "key")
+    by_atom |= dict.fromkeys(queries, "query")
+    by_atom |= dict.fromkeys(heads, "head")
+    keys_from = score_product.op.inputs[1 - score_product.query_side] if score_product else None
+    return Roles(by_atom, keys_from)
+
+
+def _shared(product: Product) -> set[Atom]:
+    """Return the atoms that weights and values share, besides the keys."""
+    if product.op.name != "dot_general":
+        return set()
+    axes = product.op.params["dimension_numbers"][1][product.side]
+    return {atom for axis in axes for atom in product.factor[axis]}
+
+
+@dataclasses.dataclass
+class _ScoreProduct:
+    """The product of queries and keys: the operation, and the axes of scores by their origin."""
+
+    op: Op
+    query_side: int
+    free: dict[Atom, int]  # the atoms of the scores that come from one factor alone
+    atoms: dict[int, tuple[Atom, ...]]  # by the axis of the product's result
+
+    def of_query_axis(self, axis: int) -> tuple[Atom, ...]:
+        """Return the atoms of the scores that an axis of the queries becomes."""
+        shared = list(self.op.params["dimension_numbers"][1][self.query_side])
+        if axis in shared:
+            return self.atoms.get(shared.index(axis), ())
+        first = len(shared) + (len(free_axes(self.op, 0)) if self.query_side else 0)
+        return self.atoms.get(first + free_axes(self.op, self.query_side).index(axis), ())
+
+
+def _score_product(scores: Value, labels: Labels, keys: set[Atom]) -> _ScoreProduct | None:
+    for op in origins(scores, {"dot_general"}, _FROM_PRODUCT):
+        out = op.outputs[0]
+        at_scores = reach(out, fresh(out, "product"), _FROM_PRODUCT).get(scores)
+        if at_scores is None:
+            continue
+        batch = len(op.params["dimension_numbers"][1][0])
+        lefts = len(free_axes(op, 0))
+        free: dict[Atom, int] = {}
+        by_axis: dict[int, tuple[Atom, ...]] = {}
+        for label, origin in zip(labels, at_scores, strict=True):
+            for (_, axis), _ in origin:
+                by_axis[axis] = label
+                if axis >= batch:
+                    free |= dict.fromkeys(label, 0 if axis < batch + lefts else 1)
+        sides = {free[atom] for atom in keys if atom in free}
+        if len(sides) == 1 and len(set(free.values())) == 2:
+            return _ScoreProduct(op, 1 - sides.pop(), free, by_axis)
+    return None
+
+
+def _queries(product: _ScoreProduct, free: list[Atom]) -> list[Atom]:
+    """Return the free axis that comes from the factor without keys, if there is just one."""
+    candidates = [atom for atom in free if product.free.get(atom) == product.query_side]
+    return candidates if len(candidates) == 1 else []
+
+
+def _heads_after(product: Product) -> list[Atom]:
+    """Return the axes that are joined or contracted with the features of the context."""
+    reached = reach(product.op.outputs[0], product.labels, PASSIVE)
+    for value, labels in reached.items():
+        for label in labels:
+            others = [atom for atom in label if not _is_feature(atom)]
+            if others and len(others) < len(label):
+                return others
+        for op, side in _dots(value):
+            contracted = op.params["dimension_numbers"][0][side]
+            label = [atom for axis in contracted for atom in labels[axis]]
+            others = [atom for atom in label if not _is_feature(atom)]
+            if others and len(others) < len(label):
+                return others
+    return []
+
+
+def _dots(value: Value) -> Iterator[tuple[Op, int]]:
+    return ((op, op.inputs.index(value)) for op in value.users if op.name == "dot_general")
+
+
+def _heads_before(product: _ScoreProduct | None) -> list[Atom]:
+    """Return the axes of the scores that were split off the features of the queries."""
+    if product is None:
+        return []
+    op, side = product.op, product.query_side
+    query = op.inputs[side]
+    contracted = op.params["dimension_numbers"][0][side]
+    for source in origins(query, {"dot_general", "reshape"}, PASSIVE - {"reshape"}):
+        start = source.outputs[0]
+        labels = _split_features(source) if source.name == "reshape" else _kernel_axes(source)
+        at_query = reach(start, labels, PASSIVE).get(query)
+        if at_query is None or not any(at_query[axis] for axis in contracted):
+            continue
+        axes = [a for a, label in enumerate(at_query) if label and a not in contracted]
+        if axes:
+            return [atom for axis in axes for atom in product.of_query_axis(axis)]
+    return []
+
+
+def _kernel_axes(op: Op) -> Labels:
+    """Label the results of a projection that come from its kernel."""
+    return dot_labels(op, [unlabeled(op.inputs[0]), fresh(op.inputs[1], "kernel")])
+
+
+def _split_features(op: Op) -> Labels:
+    """Label the axes that a reshape makes of the last axis before it."""
+    old, new = op.inputs[0].shape, op.outputs[0].shape
+    labels = fresh(op.outputs[0], "split")
+    kept = next((i for i, (a, b) in enumerate(zip(old, new, strict=False)) if a != b), len(old))
+    is_split = kept == len(old) - 1 and sum(size != 1 for size in new[kept:]) > 1
+    return tuple(label if is_split and axis >= kept else () for axis, label in enumerate(labels))
