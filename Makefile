@@ -18,16 +18,19 @@ ready := .venv/.ready
 ready_dev := .venv/.ready-dev
 parity_py := .parity/bin/python
 ready_parity := .parity/.ready
-pip := $(py) -m pip --disable-pip-version-check install --quiet --no-deps
+# Nothing is installed but what a lock names by hash, and no source is built.
+locked := -m pip --disable-pip-version-check install --quiet --no-deps --require-hashes --only-binary :all:
+.PHONY: lock audit sbom
 
 help: ## list these targets
 	@echo "usage: make TARGET [EXP=experiment] [ARGS='--train.epochs 3'] [RUN=runs/...] [PARTS=train]"
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  \1\t\2/p' Makefile | expand -t 14
 
-setup: $(ready) ## make .venv from the hash-checked lock (DEVICE=cuda or tpu adds an accelerator)
-ifneq ($(DEVICE),)
-	$(py) -m pip install --quiet -e '.[$(DEVICE)]'
+ifneq ($(and $(filter setup,$(MAKECMDGOALS)),$(filter-out cuda tpu,$(DEVICE))),)
+$(error DEVICE=$(DEVICE) is unknown: it is cuda or tpu, or nothing for the CPU alone)
 endif
+
+setup: $(ready) $(DEVICE:%=.venv/.ready-%) ## make .venv from the locks, by hash (DEVICE=cuda or tpu adds an accelerator)
 
 train: $(ready) ## train EXP and report on it (ARGS=--resume goes on with its last run)
 	@test -n "$(EXP)" || { echo "which experiment? make train EXP=..., one of:"; $(py) -m experiments list; exit 2; }
@@ -45,7 +48,7 @@ test: $(ready) ## run the tests
 fuzz: $(ready) ## damage the files of a run in new ways (SEED=2 CASES=1000)
 	ATTN_JAX_FUZZ_SEED=$(SEED) ATTN_JAX_FUZZ_CASES=$(CASES) $(py) -m pytest -n 0 -q tests/fuzz $(ARGS)
 
-check: lint ## the whole gate: lint, types, imports, tests with coverage, notebooks and docs
+check: lint audit ## the whole gate: lint, types, imports, supply, tests with coverage, notebooks and docs
 	$(MAKE) test ARGS='--cov --cov-report=term:skip-covered'
 	$(MAKE) docs
 
@@ -54,6 +57,21 @@ lint: $(ready_dev)
 	$(py) -m ruff format --check .
 	.venv/bin/lint-imports
 	.venv/bin/basedpyright
+
+audit: $(ready_dev) ## write build/licenses.md, refusing licenses like the GPL, and ask for known vulnerabilities
+	@mkdir -p build
+	.venv/bin/pip-licenses --format markdown --output-file build/licenses.md
+	$(py) requirements/audit.py
+
+lock: $(ready_dev) ## write the locks again from pyproject.toml (ARGS=--upgrade takes the newest versions)
+	requirements/lock.sh $(ARGS)
+
+sbom: $(ready_dev) ## write build/sbom.json, the bill of materials to publish beside a release
+	@mkdir -p build
+	.venv/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate \
+		--no-build-isolation -c requirements/base.lock -o build/requirements.txt pyproject.toml
+	.venv/bin/cyclonedx-py requirements --pyproject pyproject.toml --mc-type library \
+		--output-reproducible --of JSON -o build/sbom.json build/requirements.txt
 
 oldest: .oldest/.ready ## test hooks and the fused attention on the oldest jax and flax admitted, apart
 	.oldest/bin/python -m pytest -q tests/hooks tests/ops/fused/test_fused.py tests/ops/fused/test_attention_fn.py
@@ -86,31 +104,34 @@ clean: ## remove what was built, not runs/ and not .venv/
 # The peers stand on the packages of .venv, which a .pth file lends them. PyTorch's CPU build is taken
 # where pip finds one; the registry's own brings gigabytes of CUDA.
 purelib := -c 'import sysconfig; print(sysconfig.get_path("purelib"))'
-parity_pip = $(parity_py) -m pip --disable-pip-version-check install --quiet --only-binary :all:
 
-$(ready_parity): $(ready_dev) tests/parity/requirements.txt
+$(ready_parity): $(ready_dev) requirements/parity.lock requirements/parity-cpu.lock
 	@echo "Setting up .parity, with the packages this library is compared with (a few minutes, once)"
 	@$(py) -m venv --clear .parity
 	@$(py) $(purelib) > "$$($(parity_py) $(purelib))/project.pth"
-	@sed 's/^torch==[^ ]*/&+cpu/' tests/parity/requirements.txt > .parity/cpu.txt
-	@$(parity_pip) -r .parity/cpu.txt || $(parity_pip) -r tests/parity/requirements.txt
+	@$(parity_py) $(locked) -r requirements/parity-cpu.lock || $(parity_py) $(locked) -r requirements/parity.lock
 	@touch $@
 
-$(ready): requirements.lock pyproject.toml
+$(ready): requirements/base.lock requirements/build.lock pyproject.toml
 	@test -n "$(PYTHON)" || { echo "no Python 3.11 or newer was found; make PYTHON=/path/to/python3 names one"; exit 1; }
 	@echo "Setting up .venv (a minute or two, once)"
 	@test -x $(py) || $(PYTHON) -m venv .venv
-	@$(pip) --require-hashes -r requirements.lock
-	@$(pip) --no-build-isolation -e .
+	@$(py) $(locked) -r requirements/build.lock
+	@$(py) $(locked) --no-binary promise --no-build-isolation -r requirements/base.lock
+	@$(py) -m pip install --quiet --no-deps --no-index --no-build-isolation -e .
 	@touch $@
 
-$(ready_dev): $(ready) requirements-dev.lock
+$(ready_dev): $(ready) requirements/dev.lock
 	@echo "Adding the developers' tools to .venv"
-	@$(pip) --require-hashes -r requirements-dev.lock
+	@$(py) $(locked) --no-binary promise --no-build-isolation -r requirements/dev.lock
 	@touch $@
 
-.oldest/.ready: constraints-oldest.txt
+.venv/.ready-cuda .venv/.ready-tpu: .venv/.ready-%: requirements/%.lock $(ready)
+	@echo "Adding jax for $* to .venv"
+	@$(py) $(locked) -r $<
+	@touch $@
+
+.oldest/.ready: requirements/oldest.lock
 	@test -x .oldest/bin/python || $(PYTHON) -m venv .oldest
-	@.oldest/bin/python -m pip install --quiet -c constraints-oldest.txt \
-		jax flax optax equinox pytest hypothesis beartype jaxtyping
+	@.oldest/bin/python $(locked) -r $<
 	@touch $@

@@ -3,7 +3,6 @@
 import json
 import os
 import subprocess
-import sys
 import venv
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -15,7 +14,7 @@ ROOT = Path(__file__).resolve().parents[2]
 PEERS = ROOT / ".peers"
 # Float32 sums in another order change the logits by less than this.
 _TOLERANCE = 1e-3
-REQUIREMENTS = ("torch==2.13.0", "numpy>=1.26")
+_LOCKS = [ROOT / "requirements" / f"{name}.lock" for name in ("parity-cpu", "parity")]
 
 
 class Peer:
@@ -89,8 +88,8 @@ class SameModel(Peer):
 def peers_python(folder: Path = PEERS) -> Path:
     """Return the interpreter of the peers' environment, which is made if it does not exist.
 
-    PyTorch's CPU build is installed if pip finds one. Otherwise the registry's own build is, which
-    on Linux brings several gigabytes of CUDA libraries that the benchmarks never use.
+    PyTorch's CPU build is installed if pip finds one that the lock admits. Otherwise the registry's
+    own build is, which on Linux brings gigabytes of CUDA libraries that the benchmarks never use.
 
     Args:
         folder: The folder of the environment.
@@ -102,23 +101,23 @@ def peers_python(folder: Path = PEERS) -> Path:
         RuntimeError: If pip cannot install the peers.
     """
     python = folder / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
-    stamp = folder / "requirements.json"
-    if not stamp.is_file() or json.loads(stamp.read_text()) != list(REQUIREMENTS):
+    locks = "".join(lock.read_text() for lock in _LOCKS)
+    stamp = folder / "installed.lock"
+    if not stamp.is_file() or stamp.read_text() != locks:
         print(f"making {folder.name}/, the environment of the benchmarks' peers", flush=True)
         venv.create(folder, with_pip=True, clear=True)
         _install(python)
-        stamp.write_text(json.dumps(REQUIREMENTS))
+        stamp.write_text(locks)
     return python
 
 
 def _install(python: Path) -> None:
-    cpu = tuple(r + "+cpu" if r.startswith("torch==") else r for r in REQUIREMENTS)
-    for requirements in (cpu, REQUIREMENTS):
-        command = [str(python), "-m", "pip", "install", "--quiet", "--only-binary", ":all:"]
-        done = subprocess.run([*command, *requirements], stderr=subprocess.PIPE, text=True)
+    pip = [str(python), "-m", "pip", "install", "--quiet", "--no-deps", "--require-hashes"]
+    errors = []
+    for lock in _LOCKS:
+        command = [*pip, "--only-binary", ":all:", "--requirement", str(lock)]
+        done = subprocess.run(command, stderr=subprocess.PIPE, text=True)
         if done.returncode == 0:
             return
-        print(f"pip found no {requirements[0]}", file=sys.stderr)
-    raise RuntimeError(
-        f"pip could not install {', '.join(REQUIREMENTS)} for the benchmarks:\n{done.stderr}"
-    )
+        errors.append(f"{lock.name}: {done.stderr}")
+    raise RuntimeError("pip could not install the benchmarks' peers:\n" + "\n".join(errors))

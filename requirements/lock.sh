@@ -1,0 +1,43 @@
+#!/usr/bin/env bash
+# Writes every lock here again from pyproject.toml. A version changes only where it must; --upgrade
+# takes the newest of all, --upgrade-package NAME of one.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+options=("$@")
+
+# compile LOCK SOURCES... locks every platform, and every Python from 3.11 on. No source is built but
+# promise's, which has no wheel, and that with the setuptools of the lock.
+compile() {
+  local lock="requirements/$1.lock"
+  shift
+  .venv/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
+    --no-emit-index-url --no-emit-find-links --no-annotate --no-header \
+    --no-build-isolation --only-binary :all: --no-binary promise \
+    --output-file "$lock" "$@" ${options[@]+"${options[@]}"}
+}
+
+# extra NAME prints what the extra adds.
+extra() {
+  .venv/bin/python - "$1" <<'PYTHON'
+import sys
+import tomllib
+
+with open("pyproject.toml", "rb") as file:
+    print(*tomllib.load(file)["project"]["optional-dependencies"][sys.argv[1]], sep="\n")
+PYTHON
+}
+
+compile base pyproject.toml --group test
+compile build --group build -c requirements/base.lock
+compile dev pyproject.toml --group dev -c requirements/base.lock
+for device in cuda tpu; do
+  compile "$device" -c requirements/base.lock <(extra "$device")
+done
+compile oldest --group oldest
+compile parity --group parity -c requirements/dev.lock
+
+# The registry has no CPU build of PyTorch for Linux: the lock admits the wheels that pip finds here.
+torch="$(sed -n 's/^torch==\([^ ]*\).*/torch==\1+cpu/p' requirements/parity.lock)"
+compile parity-cpu --group parity -c requirements/dev.lock -c <(echo "$torch") \
+  ${PIP_FIND_LINKS:+--find-links "$PIP_FIND_LINKS"} ||
+  echo "parity-cpu.lock stays as it was: PIP_FIND_LINKS names no folder with a wheel of $torch"
