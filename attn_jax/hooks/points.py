@@ -73,6 +73,36 @@ class HookPoint:
         return tuple(next(steps) if loop.kind == "scan" else None for loop in self.loops)
 
 
+Kind = Literal["softmax", "sigmoid", "kernel", "tap", "hidden"]
+"""How attention was recognized; `tap` if it has hook points of its own."""
+
+
+@dataclasses.dataclass(frozen=True)
+class FoundAttention:
+    """One attention of a function, as :func:`attn_jax.hooks.find_attention` reports it.
+
+    Attributes:
+        name: The name of the hook point of its weights.
+        kind: The normalizer (`softmax`, `sigmoid`); `kernel` for a call known to a rule; `tap`
+            for attention with hook points of its own; `hidden` for what cannot be reached.
+        leaves: The names of all its hook points: scores, weights and context as far as known.
+        shape: The shape of the weights, as hooks present them, without the axes of loops.
+        axes: What the last axes of the weights run over; empty where it is not known.
+        loops: The loops around it, the outermost first.
+        frozen: The reason why it cannot be edited, or an empty string.
+        hidden: The reason why it can be neither read nor edited, or an empty string.
+    """
+
+    name: str
+    kind: Kind
+    leaves: tuple[str, ...] = ()
+    shape: tuple[int, ...] = ()
+    axes: tuple[str, ...] = ()
+    loops: tuple[Loop, ...] = ()
+    frozen: str = ""
+    hidden: str = ""
+
+
 @dataclasses.dataclass(frozen=True)
 class Placement:
     """A tap to add to a program that is run again.

@@ -1,9 +1,8 @@
 """Hook points for the attention of any JAX function, whoever wrote it."""
 
-import dataclasses
 import functools
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Literal
+from typing import Any
 
 import jax
 
@@ -14,38 +13,10 @@ from attn_jax.hooks.attention.sites import Site, find_sites, unreachable
 from attn_jax.hooks.interpreter import evaluate
 from attn_jax.hooks.patterns import HookError
 from attn_jax.hooks.plan import Plan
-from attn_jax.hooks.points import HookPoint, Loop
+from attn_jax.hooks.points import FoundAttention, HookPoint, Kind
 from attn_jax.hooks.transforms import Traced, hook_points, trace
 
 _LEAVES = ("scores", "weights", "exponentials", "context", "query", "key", "value", "summary")
-
-Kind = Literal["softmax", "sigmoid", "kernel", "tap", "hidden"]
-
-
-@dataclasses.dataclass(frozen=True)
-class FoundAttention:
-    """One attention of a function, as :func:`find_attention` reports it.
-
-    Attributes:
-        name: The name of the hook point of its weights.
-        kind: The normalizer (`softmax`, `sigmoid`); `kernel` for a call known to a rule; `tap`
-            for attention with hook points of its own; `hidden` for what cannot be reached.
-        leaves: The names of all its hook points: scores, weights and context as far as known.
-        shape: The shape of the weights, as hooks present them, without the axes of loops.
-        axes: What the last axes of the weights run over; empty where it is not known.
-        loops: The loops around it, the outermost first.
-        frozen: The reason why it cannot be edited, or an empty string.
-        hidden: The reason why it can be neither read nor edited, or an empty string.
-    """
-
-    name: str
-    kind: Kind
-    leaves: tuple[str, ...] = ()
-    shape: tuple[int, ...] = ()
-    axes: tuple[str, ...] = ()
-    loops: tuple[Loop, ...] = ()
-    frozen: str = ""
-    hidden: str = ""
 
 
 def tap_attention(
@@ -86,11 +57,12 @@ def tap_attention(
     Example:
         >>> import jax, jax.numpy as jnp
         >>> from attn_jax.hooks import capture
-        >>> x = jnp.ones((1, 5, 2, 4))
-        >>> fn = tap_attention(jax.nn.dot_product_attention)
-        >>> out, captured = capture(fn, "*weights")(x, x, x)
-        >>> captured["weights"].shape
-        (1, 1, 2, 5, 5)
+        >>> def layer(x):
+        ...     heads = x.reshape(5, 2, 4)
+        ...     return jax.nn.dot_product_attention(heads, heads, heads).reshape(5, 8)
+        >>> out, captured = capture(tap_attention(layer), "*.weights")(jnp.ones((5, 8)))
+        >>> captured["weights"].shape[-3:]
+        (2, 5, 5)
     """
     skipped = (skip,) if isinstance(skip, str) else tuple(skip)
 
@@ -126,8 +98,10 @@ def find_attention(
 
     Example:
         >>> import jax, jax.numpy as jnp
-        >>> x = jnp.ones((1, 5, 2, 4))
-        >>> [found] = find_attention(jax.nn.dot_product_attention)(x, x, x)
+        >>> def layer(x):
+        ...     heads = x.reshape(5, 2, 4)
+        ...     return jax.nn.dot_product_attention(heads, heads, heads).reshape(5, 8)
+        >>> [found] = find_attention(layer)(jnp.ones((5, 8)))
         >>> found.name, found.axes[-3:]
         ('weights', ('head', 'query', 'key'))
     """
