@@ -9,7 +9,7 @@ from typing import Any
 import jax
 from jax.extend import core
 
-from attn_jax.hooks.names import Path, is_differentiated, scopes_of
+from attn_jax.hooks.names import Path, is_differentiated, is_transposed, scopes_of
 from attn_jax.hooks.points import Block, HookPoint
 from attn_jax.hooks.rules import RULES
 from attn_jax.hooks.rules.rule import SubJaxpr
@@ -42,7 +42,8 @@ class _Surveyor:
             frozen = context.frozen or DIFFERENTIATED * is_differentiated(eqn)
             eqn_context = dataclasses.replace(context, frozen=frozen)
             if eqn.primitive is tap_p:
-                if points := self._tap_points(eqn, eqn_context, eqn_path, sub.is_replay):
+                is_replay = sub.is_replay or is_transposed(eqn)
+                if points := self._tap_points(eqn, eqn_context, eqn_path, is_replay):
                     taps[i] = points
             elif blocks := self._inner_blocks(eqn, eqn_context, eqn_path, sub.is_replay):
                 inner[i] = blocks

@@ -202,7 +202,8 @@ def _read_eqn(graph: Graph, level: Level, i: int, inputs: list[Value]) -> list[V
             return outs
     name, subs = eqn.primitive.name, sub_jaxprs_of(eqn)
     levels = [level.inside(i, k, sub) for k, sub in enumerate(subs)]
-    if name in _CALLS and len(subs) == 1:
+    is_call = name in _CALLS or (name == "call_hi_primitive" and not levels[0].hidden)
+    if is_call and len(subs) == 1 and len(inputs) == len(levels[0].jaxpr.invars):
         return _read_level(graph, levels[0], inputs)
     if name in ("scan", "while", "cond", "shard_map"):
         return _READERS[name](graph, level, i, levels, inputs)
