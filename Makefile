@@ -1,6 +1,6 @@
 # Everything a user or a developer runs; `make` alone lists it.
 .DEFAULT_GOAL := help
-.PHONY: help setup train report list test fuzz check lint oldest parity golden bench data notebooks docs clean
+.PHONY: help setup train report list test fuzz crash check lint oldest parity golden bench data notebooks docs clean
 
 EXP ?=
 RUN ?=
@@ -9,6 +9,7 @@ PARTS ?=
 DEVICE ?=
 SEED ?= 1
 CASES ?= 1000
+POINTS ?= 200
 
 # The first Python that is new enough; name another with PYTHON=...
 PYTHON ?= $(firstword $(foreach p,python3 python3.13 python3.12 python3.11 python,$(shell \
@@ -47,6 +48,9 @@ test: $(ready) ## run the tests
 
 fuzz: $(ready) ## damage the files of a run in new ways (SEED=2 CASES=1000)
 	ATTN_JAX_FUZZ_SEED=$(SEED) ATTN_JAX_FUZZ_CASES=$(CASES) $(py) -m pytest -n 0 -q tests/fuzz $(ARGS)
+
+crash: $(ready) ## kill training, reports, fetches and caches at 200 points (POINTS=50), and start them again
+	$(py) tests/crash/crash.py $(POINTS)
 
 check: lint audit ## the whole gate: lint, types, imports, supply, tests with coverage, notebooks and docs
 	$(MAKE) test ARGS='--cov --cov-report=term:skip-covered'

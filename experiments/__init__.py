@@ -21,8 +21,9 @@ def load(run: str | Path, *, checkpoint: str | int = "last") -> tuple[Any, dict[
 
     Raises:
         FileNotFoundError: If there is no such run.
-        RunFolderError: If its `command.json` is damaged, has options that no longer exist, or takes
-            data from the run's own folder.
+        RunFolderError: If its `command.json` is damaged, has options that no longer exist, takes
+            data from the run's own folder, or names a path that you have not named on this machine
+            (`python -m experiments allow PATH`).
         ValueError: If its checkpoint is damaged or the experiment has changed since.
     """
     from experiments.reopen import reopen

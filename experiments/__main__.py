@@ -9,6 +9,7 @@ usage: python -m experiments NAME [options]   train, draw, report (make train EX
        python -m experiments NAME --help      show the options of one experiment
        python -m experiments list             list the experiments (make list)
        python -m experiments report [RUN]     draw a run's figures and report again (make report)
+       python -m experiments allow PATH       let runs of others read their data from PATH
        python -m experiments.translate RUN [TEXT ...]   translate with a trained run
 
 The experiments:
@@ -26,12 +27,16 @@ def main(arguments: list[str]) -> int:
         from experiments.command import report
 
         return report(options)
+    elif name == "allow":
+        from experiments.command import allow_paths
+
+        return allow_paths(options)
     elif name in (names := list(catalogue.experiments())):
         from experiments.command import train
 
         return train(name, options)
     else:
-        hint = catalogue.nearest(name, [*names, "list", "report"])
+        hint = catalogue.nearest(name, [*names, "list", "report", "allow"])
         print(f"There is no experiment {name!r}.{hint} There are:", file=sys.stderr)
         print(catalogue.table(), file=sys.stderr)
         return 2

@@ -7,11 +7,13 @@ from pathlib import Path
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from flax import linen as nn
 
 from attn_jax.hooks import capture
 from attn_jax.measure import report_card, roc_auc
+from attn_jax.tasks.images import IMAGE_SHAPE
 from attn_jax.train import classification_loss, read_metrics
 from experiments.experiment import Experiment
 
@@ -48,6 +50,10 @@ class BagsExperiment(Experiment):
     def loss(self, outputs: jax.Array, batch: Mapping[str, jax.Array]) -> Any:
         """Return cross-entropy and accuracy."""
         return classification_loss(outputs, batch, label_smoothing=self.train.label_smoothing)
+
+    def example(self) -> Mapping[str, jax.Array]:
+        """Return a bag of one blank image, without reading the task's."""
+        return {"image": jnp.zeros((1, 1, *IMAGE_SHAPE)), "present": jnp.ones((1, 1), bool)}
 
     def on_epoch(self, params: Any, row: Mapping[str, Any], run: Path) -> Mapping[str, float]:
         """Score model and attention, on validation after each epoch and on test after the last."""

@@ -11,6 +11,7 @@ from typing import Any
 
 from attn_jax import train as training
 from experiments.experiment import Experiment, settings
+from experiments.known_paths import allow, allow_options, require_known_paths
 from experiments.options import RUNS, parse
 from experiments.reopen import find_run, last_run, reopen_experiment
 from experiments.stored_command import read_stored_command, stored_experiment
@@ -37,9 +38,12 @@ def train(name: str, arguments: Sequence[str]) -> int:
             stored_experiment(run)
             stored = read_stored_command(run).arguments
             experiment = parse(name, [*stored, *options]).experiment
+            allow_options(experiment, options)
+            require_known_paths(run, name, experiment)
             _check(run, experiment)
             _fit(name, experiment, run, stored, resume=True)
         else:
+            allow_options(command.experiment, options)
             with _begin(folder) as run:
                 command.experiment.begin(run)
                 _fit(name, command.experiment, run, options, resume=False)
@@ -148,6 +152,16 @@ def report(arguments: Sequence[str]) -> int:
                 experiment, params = reopen_experiment(run, "last")
                 experiment.draw(params, run)
                 print(f"Report: {_write_report(run)}")
+    except EXPECTED as error:
+        print(f"{type(error).__name__}: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+def allow_paths(arguments: Sequence[str]) -> int:
+    """Let stored runs read their data from these paths."""
+    try:
+        allow(map(Path, arguments))
     except EXPECTED as error:
         print(f"{type(error).__name__}: {error}", file=sys.stderr)
         return 1

@@ -79,13 +79,43 @@ class Experiment(abc.ABC):
         """Raise a ValueError if a run was trained on other data than the task has now."""
         return
 
+    def example(self) -> Mapping[str, jax.Array]:
+        """Return a prepared batch for `init`, of which only the shapes matter."""
+        rows = self.task.load()["validation"][0]
+        return self.task.prepare({name: array[:1] for name, array in rows.items()})
+
     def check_params(self, params: Any) -> None:
         """Raise a ValueError if parameters are not of this model."""
-        return
+        expected = jax.eval_shape(self.init, jax.random.key(0), self.example())
+        require_params(self.sized_model(), expected, params)
 
     @abc.abstractmethod
     def draw(self, params: Any, run: Path) -> None:
         """Draw the figures of a trained model into the run's folder."""
+
+
+def require_params(model: nn.Module, expected: Any, params: Any) -> None:
+    """Refuse parameters that do not fit a model, naming the first that does not.
+
+    Args:
+        model: The model.
+        expected: A tree with the names and shapes of its parameters.
+        params: The parameters.
+
+    Raises:
+        ValueError: If a name or shape differs.
+    """
+    shapes, model_shapes = (
+        {jax.tree_util.keystr(path): leaf.shape for path, leaf in jax.tree.leaves_with_path(tree)}
+        for tree in (params, expected)
+    )
+    for name in sorted({*shapes, *model_shapes}):
+        shape, model_shape = (each.get(name, "nothing") for each in (shapes, model_shapes))
+        if shape != model_shape:
+            raise ValueError(
+                f"the checkpoint is of another model or other data: params{name} is {shape}, but "
+                f"this run's {type(model).__name__} has {model_shape}; restore the run's own files."
+            )
 
 
 def settings(value: Any) -> Any:

@@ -6,10 +6,12 @@ from pathlib import Path
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from attn_jax.measure import report_card
 from attn_jax.nn import apply_with_weights
+from attn_jax.tasks.images import IMAGE_SHAPE
 from attn_jax.train import TrainConfig, classification_loss
 from experiments.experiment import Experiment
 
@@ -50,6 +52,10 @@ class ImageExperiment(Experiment):
     def loss(self, outputs: jax.Array, batch: Mapping[str, jax.Array]) -> Any:
         """Return cross-entropy and accuracy."""
         return classification_loss(outputs, batch, label_smoothing=self.train.label_smoothing)
+
+    def example(self) -> Mapping[str, jax.Array]:
+        """Return a blank image, without reading the task's."""
+        return {"image": jnp.zeros((1, *IMAGE_SHAPE))}
 
     def draw(self, params: Any, run: Path) -> None:
         """Draw test digits with the attention over them, and the report card of the attention."""

@@ -9,6 +9,7 @@ from attn_jax import train as training
 from attn_jax.train.disk.run_folder import begun_at
 from attn_jax.train.disk.stored import StoredFileError, is_record
 from experiments.experiment import Experiment, settings
+from experiments.known_paths import require_known_paths
 from experiments.stored_command import read_stored_command, stored_experiment
 
 
@@ -48,6 +49,7 @@ def reopen_experiment(run: Path, checkpoint: str | int) -> tuple[Experiment, Any
     """Return the experiment of a run, with the run's settings, and its trained parameters."""
     run = find_run(run)
     experiment = experiment_of(run)
+    require_known_paths(run, read_stored_command(run).name, experiment)
     experiment.check(run)
     params = trained(run, experiment, checkpoint)
     experiment.check_params(params)

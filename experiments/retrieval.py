@@ -1,5 +1,6 @@
 """Experiments that look things up in long sequences, with a summary of attention each epoch."""
 
+import contextlib
 import dataclasses
 import functools
 import sys
@@ -15,11 +16,12 @@ from flax import linen as nn
 
 from attn_jax import ops
 from attn_jax.hooks import Site, capture, intervene
-from attn_jax.train import classification_loss, read_metrics
+from attn_jax.train import DamagedError, classification_loss, read_metrics
 from attn_jax.train.disk.manifest import replacing
-from attn_jax.train.disk.stored import StoredFileError, read_arrays
+from attn_jax.train.disk.stored import StoredFileError, read_arrays, set_aside
 from attn_jax.train.protocols import WEIGHT
 from experiments.experiment import Experiment
+from experiments.reopen import trained
 
 _TILES = 128
 _SUMMARY = ("entropy", "received", "needle_share", "asked")
@@ -59,15 +61,16 @@ class RetrievalExperiment(Experiment):
         logits = outputs.reshape(-1, outputs.shape[-1])
         return classification_loss(logits, flat, label_smoothing=self.train.label_smoothing)
 
+    def example(self) -> Mapping[str, jax.Array]:
+        """Return a short sequence, whose length no parameter depends on."""
+        cards = jnp.zeros((1, self.task.short_length), jnp.int32)
+        return {"name": cards, "value": cards}
+
     def on_epoch(self, params: Any, row: Mapping[str, Any], run: Path) -> Mapping[str, float]:
         """Write a summary of the attention over one sequence."""
         splits = self.task.load()
         first = {name: array[0] for name, array in splits["validation"][0].items()}
-        summary = jax.device_get(_summarizer(self.sized_model())(params, first))
-        path = run / "summaries" / f"{row['epoch']:04}.npz"
-        path.parent.mkdir(exist_ok=True)
-        with replacing(path) as draft, draft.open("wb") as file:
-            np.savez(file, **summary)
+        summary = self._write_summary(params, run, row["epoch"])
         entropy = summary["entropy"][:, -len(first["needle"]) :]
         metrics = {
             "attention/entropy": float(entropy.mean()),
@@ -78,11 +81,34 @@ class RetrievalExperiment(Experiment):
             metrics["uniform/accuracy"] = float(correct.mean())
         return metrics
 
+    def _write_summary(self, params: Any, run: Path, epoch: int) -> dict[str, np.ndarray]:
+        first = {name: array[0] for name, array in self.task.load()["validation"][0].items()}
+        summary = jax.device_get(_summarizer(self.sized_model())(params, first))
+        path = run / "summaries" / f"{epoch:04}.npz"
+        path.parent.mkdir(exist_ok=True)
+        with replacing(path) as draft, draft.open("wb") as file:
+            np.savez(file, **summary)
+        return summary
+
+    def _restore_summaries(self, run: Path) -> None:
+        """Write damaged summaries again, where the parameters of their epoch are known."""
+        steps = {f"{row['epoch']:04}": row["step"] for row in read_metrics(run) if "epoch" in row}
+        for path in sorted((run / "summaries").glob("*.npz")):
+            try:
+                _read_summary(path)
+            except StoredFileError as error:
+                then = "is written again if there is a checkpoint of its epoch"
+                print(f"{error}; {set_aside(path)}, and {then}.", file=sys.stderr)
+                with contextlib.suppress(FileNotFoundError, DamagedError):
+                    params = trained(run, self, steps.get(path.stem, "none"))
+                    self._write_summary(params, run, int(path.stem))
+
     def draw(self, params: Any, run: Path) -> None:
         """Draw the summaries of all epochs, and the last one in full."""
         from attn_jax import plot
         from experiments.report import Sheet, save_sheet
 
+        self._restore_summaries(run)
         summaries = _read_summaries(run)
         needles = self.task.load()["validation"][0]["needle"][0]
         over_training = plot.summaries(
@@ -118,19 +144,17 @@ class RetrievalExperiment(Experiment):
 
 def _read_summaries(run: Path) -> list[dict[str, np.ndarray]]:
     """Return the summaries of all epochs, in order."""
-    summaries = []
-    for path in sorted((run / "summaries").glob("*.npz")):
-        try:
-            arrays = read_arrays(path)
-            if not {*_SUMMARY} <= {*arrays}:
-                raise StoredFileError(f"{path} is not a summary of attention")
-        except StoredFileError as error:
-            print(f"{error}; it is left out.", file=sys.stderr)
-        else:
-            summaries.append(arrays)
+    summaries = [_read_summary(path) for path in sorted((run / "summaries").glob("*.npz"))]
     if not summaries:
         raise StoredFileError(f"{run / 'summaries'} has no whole summary; train again.")
     return summaries
+
+
+def _read_summary(path: Path) -> dict[str, np.ndarray]:
+    arrays = read_arrays(path)
+    if not {*_SUMMARY} <= {*arrays}:
+        raise StoredFileError(f"{path} is not a summary of attention")
+    return arrays
 
 
 @functools.cache

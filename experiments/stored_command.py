@@ -107,7 +107,7 @@ def _complaint(output: str) -> str:
 def _require_own_data_nowhere_in(run: Path, task: Any) -> None:
     """Refuse data in the run's own folder: the one who sent the run chose both.
 
-    Other paths are followed, as they would be if the user gave them.
+    Of other paths, `known_paths` decides.
 
     Raises:
         RunFolderError: If there are such data.

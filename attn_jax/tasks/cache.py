@@ -1,7 +1,9 @@
 """The cache of arrays: compressed npz files, written whole or not at all, never pickled."""
 
+import contextlib
 import os
 import secrets
+import socket
 from pathlib import Path
 
 import numpy as np
@@ -34,7 +36,9 @@ def write_arrays(path: Path, arrays: dict[str, np.ndarray]) -> None:
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     # Not `tempfile`, whose files only their owner can read: users may share a cache.
-    temporary = path.with_name(f"{path.name}.{secrets.token_hex(8)}.tmp")
+    prefix = f"{path.name}.{socket.gethostname()}."
+    _remove_abandoned(path.parent, prefix)
+    temporary = path.with_name(f"{prefix}{os.getpid()}.{secrets.token_hex(8)}.tmp")
     try:
         with temporary.open("xb") as file:
             np.savez_compressed(file, **arrays)  # pyright: ignore[reportArgumentType]
@@ -44,6 +48,21 @@ def write_arrays(path: Path, arrays: dict[str, np.ndarray]) -> None:
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
+
+
+def _remove_abandoned(folder: Path, prefix: str) -> None:
+    """Remove the temporary files that processes of this machine left when they were killed."""
+    for file in folder.iterdir():
+        pid = file.name.removeprefix(prefix).split(".")[0]
+        if file.name.startswith(prefix) and file.suffix == ".tmp" and pid.isdecimal():
+            try:
+                os.kill(int(pid), 0)
+            except ProcessLookupError:
+                with contextlib.suppress(OSError):
+                    file.unlink()
+            except (OSError, OverflowError):
+                # Another user's, which exists, or a number that is no process's.
+                continue
 
 
 def read_arrays(path: Path) -> dict[str, np.ndarray]:

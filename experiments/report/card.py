@@ -1,13 +1,11 @@
 """The report card of a run, a judgment of its attention, stored beside the figures."""
 
-import json
 import sys
 from pathlib import Path
 from typing import Any
 
 from attn_jax.plot.card import card_content
-from attn_jax.train.disk.manifest import write_atomically
-from attn_jax.train.disk.stored import StoredFileError, read_json
+from attn_jax.train.disk.stored import StoredFileError, read_json, set_aside, write_json
 
 _NAME = "card.json"
 
@@ -27,7 +25,7 @@ def save_card(run: Path, card: Any) -> Path:
     """
     run.mkdir(parents=True, exist_ok=True)
     path = run / _NAME
-    write_atomically(path, json.dumps(card_content(card), indent=1, ensure_ascii=False))
+    write_json(path, card_content(card), ensure_ascii=False)
     return path
 
 
@@ -46,7 +44,8 @@ def read_card(run: Path) -> dict[str, Any] | None:
     try:
         return card_content(read_json(path, dict))
     except StoredFileError as error:
-        print(f"{error}; it is left out.", file=sys.stderr)
+        print(f"{error}; {set_aside(path)}, and left out.", file=sys.stderr)
     except (TypeError, ValueError, AttributeError, OverflowError) as error:
-        print(f"{path} is not a report card ({error}); it is left out.", file=sys.stderr)
+        reason = f"{path} is not a report card ({error})"
+        print(f"{reason}; {set_aside(path)}, and left out.", file=sys.stderr)
     return None

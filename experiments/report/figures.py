@@ -1,7 +1,6 @@
 """Figures of a run, saved to `figures/` as SVG and PNG and listed in `index.json`."""
 
 import csv
-import json
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -13,8 +12,8 @@ from numpy.typing import ArrayLike, NDArray
 
 from attn_jax import plot
 from attn_jax.train import read_metrics
-from attn_jax.train.disk.manifest import replacing, write_atomically
-from attn_jax.train.disk.stored import StoredFileError, is_record, read_json
+from attn_jax.train.disk.manifest import replacing
+from attn_jax.train.disk.stored import StoredFileError, is_record, read_json, set_aside, write_json
 from experiments.report.card import save_card
 from experiments.report.record import fine_rows
 
@@ -290,7 +289,7 @@ def save_sheet(run: Path, sheet: Sheet) -> list[Path]:
         files = [sheet.figure.save(folder / f"{sheet.name}.html")]
     entry = {"name": sheet.name, "title": sheet.title, "caption": sheet.caption}
     entries = [other for other in read_index(folder) if other["name"] != sheet.name] + [entry]
-    write_atomically(folder / _INDEX, json.dumps(entries, indent=1))
+    write_json(folder / _INDEX, {"figures": entries})
     return files
 
 
@@ -307,9 +306,13 @@ def read_index(folder: Path) -> list[dict[str, str]]:
     if not path.exists():
         return []
     try:
-        entries = read_json(path, list)
+        content = read_json(path, object)
+        # In version 0.1.0 the list was the whole file.
+        entries = content.get("figures") if isinstance(content, dict) else content
+        if not isinstance(entries, list):
+            raise StoredFileError(f"{path} has no list of figures")
     except StoredFileError as error:
-        print(f"{error}; it is written again.", file=sys.stderr)
+        print(f"{error}; {set_aside(path)}, and is written again.", file=sys.stderr)
         return []
     whole = [entry for entry in entries if is_record(entry, _ENTRY)]
     if len(whole) < len(entries):

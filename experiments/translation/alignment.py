@@ -1,14 +1,15 @@
 """The alignment that an experiment names in advance, and how it changes over training."""
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+import sys
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Literal
 
 import numpy as np
 
 from attn_jax.train.disk.manifest import replacing
-from attn_jax.train.disk.stored import StoredFileError, read_arrays
+from attn_jax.train.disk.stored import StoredFileError, read_arrays, set_aside
 from experiments.translation.alignment_scores import Score
 
 _FRAMES = "alignments"
@@ -92,6 +93,17 @@ def read_frame(run: Path, step: int) -> tuple[np.ndarray, list[int]]:
     if not is_whole or example.shape != weights.shape[:1] or example.dtype.kind not in "iu":
         raise StoredFileError(f"{path} is not a frame of an alignment")
     return weights, example.tolist()
+
+
+def damaged_frames(run: Path) -> Iterator[int]:
+    """Set damaged frames aside, with a line on standard error for each, and yield their steps."""
+    for step in frame_steps(run):
+        try:
+            read_frame(run, step)
+        except StoredFileError as error:
+            then = "is written again if there is a checkpoint of its step"
+            print(f"{error}; {set_aside(_frame(run, step))}, and {then}.", file=sys.stderr)
+            yield step
 
 
 def frame_steps(run: Path) -> list[int]:

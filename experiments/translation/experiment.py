@@ -1,5 +1,6 @@
 """Experiments that translate, and score both the translations and their alignment."""
 
+import contextlib
 import dataclasses
 import functools
 from collections.abc import Mapping, Sequence
@@ -10,16 +11,21 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import tyro
-from flax import linen as nn
 
 from attn_jax.tasks.translation.tokens import UNKNOWN
-from attn_jax.train import LazyLogits, sequence_loss
+from attn_jax.train import DamagedError, LazyLogits, sequence_loss
 from attn_jax.train.step import stream
 from experiments.experiment import Experiment
-from experiments.translation.alignment import Alignment, frame_steps, write_frame
+from experiments.reopen import trained
+from experiments.translation.alignment import (
+    Alignment,
+    damaged_frames,
+    frame_steps,
+    write_frame,
+)
 from experiments.translation.evaluation import Evaluation, first
 from experiments.translation.recipes import RECIPES, Recipe
-from experiments.translation.scores import write_scores
+from experiments.translation.scores import restore_scores, write_scores
 from experiments.translation.vocabulary import (
     check_vocabulary,
     make_vocabulary,
@@ -137,9 +143,9 @@ class TranslationExperiment(Experiment):
         """Refuse a run that was trained with other vocabularies or pairs."""
         check_vocabulary(run, make_vocabulary(self.task, self.splits))
 
-    def check_params(self, params: Any) -> None:
-        """Refuse parameters of another model or vocabulary."""
-        require_params(self.sized_model(), params)
+    def example(self) -> Mapping[str, jax.Array]:
+        """Return a pair of one token, whose shape is enough to know that of the parameters."""
+        return dict.fromkeys(("source", "target"), jnp.ones((1, 1), jnp.int32))
 
     def evaluation(self, params: Any) -> Evaluation:
         """Return the model with these parameters, ready to be evaluated."""
@@ -164,37 +170,29 @@ class TranslationExperiment(Experiment):
         if 0 not in frame_steps(run):
             frames[0] = self._initial_params()
         for step, parameters in frames.items():
-            write_frame(run, step, *self.evaluation(parameters).align("validation", _FILMED))
+            self._write_frame(parameters, run, step)
+
+    def _write_frame(self, params: Any, run: Path, step: int) -> None:
+        write_frame(run, step, *self.evaluation(params).align("validation", _FILMED))
 
     def draw(self, params: Any, run: Path) -> None:
         """Draw alignments, how they changed over training, and the scores of every head."""
         # Matplotlib takes long to import, and the help does without it.
         from experiments.translation.figures import draw_figures
 
-        draw_figures(self.evaluation(params), run)
+        evaluation = self.evaluation(params)
+        self._restore_frames(run)
+        restore_scores(run, lambda: evaluation.score_test()[1])
+        draw_figures(evaluation, run)
+
+    def _restore_frames(self, run: Path) -> None:
+        """Write damaged frames again, where the parameters of their step are known."""
+        for step in damaged_frames(run):
+            with contextlib.suppress(FileNotFoundError, DamagedError):
+                params = trained(run, self, step) if step else self._initial_params()
+                self._write_frame(params, run, step)
 
     def _initial_params(self) -> Any:
         """Return the parameters that training began with."""
         batch = self.task.prepare(first(self.splits["validation"][0], 1))
         return self.init(stream(jax.random.key(self.train.seed), "init"), batch)
-
-
-def require_params(model: nn.Module, params: Any) -> None:
-    """Refuse parameters that do not fit a translator, naming the first that does not.
-
-    Raises:
-        ValueError: If a name or shape differs.
-    """
-    token = jnp.ones((1, 1), jnp.int32)
-    expected = jax.eval_shape(model.init, jax.random.key(0), token, token)["params"]
-    shapes, model_shapes = (
-        {jax.tree_util.keystr(path): leaf.shape for path, leaf in jax.tree.leaves_with_path(tree)}
-        for tree in (params, expected)
-    )
-    for name in sorted({*shapes, *model_shapes}):
-        shape, model_shape = (each.get(name, "nothing") for each in (shapes, model_shapes))
-        if shape != model_shape:
-            raise ValueError(
-                f"the checkpoint is of another model or vocabulary: params{name} is {shape}, but "
-                f"this run's {type(model).__name__} has {model_shape}; restore the run's own files."
-            )

@@ -1,8 +1,8 @@
 """Scores of translations: exact match, token accuracy, BLEU and chrF."""
 
 import functools
-import json
 import re
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import UnionType
@@ -14,8 +14,8 @@ from flax import linen as nn
 
 from attn_jax.models import beam_decode, greedy_decode
 from attn_jax.tasks.translation.tokens import PAD, UNKNOWN
-from attn_jax.train.disk.manifest import write_atomically
-from attn_jax.train.disk.stored import StoredFileError, is_record, read_json
+from attn_jax.train import read_metrics
+from attn_jax.train.disk.stored import StoredFileError, is_record, read_json, set_aside, write_json
 from experiments.translation.alignment_scores import batches
 
 _NAME = "scores.json"
@@ -29,7 +29,7 @@ _HAN = re.compile("[\u3400-\u9fff]")
 
 def write_scores(run: Path, scores: Mapping[str, Any]) -> None:
     """Write the scores of every head, and the signatures of BLEU and chrF, to the run's folder."""
-    write_atomically(run / _NAME, json.dumps(scores, indent=1))
+    write_json(run / _NAME, scores)
 
 
 def read_scores(run: Path) -> dict[str, Any]:
@@ -44,15 +44,26 @@ def read_scores(run: Path) -> dict[str, Any]:
     try:
         scores = read_json(path, dict)
     except StoredFileError as error:
-        raise StoredFileError(f"{error}; remove it, or train again.") from error
+        raise StoredFileError(f"{error}; `make report` makes it again.") from error
     heads = scores.get("alignment")
     if (
         not is_record(scores.get("signatures"), {"bleu": str, "chrf": str})
         or not isinstance(heads, list)
         or not all(is_record(head, _SCORE) and len(head) == len(_SCORE) for head in heads)
     ):
-        raise StoredFileError(f"{path} is not the scores of a run; remove it, or train again.")
+        raise StoredFileError(f"{path} is not the scores of a run; `make report` makes it again.")
     return scores
+
+
+def restore_scores(run: Path, score: Callable[[], Mapping[str, Any]]) -> None:
+    """Write the scores of a finished run again if they are damaged, which is said, or missing."""
+    try:
+        stored = read_scores(run)
+    except StoredFileError as error:
+        print(f"{error} Now {set_aside(run / _NAME)}.", file=sys.stderr)
+        stored = {}
+    if not stored and any("greedy/exact" in row for row in read_metrics(run)):
+        write_scores(run, score())
 
 
 @functools.cache

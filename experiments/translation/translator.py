@@ -4,11 +4,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import jax
 import numpy as np
 from flax import linen as nn
 
+from experiments.experiment import require_params
 from experiments.reopen import experiment_of, find_run, trained
-from experiments.translation.experiment import TranslationExperiment, require_params
+from experiments.translation.experiment import TranslationExperiment
 from experiments.translation.scores import decoder
 from experiments.translation.vocabulary import Vocabulary, read_vocabulary
 
@@ -93,5 +95,7 @@ def open_translator(run: Path, checkpoint: str | int = "last") -> Translator:
         source_vocabulary=vocabulary.source.size,  # pyright: ignore[reportCallIssue]
         target_vocabulary=vocabulary.target.size,
     )
-    require_params(model, params)
+    token = np.ones((1, 1), np.int32)
+    expected = jax.eval_shape(model.init, jax.random.key(0), token, token)["params"]
+    require_params(model, expected, params)
     return Translator(run, experiment, model, params, vocabulary)

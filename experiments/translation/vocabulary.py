@@ -14,8 +14,7 @@ import numpy as np
 from attn_jax.tasks.translation.example import Example
 from attn_jax.tasks.translation.stored import restore_tokenizer, store_tokenizer
 from attn_jax.tasks.translation.tokens import SPECIALS, Tokenizer
-from attn_jax.train.disk.manifest import write_atomically
-from attn_jax.train.disk.stored import StoredFileError, read_json
+from attn_jax.train.disk.stored import StoredFileError, read_json, write_json
 from experiments.translation.scores import longest_target
 
 _NAME = "vocabulary.json"
@@ -62,8 +61,7 @@ def write_vocabulary(run: Path, vocabulary: Vocabulary) -> None:
     """Write a vocabulary to the run's folder."""
     sides = {"source": vocabulary.source, "target": vocabulary.target}
     stored = {side: store_tokenizer(tokenizer) for side, tokenizer in sides.items()}
-    text = json.dumps(vocabulary._asdict() | stored, ensure_ascii=False)
-    write_atomically(run / _NAME, text)
+    write_json(run / _NAME, vocabulary._asdict() | stored, ensure_ascii=False)
 
 
 def digest(splits: Mapping[str, Iterable[Example]]) -> str:

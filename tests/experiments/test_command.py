@@ -18,7 +18,7 @@ import pytest
 
 import experiments
 from attn_jax import nn
-from attn_jax.train import DamagedError, lock_run, read_metrics
+from attn_jax.train import Checkpoints, DamagedError, lock_run, read_metrics
 from attn_jax.train.disk.run_folder import begun_at
 from experiments.__main__ import main
 from experiments.command import last_run, new_run
@@ -99,6 +99,23 @@ def test_load_takes_the_experiments_folder_and_names_the_checkpoints(run):
         experiments.load(run, checkpoint=7)
     with pytest.raises(FileNotFoundError, match=r"There is no run at .*nothing\. Create one"):
         experiments.load(run.parent.parent / "nothing")
+
+
+def test_parameters_of_another_shape_are_refused_with_both_shapes(run, tmp_path):
+    copy = shutil.copytree(run, tmp_path / "run")
+    checkpoints = Checkpoints(copy / "checkpoints")
+    arrays, record = checkpoints.restore(30)
+    path, leaf = jax.tree.leaves_with_path(arrays["state"]["params"])[0]
+    reshape = jax.tree_util.tree_map_with_path
+    arrays["state"]["params"] = reshape(
+        lambda p, x: jax.numpy.zeros((*x.shape, 3)) if p == path else x, arrays["state"]["params"]
+    )
+    checkpoints.save(30, arrays, record)
+    name, shape = f"params{jax.tree_util.keystr(path)}", leaf.shape
+    with pytest.raises(ValueError, match="is of another model or other data") as refusal:
+        experiments.load(copy)
+    expected = f"{name} is {(*shape, 3)}, but this run's ImageClassifier has {shape}; restore"
+    assert expected in str(refusal.value)
 
 
 def test_load_falls_back_to_the_last_whole_checkpoint_and_changes_nothing(run, tmp_path, capsys):

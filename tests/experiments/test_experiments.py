@@ -28,6 +28,7 @@ def test_it_learns_one_batch_by_heart(name):
     images = (rng.random((16, 28, 28)) * (rng.random((16, 28, 28)) < 0.2)).astype(np.float32)
     batch = {"image": jax.numpy.asarray(images), "label": jax.numpy.arange(16) % 10}
     params = experiment.init(jax.random.key(0), batch)
+    experiment.check_params(params)
     optimizer = optax.adam(1e-2)
 
     def objective(params):

@@ -171,8 +171,9 @@ def test_hostile_text_is_only_text(tmp_path):
     labels = np.arange(11) % 3
     draw_figures(run, images, labels, labels * 0, weights, (7, 7), names=[HOSTILE] * 3)
     index = run / "figures" / "index.json"
-    entries = json.loads(index.read_text())
+    entries = json.loads(index.read_text())["figures"]
     entries[0] |= {"title": HOSTILE, "caption": HOSTILE}
+    # A list alone, as version 0.1.0 wrote it.
     index.write_text(json.dumps(entries))
     page = report(run)
     assert set(page.tags) <= TAGS
@@ -235,11 +236,14 @@ def test_rows_within_an_epoch_lie_at_their_fraction_of_it():
     assert [row["step"] for row in epoch_rows(ROWS)] == [11, 22]
 
 
+LINE = {"title": HOSTILE, "value": 0.25, "low": 0.125, "high": 0.5, "random": None}
+LINE |= {"uniform": 0.75, "reads": "against", "verdict": "moves nothing"}
+CARD = {"verdict": "Do not read it.", "lines": [LINE]}
+
+
 def test_the_report_holds_the_card(tmp_path):
-    line = {"title": HOSTILE, "value": 0.25, "low": 0.125, "high": 0.5, "random": None}
-    line |= {"uniform": 0.75, "reads": "against", "verdict": "moves nothing"}
     run = make_run(tmp_path / "run")
-    save_card(run, {"verdict": "Do not read it.", "lines": [line]})
+    save_card(run, CARD)
     page = Page(write_report(run).read_text("utf-8"))
     assert set(page.tags) <= TAGS | {"span", "strong"}
     assert HOSTILE in page.text
@@ -258,6 +262,36 @@ def test_a_damaged_index_is_said_and_written_again(content, tmp_path, capsys):
     assert "Learning curves" in report(run).text
     assert str(index) in capsys.readouterr().err
     assert index.read_text() == before
+    # Whole files with a bad entry lose only that.
+    assert content in ("[1]", '[{"name": 3}]') or aside(index) == content
+
+
+def aside(path):
+    """What a damaged file held, which is kept beside the new one."""
+    return path.with_name(f"{path.name}.damaged").read_text()
+
+
+def test_a_changed_figure_in_the_index_or_number_on_the_card_is_found(tmp_path, capsys):
+    run = make_run(tmp_path)
+    save_sheet(run, Sheet("table", "A table", "Of 3 rows.", Table(["a"], [["1"]])))
+    save_card(run, CARD)
+    changed = []
+    for path, old, new in (
+        (run / "figures" / "index.json", "Of 3 rows", "Of 5 rows"),
+        (run / "card.json", "0.25", "0.75"),
+    ):
+        changed.append(path.read_text().replace(old, new))
+        path.write_text(changed[-1])
+    page = report(run)
+    assert "Of 5 rows" not in page.text
+    assert "How far can this be believed?" not in page.text
+    error = capsys.readouterr().err
+    assert error.count("does not match its checksum") == 2
+    assert changed == [aside(run / "figures" / "index.json"), aside(run / "card.json")]
+    (run / "card.json").write_text(changed[1])
+    save_card(run, CARD)
+    assert "card.json does not match its checksum" in capsys.readouterr().err
+    assert "How far can this be believed?" in report(run).text
 
 
 @pytest.mark.parametrize("content", ["", "[]", "{}", '{"lines": 3}', '{"lines": [{"title": 1}]}'])
@@ -267,7 +301,8 @@ def test_a_damaged_card_is_said_and_left_out(content, tmp_path, capsys):
     assert "How far can this be believed?" not in report(run).text
     error = capsys.readouterr().err
     assert "card.json" in error
-    assert "it is left out." in error
+    assert "left out." in error
+    assert aside(run / "card.json") == content
 
 
 @pytest.mark.parametrize(

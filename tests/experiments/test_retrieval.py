@@ -1,6 +1,7 @@
 """Needles in short haystacks, from the command line to the pictures."""
 
 import json
+import shutil
 from pathlib import Path
 
 import jax
@@ -67,12 +68,36 @@ def test_what_is_kept_of_an_epoch_agrees_with_the_weights(run):
 
 
 def test_the_report_shows_the_summaries(run):
-    index = json.loads((run / "figures" / "index.json").read_text())
+    index = json.loads((run / "figures" / "index.json").read_text())["figures"]
     assert {entry["name"] for entry in index} == {"summaries", "summary", "viewer", "curves"}
     captions = {entry["name"]: entry["caption"] for entry in index}
     assert f"{read_metrics(run)[-1]['uniform/accuracy']:.2%}" in captions["summaries"]
     page = (run / "report.html").read_text()
     assert page.index("Where it learns to look") < page.index("Learning curves")
+
+
+def test_a_damaged_summary_is_kept_and_made_again(run, tmp_path, capsys):
+    copy = shutil.copytree(run, tmp_path / "run")
+    for name in ("0001.npz", "0003.npz"):
+        content = (copy / "summaries" / name).read_bytes()
+        (copy / "summaries" / name).write_bytes(content[:-30])
+    first = [row["step"] for row in read_metrics(run) if row["epoch"] == 1][-1]
+    shutil.rmtree(copy / "checkpoints" / str(first))
+    assert main(["report", str(copy)]) == 0
+    error = capsys.readouterr().err.splitlines()
+    assert len(error) == 2
+    assert "it is kept as 0001.npz.damaged" in error[0]
+    # The first has no checkpoint any more.
+    assert sorted(path.name for path in (copy / "summaries").iterdir()) == [
+        "0001.npz.damaged",
+        "0002.npz",
+        "0003.npz",
+        "0003.npz.damaged",
+    ]
+    old, new = (np.load(folder / "summaries" / "0003.npz") for folder in (run, copy))
+    with old, new:
+        for name in old.files:
+            np.testing.assert_array_equal(old[name], new[name])
 
 
 def test_padding_weighs_nothing_in_the_loss():

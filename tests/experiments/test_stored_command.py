@@ -12,6 +12,7 @@ from attn_jax.tasks.tfds_sets import prepared_folder
 from attn_jax.train import RunFolderError
 from experiments.__main__ import main
 from experiments.experiment import settings
+from experiments.known_paths import known_paths_file, require_known_paths
 from experiments.options import parse
 from experiments.stored_command import stored_experiment
 from experiments.translate import main as translate
@@ -150,13 +151,108 @@ def test_a_folder_and_a_name_make_no_way_into_the_run(split, tmp_path):
         experiments.load(run)
 
 
-def test_other_folders_are_followed_as_if_they_were_given(tmp_path, monkeypatch):
-    run = write(tmp_path / "1", ["--task.dataset", "bars", "--task.folder", str(tmp_path / "data")])
-    (tmp_path / "data").mkdir()
-    assert stored_experiment(run).task.folder == tmp_path / "data"
+OPENED, WATCHED = [], []
+
+
+def watch(event, arguments):
+    if event == "open" and any(str(arguments[0]).startswith(folder) for folder in WATCHED):
+        OPENED.append(arguments[0])
+
+
+@pytest.fixture
+def elsewhere(tmp_path, monkeypatch):
+    """A folder of data that the user has not named, nor any other; what is read of it is noted."""
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    folder = tmp_path / "data"
+    folder.mkdir()
+    (folder / "train-labels-idx1-ubyte").write_bytes(bytes([0, 0, 8, 1, 0, 0, 0, 2, 0, 1]))
+    WATCHED.append(str(folder))
+    yield folder
+    WATCHED.remove(str(folder))
+    OPENED.clear()
+
+
+sys.addaudithook(watch)
+
+
+def test_a_path_that_the_user_has_not_named_is_not_read(elsewhere, tmp_path, capsys, monkeypatch):
+    words = ["--task.dataset", "two", "--task.folder", str(elsewhere)]
+    task = settings(parse("mnist_dot", words).experiment.task)
+    run = write(tmp_path / "mnist_dot" / "1", words, task=task)
+    resume = ["mnist_dot", "--resume", "--runs", str(tmp_path)]
+    way_out = (
+        f" names the path {elsewhere} (--task.folder), which you have not named on this machine, "
+        f"so it is not read. If you trust it, run `python -m experiments allow {elsewhere}`, and "
+        "try again."
+    )
+    with pytest.raises(RunFolderError) as refusal:
+        experiments.load(run)
+    assert str(refusal.value).endswith(way_out)
+    for words in (["report", str(run)], resume):
+        assert main(words) == 1
+        assert capsys.readouterr().err == f"RunFolderError: {refusal.value}\n"
     # In the run's folder a word of the options may be the name of a file by chance.
     monkeypatch.chdir(run)
-    assert stored_experiment(run).task.dataset == "bars"
+    assert stored_experiment(run).task.folder == elsewhere
+    assert not OPENED
+    assert main(["allow", os.path.relpath(elsewhere)]) == 0
+    with pytest.raises(FileNotFoundError, match="has no checkpoint 'last'"):
+        experiments.load(run)
+    assert not capsys.readouterr().err
+
+
+def test_a_path_that_is_given_again_is_known(elsewhere, tmp_path, capsys):
+    words = ["--task.dataset", "two", "--task.folder", str(elsewhere)]
+    task = settings(parse("mnist_dot", words).experiment.task)
+    run = write(tmp_path / "mnist_dot" / "1", words, task=task)
+    resume = ["mnist_dot", "--resume", "--runs", str(tmp_path), f"--task.folder={elsewhere}"]
+    assert main(resume) == 1
+    # The path is known, so the next check is met: of the training options, which this run lacks.
+    assert "was started with a different command" in capsys.readouterr().err
+    with pytest.raises(FileNotFoundError, match="has no checkpoint 'last'"):
+        experiments.load(run)
+
+
+def test_a_path_of_a_new_run_is_known_from_then_on(elsewhere, tmp_path):
+    words = ["--task.dataset", "two", "--task.folder", str(elsewhere), "--runs", str(tmp_path)]
+    experiment = parse("mnist_dot", words).experiment
+    with pytest.raises(RunFolderError):
+        require_known_paths(tmp_path, "mnist_dot", experiment)
+    # It ends before its first step, as the folder lacks images.
+    assert main(["mnist_dot", *words]) == 1
+    require_known_paths(tmp_path, "mnist_dot", experiment)
+
+
+def test_known_paths_are_compared_whole_and_links_followed(elsewhere, tmp_path, monkeypatch):
+    odd = tmp_path / "a\nb \u00e9"
+    (tmp_path / "link").symlink_to(elsewhere)
+    for path in (tmp_path / "link", odd, odd):
+        assert main(["allow", str(path)]) == 0
+    assert len(known_paths_file().read_text().splitlines()) == 2
+    for path, known in (
+        (elsewhere, True),
+        (odd, True),
+        (elsewhere / "x", False),
+        (odd.parent, False),
+    ):
+        experiment = parse("mnist_dot", ["--task.folder", str(path)]).experiment
+        try:
+            require_known_paths(tmp_path, "mnist_dot", experiment)
+        except RunFolderError:
+            assert not known
+        else:
+            assert known
+
+
+def test_a_list_that_cannot_be_written_is_said(elsewhere, tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "file"))
+    (tmp_path / "file").write_text("in the way")
+    assert main(["allow", str(elsewhere)]) == 1
+    assert capsys.readouterr().err.count("\n") == 1
+    words = ["--task.dataset", "two", "--task.folder", str(elsewhere), "--runs", str(tmp_path)]
+    assert main(["mnist_dot", *words]) == 1
+    first, _ = capsys.readouterr().err.splitlines()
+    assert first.endswith("its paths have to be allowed before it is opened again.")
 
 
 @pytest.mark.parametrize("name", ["../evil", "a/../../evil", "/evil", "..:1.0.0"])

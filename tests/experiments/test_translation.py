@@ -16,8 +16,10 @@ from rich.console import Console
 import experiments
 from attn_jax.models import beam_decode, greedy_decode, translation_weights
 from attn_jax.tasks.translation.example import Example
-from attn_jax.train import read_metrics, sequence_loss
+from attn_jax.train import RunFolderError, read_metrics, sequence_loss
+from attn_jax.train.disk import manifest
 from experiments.__main__ import main as train
+from experiments.experiment import settings
 from experiments.options import parse
 from experiments.reopen import reopen_experiment
 from experiments.translate import main as translate
@@ -129,7 +131,7 @@ def test_an_unknown_token_is_never_right():
 
 
 def test_the_report_has_scores_alignments_and_how_they_came_to_be(run, row):
-    index = json.loads((run / "figures" / "index.json").read_text())
+    index = json.loads((run / "figures" / "index.json").read_text())["figures"]
     names = {entry["name"] for entry in index}
     assert names >= {"learning-1", "learning-2", "error-rate", "scores", "viewer", "curves"}
     assert names & {"alignments", "mistakes", "misaligned"}
@@ -153,6 +155,100 @@ def test_the_report_has_scores_alignments_and_how_they_came_to_be(run, row):
             np.testing.assert_allclose(kept["weights"].sum(-1), 1, atol=1e-5)
     # Before training it looks anywhere.
     assert maps[0].max() < maps[-1].max()
+
+
+def unsealed(path):
+    """The content of a file of JSON, without its checksum."""
+    content = json.loads(path.read_text(encoding="utf-8"))
+    content.pop("sha256")
+    return content
+
+
+def flip(path):
+    """Flips a bit in the middle of a file, and returns what the file held before."""
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    before, _ = path.read_bytes(), path.write_bytes(content)
+    return before
+
+
+def test_damaged_scores_and_frames_are_kept_and_made_again(run, tmp_path, capsys):
+    copy = shutil.copytree(run, tmp_path / "run")
+    first, middle, last = (frame_steps(run)[index] for index in (0, 1, -1))
+    names = {step: f"{step:08}.npz" for step in (first, middle, last)}
+    before = flip(copy / "scores.json")
+    for name in names.values():
+        flip(copy / "alignments" / name)
+    assert train(["report", str(copy)]) == 0
+    error = capsys.readouterr().err
+    assert error.count(".damaged") == len(error.splitlines()) == 4
+    assert (copy / "scores.json.damaged").exists()
+    assert (copy / "scores.json").read_bytes() == before
+    for step in (first, last):
+        for again, written in zip(read_frame(copy, step), read_frame(run, step), strict=True):
+            np.testing.assert_array_equal(again, written)
+    # There is no checkpoint of this step, so nothing can make its frame again.
+    assert frame_steps(copy) == [step for step in frame_steps(run) if step != middle]
+    assert {path.name for path in (copy / "alignments").glob("*.damaged")} == {
+        f"{name}.damaged" for name in names.values()
+    }
+    (copy / "scores.json").unlink()
+    assert train(["report", str(copy)]) == 0
+    assert (copy / "scores.json").read_bytes() == before
+    assert not capsys.readouterr().err
+
+
+@pytest.mark.parametrize("name", ["vocabulary.json", "command.json"])
+def test_what_cannot_be_made_again_is_refused_and_left_alone(name, run, tmp_path, capsys):
+    copy = shutil.copytree(run, tmp_path / run.parent.name / "run")
+    flip(copy / name)
+    damaged = (copy / name).read_bytes()
+    resume = [run.parent.name, "--resume", "--runs", str(tmp_path)]
+    for call in (
+        lambda: train(["report", str(copy)]),
+        lambda: train(resume),
+        lambda: translate([str(copy), "abc"]),
+    ):
+        assert call() == 1
+        error = capsys.readouterr().err
+        assert error.count("\n") == 1
+        assert str(copy / name) in error
+        assert "train again." in error
+    with pytest.raises(ValueError if name == "vocabulary.json" else RunFolderError):
+        experiments.load(copy)
+    assert (copy / name).read_bytes() == damaged
+
+
+def test_a_run_on_a_file_of_its_owner_translates_without_it(run, tmp_path, capsys):
+    plain, copy = (shutil.copytree(run, tmp_path / name) for name in ("plain", "run"))
+    words = ["--task.name", "tsv", "--task.path", str(tmp_path / "pairs.tsv")]
+    command = unsealed(copy / "command.json")
+    model = [word for pair in SETTINGS.items() if "model" in pair[0] for word in map(str, pair)]
+    command["arguments"] = [*words, *model]
+    experiment = parse(run.parent.name, command["arguments"]).experiment
+    command |= {part: settings(getattr(experiment, part)) for part in ("model", "task")}
+    (copy / "command.json").write_text(json.dumps(command))
+    outputs = []
+    for folder in (plain, copy):
+        assert translate([str(folder), "abc"]) == 0
+        outputs.append(capsys.readouterr().out.partition("Alignment: ")[0])
+    assert outputs[0] == outputs[1]
+    with pytest.raises(RunFolderError, match="which you have not named on this machine"):
+        experiments.load(copy)
+
+
+def test_a_run_of_the_first_release_opens_without_checksums(run, tmp_path, capsys):
+    copy = shutil.copytree(run, tmp_path / "run")
+    for path in copy.rglob("*.json"):
+        if "arrays" not in path.parts and "sha256" in (content := json.loads(path.read_text())):
+            del content["sha256"]
+            path.write_text(json.dumps(content))
+    for path in (copy / "checkpoints").iterdir():
+        (path / "MANIFEST.sha256").unlink()
+        manifest.seal(path)
+    assert train(["report", str(copy)]) == 0
+    assert not capsys.readouterr().err
+    jax.tree.map(np.testing.assert_array_equal, experiments.load(copy)[1], experiments.load(run)[1])
 
 
 def test_one_text_is_translated_shown_and_drawn(run, opened, tmp_path, capsys):
@@ -256,7 +352,7 @@ def test_other_vocabularies_are_refused_with_the_difference(run, tmp_path, capsy
     copy = tmp_path / run.parent.name / run.name
     shutil.copytree(run, copy)
     path = copy / "vocabulary.json"
-    kept = json.loads(path.read_text(encoding="utf-8"))
+    kept = unsealed(path)
     kept["source"]["known"][0] = "å"
     path.write_text(json.dumps(kept), encoding="utf-8")
     with pytest.raises(ValueError, match="the source vocabulary has changed"):
@@ -270,7 +366,7 @@ def test_other_vocabularies_are_refused_with_the_difference(run, tmp_path, capsy
     assert translate([str(copy), "hello"]) == 1
     size = len(kept["target"]["known"]) + 4
     error = capsys.readouterr().err
-    assert "the checkpoint is of another model or vocabulary: params['head']['bias']" in error
+    assert "the checkpoint is of another model or other data: params['head']['bias']" in error
     assert f"({size - 1},), but this run's RecurrentTranslator has ({size},)" in error
     path.unlink()
     assert translate([str(copy), "hello"]) == 1
@@ -291,7 +387,7 @@ def test_a_broken_vocabulary_is_reported_in_a_line(broken, run, tmp_path, capsys
     copy = tmp_path / run.name
     shutil.copytree(run, copy)
     path = copy / "vocabulary.json"
-    kept = json.loads(path.read_text(encoding="utf-8"))
+    kept = unsealed(path)
     path.write_text(broken if isinstance(broken, str) else json.dumps(kept | broken))
     assert translate([str(copy), "hello"]) == 1
     (line,) = capsys.readouterr().err.splitlines()
@@ -300,7 +396,7 @@ def test_a_broken_vocabulary_is_reported_in_a_line(broken, run, tmp_path, capsys
 
 def test_a_run_of_the_first_release_is_read_by_its_old_names(run, tmp_path):
     path = run / "vocabulary.json"
-    stored = json.loads(path.read_text(encoding="utf-8"))
+    stored = unsealed(path)
     assert sorted(stored) == [
         "max_target_length",
         "pairs",
@@ -323,7 +419,7 @@ def test_other_pairs_of_the_same_tokens_are_refused(run, tmp_path):
     copy = tmp_path / run.name
     shutil.copytree(run, copy)
     path = copy / "vocabulary.json"
-    kept = json.loads(path.read_text(encoding="utf-8"))
+    kept = unsealed(path)
     path.write_text(json.dumps(kept | {"pairs": "0" * 64}), encoding="utf-8")
     with pytest.raises(ValueError, match="the pairs have changed since"):
         experiments.load(copy)

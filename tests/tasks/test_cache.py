@@ -1,7 +1,9 @@
 import errno
 import os
 import pathlib
+import socket
 import stat
+import subprocess
 import zipfile
 
 import numpy as np
@@ -46,6 +48,26 @@ def test_a_full_disk_leaves_the_old_file_and_nothing_else(tmp_path, monkeypatch)
         write_arrays(path, {"seven": np.zeros(7, np.uint8)})
     assert os.listdir(tmp_path) == ["arrays.npz"]
     np.testing.assert_array_equal(read_arrays(path)["seven"], np.arange(7))
+
+
+def test_what_a_killed_process_left_is_removed(tmp_path):
+    ended = subprocess.Popen(["true"])
+    ended.wait()
+    host = socket.gethostname()
+    left, others = (
+        [f"arrays.npz.{host}.{ended.pid}.0a.tmp"],
+        [
+            f"arrays.npz.{host}.{os.getpid()}.0a.tmp",
+            f"arrays.npz.elsewhere.{ended.pid}.0a.tmp",
+            f"other.npz.{host}.{ended.pid}.0a.tmp",
+            f"arrays.npz.{host}.{'9' * 99}.0a.tmp",
+            f"arrays.npz.{host}.{ended.pid}.damaged",
+        ],
+    )
+    for name in (*left, *others):
+        (tmp_path / name).write_bytes(b"PK")
+    write_arrays(tmp_path / "arrays.npz", ARRAYS)
+    assert sorted(os.listdir(tmp_path)) == sorted(["arrays.npz", *others])
 
 
 def test_every_flipped_byte_of_the_data_is_noticed(tmp_path):

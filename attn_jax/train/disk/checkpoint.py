@@ -3,7 +3,6 @@
 `checkpoints/<step>/` holds `arrays/` (Orbax), `record.json` and, written last, `MANIFEST.sha256`.
 """
 
-import json
 import shutil
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -14,7 +13,7 @@ import jax.numpy as jnp
 
 from attn_jax.train.disk import manifest
 from attn_jax.train.disk.manifest import DamagedError
-from attn_jax.train.disk.stored import StoredFileError, is_finite_number, read_json
+from attn_jax.train.disk.stored import StoredFileError, is_finite_number, read_json, write_json
 
 
 class CheckpointError(RuntimeError):
@@ -58,7 +57,7 @@ class Checkpoints:
             path.mkdir(parents=True)
             with _checkpointer() as checkpointer:
                 checkpointer.save(path / "arrays", _without_keys(arrays))
-            (path / "record.json").write_text(json.dumps(record, indent=1), encoding="utf-8")
+            write_json(path / "record.json", record)
             manifest.seal(path)
             manifest.sync(self.folder)
         except Exception as error:
@@ -100,13 +99,13 @@ class Checkpoints:
         return arrays, read_json(path / "record.json", dict)
 
     def record(self, step: int) -> dict[str, Any]:
-        """Return the record of a checkpoint, without verifying it.
+        """Return the record of a checkpoint, without verifying its arrays.
 
         Args:
             step: The step.
 
         Returns:
-            The record; empty if it cannot be read.
+            The record; empty if it cannot be read, or is damaged.
         """
         try:
             return read_json(self._path(step) / "record.json", dict)

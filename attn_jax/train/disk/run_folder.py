@@ -15,8 +15,7 @@ from typing import Any
 import jax
 from jax.sharding import Mesh
 
-from attn_jax.train.disk.manifest import write_atomically
-from attn_jax.train.disk.stored import StoredFileError, read_json
+from attn_jax.train.disk.stored import StoredFileError, read_json, write_json
 
 NAME = "command.json"
 _BEGUN = "begun"
@@ -44,7 +43,7 @@ def read_command(run_dir: str | Path) -> dict[str, Any]:
     try:
         return read_json(path, dict, _MAX_BYTES)
     except StoredFileError as error:
-        raise RunFolderError(f"{error}; is {run_dir} a run?") from error
+        raise RunFolderError(f"{error}; restore the file, or train again.") from error
     except OSError as error:
         raise RunFolderError(f"{path} cannot be read ({error}); is {run_dir} a run?") from error
 
@@ -96,8 +95,7 @@ def write_command(
         begun: When the run began; now by default.
     """
     time = {_BEGUN: (begun or datetime.now(UTC)).isoformat()}
-    text = json.dumps({**command, **time, **environment(mesh)}, indent=2, sort_keys=True)
-    write_atomically(run_dir / NAME, text + "\n")
+    write_json(run_dir / NAME, {**command, **time, **environment(mesh)}, sort_keys=True)
 
 
 def begun_at(run_dir: Path) -> float:

@@ -1,6 +1,15 @@
-"""Files of a run that were written by somebody else, or are damaged: read, or refused by name."""
+"""Files of a run that were written by somebody else, or are damaged: read, or refused by name.
 
+JSON is written with a checksum in its last entry, `sha256`, so that one rename replaces both.
+"""
+
+import contextlib
+import hashlib
 import json
+import os
+import re
+import shutil
+import sys
 from collections.abc import Mapping
 from math import isfinite
 from pathlib import Path
@@ -9,18 +18,81 @@ from typing import Any, TypeGuard, TypeVar
 
 import numpy as np
 
+from attn_jax.train.disk.manifest import write_atomically
+
 T = TypeVar("T")
 
 _MAX_BYTES = 2**26
 _MAX_DEPTH = 100
+_SEALED = re.compile(rb'(.*)"sha256": "([0-9a-f]{64})"\s*\}\s*', re.DOTALL)
 
 
 class StoredFileError(ValueError):
     """An error about a file that cannot be read; the message names it."""
 
 
+def write_json(path: Path, content: Mapping[str, Any], **options: Any) -> None:
+    """Write a file of JSON with a checksum, whole or not at all.
+
+    A damaged file that it replaces is kept aside.
+
+    Args:
+        path: The file.
+        content: What to write.
+        **options: Options of `json.dumps`, but `indent`.
+
+    Example:
+        >>> import tempfile
+        >>> path = Path(tempfile.mkdtemp()) / "scores.json"
+        >>> write_json(path, {"bleu": 36.3})
+        >>> print(path.read_text(), end="")
+        {
+         "bleu": 36.3,
+         "sha256": "0fefd2fefd4a8b45aedb0b82412c5c70841a8ddcb854cca6dc16c6435b2601ca"
+        }
+        >>> _ = path.write_text(path.read_text().replace("36.3", "36.2"))
+        >>> read_json(path, dict)
+        Traceback (most recent call last):
+        ...
+        attn_jax.train.disk.stored.StoredFileError: ...scores.json does not match its checksum, ...
+    """
+    with contextlib.suppress(OSError):
+        try:
+            read_json(path, object)
+        except StoredFileError as error:
+            print(f"{error}; {set_aside(path)}, and is written again.", file=sys.stderr)
+    text = json.dumps(content, indent=1, **options).removesuffix("}").rstrip()
+    text += ",\n " if content else ""
+    digest = hashlib.sha256(text.encode()).hexdigest()
+    write_atomically(path, f'{text}"sha256": "{digest}"\n}}\n')
+
+
+def set_aside(path: Path) -> str:
+    """Rename a damaged file, so that it is neither used again nor lost.
+
+    Args:
+        path: The file, or whatever is in its place.
+
+    Returns:
+        The end of a sentence that says what it is called now.
+    """
+    aside = path.with_name(f"{path.name}.damaged")
+    try:
+        # A file cannot be renamed to the name of a folder, nor a folder to that of a file.
+        if aside.is_dir():
+            shutil.rmtree(aside)
+        elif path.is_dir():
+            aside.unlink(missing_ok=True)
+        os.replace(path, aside)
+    except OSError as error:
+        return f"it cannot be renamed ({error.strerror})"
+    return f"it is kept as {aside.name}"
+
+
 def read_json(path: Path, kind: type[T], max_bytes: int = _MAX_BYTES) -> T:
     """Read a file of JSON.
+
+    A file without a checksum, as version 0.1.0 and people write them, is taken as it is.
 
     Args:
         path: The file.
@@ -28,11 +100,12 @@ def read_json(path: Path, kind: type[T], max_bytes: int = _MAX_BYTES) -> T:
         max_bytes: The largest size allowed.
 
     Returns:
-        Its content.
+        Its content, without the checksum.
 
     Raises:
         FileNotFoundError: If there is no such file.
-        StoredFileError: If it is too large, is not JSON, or is of another type.
+        StoredFileError: If it is too large, is not JSON, is of another type, or does not match its
+            checksum.
 
     Example:
         >>> import tempfile
@@ -43,13 +116,21 @@ def read_json(path: Path, kind: type[T], max_bytes: int = _MAX_BYTES) -> T:
     """
     require_file(path, max_bytes)
     try:
-        content = json.loads(path.read_bytes())
+        text = path.read_bytes()
+        content = json.loads(text)
         # Half of a surrogate pair passes as JSON, but cannot be written or printed.
         json.dumps(content, ensure_ascii=False).encode()
     except (OSError, RecursionError, ValueError) as error:
         raise StoredFileError(f"{path} cannot be read ({_line(error)})") from error
     if _is_deep(content):
         raise StoredFileError(f"{path} is nested more than {_MAX_DEPTH} levels deep")
+    if seal := _SEALED.fullmatch(text):
+        if hashlib.sha256(seal[1]).hexdigest() != seal[2].decode():
+            raise StoredFileError(
+                f"{path} does not match its checksum, so it is damaged (if you edited it, remove "
+                "its entry sha256)"
+            )
+        del content["sha256"]
     if not isinstance(content, kind):
         raise StoredFileError(
             f"{path} holds a {type(content).__name__} at its top level, not a {kind.__name__}"

@@ -39,6 +39,7 @@ def test_other_devices_and_versions_are_only_reported(tmp_path):
     write_command(tmp_path, COMMAND, MESH)
     stored = json.loads((tmp_path / "command.json").read_text())
     stored["versions"]["jax"] = "0.0.1"
+    del stored["sha256"]
     (tmp_path / "command.json").write_text(json.dumps(stored))
     versions, device = require_same(tmp_path, COMMAND, data_mesh())
     assert '-  "jax": "0.0.1"' in versions
@@ -57,8 +58,20 @@ def test_a_folder_that_holds_a_run_is_not_begun_in(tmp_path):
 def test_a_folder_that_holds_no_run_is_not_resumed(tmp_path, text):
     if text is not None:
         (tmp_path / "command.json").write_text(text)
-    with pytest.raises(RunFolderError, match=r"command.json cannot be read .*is .* a run\?"):
+    with pytest.raises(RunFolderError, match=r"cannot be read .*(is .* a run\?|or train again)"):
         read_command(tmp_path)
+
+
+def test_a_changed_command_is_refused_until_its_checksum_is_removed(tmp_path):
+    write_command(tmp_path, COMMAND, MESH)
+    path = tmp_path / "command.json"
+    path.write_text(path.read_text().replace('"seed": 0', '"seed": 1'))
+    with pytest.raises(RunFolderError, match=r"edited it, remove its entry sha256\); restore the"):
+        read_command(tmp_path)
+    stored = json.loads(path.read_text())
+    del stored["sha256"]
+    path.write_text(json.dumps(stored))
+    assert read_command(tmp_path)["options"]["seed"] == 1
 
 
 def test_a_folder_that_cannot_be_written_is_refused(tmp_path):

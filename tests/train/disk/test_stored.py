@@ -1,5 +1,6 @@
 """Files of JSON and arrays that are damaged, or that somebody else wrote."""
 
+import hashlib
 import json
 import os
 import pickle
@@ -8,7 +9,7 @@ import zipfile
 import numpy as np
 import pytest
 
-from attn_jax.train.disk.stored import StoredFileError, read_arrays, read_json
+from attn_jax.train.disk.stored import StoredFileError, read_arrays, read_json, write_json
 
 DEEP = "[" * 500 + "]" * 500
 JSON = {
@@ -33,6 +34,47 @@ def test_json_that_is_none_is_refused_by_the_name_of_its_file(name, tmp_path):
         read_json(path, dict)
     assert str(refusal.value).startswith(str(path))
     assert "\n" not in str(refusal.value)
+
+
+CONTENTS = [{}, {"a": [1, 2.5, None]}, {"é": "ü\n", "sha256s": "0" * 64}, {"x": {"y": {}}}]
+
+
+@pytest.mark.parametrize("number", range(len(CONTENTS)))
+def test_no_flipped_bit_changes_what_is_read(number, tmp_path):
+    path, content = tmp_path / "file.json", CONTENTS[number]
+    write_json(path, content, ensure_ascii=False)
+    whole = path.read_bytes()
+    assert read_json(path, dict) == content
+    assert json.loads(whole)["sha256"] == hashlib.sha256(whole.split(b'"sha256"')[0]).hexdigest()
+    seal = whole.index(b'"sha256": ')
+    for bit in range(8 * len(whole)):
+        damaged = bytearray(whole)
+        damaged[bit // 8] ^= 1 << bit % 8
+        path.write_bytes(damaged)
+        try:
+            read = read_json(path, dict)
+        except StoredFileError:
+            continue
+        # A flip in the name of the checksum leaves one entry more, and the others as they were.
+        assert seal < bit // 8
+        assert read.items() >= content.items()
+
+
+def test_a_damaged_file_is_kept_when_it_is_written_again(tmp_path, capsys):
+    path = tmp_path / "file.json"
+    for _ in range(2):
+        write_json(path, {"a": 1})
+        path.write_text("damaged")
+        write_json(path, {"a": 2})
+        assert read_json(path, dict) == {"a": 2}
+        assert (tmp_path / "file.json.damaged").read_text() == "damaged"
+        error = capsys.readouterr().err
+        assert error.endswith("; it is kept as file.json.damaged, and is written again.\n")
+        assert str(path) in error
+    os.unlink(path)
+    path.mkdir()
+    write_json(path, {"a": 3})
+    assert (tmp_path / "file.json.damaged").is_dir()
 
 
 def test_what_is_no_file_is_not_waited_for(tmp_path):
