@@ -37,8 +37,9 @@ class Framework:
         return [leaf for leaf in jax.tree.leaves(module) if isinstance(leaf, jax.Array)]
 
     def scope(self, path: Path) -> contextlib.AbstractContextManager:
-        """Return the named scope of a path."""
-        return jax.named_scope(".".join(path))
+        """Return the named scope of a path: one scope, so that a loop inside counts after it."""
+        # Slashes, as dots may also stand between a module and its method.
+        return jax.named_scope("/".join(path))
 
     def patches(self, model: Any) -> Patches:
         """Return a replacement of each method of each class, which runs in a named scope."""
