@@ -1,0 +1,109 @@
+"""The part that all libraries share: modules are objects, and their attributes hold the others."""
+
+import contextlib
+import functools
+import inspect
+import types
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
+
+import jax
+
+from attn_jax.interop.patching import Patches
+from attn_jax.interop.scopes import Path, is_known, module_scope
+
+
+class Framework:
+    """A library whose modules keep their submodules in attributes, lists and dictionaries.
+
+    Args:
+        base: The class of all modules.
+    """
+
+    def __init__(self, base: type):
+        self.base = base
+
+    def modules(self, root: Any) -> Iterator[tuple[Path, Any]]:
+        """Yield the modules in a module or container by their paths; a shared one only once."""
+        return walk(root, self, set())
+
+    def children(self, module: Any) -> Iterator[tuple[Path, Any]]:
+        """Yield the attributes of a module, by the path that leads to them."""
+        for name, child in vars(module).items():
+            yield (name,), child
+
+    def arrays(self, module: Any) -> list[Any]:
+        """Return the arrays of a module, by which a copy of it can be recognized."""
+        return [leaf for leaf in jax.tree.leaves(module) if isinstance(leaf, jax.Array)]
+
+    def scope(self, path: Path) -> contextlib.AbstractContextManager:
+        """Return the named scope of a path: one scope, so that a loop inside counts after it."""
+        # Slashes, as dots may also stand between a module and its method.
+        return jax.named_scope("/".join(path))
+
+    def patches(self, model: Any) -> Patches:
+        """Return a replacement of each method of each class, which runs in a named scope."""
+        types_ = {type(module) for _, module in self.modules(model)}
+        classes = {c for t in types_ for c in t.__mro__} - set(self.base.__mro__)
+        scoped = {(c, name): in_scope for c in classes for name in _methods(c)}
+        return scoped | {(t, "__getattribute__"): _recognizing for t in types_}
+
+
+def walk(root: Any, framework: Framework, seen: set[int]) -> Iterator[tuple[Path, Any]]:
+    """Yield the modules in a module or container by their paths, parents first."""
+    is_module = isinstance(root, framework.base)
+    if id(root) in seen or not (is_module or _is_container(root)):
+        return
+    seen.add(id(root))
+    if is_module:
+        yield (), root
+    children = _items(root) if _is_container(root) else framework.children(root)
+    for path, child in children:
+        for inner, module in walk(child, framework, seen):
+            yield path + inner, module
+
+
+def in_scope(method: Any) -> Callable[..., Any]:
+    """Return a method that runs in the named scope of its module."""
+
+    def scoped(self, *args, **kwargs):
+        with module_scope(self):
+            return method.__get__(self, type(self))(*args, **kwargs)
+
+    return functools.update_wrapper(scoped, method, updated=())
+
+
+def _recognizing(getter: Callable[[Any, str], Any]) -> Callable[[Any, str], Any]:
+    """Return a `__getattribute__` that recognizes a rebuilt module when it is first used.
+
+    A method behind `nnx.remat` gets a rebuilt module that nobody calls; its submodules are known
+    by their place in it.
+    """
+
+    def recognizing(self, name):
+        if not name.startswith("__"):
+            is_known(self)
+        return getter(self, name)
+
+    return recognizing
+
+
+def _methods(owner: type) -> Iterator[str]:
+    """Yield the methods of a class that a user may call on a module."""
+    fields = inspect.get_annotations(owner)
+    for name, value in vars(owner).items():
+        is_special = name.startswith("__") and name != "__call__"
+        is_bound = callable(value) and hasattr(value, "__get__")
+        is_method = isinstance(value, types.FunctionType) or is_bound
+        if is_method and not is_special and name not in fields and not isinstance(value, type):
+            yield name
+
+
+def _is_container(node: Any) -> bool:
+    return isinstance(node, Sequence | Mapping) and not isinstance(node, str | bytes)
+
+
+def _items(container: Any) -> Iterator[tuple[Path, Any]]:
+    is_mapping = isinstance(container, Mapping)
+    for name, child in container.items() if is_mapping else enumerate(container):
+        yield (str(name),), child
