@@ -12,7 +12,7 @@ from flax import linen
 from jax import Array, lax
 
 from attn_jax import nn, ops
-from attn_jax.hooks import capture, entropy, row_blocked, tap
+from attn_jax.hooks import capture, entropy, row_blocked, tap, tap_attention
 from experiments.benchmarks.record import Result, machine, write
 
 PART = "hooks"
@@ -55,16 +55,31 @@ def scanned(x: Array, params: Array, mark: Mark) -> tuple[Array, dict[str, Array
     return x, {"layers.*.weights": weights}
 
 
-def on_cost(model: Callable[..., Any]) -> dict[str, Any]:
+def with_taps(model: Callable[..., Any]) -> Callable[..., Array]:
+    """Return a model that carries taps of its own."""
+    return lambda x, params: model(x, params, tap)[0]
+
+
+def found(model: Callable[..., Any]) -> Callable[..., Array]:
+    """Return a model without taps, whose attention is found in its program."""
+    return tap_attention(lambda x, params: model(x, params, unnamed)[0])
+
+
+def unnamed(name: str, value: Array) -> Array:
+    """Return the value alone."""
+    return value
+
+
+def on_cost(model: Callable[..., Any], tapped: Callable[..., Array]) -> dict[str, Any]:
     """Time a jitted capture and the same model returning its weights by hand, in turn."""
     x = jax.random.normal(jax.random.key(0), (2, TOKENS, DIM))
     params = jax.random.normal(jax.random.key(1), (LAYERS, 4, DIM, DIM)) / DIM**0.5
 
     @jax.jit
     def by_hand(x, params):
-        return model(x, params, lambda name, value: value)
+        return model(x, params, unnamed)
 
-    captured = jax.jit(capture(lambda x, params: model(x, params, tap)[0], "*.weights"))
+    captured = jax.jit(capture(tapped, "*.weights"))
     pairs = [(_seconds(captured, x, params), _seconds(by_hand, x, params)) for _ in range(ROUNDS)]
     counted = [fn.lower(x, params).compile().cost_analysis() for fn in (captured, by_hand)]
     ours, theirs = (list(side) for side in zip(*pairs[1:], strict=True))
@@ -84,12 +99,14 @@ def _seconds(fn: Callable[..., Any], *args: Any) -> float:
 
 
 class Block(linen.Module):
-    """A typical layer of a Transformer in Linen."""
+    """A typical layer of a Transformer in Linen, with attention of ours or of Flax."""
+
+    attention: Callable[..., linen.Module]
 
     @linen.compact
     def __call__(self, x: Array) -> Array:
         """Attend, then apply the feed-forward network."""
-        x = x + nn.MultiHeadAttention(num_heads=HEADS, name="attention")(linen.LayerNorm()(x))
+        x = x + self.attention(num_heads=HEADS, name="attention")(linen.LayerNorm()(x))
         hidden = linen.gelu(linen.Dense(4 * DIM)(linen.LayerNorm()(x)))
         return x + linen.Dense(DIM)(hidden)
 
@@ -97,9 +114,11 @@ class Block(linen.Module):
 class Tower(linen.Module):
     """The layers that are traced."""
 
+    attention: Callable[..., linen.Module] = nn.MultiHeadAttention
+
     def setup(self) -> None:
         """Make the layers."""
-        self.layers = [Block() for _ in range(TRACED_LAYERS)]
+        self.layers = [Block(self.attention) for _ in range(TRACED_LAYERS)]
 
     def __call__(self, x: Array) -> Array:
         """Apply the layers."""
@@ -108,14 +127,23 @@ class Tower(linen.Module):
         return x
 
 
-def trace_cost() -> dict[str, Any]:
-    """Time tracing a deep model, plainly and under capture."""
-    model, x = Tower(), jnp.ones((2, TOKENS, DIM))
+def trace_cost() -> dict[str, dict[str, Any]]:
+    """Time tracing a deep model: plainly, under capture, and with its attention found."""
+    ours, stock = Tower(), Tower(linen.MultiHeadDotProductAttention)
+    tapped = tap_attention(stock.apply)
+    return {
+        "under capture": _trace_ratio(ours, capture(ours.apply, "*.weights")),
+        "under tap_attention": _trace_ratio(stock, tapped),
+        "under tap_attention and capture": _trace_ratio(stock, capture(tapped, "*.weights")),
+    }
+
+
+def _trace_ratio(model: linen.Module, transformed: Callable[..., Any]) -> dict[str, Any]:
+    x = jnp.ones((2, TOKENS, DIM))
     variables = jax.eval_shape(model.init, jax.random.key(0), x)
-    found = capture(model.apply, "*.weights")
     pairs = []
     for _ in range(7):
-        pairs.append([_trace_seconds(fn, variables, x) for fn in (found, model.apply)])
+        pairs.append([_trace_seconds(fn, variables, x) for fn in (transformed, model.apply)])
     ours, plain = (min(side) for side in zip(*pairs[1:], strict=True))
     return {"seconds": [ours, plain], "ratio": ours / plain}
 
@@ -159,12 +187,15 @@ def report(times: Mapping[str, Any], trace: Mapping[str, Any], sizes: Mapping[st
     mib = functools.partial(_mib, sizes)
     out = sizes["entropy"]["out"] - sizes["plain"]["out"]
     rows = [
-        (f"capture of {LAYERS} layers {name}, time", f"{found['ratio']:.3f}", "by hand", "1.05")
-        for name, found in times.items()
+        (f"capture of {LAYERS} layers {name}, time", f"{cost['ratio']:.3f}", "by hand", "1.05")
+        for name, cost in times.items()
     ]
     growth = sizes["entropy"]["temporary"] / sizes["plain"]["temporary"]
     rows += [
-        (f"tracing {TRACED_LAYERS} layers", f"{trace['ratio']:.2f}", "plain trace", "2"),
+        *(
+            (f"tracing {TRACED_LAYERS} layers {name}", f"{cost['ratio']:.2f}", "plain trace", limit)
+            for (name, cost), limit in zip(trace.items(), ("2", "2", ""), strict=True)
+        ),
         ("entropy by rows, temporaries", f"{growth:.3f}", "plain call", "1.10"),
         ("entropy by rows, results", f"{out / 2**20:.2f} MiB", "", "1 MiB"),
     ]
@@ -174,7 +205,7 @@ def report(times: Mapping[str, Any], trace: Mapping[str, Any], sizes: Mapping[st
         what=(
             "Three comparisons: `jit(capture(f, ...))` with the same function returning its "
             f"weights by hand, in turn, the fastest of {ROUNDS - 1} rounds; tracing a Linen model "
-            "plainly and under capture; and the memory XLA plans for a fused model of "
+            "plainly and transformed; and the memory XLA plans for a fused model of "
             f"{LONG_LAYERS} layers, {LONG_HEADS} heads and {LONG_TOKENS} tokens with and without "
             f"the entropy of every row, computed by blocks of {BLOCK} rows. Without capture, hook "
             "points cost nothing: a test checks that the two programs are equal, byte for byte."
@@ -183,7 +214,7 @@ def report(times: Mapping[str, Any], trace: Mapping[str, Any], sizes: Mapping[st
         rows=rows,
         notes=[
             "Operations and bytes XLA counts in the two programs, capture and by hand: "
-            + "; ".join(_counts(name, found) for name, found in times.items())
+            + "; ".join(_counts(name, cost) for name, cost in times.items())
             + ".",
             f"Temporaries of the fused model: {mib('plain', 'temporary')} plain, "
             f"{mib('entropy', 'temporary')} with the entropy, {mib('weights', 'temporary')} with "
@@ -193,8 +224,8 @@ def report(times: Mapping[str, Any], trace: Mapping[str, Any], sizes: Mapping[st
     )
 
 
-def _counts(name: str, found: Mapping[str, Any]) -> str:
-    flops, moved = ("/".join(f"{n / 1e6:.1f}" for n in found[key]) for key in ("flops", "bytes"))
+def _counts(name: str, cost: Mapping[str, Any]) -> str:
+    flops, moved = ("/".join(f"{n / 1e6:.1f}" for n in cost[key]) for key in ("flops", "bytes"))
     return f"{name}, {flops} million operations and {moved} MB moved"
 
 
@@ -205,7 +236,9 @@ def _mib(sizes: Mapping[str, Mapping[str, int]], program: str, kind: str) -> str
 def main() -> None:
     """Measure everything and write the page."""
     where = machine()
-    times = {model.__name__: on_cost(model) for model in (unrolled, scanned)}
+    models = (unrolled, scanned)
+    times = {model.__name__: on_cost(model, with_taps(model)) for model in models}
+    times |= {f"{model.__name__}, found": on_cost(model, found(model)) for model in models}
     write(dataclasses.replace(report(times, trace_cost(), memory()), where=where))
 
 
