@@ -1,6 +1,6 @@
 # Everything a user or a developer runs; `make` alone lists it.
 .DEFAULT_GOAL := help
-.PHONY: help setup train report list test fuzz crash check lint oldest parity golden bench data notebooks docs clean
+.PHONY: help setup train report list test fuzz crash check lint oldest next parity golden bench data notebooks docs clean
 
 EXP ?=
 RUN ?=
@@ -79,6 +79,9 @@ sbom: $(ready_dev) ## write build/sbom.json, the bill of materials to publish be
 
 oldest: .oldest/.ready ## test hooks and the fused attention on the oldest jax and flax admitted, apart
 	.oldest/bin/python -m pytest -q tests/hooks tests/ops/fused/test_fused.py tests/ops/fused/test_attention_fn.py
+
+next: $(ready) ## test hooks with the flags of JAX's next engine
+	JAX_REMAT3=1 JAX_CUSTOM_VJP3=1 $(py) -m pytest -n auto -q tests/hooks
 
 parity: $(ready_parity) ## compare with PyTorch, transformers, entmax and captum on fresh random shapes (in .parity/)
 	$(parity_py) -m pytest -q -rs tests/parity $(ARGS)

@@ -28,13 +28,13 @@ class Path:
         module: The innermost module as written on the stack, by which its methods are recognized.
         pending: The number of loops entered whose `*` is still missing. It follows the first
             scope inside the loop, because there Linen's `scan` names the module that it scans.
-        is_root: Whether no scope has been entered yet.
+        root: The outermost scope, as written on the stack; empty before the first one.
     """
 
     parts: tuple[str, ...] = ()
     module: str = ""
     pending: int = 0
-    is_root: bool = True
+    root: str = ""
 
     def enter(self, scopes: Iterable[str]) -> Path:
         """Return the path inside these scopes."""
@@ -59,8 +59,10 @@ class Path:
         module, method = _module_and_method(_clean(scope))
         is_method = bool(method) and module == self.module
         is_dropped = not module or is_method or self._is_class(module, method)
+        if is_dropped and module == self.root:  # a backward pass enters the root once more
+            return dataclasses.replace(self, module=module)
         part = () if is_dropped else tuple(_dotted(name) for name in module.split("."))
-        return Path(self.parts + part + self._stars, module, is_root=False)
+        return Path(self.parts + part + self._stars, module, root=self.root or module)
 
     def _is_class(self, module: str, method: str) -> bool:
         """Whether a scope names a class, not a module: the root's, or a library's `eqx.nn.MLP`.
@@ -69,7 +71,7 @@ class Path:
         """
         name = module.rpartition(".")[2]
         is_capital = name[:1].isupper() and not _NUMBERED.fullmatch(name)
-        return is_capital and ("." in module or bool(method) or self.is_root)
+        return is_capital and ("." in module or bool(method) or self.root in ("", module))
 
 
 def scopes_of(eqn: core.JaxprEqn) -> Sequence[str]:

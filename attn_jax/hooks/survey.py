@@ -88,6 +88,7 @@ class _Surveyor:
         # Each branch counts names from the same start, as only one of them runs; afterwards a
         # name has been used as often as in the branch that uses it most.
         before, after = self.counts.copy(), self.counts.copy()
+        is_replay = is_replay or is_transposed(eqn)
         blocks = []
         for sub in sub_jaxprs_of(eqn):
             if sub.is_branch:

@@ -67,7 +67,7 @@ class Level:
             self.loops + ((sub.loop,) if sub.loop else ()),
             self.frozen or sub.frozen or DIFFERENTIATED * is_differentiated(eqn),
             self.hidden or sub.hidden,
-            self.is_replay or sub.is_replay,
+            self.is_replay or sub.is_replay or is_transposed(eqn),
         )
 
 
