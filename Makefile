@@ -46,7 +46,7 @@ list: $(ready) ## list the experiments, a line each
 test: $(ready) ## run the tests
 	$(py) -m pytest -n auto --dist loadfile -q $(ARGS)
 
-fuzz: $(ready) ## damage the files of a run in new ways (SEED=2 CASES=1000)
+fuzz: $(ready) ## damage the files of a run, and call every public function, in new ways (SEED=2 CASES=1000)
 	ATTN_JAX_FUZZ_SEED=$(SEED) ATTN_JAX_FUZZ_CASES=$(CASES) $(py) -m pytest -n 0 -q tests/fuzz $(ARGS)
 
 crash: $(ready) ## kill training, reports, fetches and caches at 200 points (POINTS=50), and start them again

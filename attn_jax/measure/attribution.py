@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
+from attn_jax.hooks.freed import map_freed
 from attn_jax.measure.reweigh import (
     Model,
     Pattern,
@@ -102,7 +103,7 @@ def integrated_gradients(
 
         return _by_factor(fn, inputs, target, attention, mask.shape, scaled)
 
-    return jnp.where(mask, jax.lax.map(gradient, alphas).mean(0), 0)
+    return jnp.where(mask, map_freed(gradient, alphas).mean(0), 0)
 
 
 def _by_factor(
@@ -156,5 +157,5 @@ def leave_one_out(
         run = run_reweighed(fn, attention, keep_keys(keep, renormalize=renormalize))
         return full - jnp.take_along_axis(run(inputs), target[:, None], -1)[:, 0]
 
-    falls = jax.lax.map(without, jnp.arange(mask.shape[-1]))
+    falls = map_freed(without, jnp.arange(mask.shape[-1]))
     return jnp.where(mask, falls.T, 0)

@@ -38,7 +38,8 @@ class Checks(NamedTuple):
     lowest: Array
 
 
-@functools.lru_cache(maxsize=8)
+# Each program takes tens of megabytes, so that only those of the last two models are kept.
+@functools.lru_cache(maxsize=2)
 def compile_measures(
     fn: reweigh.Model, attention: tuple[str, ...], query: int | None, normalized: bool
 ) -> Callable[..., tuple[Checks, dict[str, Estimates]]]:

@@ -1,11 +1,13 @@
 """Counterfactual weights: how far the output moves under others, and how far others may differ."""
 
+import functools
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, PRNGKeyArray
 
+from attn_jax.hooks.freed import map_freed, run_freed
 from attn_jax.measure.agreement import jensen_shannon, total_variation
 from attn_jax.measure.keywords import rng_by_keyword
 from attn_jax.measure.outputs import check_probabilities
@@ -71,7 +73,7 @@ def swap_permuted(
         change = permute_keys(_shuffle(rng, mask))
         return _output_change(fn, inputs, probabilities, attention, change)
 
-    return jax.lax.map(permuted, jax.random.split(rng, draws)).mean(0)
+    return map_freed(permuted, jax.random.split(rng, draws)).mean(0)
 
 
 def _output_change(
@@ -189,5 +191,7 @@ def adversarial_weights(
     zeros = jnp.zeros(len(mask))
     start = jax.random.normal(rng, mask.shape)
     first = (start, jnp.zeros_like(start), jnp.zeros_like(start), Adversary(values, zeros, zeros))
-    (*_, best), _ = jax.lax.scan(step, first, jnp.arange(1.0, steps + 1))
+    (*_, best), _ = run_freed(
+        functools.partial(jax.lax.scan, step), first, jnp.arange(1.0, steps + 1)
+    )
     return best

@@ -7,6 +7,7 @@ import jax.numpy as jnp
 from jax.core import Tracer
 from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
 
+from attn_jax.hooks.freed import map_freed
 from attn_jax.measure.keywords import rng_by_keyword
 from attn_jax.measure.reweigh import Model, Pattern, keep_keys, run_reweighed
 from attn_jax.renames import renamed_arguments
@@ -109,7 +110,7 @@ def erase(
         return jnp.take_along_axis(run(inputs), target[:, None], -1)[:, 0]
 
     # The first entry keeps all keys, so it is the model's own output.
-    deleted, inserted = jnp.split(jax.lax.map(target_probability, keeps), 2)
+    deleted, inserted = jnp.split(map_freed(target_probability, keeps), 2)
     return Erasure(jnp.array(fractions), deleted.T, inserted.T, deleted[0])
 
 

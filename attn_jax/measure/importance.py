@@ -9,6 +9,7 @@ import numpy as np
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
 from attn_jax.hooks import Site, activation_grads, capture, intervene
+from attn_jax.hooks.freed import map_freed
 from attn_jax.measure.outputs import class_logits
 from attn_jax.measure.reweigh import Model, Pattern
 
@@ -106,7 +107,7 @@ def head_ablation(
         return _loss(_gated(fn, attention, _split(gates, shapes))(inputs), target).mean()
 
     whole = rise(jnp.ones(total))
-    return _split(jax.lax.map(rise, 1 - jnp.eye(total)) - whole, shapes)
+    return _split(map_freed(rise, 1 - jnp.eye(total)) - whole, shapes)
 
 
 def pruning_curve(
@@ -158,7 +159,7 @@ def pruning_curve(
         output = _gated(fn, attention, _split(gate.astype(jnp.float32), shapes))(inputs)
         return (class_logits(output).argmax(-1) == target).mean()
 
-    curves = jax.lax.map(accuracy, gates.reshape(-1, total)).reshape(len(orders), total + 1)
+    curves = map_freed(accuracy, gates.reshape(-1, total)).reshape(len(orders), total + 1)
     return PruningCurve(jnp.arange(total + 1) / total, curves[0], curves[1:].mean(0))
 
 

@@ -119,8 +119,10 @@ def _sizes(
             f"the weights that match {list(patterns)} have {values.shape[0]} examples and the "
             f"inputs {examples}; the first axis of the weights must be the batch."
         )
+    # Of a function that stays the same JAX would keep an entry for each call.
+    classes = jax.eval_shape(lambda output: class_logits(output), output)
     _, weights = jax.eval_shape(capture(fn, list(patterns)), inputs)
-    return tuple(weights), values.shape[1], jax.eval_shape(class_logits, output).shape[1]
+    return tuple(weights), values.shape[1], classes.shape[1]
 
 
 def _check_target(target: np.ndarray, examples: int, classes: int) -> None:

@@ -232,5 +232,8 @@ def attend(
     """
     (scores,) = as_float(scores)
     mask, bias = _aligned(mask, bias, key_mask, None, scores.shape, scores.ndim - 2)
+    visible = visible_pairs(mask, bias)
+    if visible is not None:
+        (value,) = hide_unseen(visible.any(axis=-2), value)
     weights = normalizer(add_bias(scores, bias), mask=mask)
     return weigh(weights, value), weights

@@ -9,6 +9,7 @@ from jax import Array, lax
 from jax.extend import core
 
 from attn_jax.hooks.frame import Frame
+from attn_jax.hooks.freed import run_freed
 from attn_jax.hooks.points import Block, Captured
 from attn_jax.hooks.rules.rule import Rule, SubJaxpr
 from attn_jax.hooks.rules.zeros import zeros_like
@@ -35,7 +36,13 @@ def _run(
     shapes: Captured = {}
     for branch in branches:
         shapes |= jax.eval_shape(branch, *operands)[1]
-    return lax.switch(index, [_padded(branch, shapes) for branch in branches], *operands)
+    return run_freed(
+        lambda index, *operands: lax.switch(
+            index, [_padded(branch, shapes) for branch in branches], *operands
+        ),
+        index,
+        *operands,
+    )
 
 
 def _flagged(frame: Frame, block: Block, jaxpr: core.ClosedJaxpr) -> Branch:

@@ -1,5 +1,6 @@
 """Rules of loops: `scan` stacks the values of its steps, `while` keeps those of the last one."""
 
+import functools
 from collections.abc import Sequence
 from typing import Any
 
@@ -9,6 +10,7 @@ from jax import Array, lax
 from jax.extend import core
 
 from attn_jax.hooks.frame import Frame
+from attn_jax.hooks.freed import run_freed
 from attn_jax.hooks.points import Block, Captured, Loop
 from attn_jax.hooks.rules.rule import Rule, SubJaxpr
 from attn_jax.hooks.rules.zeros import zeros_like
@@ -39,14 +41,15 @@ def _run_scan(
 
     steps, zeros = _selected_steps(frame, evaluate, init, xs, params["length"])
     # The numbers of the steps are scanned too, for edits and requests that depend on them.
-    (state, singles), (ys, captured) = lax.scan(
+    scan = functools.partial(
+        lax.scan,
         step,
-        (init, zeros),
-        (jnp.arange(params["length"], dtype=jnp.int32), xs),
         length=params["length"],
         reverse=params["reverse"],
         unroll=params["unroll"],
     )
+    numbers = jnp.arange(params["length"], dtype=jnp.int32)
+    (state, singles), (ys, captured) = run_freed(scan, (init, zeros), (numbers, xs))
     return [*state, *ys], captured | singles
 
 
@@ -108,7 +111,9 @@ def _run_while(
     # before; a carry needs values before the first.
     _, shapes = jax.eval_shape(evaluate, jnp.int32(0), init)
     zeros = jax.tree.map(zeros_like, shapes)
-    _, state, captured = lax.while_loop(condition, body, (jnp.int32(0), init, zeros))
+    _, state, captured = run_freed(
+        functools.partial(lax.while_loop, condition, body), (jnp.int32(0), init, zeros)
+    )
     return state, captured
 
 

@@ -105,6 +105,8 @@ def hard_monotonic(
     return _expected(stops, 1 - stops, scores, state)
 
 
+# Outside of `jit` a loop whose body is a new function would compile anew at each call.
+@functools.partial(jax.jit, inline=True)
 def _expected(
     stop: jax.Array, go_on: jax.Array, scores: jax.Array, previous: jax.Array | None
 ) -> jax.Array:

@@ -141,7 +141,10 @@ def _sum(x: jax.Array) -> jax.Array:
     return x.sum(axis=-1, keepdims=True)
 
 
+# Both searches are compiled as fixed functions: outside of `jit` a loop whose body is a new
+# function would compile anew at each call.
 @functools.partial(jax.custom_jvp, nondiff_argnums=(1,))
+@functools.partial(jax.jit, static_argnums=1, inline=True)
 def _tsallis(scores: jax.Array, alpha: float) -> jax.Array:
     """Return the weights for an alpha of 1.5 or 2, which need no general power."""
     scores = _below_largest(scores)
@@ -201,6 +204,7 @@ def _power(base: jax.Array, a: jax.Array) -> jax.Array:
 
 
 @jax.custom_jvp
+@functools.partial(jax.jit, inline=True)
 def _entmax(scores: jax.Array, alpha: jax.Array) -> jax.Array:
     """Return the weights for any alpha, by Newton's method between two bounds of c."""
     scores, a = _below_largest(scores), alpha - 1

@@ -1,5 +1,7 @@
 """Additive attention (Bahdanau 2015)."""
 
+import functools
+
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Real
@@ -66,6 +68,8 @@ def _score_hidden(hidden: jax.Array, v: jax.Array) -> jax.Array:
     return jnp.einsum("...a,a->...", jnp.tanh(hidden), v, preferred_element_type=dtype)
 
 
+# Outside of `jit` a loop whose body is a new function would compile anew at each call.
+@functools.partial(jax.jit, static_argnames="size", inline=True)
 def _scores_by_block(query: jax.Array, key: jax.Array, v: jax.Array, size: int) -> jax.Array:
     """Score one block of queries at a time, so that the hidden layer of all pairs never exists."""
 

@@ -1,5 +1,7 @@
 """Nyströmformer (Xiong 2021): attention through landmarks, the means of segments of tokens."""
 
+import functools
+
 import jax
 import jax.numpy as jnp
 from jax import lax
@@ -177,6 +179,8 @@ def _landmarks(x: jax.Array, mask: jax.Array | None, count: int) -> tuple[jax.Ar
     return safe_divide(total, size[..., None]), size > 0
 
 
+# Outside of `jit` a loop whose body is a new function would compile anew at each call.
+@functools.partial(jax.jit, static_argnames="num_iterations", inline=True)
 def _pseudoinverse(matrix: jax.Array, num_iterations: int) -> jax.Array:
     """Iterate toward the Moore-Penrose inverse, from the paper's initial guess."""
     # Scaled by the product of its largest row and column sums, the transpose is close enough to the

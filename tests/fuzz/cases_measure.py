@@ -1,0 +1,802 @@
+"""A case for each public function of `measure`: formulas in float64, or what must always hold."""
+
+import itertools
+import math
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from cases import (
+    B,
+    Case,
+    D,
+    E,
+    H,
+    K,
+    Q,
+    are_distributions,
+    close,
+    double,
+    draws,
+    equal,
+    floats,
+    mask,
+    pick,
+    softmax64,
+    weights,
+)
+from cases_ops import TYPES
+
+from attn_jax import hooks, measure
+
+N, C = 3, 3
+MAPS = (B, H, Q, K)
+SQUARE = (B, H, K, K)
+
+
+def entropy64(weights):
+    weights = double(weights)
+    return -(weights * np.log(np.where(weights > 0, weights, 1))).sum(-1)
+
+
+def divergence64(first, second):
+    first, second = double(first), double(second)
+    middle = (first + second) / 2
+    return (entropy64(middle) - (entropy64(first) + entropy64(second)) / 2) / math.log(2)
+
+
+def mean64(values, query_mask=None):
+    if query_mask is None:
+        return values.mean(-1)
+    exists = np.broadcast_to(query_mask, values.shape)
+    return (values * exists).sum(-1) / exists.sum(-1)
+
+
+def queries(draw):
+    """No mask, or one that leaves every map a query."""
+    return draw.some(Q) if draw.pick(True, False) else None
+
+
+def keys(draw):
+    return {"weights": draw.weights(*MAPS), "query_mask": queries(draw)}
+
+
+# A model with two heads, whose answer is a formula.
+
+
+def model(inputs):
+    scores, values = inputs
+    weights = hooks.tap("look.weights", jax.nn.softmax(scores))
+    return (weights.sum((1, 2))[:, None] @ values)[:, 0]
+
+
+def weights_of(inputs):
+    return softmax64(double(inputs[0]))
+
+
+def answer(weights, inputs):
+    return softmax64((weights.sum((1, 2))[:, None] @ double(inputs[1]))[:, 0])
+
+
+def inputs(draw):
+    return draw.floats(N, H, Q, K), draw.floats(N, K, C)
+
+
+def runs(**parameters):
+    """The model, its inputs, and a target for each example."""
+
+    def arguments(draw):
+        drawn = {"inputs": inputs(draw)}
+        if "target" in parameters:
+            drawn["target"] = draw.rng().integers(0, C, N)
+        if "mask" in parameters:
+            drawn["mask"] = (
+                np.arange(K) < np.array([K, 3, 1])[:, None]
+                if draw.pick(0, 1)
+                else np.ones((N, K), bool)
+            )
+        if "probabilities" in parameters:
+            drawn["probabilities"] = answer(weights_of(drawn["inputs"]), drawn["inputs"]).astype(
+                np.float32
+            )
+        drawn |= {n: part(draw) for n, part in parameters.items() if callable(part)}
+        return drawn
+
+    return arguments
+
+
+def rng(draw):
+    return jax.random.key(draw.pick(0, 1, 2))
+
+
+def of_model(function, **arguments):
+    return function(model, **arguments)
+
+
+def of_target(probabilities, target):
+    return np.take_along_axis(probabilities, np.asarray(target)[:, None], -1)[:, 0]
+
+
+def kept(weights, keep, renormalize=True):
+    rest = weights * keep[:, None, None]
+    total = rest.sum(-1, keepdims=True)
+    return rest / np.where(total == 0, 1, total) if renormalize else rest
+
+
+def check_erase(result, inputs, places, target, mask, fractions):
+    count = np.ceil(np.outer(mask.sum(-1), fractions) - 1e-6)
+    for f in range(len(fractions)):
+        removed = places < count[:, f, None]
+        for keep, given in ((mask & ~removed, result.deleted), (mask & removed, result.inserted)):
+            close(
+                given[:, f], of_target(answer(kept(weights_of(inputs), keep), inputs), target), 1e-3
+            )
+
+
+def places(draw):
+    return np.stack([draw.rng().permutation(K) for _ in range(N)]).astype(np.int32)
+
+
+def erasure(draw):
+    curves = {n: draw.rng().random((N, 4)).astype(np.float32) for n in ("deleted", "inserted")}
+    fractions, full = (
+        np.array([0, 0.25, 0.5, 1], np.float32),
+        draw.rng().random(N).astype(np.float32),
+    )
+    return {"erasure": measure.Erasure(fractions, **curves, full=full)}
+
+
+BINS = draws(bins=pick((0.25, 1.0), (0.5,)))
+
+
+def fall(curves):
+    def check(result, erasure, bins):
+        columns = [np.flatnonzero(double(erasure.fractions) == each)[0] for each in bins]
+        close(
+            result, (double(erasure.full)[:, None] - double(curves(erasure))[:, columns]).mean(-1)
+        )
+
+    return check
+
+
+def area(curves):
+    return lambda result, erasure: close(
+        result, np.trapezoid(double(curves(erasure)), double(erasure.fractions), axis=-1)
+    )
+
+
+def check_leave_one_out(result, inputs, target, full, mask, renormalize):
+    whole = weights_of(inputs)
+    for k in range(K):
+        keep = mask & (np.arange(K) != k)
+        probability = of_target(answer(kept(whole, keep, renormalize), inputs), target)
+        close(result[:, k], np.where(mask[:, k], double(full) - probability, 0), 1e-3)
+
+
+def check_integrated(result, inputs, target, mask, steps):
+    """Completeness: the keys share out the difference between the ends of the path."""
+    if mask.all():
+        whole = weights_of(inputs)
+        ends = [of_target(answer(x, inputs), target) for x in (whole, 0 * whole)]
+        np.testing.assert_allclose(double(result).sum(-1), ends[0] - ends[1], atol=0.05)
+    assert np.isfinite(np.asarray(result)).all()
+    equal(np.asarray(result)[~mask], 0)
+
+
+def check_gradient(result, inputs, target, mask, renormalize):
+    """The gradient of the target's probability by each key's log-weight, by differences."""
+    whole = weights_of(inputs)
+    for k in range(K):
+        sides = []
+        for step in (1e-4, -1e-4):
+            scaled = whole * np.exp(step * (np.arange(K) == k))
+            scaled = scaled / scaled.sum(-1, keepdims=True) if renormalize else scaled
+            sides.append(of_target(answer(scaled, inputs), target))
+        close(result[:, k], np.where(mask[:, k], (sides[0] - sides[1]) / 2e-4, 0), 1e-3)
+
+
+def check_swap(result, inputs, probabilities, weights):
+    rows = np.broadcast_to(double(weights)[:, None, None], (N, H, Q, K))
+    close(result, np.abs(answer(rows, inputs) - probabilities).sum(-1) / 2)
+
+
+def check_permuted(result, inputs, probabilities, rng, mask, draws):
+    result = double(result)
+    assert result.shape == (N,)
+    assert ((result >= -1e-6) & (result <= 1 + 1e-6)).all()
+    close(np.where(mask.sum(-1) == 1, result, 0), np.zeros(N))
+
+
+def check_adversary(result, inputs, probabilities, values, rng, mask, steps):
+    are_distributions(result.weights)
+    close(result.divergence, divergence64(result.weights, values), 1e-3)
+    rows = np.broadcast_to(double(result.weights)[:, None, None], (N, H, Q, K))
+    # The map itself, where no other was found, counts as no change.
+    change = np.abs(answer(rows, inputs) - probabilities).sum(-1) / 2
+    close(result.change, np.where(double(result.divergence) > 0, change, 0), 1e-3)
+
+
+def maps_of(draw):
+    return {"values": draw.weights(N, K)}
+
+
+def losses(weights, inputs, target):
+    return -np.log(np.maximum(of_target(answer(weights, inputs), target), 1e-300))
+
+
+def check_ablation(result, inputs, target):
+    whole = weights_of(inputs)
+    for h in range(H):
+        without = losses(whole * (np.arange(H) != h)[:, None, None], inputs, target).mean()
+        close(result["look.weights"][h], without - losses(whole, inputs, target).mean(), 1e-3)
+
+
+def check_importance(result, inputs, target):
+    whole = weights_of(inputs)
+    for h in range(H):
+        is_head = (np.arange(H) == h)[:, None, None]
+        sides = [losses(whole * (1 + step * is_head), inputs, target) for step in (1e-4, -1e-4)]
+        close(result["look.weights"][h], np.abs((sides[0] - sides[1]) / 2e-4).mean(), 2e-3)
+
+
+def check_pruning(result, inputs, target, importance, rng, draws):
+    whole = weights_of(inputs)
+    equal(result.share, np.float32([0, 0.5, 1]))
+    # Equal logits are decided by rounding.
+    top = np.sort(answer(whole, inputs), -1)
+    if (top[:, -1] - top[:, -2] > 1e-3).all():
+        right = (answer(whole, inputs).argmax(-1) == target).mean()
+        close([result.accuracy[0], result.random[0]], [right, right])
+    assert ((np.asarray(result.random) >= 0) & (np.asarray(result.random) <= 1)).all()
+
+
+def card(draw):
+    return {"inputs": inputs(draw), "rng": rng(draw)}
+
+
+def check_card(result, inputs, rng):
+    assert len(result.lines) == 9
+    assert result.examples == N
+    assert result.keys == K
+    assert isinstance(str(result), str)
+
+
+def reweighed(function, inputs, change):
+    return function(model, "look.weights", change)(inputs)
+
+
+def doubled_first(weights):
+    return weights * jnp.array([2.0, 1, 1, 1, 1]).reshape(1, 1, 1, K)
+
+
+def change(**parts):
+    """A change of weights (N, H, Q, K)."""
+    return draws(weights=weights(N, H, Q, K), **parts)
+
+
+def permutations(draw):
+    return np.stack([draw.rng().permutation(K) for _ in range(N)]).astype(np.int32)
+
+
+def check_received(result, inputs, query):
+    output, values = result
+    whole = weights_of(inputs)
+    close(values, (whole if query is None else whole[:, :, [query]]).mean((1, 2)))
+    close(softmax64(double(output)), answer(whole, inputs))
+
+
+# Patterns and agreement.
+
+
+def tau64(first, second, exists):
+    results = []
+    for one, other, known in zip(first, second, exists, strict=True):
+        one, other = one[known], other[known]
+        signs = [
+            [
+                np.sign(float(x[i]) - float(x[j]))
+                for i, j in itertools.combinations(range(len(x)), 2)
+            ]
+            for x in (one, other)
+        ]
+        untied = [np.abs(side).sum() for side in signs]
+        total = np.dot(*signs) if signs[0] else 0.0
+        results.append(total / math.sqrt(untied[0] * untied[1]) if min(untied) else math.nan)
+    return np.array(results)
+
+
+def auc64(scores, positive, mask):
+    pairs = [
+        (scores[i] > scores[j]) + (scores[i] == scores[j]) / 2
+        for i in np.flatnonzero(positive & mask)
+        for j in np.flatnonzero(~positive & mask)
+    ]
+    return np.mean(pairs) if pairs else math.nan
+
+
+def check_bootstrap(result, values, rng, draws):
+    mean, low, high = map(float, result)
+    close(mean, double(values).mean())
+    assert values.min() - 1e-4 <= low <= high + 1e-4 <= values.max() + 2e-4
+
+
+def check_offset(result, weights, offset, query_mask):
+    exists = np.ones(Q, bool) if query_mask is None else query_mask
+    rows = [q for q in range(Q) if exists[q] and 0 <= q + offset < K]
+    expected = np.mean([weights[..., q, q + offset] for q in rows], 0) if rows else np.zeros((B, H))
+    close(result, expected)
+
+
+def check_positional(result, weights, query_mask):
+    exists = np.ones(Q, bool) if query_mask is None else query_mask
+    offsets = (weights.argmax(-1) - np.arange(Q))[..., exists]
+    for at in np.ndindex(B, H):
+        values, counts = np.unique(offsets[at], return_counts=True)
+        close(result[0][at], counts.max() / exists.sum())
+        assert int(result[1][at]) in values[counts == counts.max()]
+
+
+def check_clusters(result, similarity, clusters):
+    assert result.shape == (4,)
+    assert result.max() < clusters
+    firsts = [int(np.flatnonzero(result == group)[0]) for group in range(result.max() + 1)]
+    assert firsts == sorted(firsts)
+
+
+def similarity(draw):
+    rows = draw.weights(4, K)
+    return {
+        "similarity": 1 - divergence64(rows[:, None], rows[None]),
+        "clusters": draw.pick(1, 2, 4),
+    }
+
+
+# Layers.
+
+
+def layers(draw):
+    return [draw.weights(*SQUARE) for _ in range(draw.pick(1, 3))]
+
+
+def mixed64(layer, residual):
+    mixed = (1 - residual) * double(layer).mean(-3) + residual * np.eye(K)
+    return mixed / mixed.sum(-1, keepdims=True)
+
+
+def check_rollout(result, weights, residual):
+    rolled = np.eye(K)
+    for layer in weights:
+        rolled = mixed64(layer, residual) @ rolled
+    close(result, np.broadcast_to(rolled, (B, K, K)))
+
+
+def check_flow(result, weights, residual, queries):
+    """No token gets more than flows out of the query, nor more than the last layers let through."""
+    assert result.shape == (len(queries), K)
+    assert (result >= 0).all()
+    assert (result <= 1 + 1e-4).all()
+    if len(weights) == 1:
+        close(result, mixed64(weights[0], residual)[list(queries)])
+    first = mixed64(weights[0], residual)
+    assert (result <= first.sum(0) + 1e-4).all()
+
+
+def grads(draw, shape=SQUARE, count=2):
+    return [draw.floats(*shape) for _ in range(count)]
+
+
+def positive(weights, gradients):
+    return np.maximum(double(weights) * double(gradients), 0).mean(-3)
+
+
+def check_self(result, weights, gradients):
+    relevance = np.broadcast_to(np.eye(K), (B, K, K))
+    for w, g in zip(weights, gradients, strict=True):
+        relevance = relevance + positive(w, g) @ relevance
+    close(result, relevance)
+
+
+def beyond(relevance):
+    rest = relevance - np.eye(relevance.shape[-1])
+    total = rest.sum(-1, keepdims=True)
+    return rest / np.where(total == 0, 1, total) + np.eye(relevance.shape[-1])
+
+
+def cross(draw):
+    shape = (B, H, Q, Q), MAPS
+    drawn = {}
+    for name, each in zip(("self", "cross"), shape, strict=True):
+        drawn[f"{name}_weights"] = [draw.weights(*each) for _ in range(2)]
+        drawn[f"{name}_gradients"] = grads(draw, each)
+    return drawn | {"source": np.abs(draw.floats(B, K, K)) + np.eye(K, dtype=np.float32)}
+
+
+def check_cross(result, self_weights, self_gradients, cross_weights, cross_gradients, source):
+    own, other = np.broadcast_to(np.eye(Q), (B, Q, Q)), np.zeros((B, Q, K))
+    for w, g, cw, cg in zip(
+        self_weights, self_gradients, cross_weights, cross_gradients, strict=True
+    ):
+        step = positive(w, g)
+        own, other = own + step @ own, other + step @ other
+        other = other + beyond(own).swapaxes(-1, -2) @ (positive(cw, cg) @ beyond(double(source)))
+    close(result[0], own, 1e-3)
+    close(result[1], other, 1e-3)
+
+
+def co_layers(draw):
+    steps = {"one_other": (B, Q, K), "other_one": (B, K, Q), "one": (B, Q, Q), "other": (B, K, K)}
+    count = draw.pick(1, 2)
+    return {
+        "layers": [
+            measure.CoLayer(
+                **{n: draw.weights(*s) for n, s in steps.items() if draw.pick(True, False)}
+            )
+            for _ in range(count)
+        ],
+        "one": np.broadcast_to(np.eye(Q, dtype=np.float32), (B, Q, Q)),
+        "other": np.broadcast_to(np.eye(K, dtype=np.float32), (B, K, K)),
+    }
+
+
+def check_co(result, layers, one, other):
+    a, b, ab, ba = double(one), double(other), np.zeros((B, Q, K)), np.zeros((B, K, Q))
+    turn = lambda x: beyond(x).swapaxes(-1, -2)  # noqa: E731
+    for layer in layers:
+        a0, b0, ab0, ba0 = a, b, ab, ba
+        if layer.one_other is not None:
+            step = double(layer.one_other)
+            a, ab = a + step @ ba0, ab + turn(a0) @ (step @ beyond(b0))
+        if layer.other_one is not None:
+            step = double(layer.other_one)
+            b, ba = b + step @ ab0, ba + turn(b0) @ (step @ beyond(a0))
+        if layer.one is not None:
+            a, ab = a + double(layer.one) @ a, ab + double(layer.one) @ ab
+        if layer.other is not None:
+            b, ba = b + double(layer.other) @ b, ba + double(layer.other) @ ba
+    for given, expected in zip(result, (a, b, ab, ba), strict=True):
+        close(given, expected, 1e-3)
+
+
+def contributions(weights, value, w_out):
+    return np.einsum("bhqk,bkhd,hdm->bqkm", double(weights), double(value), double(w_out))
+
+
+def block(draw):
+    drawn = {"weights": draw.weights(*SQUARE), "value": draw.floats(B, K, H, D)}
+    drawn |= {"w_out": draw.floats(H, D, E)}
+    return drawn | {"residual": draw.floats(B, K, E) if draw.pick(True, False) else None}
+
+
+def check_block(result, weights, value, w_out, residual):
+    parts = contributions(weights, value, w_out)
+    if residual is not None:
+        parts = parts + np.eye(K)[..., None] * double(residual)[:, :, None]
+    close(result.norms, np.linalg.norm(parts, axis=-1))
+    own = parts[:, range(K), range(K)]
+    others, itself = (np.linalg.norm(x, axis=-1) for x in (parts.sum(2) - own, own))
+    both = others + itself
+    is_clear = both > 1e-3
+    close(
+        np.where(is_clear, result.mixing, 0),
+        np.where(is_clear, others / np.where(is_clear, both, 1), 0),
+        1e-3,
+    )
+
+
+def links(draw):
+    drawn = {n: draw.mask(B, Q, K) for n in ("guess", "sure", "possible")}
+    return drawn | {"mask": draw.mask(B, Q) if draw.pick(True, False) else None}
+
+
+def check_counts(result, guess, sure, possible, mask):
+    exists = np.ones((B, Q), bool) if mask is None else mask
+    guess, sure, possible = (x & exists[..., None] for x in (guess, sure, possible | sure))
+    for given, expected in zip(result, (guess, sure, guess & sure, guess & possible), strict=True):
+        equal(given, expected.sum((-2, -1)))
+
+
+def lengths(draw):
+    return draw.pick(np.array([1, 3], np.int32), np.array([3, 5], np.int32))
+
+
+def check_random_links(result, sources, shape, rng):
+    equal(np.asarray(result).sum(-1), 1)
+    assert (np.asarray(result).argmax(-1) < sources[:, None]).all()
+
+
+def check_diagonal(result, targets, sources, shape):
+    for n, row in np.ndindex(len(targets), shape[0]):
+        place = (2 * row + 1) * sources[n] // (2 * targets[n])
+        expected = (np.arange(shape[1]) == place) & (row < targets[n])
+        equal(result[n][row], expected)
+
+
+def check_ranks(result, values, mask, rng):
+    for row, places, exists in zip(values, np.asarray(result), mask, strict=True):
+        assert sorted(places) == list(range(K))
+        order = np.argsort(places)
+        assert (np.diff(exists[order].astype(int)) <= 0).all()
+        assert (np.diff(row[order][: exists.sum()]) <= 0).all()
+
+
+def largest(function, weights, top_k):
+    return function(top_k)(weights)
+
+
+def check_largest(result, weights, top_k):
+    values, indices = result
+    equal(values, -np.sort(-weights, -1)[..., :top_k])
+    equal(values, np.take_along_axis(weights, np.asarray(indices), -1))
+
+
+def rows_of(function, weights, block):
+    return hooks.capture(
+        lambda w: hooks.tap("weights", w), {"weights": function(hooks.entropy, block)}
+    )(weights)
+
+
+REDUCERS = {
+    "entropy": Case(
+        draws(weights=weights(*MAPS)), lambda result, weights: close(result, entropy64(weights))
+    ),
+    "mean_heads": Case(
+        draws(weights=weights(*MAPS)),
+        lambda result, weights: close(result, double(weights).mean(-3)),
+    ),
+    "row_blocked": Case(
+        draws(weights=weights(*MAPS), block=pick(1, 2, 9)),
+        lambda result, weights, block: close(result[1]["weights"], entropy64(weights)),
+        rows_of,
+    ),
+    "top_k": Case(draws(weights=weights(*MAPS), top_k=pick(0, 1, K)), check_largest, largest),
+}
+
+MEASURE = (
+    REDUCERS
+    | dict.fromkeys(
+        (
+            "Adversary",
+            "AlignmentCounts",
+            "BlockNorms",
+            "CardLine",
+            "CoLayer",
+            "CoRelevance",
+            "Drift",
+            "Erasure",
+            "PruningCurve",
+            "ReportCard",
+        ),
+        TYPES,
+    )
+    | {
+        "adversarial_weights": Case(
+            lambda d: (
+                runs(probabilities=0, mask=0, rng=rng)(d)
+                | maps_of(d)
+                | {"steps": 3, "mask": np.ones((N, K), bool)}
+            ),
+            check_adversary,
+            of_model,
+        ),
+        "alignment_counts": Case(links, check_counts),
+        "argmax_links": Case(
+            draws(weights=weights(B, Q, K)),
+            lambda result, weights: equal(result, np.arange(K) == weights.argmax(-1)[..., None]),
+        ),
+        "attention_distance": Case(
+            draws(weights=weights(*MAPS), query_offset=pick(0, 2)),
+            lambda result, weights, query_offset: close(
+                result,
+                (double(weights) * np.abs(np.arange(K) - np.arange(Q)[:, None] - query_offset)).sum(
+                    -1
+                ),
+            ),
+        ),
+        "attention_gradients": Case(
+            draws(x=weights(*MAPS), factor=floats(*MAPS)),
+            lambda result, x, factor: [
+                equal(result[0]["weights"], x),
+                close(result[1]["weights"], factor),
+            ],
+            lambda function, x, factor: function(
+                lambda x: (hooks.tap("weights", x) * factor).sum(), "weights"
+            )(x),
+        ),
+        "block_norms": Case(block, check_block),
+        "bootstrap": Case(draws(values=floats(7), rng=rng, draws=pick(50)), check_bootstrap),
+        "cluster_heads": Case(similarity, check_clusters),
+        "co_relevance": Case(co_layers, check_co),
+        "comprehensiveness": Case(lambda d: erasure(d) | BINS(d), fall(lambda e: e.deleted)),
+        "cross_relevance": Case(cross, check_cross),
+        "deception_penalty": Case(
+            draws(weights=weights(B, Q, K), impermissible=mask(B, K)),
+            lambda result, weights, impermissible: close(
+                result,
+                -np.log1p(
+                    -np.minimum((double(weights) * impermissible[:, None]).sum(-1), 1 - 1e-6)
+                ).mean(),
+                0.05,
+            ),
+        ),
+        "deletion_auc": Case(erasure, area(lambda e: e.deleted)),
+        "diagonal_links": Case(
+            draws(targets=lengths, sources=lengths, shape=pick((3, 5), (5, 6))), check_diagonal
+        ),
+        "drift": Case(
+            draws(before=weights(*MAPS), after=weights(*MAPS), query_mask=queries),
+            lambda result, before, after, query_mask: [
+                close(result.divergence, mean64(divergence64(before, after), query_mask)),
+                close(result.entropy, mean64(entropy64(after) - entropy64(before), query_mask)),
+            ],
+        ),
+        "effective_keys": Case(
+            draws(weights=weights(*MAPS)),
+            lambda result, weights: close(result, np.exp(entropy64(weights))),
+        ),
+        "equal_weights": Case(
+            draws(mask=mask(N, K)),
+            lambda result, mask: close(result, mask / np.maximum(mask.sum(-1, keepdims=True), 1)),
+        ),
+        "erase": Case(
+            runs(target=0, mask=0, places=places, fractions=pick((0.0, 0.5, 1.0))),
+            check_erase,
+            of_model,
+        ),
+        "flow": Case(
+            lambda d: {
+                "weights": [d.weights(H, K, K) for _ in range(d.pick(1, 2))],
+                "residual": d.pick(0.0, 0.5),
+                "queries": d.pick((0,), (1, K - 1)),
+            },
+            check_flow,
+        ),
+        "gradient_attention": Case(
+            draws(weights=weights(*MAPS), gradients=floats(*MAPS)),
+            lambda result, weights, gradients: close(result, positive(weights, gradients)),
+        ),
+        "gradient_attribution": Case(
+            runs(target=0, mask=0, renormalize=pick(True, False)), check_gradient, of_model
+        ),
+        "head_ablation": Case(runs(target=0), check_ablation, of_model),
+        "head_importance": Case(runs(target=0), check_importance, of_model),
+        "head_similarity": Case(
+            keys,
+            lambda result, weights, query_mask: close(
+                result,
+                1 - mean64(divergence64(weights[:, :, None], weights[:, None]), query_mask),
+            ),
+        ),
+        "insertion_auc": Case(erasure, area(lambda e: e.inserted)),
+        "integrated_gradients": Case(
+            runs(target=0, mask=0, steps=pick(64)), check_integrated, of_model
+        ),
+        "jensen_shannon": Case(
+            draws(first=weights(*MAPS), second=weights(*MAPS)),
+            lambda result, first, second: close(result, divergence64(first, second)),
+        ),
+        "keep_keys": Case(
+            change(keep=mask(N, K), renormalize=pick(True, False)),
+            lambda result, weights, keep, renormalize: close(
+                result, kept(double(weights), keep, renormalize)
+            ),
+            lambda function, weights, keep, renormalize: function(keep, renormalize=renormalize)(
+                weights
+            ),
+        ),
+        "kendall_tau": Case(
+            draws(first=floats(N, K), second=floats(N, K), mask=mask(N, K)),
+            lambda result, first, second, mask: close(result, tau64(first, second, mask)),
+        ),
+        "leave_one_out": Case(
+            runs(
+                target=0,
+                mask=0,
+                renormalize=pick(True, False),
+                full=lambda d: d.rng().random(N).astype(np.float32),
+            ),
+            check_leave_one_out,
+            of_model,
+        ),
+        "mass_on_object": Case(
+            draws(values=weights(N, K), objects=mask(N, K)),
+            lambda result, values, objects: close(result, (double(values) * objects).sum(-1)),
+        ),
+        "mean_over_queries": Case(
+            lambda d: {"values": d.floats(B, H, Q), "query_mask": queries(d)},
+            lambda result, values, query_mask: close(result, mean64(double(values), query_mask)),
+        ),
+        "offset_score": Case(lambda d: keys(d) | {"offset": d.pick(0, -1, 2, 9)}, check_offset),
+        "permute_keys": Case(
+            change(order=permutations),
+            lambda result, weights, order: equal(
+                result, np.stack([w[..., o] for w, o in zip(weights, order, strict=True)])
+            ),
+            lambda function, weights, order: function(order)(weights),
+        ),
+        "pointing_game": Case(
+            draws(values=weights(N, K), objects=mask(N, K)),
+            lambda result, values, objects: close(
+                result,
+                ((top := values == values.max(-1, keepdims=True)) & objects).sum(-1) / top.sum(-1),
+            ),
+        ),
+        "positional_score": Case(keys, check_positional),
+        "pruning_curve": Case(
+            runs(
+                target=0, importance=lambda d: {"look.weights": d.floats(H)}, rng=rng, draws=pick(2)
+            ),
+            check_pruning,
+            of_model,
+        ),
+        "random_links": Case(
+            draws(sources=lengths, shape=pick((Q, K)), rng=rng), check_random_links
+        ),
+        "rank_keys": Case(draws(values=floats(N, K), mask=mask(N, K), rng=rng), check_ranks),
+        "received": Case(
+            runs(query=pick(None, 1)),
+            check_received,
+            lambda function, inputs, query: function(model, "look.weights", query=query)(inputs),
+        ),
+        "report_card": Case(card, check_card, of_model, share=0.1),
+        "roc_auc": Case(
+            draws(scores=floats(7), positive=mask(7), mask=mask(7)),
+            lambda result, scores, positive, mask: close(result, auc64(scores, positive, mask)),
+        ),
+        "rollout": Case(
+            lambda d: {"weights": layers(d), "residual": d.pick(0.0, 0.5)}, check_rollout
+        ),
+        "run_reweighed": Case(
+            runs(change=pick(doubled_first)),
+            lambda result, inputs, change: close(
+                result, answer(double(doubled_first(weights_of(inputs))), inputs)
+            ),
+            reweighed,
+        ),
+        "self_relevance": Case(
+            lambda d: {"weights": [d.weights(*SQUARE) for _ in range(2)], "gradients": grads(d)},
+            check_self,
+        ),
+        "set_weights": Case(
+            change(own=weights(N, K)),
+            lambda result, weights, own: close(
+                result, np.broadcast_to(double(own)[:, None, None], weights.shape)
+            ),
+            lambda function, weights, own: function(own)(weights),
+        ),
+        "sink_mass": Case(
+            draws(weights=weights(*MAPS), sinks=pick(1, K)),
+            lambda result, weights, sinks: close(result, double(weights)[..., :sinks].sum(-1)),
+        ),
+        "sufficiency": Case(lambda d: erasure(d) | BINS(d), fall(lambda e: e.inserted)),
+        "swap_permuted": Case(
+            runs(probabilities=0, mask=0, rng=rng, draws=pick(2)), check_permuted, of_model
+        ),
+        "swap_weights": Case(runs(probabilities=0, weights=weights(N, K)), check_swap, of_model),
+        "threshold_links": Case(
+            draws(weights=weights(B, Q, K), threshold=pick(0.15, 1.0)),
+            lambda result, weights, threshold: equal(result, weights >= np.float32(threshold)),
+        ),
+        "total_variation": Case(
+            draws(first=weights(*MAPS), second=weights(*MAPS)),
+            lambda result, first, second: close(
+                result, np.abs(double(first) - double(second)).sum(-1) / 2
+            ),
+        ),
+        "value_norms": Case(
+            draws(weights=weights(*MAPS), value=floats(B, K, H, D), w_out=floats(H, D, E)),
+            lambda result, weights, value, w_out: close(
+                result,
+                double(weights)
+                * np.linalg.norm(
+                    np.einsum("bkhd,hdm->bhkm", double(value), double(w_out)), axis=-1
+                )[:, :, None],
+            ),
+        ),
+        "vertical_score": Case(
+            keys,
+            lambda result, weights, query_mask: close(
+                result, mean64(double(weights).swapaxes(-1, -2), query_mask).max(-1)
+            ),
+        ),
+    }
+)
