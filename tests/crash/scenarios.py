@@ -113,8 +113,8 @@ def caches(folder):
     os.environ |= {"ATTN_JAX_CACHE": str(folder / "cache"), "TFDS_DATA_DIR": str(folder / "none")}
     sources.read_wheel = lambda: arrays
     cache = sources.mnist_cache()
-    if not cache.parent.exists():
-        cache.parent.mkdir()
+    cache.parent.mkdir(exist_ok=True)
+    if not any(cache.parent.iterdir()):
         cache.write_bytes(b"PK")
     warnings.simplefilter("ignore", UserWarning)
     builder = tfds.AttnMnist(data_dir=folder / "tfds")
