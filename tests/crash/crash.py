@@ -15,6 +15,7 @@ from pathlib import Path
 HERE = Path(__file__).parent
 ROOT = HERE.parent.parent
 KINDS = ("train", "resume", "report", "fetch", "caches")
+BASES = {"resume": "train", "report": "translate"}
 PASSED = ROOT / "build" / "crash.txt"
 KILLED = -9
 
@@ -51,7 +52,8 @@ class Crashes:
 
     def work(self, kind, folder, kill=None):
         """Do work in a folder; return how it ended, and what it did and left."""
-        job = {"scenario": kind, "folder": str(folder), "kill": kill}
+        scenario = "train" if kind == "resume" else kind
+        job = {"scenario": scenario, "folder": str(folder), "kill": kill}
         self.server.stdin.write(json.dumps(job) + "\n")
         self.server.stdin.flush()
         code = int(self.server.stdout.readline())
@@ -59,53 +61,42 @@ class Crashes:
         return code, json.loads(result.read_text()) if result.exists() else {}
 
     def undisturbed(self, kind):
-        """Return what work does and leaves if nothing stops it."""
+        """Return what work does and leaves if nothing stops it, and where."""
         if kind not in self._known:
-            # A report leaves what it finds, and a resumed run what one never stopped leaves.
-            folder = self.new("resume" if kind == "report" else kind, begun=False)
-            code, self._known[kind] = self.work("resume" if kind == "report" else kind, folder)
+            folder = self.new(kind)
+            code, result = self.work(kind, folder)
             assert code == 0, Path(f"{folder}.log").read_text()
-            self._known[kind]["folder"] = folder
-            if kind in ("resume", "report"):
-                self._known |= dict.fromkeys(("resume", "report"), self._known[kind])
+            # A resumed run leaves what one never stopped leaves, and a report what it finds.
+            whole = self.undisturbed(BASES[kind])["outcome"] if kind in BASES else None
+            assert whole in (None, result["outcome"])
+            self._known[kind] = result | {"folder": folder}
         return self._known[kind]
 
-    def new(self, kind, *, begun=True):
+    def new(self, kind):
         """Return a new folder for work, with what it goes on from."""
         self.number += 1
         folder = self.folder / f"{self.number:04}-{kind}"
-        if begun and kind in ("resume", "report"):
-            whole = self.undisturbed("resume")
-            shutil.copytree(self._halfway() if kind == "resume" else whole["folder"], folder)
+        if kind == "resume":
+            shutil.copytree(self._halfway(), folder)
+        elif kind == "report":
+            shutil.copytree(self.undisturbed("translate")["folder"], folder)
         else:
             folder.mkdir()
         return folder
 
     def _halfway(self):
-        """Return the folder of a run that was killed after its first checkpoint."""
+        """Return the folder of a run that was killed after its second checkpoint."""
         if "halfway" not in self._known:
-            operations = self.undisturbed("resume")["operations"]
-            sealed = next(i for i, line in enumerate(operations) if "MANIFEST.sha256" in line)
-            folder = self.new("resume", begun=False)
-            assert self.work("resume", folder, sealed + 2)[0] == KILLED
+            operations = self.undisturbed("train")["operations"]
+            sealed = [i for i, line in enumerate(operations) if "MANIFEST.sha256" in line]
+            folder = self.new("train")
+            assert self.work("train", folder, sealed[3] + 2)[0] == KILLED
             self._known["halfway"] = folder
         return self._known["halfway"]
 
-    def operations(self, kind):
-        """Return the operations of the work that is killed."""
-        if kind not in ("resume", "report"):
-            return self.undisturbed(kind)["operations"]
-        if f"{kind} operations" not in self._known:
-            folder = self.new(kind)
-            code, result = self.work(kind, folder)
-            assert code == 0, Path(f"{folder}.log").read_text()
-            assert result["outcome"] == self.undisturbed(kind)["outcome"]
-            self._known[f"{kind} operations"] = result["operations"]
-        return self._known[f"{kind} operations"]
-
     def try_point(self, kind, kill):
         """Kill work before an operation, and start it again; return what is wrong, or nothing."""
-        expected = self.undisturbed(kind)["outcome"]
+        expected = self.undisturbed(BASES.get(kind, kind))["outcome"]
         folder = self.new(kind)
         code, _ = self.work(kind, folder, kill)
         if code != KILLED:
@@ -151,8 +142,11 @@ def main(total):
     failures = []
     crashes = Crashes(tempfile.mkdtemp(prefix="crash-"))
     try:
-        counts = {kind: len(crashes.operations(kind)) for kind in KINDS}
-        print(", ".join(f"{kind} has {count} operations" for kind, count in counts.items()))
+        counts = {kind: len(crashes.undisturbed(kind)["operations"]) for kind in KINDS}
+        print(
+            ", ".join(f"{kind} has {count} operations" for kind, count in counts.items()),
+            flush=True,
+        )
         points = spread(counts, total)
         for number, (kind, kill) in enumerate(points, start=1):
             point = f"{kind} {kill} of {counts[kind]}"

@@ -7,17 +7,15 @@ import pytest
 from crash import Crashes, spread
 
 POINTS = [
-    # The first checkpoint: its folder, its arrays, its manifest.
+    # While the first checkpoint is written, and while an old one is removed.
     ("train", 20),
-    # An old checkpoint is removed.
     ("train", 150),
-    # A frame, the figures and the scores of a translator.
-    ("resume", 8),
+    ("resume", 30),
     ("report", 27),
-    # The folder of the wheel, and the file of the cache.
+    # The file of the pairs lies in the cache, and has no name yet.
     ("fetch", 4),
     ("fetch", 8),
-    # A damaged cache is set aside; a set of TFDS is prepared.
+    # The damaged cache is set aside; a set of TFDS is prepared.
     ("caches", 3),
     ("caches", 10),
 ]
