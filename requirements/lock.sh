@@ -27,7 +27,7 @@ with open("pyproject.toml", "rb") as file:
 PYTHON
 }
 
-compile base pyproject.toml --group test
+compile base pyproject.toml --extra hub --group test
 compile build --group build -c requirements/base.lock
 compile dev pyproject.toml --group dev -c requirements/base.lock
 for device in cuda tpu; do

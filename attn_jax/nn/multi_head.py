@@ -121,10 +121,7 @@ class MultiHead(nn.Module):
         # Four stages, so that a variant overrides only its own: project, attend, mix, output.
         heads = self.project(inputs)
         context = self.attend_heads(heads, is_self=is_self, deterministic=deterministic)
-        context = self.mix_heads(context, query)
-        return self.dense(self.out_dim or query.shape[-1], query, axis=(-2, -1), name="out")(
-            context
-        )
+        return self.output(self.mix_heads(context, query), query)
 
     def head_shapes(self, features: int) -> dict[str, tuple[int, int]]:
         """Return the number of heads of query, key and value, and the features of a head."""
@@ -176,6 +173,18 @@ class MultiHead(nn.Module):
             query: The tokens of the query, before their projection.
         """
         return context
+
+    def output(
+        self, context: Float[Array, "*b q h e"], query: Float[Array, "*b q d_q"]
+    ) -> Float[Array, "*b q d_out"]:
+        """Join the contexts of the heads and project them.
+
+        Args:
+            context: The context of each head, after `mix_heads`.
+            query: The tokens of the query, before their projection.
+        """
+        features = self.out_dim or query.shape[-1]
+        return self.dense(features, query, axis=(-2, -1), name="out")(context)
 
 
 class MultiHeadAttention(MultiHead):

@@ -1,0 +1,25 @@
+"""The architectures that checkpoints name, a file for each family."""
+
+from typing import Any
+
+from attn_jax.pretrained.errors import PretrainedError
+from attn_jax.pretrained.families import bert
+from attn_jax.pretrained.families.family import Family
+
+FAMILIES: tuple[Family, ...] = (bert.BERT, bert.ROBERTA, bert.DISTILBERT)
+
+
+def family_of(config: dict[str, Any]) -> Family:
+    """Return the family that reads a checkpoint.
+
+    Raises:
+        PretrainedError: If none does; the message lists those there are.
+    """
+    name = config.get("model_type")
+    for family in FAMILIES:
+        if name == family.model_type:
+            return family
+    known = ", ".join(family.model_type for family in FAMILIES)
+    raise PretrainedError(
+        f"config.json says model_type {name!r}, and the families known here are {known}."
+    )

