@@ -176,15 +176,15 @@ _DISTILBERT_LAYER = _layer(
 _IGNORED = (r"embeddings\.position_ids", r"pooler\..*", r"cls\..*", r"lm_head\..*", r"vocab_.*")
 _IGNORED += (r"classifier\..*", r"qa_outputs\..*", r"pre_classifier\..*")
 
-BERT = Family("bert", _from_config, _EMBEDDINGS | _BERT_LAYER, "bert.", _IGNORED)
+BERT = Family("bert", _from_config, {**_EMBEDDINGS, **_BERT_LAYER}, "bert.", _IGNORED)
 ROBERTA = Family(
     "roberta",
     _from_config,
-    _EMBEDDINGS | _BERT_LAYER,
+    {**_EMBEDDINGS, **_BERT_LAYER},
     "roberta.",
     _IGNORED,
     skipped_positions=_first_position,
 )
 DISTILBERT = Family(
-    "distilbert", _from_config, _EMBEDDINGS | _DISTILBERT_LAYER, "distilbert.", _IGNORED
+    "distilbert", _from_config, {**_EMBEDDINGS, **_DISTILBERT_LAYER}, "distilbert.", _IGNORED
 )
