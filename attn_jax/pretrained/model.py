@@ -35,7 +35,7 @@ class Pretrained:
     tokenizer: Tokenizer
     name: str
 
-    def __call__(self, inputs: dict[str, Array]) -> Array:
+    def __call__(self, inputs: dict[str, Any]) -> Array:
         """Return the output of the model: hidden states, or logits where it has a head."""
         apply: Any = self.model.apply
         return apply(self.variables, **inputs)

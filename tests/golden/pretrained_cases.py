@@ -1,0 +1,49 @@
+"""Tiny random checkpoints of each family: their configurations and inputs."""
+
+import numpy as np
+
+_BERT = {
+    "vocab_size": 50,
+    "hidden_size": 32,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 4,
+    "intermediate_size": 64,
+    "max_position_embeddings": 40,
+}
+_DISTILBERT = {
+    "vocab_size": 50,
+    "dim": 32,
+    "n_layers": 2,
+    "n_heads": 4,
+    "hidden_dim": 64,
+    "max_position_embeddings": 40,
+}
+
+CASES = {
+    "bert": ("BertModel", _BERT),
+    "roberta": ("RobertaModel", _BERT | {"pad_token_id": 1, "type_vocab_size": 1}),
+    "distilbert": ("DistilBertModel", _DISTILBERT),
+}
+"""The class of transformers and its configuration, by model_type."""
+
+
+def random_config(name, rng):
+    """Return a configuration of the same family with other sizes."""
+    heads = int(rng.integers(1, 5))
+    features, layers = heads * int(rng.choice([4, 8])), int(rng.integers(1, 4))
+    config = CASES[name][1]
+    sizes = {
+        **dict.fromkeys(("hidden_size", "dim"), features),
+        **dict.fromkeys(("num_hidden_layers", "n_layers"), layers),
+        **dict.fromkeys(("num_attention_heads", "n_heads"), heads),
+        **dict.fromkeys(("intermediate_size", "hidden_dim"), 3 * features),
+    }
+    return config | {key: size for key, size in sizes.items() if key in config}
+
+
+def inputs(rng, vocabulary=50, batch=2, tokens=7):
+    """Return tokens, and which exist: the second text is shorter."""
+    numbers = rng.integers(2, vocabulary, (batch, tokens)).astype(np.int32)
+    exists = np.ones((batch, tokens), bool)
+    exists[1, -2:] = False
+    return np.where(exists, numbers, 1), exists

@@ -1,0 +1,6 @@
+"""Lets the tests of this folder write checkpoints as the golden ones do."""
+
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "golden"))
