@@ -1,17 +1,14 @@
 """The commands behind the command line: train, resume, and report again."""
 
-import contextlib
-import datetime
-import shutil
 import sys
-from collections.abc import Iterator, Sequence
-from datetime import UTC
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from attn_jax import train as training
 from experiments.experiment import Experiment, settings
 from experiments.known_paths import allow, allow_options, require_known_paths
+from experiments.new_run import begin_run
 from experiments.options import RUNS, parse
 from experiments.reopen import find_run, last_run, reopen_experiment
 from experiments.stored_command import read_stored_command, stored_experiment
@@ -44,7 +41,7 @@ def train(name: str, arguments: Sequence[str]) -> int:
             _fit(name, experiment, run, stored, resume=True)
         else:
             allow_options(command.experiment, options)
-            with _begin(folder) as run:
+            with begin_run(folder) as run:
                 command.experiment.begin(run)
                 _fit(name, command.experiment, run, options, resume=False)
     except training.TrainingInterrupted as interruption:
@@ -102,34 +99,6 @@ def resume_line(name: str, run: Path) -> str:
     runs = run.parent.parent
     options = "--resume" if runs == RUNS else f"'--resume --runs {runs}'"
     return f"make train EXP={name} ARGS={options}"
-
-
-@contextlib.contextmanager
-def _begin(folder: Path) -> Iterator[Path]:
-    """Make the folder of a new run; remove it again if the run ends before it has begun."""
-    run = new_run(folder)
-    try:
-        yield run
-    finally:
-        if not (run / "command.json").exists():
-            shutil.rmtree(run, ignore_errors=True)
-            with contextlib.suppress(OSError):
-                folder.rmdir()
-
-
-def new_run(folder: Path) -> Path:
-    """Make a new folder in `folder`, named by the date and time in UTC, and return it."""
-    name = datetime.datetime.now(UTC).strftime("%Y%m%d-%H%M%S")
-    number = 1
-    while True:
-        run = folder / (name if number == 1 else f"{name}-{number}")
-        try:
-            run.mkdir(parents=True)
-        except FileExistsError:
-            # Another run made it in the same second.
-            number += 1
-        else:
-            return run
 
 
 def summary(rows: list[dict[str, Any]]) -> str:

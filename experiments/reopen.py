@@ -12,6 +12,9 @@ from experiments.experiment import Experiment, settings
 from experiments.known_paths import require_known_paths
 from experiments.stored_command import read_stored_command, stored_experiment
 
+RUN_NAME = re.compile(r"\d{8}-\d{6}(-\d+)?")
+"""The names of new runs."""
+
 
 def last_run(folder: Path, pattern: str = "*") -> Path:
     """Return the run in a folder that began last, whatever it has been renamed to.
@@ -33,7 +36,7 @@ def last_run(folder: Path, pattern: str = "*") -> Path:
 
 def _order(run: Path) -> tuple[float, bool, list[str | int]]:
     """Return a key that sorts runs by when they began, copies first, and then by name."""
-    original = re.fullmatch(r"\d{8}-\d{6}(-\d+)?", run.name) is not None
+    original = RUN_NAME.fullmatch(run.name) is not None
     # As numbers, so that the eleventh run of a second comes after the ninth.
     parts = [int(part) if part.isdecimal() else part for part in re.split(r"(\d+)", run.name)]
     return begun_at(run), original, parts

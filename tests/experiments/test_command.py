@@ -21,7 +21,8 @@ from attn_jax import nn
 from attn_jax.train import Checkpoints, DamagedError, lock_run, read_metrics
 from attn_jax.train.disk.run_folder import begun_at
 from experiments.__main__ import main
-from experiments.command import last_run, new_run
+from experiments.command import last_run
+from experiments.new_run import begin_run, new_run
 from experiments.options import parse
 from experiments.translate import main as translate
 
@@ -238,7 +239,7 @@ def test_runs_of_one_second_get_folders_of_their_own_and_are_ordered_as_numbers(
             assert tz == datetime.UTC
             return cls(2026, 11, 29, 10, 0, 0, tzinfo=tz)
 
-    monkeypatch.setattr("experiments.command.datetime", types.SimpleNamespace(datetime=Fixed))
+    monkeypatch.setattr("experiments.new_run.datetime", types.SimpleNamespace(datetime=Fixed))
     runs = [new_run(tmp_path / "experiment") for _ in range(11)]
     second = "20261129-100000"
     assert [run.name for run in runs] == [second, *(f"{second}-{n}" for n in range(2, 12))]
@@ -246,6 +247,19 @@ def test_runs_of_one_second_get_folders_of_their_own_and_are_ordered_as_numbers(
         (run / "command.json").write_text("{}")
         os.utime(run / "command.json", (1000, 1000))
     assert last_run(tmp_path / "experiment") == runs[-1]
+
+
+def test_what_a_killed_process_left_of_a_run_that_had_not_begun_is_removed(tmp_path):
+    folder = tmp_path / "mnist_dot"
+    left, begun, mine = (folder / name for name in ("20260101-000000", "20260101-000001", "notes"))
+    for path in (left, begun, mine):
+        path.mkdir(parents=True)
+        (path / "vocabulary.json").write_text("{}")
+    (begun / "command.json").write_text("{}")
+    with begin_run(folder) as first, begin_run(folder) as second:
+        # The first has not begun, but its process lives.
+        assert {*folder.iterdir()} == {first, second, begun, mine}
+    assert {*folder.iterdir()} == {begun, mine}
 
 
 def test_two_resumes_at_once_are_one_and_a_refusal(run, arguments, capsys):
