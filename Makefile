@@ -52,6 +52,9 @@ fuzz: $(ready) ## damage the files of a run, and call every public function, in 
 crash: $(ready) ## kill training, reports, fetches and caches at 200 points (POINTS=50), and start them again
 	$(py) tests/crash/crash.py $(POINTS)
 
+soak: $(ready) ## call every public function 350 times, and see that memory does not grow
+	ATTN_JAX_SOAK=1 $(py) -m pytest -n 0 -q tests/soak $(ARGS)
+
 check: lint audit ## the whole gate: lint, types, imports, supply, tests with coverage, notebooks and docs
 	$(MAKE) test ARGS='--cov --cov-report=term:skip-covered'
 	$(MAKE) docs

@@ -1,6 +1,7 @@
 """Edits that replace computed values by values from elsewhere."""
 
-from collections.abc import Mapping, Sequence
+import dataclasses
+from collections.abc import Collection, Mapping, Sequence
 
 import jax
 import jax.numpy as jnp
@@ -54,7 +55,7 @@ def patch(
     Raises:
         HookError: If `layers` counts from the end. When the edit runs: if it has no value for a
             hook point, if shapes do not fit, if a float would replace an integer, if there is no
-            such head or position, or if a name has no layer.
+            such layer, head or position, or if a name has no layer.
 
     Example:
         >>> from attn_jax.hooks import capture, intervene, tap
@@ -79,7 +80,35 @@ def patch(
             new = jnp.where(_contains(layers, _layer(site)), new, value)
         return new
 
-    return edit
+    return edit if layers is None else _LayerPatch(edit, layers)
+
+
+@dataclasses.dataclass(frozen=True)
+class _LayerPatch:
+    """An edit of some layers, which can only be looked for once all hook points are known."""
+
+    edit: EditFunction
+    layers: Which
+
+    def __call__(self, value: Array, site: Site) -> Array:
+        return self.edit(value, site)
+
+    def check_points(self, names: Collection[str]) -> None:
+        """Refuse layers that no hook point has; they are the first numbers in the names."""
+        numbers = {int(parts[0]) for name in names if (parts := _numbers_in(name))}
+        if isinstance(self.layers, slice):
+            is_missing = not any(_contains(self.layers, number) for number in numbers)
+        else:
+            is_missing = not numbers.issuperset(_known_numbers(self.layers))
+        if numbers and is_missing:
+            raise HookError(
+                f"layers={self.layers} selects a layer that is in none of the hook points to edit; "
+                f"their layers are {', '.join(map(str, sorted(numbers)))}."
+            )
+
+
+def _numbers_in(name: str) -> list[str]:
+    return [part for part in name.split(".") if part.isdecimal()]
 
 
 def _axis(site: Site, role: str) -> int:

@@ -1,6 +1,7 @@
 """The requests and edits of one call, matched against the hook points that exist."""
 
 import dataclasses
+import itertools
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
@@ -129,10 +130,22 @@ def make_plan(
                 requests.setdefault(point.name, []).append(request)
     edits_by_name: dict[str, list[Edit]] = {}
     for pattern, function in edits.items():
-        for point, selection in _matches(pattern, by_name, "edit"):
+        matches = _matches(pattern, by_name, "edit")
+        if check := getattr(function, "check_points", None):
+            check([name for match in matches for name in _steps(*match)])
+        for point, selection in matches:
             edit = Edit(patterns.key(point.name, selection), point.align(selection), function)
             edits_by_name.setdefault(point.name, []).append(edit)
     return Plan(requests, edits_by_name)
+
+
+def _steps(point: HookPoint, selection: Selection) -> list[str]:
+    """Return the names of a hook point at each selected step of the loops around it."""
+    steps = [
+        range(length) if step is None else [step]
+        for length, step in zip(point.lengths, selection, strict=True)
+    ]
+    return [patterns.key(point.name, each) for each in itertools.product(*steps)]
 
 
 def _matches(

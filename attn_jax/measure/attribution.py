@@ -8,6 +8,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
 from attn_jax.hooks.freed import map_freed
+from attn_jax.measure.outputs import of_target
 from attn_jax.measure.reweigh import (
     Model,
     Pattern,
@@ -118,7 +119,7 @@ def _by_factor(
 
     def total(factors: Array) -> Array:
         run = run_reweighed(fn, attention, lambda w: scaled(w, per_key(factors, w)))
-        return jnp.take_along_axis(run(inputs), target[:, None], -1).sum()
+        return of_target(run(inputs), target).sum()
 
     return jax.grad(total)(jnp.zeros(shape))
 
@@ -155,7 +156,7 @@ def leave_one_out(
     def without(key: Array) -> Array:
         keep = mask & (jnp.arange(mask.shape[-1]) != key)[None]
         run = run_reweighed(fn, attention, keep_keys(keep, renormalize=renormalize))
-        return full - jnp.take_along_axis(run(inputs), target[:, None], -1)[:, 0]
+        return full - of_target(run(inputs), target)
 
     falls = map_freed(without, jnp.arange(mask.shape[-1]))
     return jnp.where(mask, falls.T, 0)

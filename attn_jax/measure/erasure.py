@@ -9,6 +9,7 @@ from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
 
 from attn_jax.hooks.freed import map_freed
 from attn_jax.measure.keywords import rng_by_keyword
+from attn_jax.measure.outputs import of_target
 from attn_jax.measure.reweigh import Model, Pattern, keep_keys, run_reweighed
 from attn_jax.renames import renamed_arguments
 
@@ -107,7 +108,7 @@ def erase(
 
     def target_probability(keep: Array) -> Array:
         run = run_reweighed(fn, attention, keep_keys(keep, renormalize=renormalize))
-        return jnp.take_along_axis(run(inputs), target[:, None], -1)[:, 0]
+        return of_target(run(inputs), target)
 
     # The first entry keeps all keys, so it is the model's own output.
     deleted, inserted = jnp.split(map_freed(target_probability, keeps), 2)

@@ -1,7 +1,7 @@
 """Class logits of a model's output, including a single logit that stands for two classes."""
 
 import jax.numpy as jnp
-from jaxtyping import Array, Float, Num
+from jaxtyping import Array, Float, Int, Num
 
 
 def class_logits(output: Num[Array, "n *c"]) -> Float[Array, "n c"]:
@@ -41,3 +41,21 @@ def check_probabilities(given: tuple[int, ...], needed: tuple[int, ...]) -> None
             f"probabilities has shape {given}, but the model gives {needed}: one column per class. "
             "A single logit stands for two classes: stack 1 - p and p, with p = sigmoid(logit)."
         )
+
+
+def of_target(probabilities: Float[Array, "n c"], target: Int[Array, " n"]) -> Float[Array, " n"]:
+    """Return the probability of each example's target.
+
+    Args:
+        probabilities: One column per class.
+        target: The class of each example.
+
+    Raises:
+        ValueError: If there is not one class for each example.
+    """
+    if target.shape != probabilities.shape[:1]:
+        raise ValueError(
+            f"target has shape {target.shape}, but {probabilities.shape[:1]} is needed, one class "
+            "for each example."
+        )
+    return jnp.take_along_axis(probabilities, target[:, None], -1)[:, 0]

@@ -59,6 +59,21 @@ def _check_tokens(query: tuple[int, ...], key: tuple[int, ...], value: tuple[int
         )
 
 
+def check_axes(**parameters: tuple[jax.Array | None, str]) -> None:
+    """Check that parameters have the axes that a formula gives them.
+
+    Args:
+        **parameters: Each parameter, by its name, with the names of its axes; None is left out.
+
+    Raises:
+        ValueError: If the number of axes is another.
+    """
+    for name, (array, axes) in parameters.items():
+        if array is not None and array.ndim != len(axes.split()):
+            expected = f"({', '.join(axes.split())})"
+            raise ValueError(f"{name} has shape {array.shape} but must have the axes {expected}.")
+
+
 def check_features(name: str, size: int, other: str, expected: int) -> None:
     """Check that two feature sizes are equal.
 

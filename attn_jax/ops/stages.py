@@ -169,7 +169,9 @@ def add_bias(scores: Real[Array, "*s"], bias: Real[Array, "..."] | None) -> Floa
         return scores
     (scores,) = as_float(scores)
     bias = align_to_scores("bias", bias, scores.shape)
-    return scores + jnp.broadcast_to(bias, scores.shape).astype(scores.dtype)
+    bias = jnp.broadcast_to(bias, scores.shape).astype(scores.dtype)
+    # Minus infinity and NaN would be NaN, but what is hidden has no effect.
+    return jnp.where(bias == -jnp.inf, bias, scores + bias)
 
 
 def weigh(weights: Real[Array, "*b q k"], value: Real[Array, "*b k d"]) -> Float[Array, "*b q d"]:

@@ -3,8 +3,10 @@
 `make fuzz SEED=2 CASES=10000` draws so many new examples, shared among the functions in turn.
 """
 
+import contextlib
 import os
 
+import numpy as np
 import pytest
 from cases import Draw
 from cases_hooks import HOOKS
@@ -25,7 +27,7 @@ FUNCTIONS = [
     for name, case in cases.items()
 ]
 # A few examples of each function in `make check`; as many as were asked for in `make fuzz`.
-EXAMPLES = max(CASES // len(FUNCTIONS), 1) if CASES else 3
+EXAMPLES = max(CASES // len(FUNCTIONS), 1) if CASES else 2
 SETTINGS = settings(
     derandomize=False,
     database=None,
@@ -50,3 +52,32 @@ def test_a_function_keeps_its_promise(function, case):
         case.check(case.run(function, arguments), **arguments)
 
     keeps()
+
+
+def misfit(draw, arguments):
+    """Cut, wrap or empty one of the arrays, so that it may not fit the others."""
+    arrays = [n for n, x in arguments.items() if isinstance(x, np.ndarray) and x.ndim and x.size]
+    if not arrays:
+        return arguments
+    name, change = draw.pick(*arrays), draw.pick("cut", "first", "wrapped", "empty", "integers")
+    x = arguments[name]
+    changed = {"cut": x[..., :-1], "first": x[0], "wrapped": x[None], "empty": x[:0]}
+    return arguments | {
+        name: changed.get(change, np.nan_to_num(x, posinf=0, neginf=0).astype(np.int32))
+    }
+
+
+# Misfits compile programs of their own: each fourth function without `make fuzz`, for time.
+@pytest.mark.parametrize(("function", "case"), FUNCTIONS if CASES else FUNCTIONS[::4])
+def test_what_does_not_fit_is_refused_in_words(function, case, unchecked):
+    @seed(SEED)
+    @settings(SETTINGS, max_examples=max(round(EXAMPLES * case.share / 2), 1))
+    @given(st.data())
+    def refuses(data):
+        draw = Draw(data.draw)
+        arguments = misfit(draw, case.arguments(draw))
+        # A ValueError or a TypeError says what does not fit; anything else is a fault.
+        with contextlib.suppress(ValueError, TypeError):
+            case.run(function, arguments)
+
+    refuses()

@@ -135,6 +135,23 @@ def test_a_float_does_not_become_an_integer():
     np.testing.assert_array_equal(intervene(fn, {"count": patch(7)})(counts), [7, 7, 7])
 
 
+@MODELS
+@pytest.mark.parametrize("layers", [99, [0, 99], slice(99, None)], ids=["one", "of two", "slice"])
+def test_a_layer_that_does_not_exist_is_refused(fn, layers):
+    with pytest.raises(HookError, match=r"99.* selects a layer .*; their layers are 0, 1, 2"):
+        intervene(fn, {"*weights": patch(0.0, layers=layers)})(CLEAN)
+
+
+def test_layers_of_stacks_of_unequal_depth_are_those_of_either():
+    def fn(x):
+        with jax.named_scope("encoder"):
+            x = scanned(x)
+        return tap("decoder.layers.4.weights", x)
+
+    out = intervene(fn, {"*weights": patch(0.0, layers=[0, 4])})(CLEAN)
+    np.testing.assert_array_equal(out, 0)
+
+
 def test_layers_need_a_number():
     with pytest.raises(HookError, match="'weights' has no number of a layer"):
         intervene(layer, {"*": patch(0.0, layers=0)})(CLEAN)

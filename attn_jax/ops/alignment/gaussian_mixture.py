@@ -8,7 +8,7 @@ from jaxtyping import Array, Bool, Float, Real
 
 from attn_jax.ops.normalizers.softmax import Normalizer
 from attn_jax.ops.normalizers.unnormalized import exponential
-from attn_jax.ops.shapes import check_features
+from attn_jax.ops.shapes import check_axes, check_features
 from attn_jax.ops.stages import attend, prepare
 from attn_jax.renames import renamed_arguments
 
@@ -57,6 +57,7 @@ def gaussian_mixture(
         >>> mixture.position[:, 0].tolist()
         [1.0, 2.0, 3.0]
     """
+    check_axes(w=(w, "d_q 3m"), b=(b, "3m"))
     check_features("query", query.shape[-1], "w", w.shape[0])
     check_features("b", b.shape[0], "w", w.shape[1])
     if w.shape[1] % 3:

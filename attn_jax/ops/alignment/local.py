@@ -7,7 +7,7 @@ from jaxtyping import Array, Bool, Float, Int, Real
 from attn_jax.ops.masks import align_to_tokens, combine_masks, window_mask
 from attn_jax.ops.normalizers.softmax import Normalizer, softmax
 from attn_jax.ops.scores.bilinear import bilinear_scores
-from attn_jax.ops.shapes import check_attention_inputs, check_features
+from attn_jax.ops.shapes import check_attention_inputs, check_axes, check_features
 from attn_jax.ops.stages import attend, prepare
 
 
@@ -102,6 +102,7 @@ def predicted_position(
         >>> predicted_position(zeros, 10, w_position=zeros, v_position=jnp.zeros(1)).tolist()
         [5.0]
     """
+    check_axes(w_position=(w_position, "d_q a"), v_position=(v_position, "a"))
     check_features("query", query.shape[-1], "w_position", w_position.shape[0])
     check_features("v_position", v_position.shape[0], "w_position", w_position.shape[1])
     hidden = jnp.tanh(query @ w_position)

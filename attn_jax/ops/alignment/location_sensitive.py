@@ -6,7 +6,7 @@ from jaxtyping import Array, Bool, Float, Real
 
 from attn_jax.ops.normalizers.softmax import Normalizer, softmax
 from attn_jax.ops.scores.additive import pairwise_hidden
-from attn_jax.ops.shapes import check_features
+from attn_jax.ops.shapes import check_axes, check_features
 from attn_jax.ops.stages import attend, prepare
 from attn_jax.renames import renamed_arguments
 
@@ -81,6 +81,8 @@ def location_sensitive_scores(
         >>> round(float(scores[0, 0]), 4)  # tanh(1)
         0.7616
     """
+    check_axes(w_query=(w_query, "d_q a"), w_key=(w_key, "d_k a"), v=(v, "a"), b=(b, "a"))
+    check_axes(w_location=(w_location, "c a"), filters=(filters, "r c"))
     for name, size, other, expected in (
         ("query", query.shape[-1], "w_query", w_query.shape[0]),
         ("key", key.shape[-1], "w_key", w_key.shape[0]),

@@ -4,7 +4,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Real
 
-from attn_jax.ops.shapes import check_features
+from attn_jax.ops.shapes import check_axes, check_features
 
 
 def attention_gate(
@@ -78,6 +78,7 @@ def _strided(x: jax.Array, w: jax.Array) -> jax.Array:
 def _check(
     x: jax.Array, gating: jax.Array, w_x: jax.Array, w_gating: jax.Array, b: jax.Array, v: jax.Array
 ) -> None:
+    check_axes(w_x=(w_x, "r s c a"), w_gating=(w_gating, "c_g a"), b=(b, "a"), v=(v, "a"))
     check_features("x", x.shape[-1], "w_x", w_x.shape[2])
     check_features("gating", gating.shape[-1], "w_gating", w_gating.shape[0])
     for name, array in (("w_gating", w_gating), ("b", b), ("v", v)):

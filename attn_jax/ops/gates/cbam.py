@@ -6,7 +6,7 @@ from jax import lax
 from jaxtyping import Array, Float, Real
 
 from attn_jax.ops.gates.squeeze_excitation import bottleneck, check_bottleneck
-from attn_jax.ops.shapes import check_features
+from attn_jax.ops.shapes import check_axes, check_features
 
 
 def channel_gate(
@@ -92,6 +92,7 @@ def spatial_gate(
         Woo et al., "CBAM: Convolutional Block Attention Module", 2018, section 3.
         https://arxiv.org/abs/1807.06521
     """
+    check_axes(kernel=(kernel, "r s 2 1"))
     check_features("kernel (its inputs)", kernel.shape[2], "the mean and the maximum", 2)
     check_features("kernel (its outputs)", kernel.shape[3], "the gate", 1)
     wide = x.astype(jnp.promote_types(x.dtype, jnp.float32))

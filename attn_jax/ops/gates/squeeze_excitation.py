@@ -4,7 +4,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Real
 
-from attn_jax.ops.shapes import check_features
+from attn_jax.ops.shapes import check_axes, check_features
 
 
 def squeeze_excitation(
@@ -80,6 +80,8 @@ def check_bottleneck(
     Raises:
         ValueError: If they do not.
     """
+    check_axes(w_squeeze=(w_squeeze, "c r"), b_squeeze=(b_squeeze, "r"))
+    check_axes(w_excite=(w_excite, "r c"), b_excite=(b_excite, "c"))
     check_features("x", x.shape[-1], "w_squeeze", w_squeeze.shape[0])
     check_features("b_squeeze", b_squeeze.shape[0], "w_squeeze", w_squeeze.shape[1])
     check_features("w_excite", w_excite.shape[0], "w_squeeze", w_squeeze.shape[1])

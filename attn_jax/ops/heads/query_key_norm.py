@@ -4,7 +4,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Real
 
-from attn_jax.ops.shapes import as_float, check_features
+from attn_jax.ops.shapes import as_float, check_axes, check_features
 
 
 def query_key_norm(
@@ -67,6 +67,7 @@ def rms_normalize(
     wide = x.astype(jnp.promote_types(x.dtype, jnp.float32))
     normal = wide * jax.lax.rsqrt(jnp.mean(wide**2, axis=-1, keepdims=True) + epsilon)
     if scale is not None:
+        check_axes(**{name: (scale, "d")})
         check_features(name, scale.shape[-1], "the head", x.shape[-1])
         normal = normal * scale.reshape((1,) * (x.ndim - 1) + scale.shape)
     return normal.astype(x.dtype)

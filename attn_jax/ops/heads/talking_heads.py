@@ -6,7 +6,7 @@ from jaxtyping import Array, Bool, Float, Real
 
 from attn_jax.ops.heads.multi_head import multi_head_scores, multi_head_weigh
 from attn_jax.ops.normalizers.softmax import Normalizer, softmax
-from attn_jax.ops.shapes import as_float, check_features
+from attn_jax.ops.shapes import as_float, check_axes, check_features
 from attn_jax.ops.stages import add_bias, prepare_heads
 
 
@@ -37,6 +37,7 @@ def talking_heads_scores(
         >>> talking_heads_scores(query, query, w_scores=both).tolist()
         [[[25.0]]]
     """
+    check_axes(w_scores=(w_scores, "h_s h"))
     check_features("w_scores", w_scores.shape[0], "query (its heads)", query.shape[-2])
     return mix_heads(multi_head_scores(query, key, scale=scale), w_scores)
 
@@ -91,6 +92,7 @@ def talking_heads_attention(
     References:
         Shazeer et al., "Talking-Heads Attention", 2020, section 4. https://arxiv.org/abs/2003.02436
     """
+    check_axes(w_scores=(w_scores, "h_s h"), w_weights=(w_weights, "h h_w"))
     check_features("w_weights", w_weights.shape[0], "w_scores", w_scores.shape[1])
     query, key, value, mask, bias = prepare_heads(
         query, key, value, mask=mask, bias=bias, key_mask=key_mask, num_heads=w_scores.shape[1]

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Real
 
 from attn_jax.ops.normalizers.softmax import Normalizer, softmax
-from attn_jax.ops.shapes import check_features
+from attn_jax.ops.shapes import check_axes, check_features
 from attn_jax.ops.stages import attend, prepare
 
 
@@ -47,6 +47,7 @@ def additive_scores(
         >>> round(float(scores[0, 0]), 4)  # tanh(2)
         0.964
     """
+    check_axes(w_query=(w_query, "d_q a"), w_key=(w_key, "d_k a"), v=(v, "a"), b=(b, "a"))
     check_features("query", query.shape[-1], "w_query", w_query.shape[0])
     if w_key is None:
         check_features("key", key.shape[-1], "w_query", w_query.shape[1])

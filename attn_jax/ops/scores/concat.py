@@ -5,6 +5,7 @@ from jaxtyping import Array, Bool, Float, Real
 
 from attn_jax.ops.normalizers.softmax import Normalizer, softmax
 from attn_jax.ops.scores.additive import additive_scores
+from attn_jax.ops.shapes import check_axes
 from attn_jax.ops.stages import attend, prepare
 
 
@@ -37,6 +38,7 @@ def concat_scores(
         >>> round(float(scores[0, 0]), 4)  # tanh(2)
         0.964
     """
+    check_axes(w=(w, "d a"), v=(v, "a"))
     d_q, d_k = query.shape[-1], key.shape[-1]
     if w.shape[0] != d_q + d_k:
         raise ValueError(

@@ -6,7 +6,7 @@ from jaxtyping import Array, Bool, Float, Real
 
 from attn_jax.ops.normalizers.softmax import Normalizer, softmax
 from attn_jax.ops.scores.dot_product import scaled_dot_product_scores
-from attn_jax.ops.shapes import check_features
+from attn_jax.ops.shapes import check_axes, check_features
 from attn_jax.ops.stages import weigh
 from attn_jax.ops.sub_quadratic.implied_weights import observable, prepare_tokens
 from attn_jax.renames import renamed_arguments
@@ -59,6 +59,7 @@ def linformer_attention(
         https://arxiv.org/abs/2006.04768
     """
     query, key, value, key_mask = prepare_tokens(query, key, value, key_mask)
+    check_axes(w_key=(w_key, "k p"), w_value=(w_value, "k p"))
     combined = _combined_weights(query, key, w_key, scale, normalizer)
     check_features("value (its tokens)", value.shape[-2], "w_value", w_value.shape[-2])
     check_features("w_value", w_value.shape[-1], "w_key", w_key.shape[-1])
@@ -116,6 +117,7 @@ def linformer_weights(
         [[0.25, 0.25, 0.25, 0.25]]
     """
     query, key, _, key_mask = prepare_tokens(query, key, key, key_mask)
+    check_axes(w_key=(w_key, "k p"), w_value=(w_value, "k p"))
     check_features("key (its tokens)", key.shape[-2], "w_value", w_value.shape[-2])
     check_features("w_value", w_value.shape[-1], "w_key", w_key.shape[-1])
     return _weights(query, key, w_key, w_value, key_mask, scale=scale, normalizer=normalizer)

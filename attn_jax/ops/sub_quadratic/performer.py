@@ -4,7 +4,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, PRNGKeyArray, Real
 
-from attn_jax.ops.shapes import check_features
+from attn_jax.ops.shapes import check_axes, check_features
 from attn_jax.ops.sub_quadratic.feature_maps import check_causal, feature_context, feature_weights
 from attn_jax.ops.sub_quadratic.implied_weights import observable, prepare_tokens
 from attn_jax.renames import renamed_arguments
@@ -88,6 +88,7 @@ def performer_attention(
         Choromanski et al., "Rethinking Attention with Performers", 2021, lemma 1 and section 2.4.
         https://arxiv.org/abs/2009.14794
     """
+    check_axes(projection=(projection, "d m"))
     query, key, value, key_mask = prepare_tokens(query, key, value, key_mask)
     features = _features(query, key, key_mask, projection, causal)
     batched = jnp.broadcast_to(projection, (*query.shape[:-2], *projection.shape))
@@ -129,6 +130,7 @@ def performer_weights(
         >>> performer_weights(jnp.ones((1, 3)), jnp.ones((2, 3)), projection=projection).tolist()
         [[0.5, 0.5]]
     """
+    check_axes(projection=(projection, "d m"))
     query, key, _, key_mask = prepare_tokens(query, key, key, key_mask)
     return _weights(query, key, projection, key_mask, causal=causal)
 
