@@ -1,6 +1,6 @@
 # Everything a user or a developer runs; `make` alone lists it.
 .DEFAULT_GOAL := help
-.PHONY: help setup train report list test fuzz crash check lint oldest next parity golden bench data notebooks docs clean
+.PHONY: help setup train report list test fuzz crash check lint oldest next parity interop golden bench data notebooks docs clean
 
 EXP ?=
 RUN ?=
@@ -19,6 +19,8 @@ ready := .venv/.ready
 ready_dev := .venv/.ready-dev
 parity_py := .parity/bin/python
 ready_parity := .parity/.ready
+interop_py := .interop/bin/python
+ready_interop := .interop/.ready
 # Nothing is installed but what a lock names by hash, and no source is built.
 locked := -m pip --disable-pip-version-check install --quiet --no-deps --require-hashes --only-binary :all:
 .PHONY: lock audit sbom
@@ -89,6 +91,9 @@ next: $(ready) ## test hooks with the flags of JAX's next engine
 parity: $(ready_parity) ## compare with PyTorch, transformers, entmax and captum on fresh random shapes (in .parity/)
 	$(parity_py) -m pytest -q -rs tests/parity $(ARGS)
 
+interop: $(ready_interop) ## try tap_attention on models of other libraries and write docs/interop.md (in .interop/)
+	$(interop_py) -m pytest -q -rs tests/interop $(ARGS)
+
 golden: $(ready_parity) ## write the golden files of tests/golden again, with what those packages give
 	@cd tests/golden && for script in make_golden_*.py; do PYTHONPATH=../.. ../../$(parity_py) $$script || exit 1; done
 
@@ -120,6 +125,13 @@ $(ready_parity): $(ready_dev) requirements/parity.lock requirements/parity-cpu.l
 	@$(py) -m venv --clear .parity
 	@$(py) $(purelib) > "$$($(parity_py) $(purelib))/project.pth"
 	@$(parity_py) $(locked) -r requirements/parity-cpu.lock || $(parity_py) $(locked) -r requirements/parity.lock
+	@touch $@
+
+$(ready_interop): $(ready_dev) requirements/interop.lock
+	@echo "Setting up .interop, with models of other libraries (a minute, once)"
+	@$(py) -m venv --clear .interop
+	@$(py) $(purelib) > "$$($(interop_py) $(purelib))/project.pth"
+	@$(interop_py) $(locked) -r requirements/interop.lock
 	@touch $@
 
 $(ready): requirements/base.lock requirements/build.lock pyproject.toml

@@ -35,6 +35,7 @@ for device in cuda tpu; do
 done
 compile oldest --group oldest
 compile parity --group parity -c requirements/dev.lock
+compile interop --group interop -c requirements/dev.lock
 
 # The registry has no CPU build of PyTorch for Linux: the lock admits the wheels that pip finds here.
 torch="$(sed -n 's/^torch==\([^ ]*\).*/torch==\1+cpu/p' requirements/parity.lock)"

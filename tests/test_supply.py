@@ -23,7 +23,7 @@ def test_each_line_of_a_lock_has_a_version_and_hashes(lock):
     assert ENTRY.sub("", lock.read_text()) == ""
 
 
-@pytest.mark.parametrize("name", ["build", "dev", "cuda", "tpu", "parity", "parity-cpu"])
+@pytest.mark.parametrize("name", ["build", "dev", "cuda", "tpu", "parity", "parity-cpu", "interop"])
 def test_locks_that_meet_in_an_environment_agree(name):
     base, other = versions("base"), versions(name)
     assert {package: other[package] for package in base.keys() & other.keys()} == {

@@ -58,8 +58,10 @@ def is_known(module: Any) -> bool:
 def _owner(module: Any) -> "ModuleScopes | None":
     everyone = _active.get()
     # A model that holds the module itself comes before one that holds a module like it.
-    owners = (s for s in everyone if s.holds(module))
-    return next(owners, None) or next((s for s in everyone if s.recognize(module)), None)
+    for scopes in everyone:
+        if scopes.holds(module):
+            return scopes
+    return next((scopes for scopes in everyone if scopes.recognize(module)), None)
 
 
 class ModuleScopes:
@@ -73,10 +75,9 @@ class ModuleScopes:
         self.library = library
         self.model = model
         self._paths: dict[int, Path] = {}
-        self._by_arrays: dict[tuple[int, ...], Path] = {}
         self._unmatched: dict[int, int] = {}
-        # As long as an object lives, no other has its identity.
-        self._alive: list[Any] = []
+        # Also keeps the objects alive: as long as one is, no other has its identity.
+        self._known: list[tuple[Path | None, Any]] = []
         self._stack: list[Path] = [()]
         # Walking a module uses it, which must not recognize the modules inside one by one.
         self._is_matching = False
@@ -119,12 +120,10 @@ class ModuleScopes:
             self._stack.pop()
 
     def _register(self, root: Any, path: Path) -> None:
-        for relative, module in self.library.modules(root):
+        # Backwards, so that a shared module has the first of its paths.
+        for relative, module in reversed(list(self.library.modules(root))):
             self._paths[id(module)] = path + relative
-            self._alive.append(module)
-            arrays = self._arrays(module)
-            if arrays:
-                self._by_arrays.setdefault(arrays, path + relative)
+            self._known.append((path + relative, module))
 
     def _is_new(self, module: Any) -> bool:
         """Whether a match is worth a try: not again before the module has new attributes."""
@@ -132,27 +131,44 @@ class ModuleScopes:
         if self._unmatched.get(id(module)) == size:
             return False
         self._unmatched[id(module)] = size
-        self._alive.append(module)
+        self._known.append((None, module))
         return True
 
     def _match(self, module: Any) -> Path | None:
         """Return the path of the module that this one was rebuilt from, or what is known of it."""
-        skeleton = self._skeleton(module)
-        candidates = [path for path, other in self._skeletons.items() if other == skeleton]
+        candidates = self._places.get(self._skeleton(module), [])
         around = self._stack[-1]
         if around in candidates:
             return around
         inside = [path for path in candidates if path[: len(around)] == around]
         candidates = inside or candidates
-        exact = self._by_arrays.get(self._arrays(module))
-        if exact in candidates:
-            return exact
+        if len(candidates) > 1:
+            candidates = self._of_same_arrays(module, candidates) or candidates
         return _common_start(candidates) if candidates else None
 
+    def _of_same_arrays(self, module: Any, candidates: list[Path]) -> list[Path]:
+        """Return the first candidate that holds the very arrays of this module, if there is one."""
+        arrays = self._arrays(module)
+        same = (
+            path
+            for path, other in self._known
+            if path in candidates and self._arrays(other) == arrays
+        )
+        return list(itertools.islice(same, 1)) if arrays else []
+
     @functools.cached_property
-    def _skeletons(self) -> dict[Path, frozenset]:
-        modules = self.library.modules(self.model)
-        return {path: self._skeleton(module) for path, module in modules}
+    def _places(self) -> dict[frozenset, list[Path]]:
+        """The paths of the model's modules by their skeletons."""
+        places: dict[frozenset, list[Path]] = {}
+        modules = list(self.library.modules(self.model))
+        inside: dict[Path, set] = {path: set() for path, _ in modules}
+        for path, module in modules:
+            for depth in range(len(path) + 1):
+                if path[:depth] in inside:
+                    inside[path[:depth]].add((path[depth:], type(module)))
+        for path, skeleton in inside.items():
+            places.setdefault(frozenset(skeleton), []).append(path)
+        return places
 
     def _skeleton(self, module: Any) -> frozenset:
         """Return the classes of a module and its submodules, by their paths inside it."""

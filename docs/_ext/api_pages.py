@@ -16,6 +16,15 @@ if TYPE_CHECKING:  # so that the tests, which run without Sphinx, can ask what i
 
 ROOT = Path(__file__).parents[2]
 ALSO = {
+    "attn_jax.interop.kernels": {
+        "attn_jax.interop.kernels": [
+            "RULES",
+            "blockwise_flash_attention",
+            "pallas_gpu_attention",
+            "pallas_tpu_flash_attention",
+            "tap_context",
+        ]
+    },
     "experiments": {
         "experiments": ["load"],
         "experiments.experiment": ["Experiment", "settings"],

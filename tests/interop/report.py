@@ -75,21 +75,21 @@ def _section(file: str) -> str:
 INTRODUCTION = """# Models of other libraries
 
 Attention that others wrote carries no hook points. {py:func}`attn_jax.hooks.tap_attention` finds it
-in the program that JAX traces, whatever library it comes from, and places hook points there;
-{py:func}`attn_jax.interop.named` gives them the attribute paths of the model where the library pushes
-no names itself. The code of the model does not change. Then everything else works on it: `capture`,
-`intervene`, `patch`, `activation_grads`, reducers, and `attn_jax.measure`.
+in the program that JAX traces, whatever library it comes from, and places hook points there.
+{py:func}`attn_jax.interop.named` names them by the attribute paths of the model where the library
+pushes no names itself. The code of the model does not change. Then everything else works on it:
+`capture`, `intervene`, `patch`, `activation_grads`, reducers, and `attn_jax.measure`.
 
 `make interop` writes this page. It runs real models of these libraries, small and with random
 weights, under `jax.jit`, and compares:
 
 - **found**: each map with what the model itself returns, or with attention written by hand from its
-  parameters (to 2e-5), and the output with that of the model;
+  parameters (to 2e-5), and the output with that of the model (to 1e-6);
 - **named**: the names with those of the modules;
-- **edited**: the output with one head silenced, with that of the model whose output projection
-  ignores the head;
-- **gradient**: the gradient of a loss by the weights, summed over each head, with the derivative by a
-  factor of that head;
+- **edited**: the output with one head silenced, with that of the model after the rows of its output
+  projection that belong to this head were set to zero;
+- **gradient**: the gradient of a loss by the weights, times the weights and summed over each head,
+  with the derivative by a factor of that head;
 - **summary**: the entropy of each map, reduced inside the program, with that of the true map.
 """
 

@@ -162,6 +162,24 @@ def test_a_function_that_jit_has_traced_before_still_gets_names(tower):
         assert names(jitted, X) == plain
 
 
+def test_a_shared_module_has_the_first_of_its_paths():
+    shared = Block(2.0)
+    pair = eqx.tree_at(lambda t: t.blocks[0], Tower(), shared)
+    pair = eqx.tree_at(lambda t: t.blocks[1], pair, shared)
+    dynamic, static = eqx.partition(pair, eqx.is_array)
+    assert names(named(lambda d, x: eqx.combine(d, static)(x), pair), dynamic, X) == ALL
+    twice = {"a": shared, "b": [shared]}
+    run = named(lambda x: twice["b"][0](x), twice)
+    assert names(run, X) == ["a.first.scaled", "a.second.scaled"]
+
+
+def test_modules_that_hold_each_other():
+    net = Net()
+    net.blocks[0].around = net
+    net.blocks[1].around = net
+    assert names(named(lambda x: net(x), net), X) == ALL
+
+
 def test_several_models_at_once(tower):
     def difference(x):
         return tower(x) - other(x)

@@ -24,8 +24,8 @@ class Framework:
         self.base = base
 
     def modules(self, root: Any) -> Iterator[tuple[Path, Any]]:
-        """Yield the modules in a module or container by their paths; a shared one only once."""
-        return walk(root, self, set())
+        """Yield the modules in a module or container by their paths; a shared one by each path."""
+        return walk(root, self, frozenset())
 
     def children(self, module: Any) -> Iterator[tuple[Path, Any]]:
         """Yield the attributes of a module, by the path that leads to them."""
@@ -49,17 +49,18 @@ class Framework:
         return scoped | {(t, "__getattribute__"): _recognizing for t in types_}
 
 
-def walk(root: Any, framework: Framework, seen: set[int]) -> Iterator[tuple[Path, Any]]:
+def walk(root: Any, framework: Framework, around: frozenset[int]) -> Iterator[tuple[Path, Any]]:
     """Yield the modules in a module or container by their paths, parents first."""
     is_module = isinstance(root, framework.base)
-    if id(root) in seen or not (is_module or _is_container(root)):
+    is_container = isinstance(root, Sequence | Mapping if is_module else list | tuple | dict)
+    # A module may hold one that holds it.
+    if id(root) in around or not (is_module or is_container):
         return
-    seen.add(id(root))
     if is_module:
         yield (), root
-    children = _items(root) if _is_container(root) else framework.children(root)
+    children = _items(root) if is_container else framework.children(root)
     for path, child in children:
-        for inner, module in walk(child, framework, seen):
+        for inner, module in walk(child, framework, around | {id(root)}):
             yield path + inner, module
 
 
@@ -97,10 +98,6 @@ def _methods(owner: type) -> Iterator[str]:
         is_method = isinstance(value, types.FunctionType) or is_bound
         if is_method and not is_special and name not in fields and not isinstance(value, type):
             yield name
-
-
-def _is_container(node: Any) -> bool:
-    return isinstance(node, Sequence | Mapping) and not isinstance(node, str | bytes)
 
 
 def _items(container: Any) -> Iterator[tuple[Path, Any]]:

@@ -2,7 +2,3 @@
 
 A model of a library is a function `case()` that builds a :class:`Case`; a library is a file here.
 """
-
-from libraries.case import Case, Library, attend, loss, scaled_heads
-
-__all__ = ["Case", "Library", "attend", "loss", "scaled_heads"]

@@ -19,6 +19,7 @@ class Case:
         site: The attention whose heads `scaled` scales.
         scaled: The output of the model with each head of that attention multiplied by a factor.
             It knows nothing of hooks: it scales the rows of the projection after the heads.
+        head_axis: The axis of the heads from the right, where the program does not tell it.
     """
 
     fn: Callable[..., jax.Array]
@@ -26,6 +27,7 @@ class Case:
     truth: dict[str, jax.Array]
     site: str
     scaled: Callable[[jax.Array], jax.Array]
+    head_axis: int | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -60,6 +62,11 @@ def scaled_heads(params: Any, path: str, scale: jax.Array, axis: int = 0) -> Any
     kernel = params[first]
     rows = jnp.repeat(scale, kernel.shape[axis] // scale.size)
     return {**params, first: kernel * jnp.expand_dims(rows, 1 - axis)}
+
+
+def part(stack: Any, i: int) -> Any:
+    """Return one layer of parameters that are stacked."""
+    return jax.tree.map(lambda w: w[i] if isinstance(w, jax.Array) else w, stack)
 
 
 def attend(query: jax.Array, key: jax.Array, bias: Any = 0.0) -> jax.Array:

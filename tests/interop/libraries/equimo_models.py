@@ -3,9 +3,9 @@
 from unittest import mock
 
 import jax
-from libraries.case import Case, Library, scaled_heads
 
 from attn_jax.interop import named
+from libraries.case import Case, Library, scaled_heads
 
 IMAGE = jax.random.normal(jax.random.key(0), (3, 12, 12))
 

@@ -2,9 +2,9 @@
 
 import jax
 import jax.numpy as jnp
-from libraries.case import Case, Library, attend
 
 from attn_jax.interop import named
+from libraries.case import Case, Library, attend, part
 
 HEADS, FEATURES = 3, 12
 X = jax.random.normal(jax.random.key(0), (5, FEATURES))
@@ -117,7 +117,7 @@ def batched():
 
 def scanned():
     model = modules()[1]()
-    attentions = [_part(model.blocks.attn, i) for i in range(2)]
+    attentions = [part(model.blocks.attn, i) for i in range(2)]
     maps = by_hand(attentions, X, jnp.ones(HEADS), ())[1]
     return Case(
         named(model, model),
@@ -126,10 +126,6 @@ def scanned():
         "blocks.*.attn.weights",
         lambda scale: by_hand(attentions, X, scale, (0, 1))[0],
     )
-
-
-def _part(stacked, i):
-    return jax.tree.map(lambda w: w[i] if isinstance(w, jax.Array) else w, stacked)
 
 
 LIBRARY = Library(

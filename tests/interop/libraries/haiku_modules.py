@@ -2,6 +2,7 @@
 
 import jax
 import jax.numpy as jnp
+
 from libraries.case import Case, Library, attend
 
 HEADS, SIZE, FEATURES, LAYERS = 3, 4, 12, 2
@@ -82,7 +83,9 @@ def layers():
 
 def stack():
     def of_layer(params, i):
-        return {path.rpartition("/")[2]: jax.tree.map(lambda w: w[i], p) for path, p in params.items()}
+        return {
+            path.rpartition("/")[2]: jax.tree.map(lambda w: w[i], p) for path, p in params.items()
+        }
 
     return case(in_a_stack, of_layer, ["layer.*.attention.weights"], None)
 

@@ -2,6 +2,7 @@
 
 import jax
 import jax.numpy as jnp
+
 from libraries.case import Case, Library, attend
 
 BATCH, QUERIES, KEYS, HEADS, SIZE = 2, 5, 7, 4, 3
@@ -33,7 +34,7 @@ def variant(options, bias, key=KEY, value=VALUE, wrap=lambda fn: fn):
             context = jnp.einsum("bhqk,bkhd->bqhd", weights, jnp.repeat(value, groups, 2))
             return context * scale[:, None]
 
-        return Case(fn, (QUERY, key, value), {"weights": weights}, "weights", scaled)
+        return Case(fn, (QUERY, key, value), {"weights": weights}, "weights", scaled, -3)
 
     return build
 
@@ -45,7 +46,7 @@ LIBRARY = Library(
     lines="""
 fn = tap_attention(jax.nn.dot_product_attention)
 out, maps = capture(fn, "weights")(query, key, value)
-out = intervene(fn, {"weights": patch(0.0, heads=[2])})(query, key, value)
+out = intervene(fn, {"weights": patch(0.0, heads=[2], head_axis=-3)})(query, key, value)
 """,
     models={
         "plain": variant({}, 0.0),

@@ -1,10 +1,9 @@
 """Keras on jax: functional and subclassed models, beside the scores that its layers return."""
 
 import jax
-import jax.numpy as jnp
-from libraries.case import Case, Library
 
 from attn_jax.interop import named
+from libraries.case import Case, Library
 
 HEADS, SIZE, FEATURES = 3, 4, 12
 X = jax.random.normal(jax.random.key(0), (2, 5, FEATURES))
@@ -76,9 +75,7 @@ def subclassed():
         def run():
             x, maps = X, []
             for block in model.blocks:
-                out, weights = block.attn(
-                    x, x, use_causal_mask=True, return_attention_scores=True
-                )
+                out, weights = block.attn(x, x, use_causal_mask=True, return_attention_scores=True)
                 x = x + out
                 maps.append(weights)
             return maps

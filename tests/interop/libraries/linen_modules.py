@@ -3,7 +3,8 @@
 import jax
 import jax.numpy as jnp
 from flax import linen
-from libraries.case import Case, Library, attend
+
+from libraries.case import Case, Library, attend, part
 
 HEADS, FEATURES, LAYERS = 3, 12, 2
 X = jax.random.normal(jax.random.key(0), (2, 5, FEATURES))
@@ -66,7 +67,7 @@ def scanned():
     model = Model(scanned=True)
     variables = model.init(jax.random.key(1), X)
     stack = variables["params"]["layers"]["attention"]
-    attentions = [jax.tree.map(lambda w: w[i], stack) for i in range(LAYERS)]
+    attentions = [part(stack, i) for i in range(LAYERS)]
     name = "layers.*.attention.weights"
     truth = {name: jnp.stack(by_hand(attentions, jnp.ones(HEADS), ())[1])}
 

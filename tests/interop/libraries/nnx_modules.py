@@ -3,9 +3,9 @@
 import jax
 import jax.numpy as jnp
 from flax import nnx
-from libraries.case import Case, Library, attend
 
 from attn_jax.interop import named
+from libraries.case import Case, Library, attend, part
 
 HEADS, FEATURES, LAYERS = 3, 12, 2
 X = jax.random.normal(jax.random.key(0), (2, 5, FEATURES))
@@ -95,7 +95,7 @@ def scanned():
     model = Scanned()
     graph, state = nnx.split(model)
     stack = parameters(model.blocks.attn)
-    attentions = [jax.tree.map(lambda w: w[i], stack) for i in range(LAYERS)]
+    attentions = [part(stack, i) for i in range(LAYERS)]
     name = "blocks.*.attn.weights"
     truth = {name: jnp.stack(by_hand(attentions, jnp.ones(HEADS), ())[1])}
 

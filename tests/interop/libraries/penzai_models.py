@@ -4,9 +4,9 @@ import dataclasses
 
 import jax
 import jax.numpy as jnp
-from libraries.case import Case, Library
 
 from attn_jax.interop import named
+from libraries.case import Case, Library
 
 GROUPS, QUERIES_OF_A_GROUP = 2, 3
 TOKENS = jnp.array([[3, 14, 15, 9, 2], [1, 8, 2, 4, 7]])
@@ -48,7 +48,7 @@ def llama():
         ]
         return fn(changed, TOKENS)
 
-    names = [f"body.{i}.0.delta.1.query_key_to_attn.2.weights" for i in (1, 2)]
+    names = [f"body.{i}.0.delta.1.weights" for i in (1, 2)]
     truth = dict(zip(names, _softmaxes(bound(params)), strict=True))
     return Case(named(fn, unbound), (params, TOKENS), truth, names[1], scaled)
 

@@ -5,6 +5,7 @@ from unittest import mock
 
 import jax
 import jax.numpy as jnp
+
 from libraries.case import Case, Library, scaled_heads
 
 SMALL = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 4, "vocab_size": 29}
@@ -135,9 +136,7 @@ def _without_vocabulary():
 def _seq2seq_names(prefix, cross):
     decoder = f"{prefix}decoder.layers"
     return {
-        "encoder_attentions": [
-            f"{prefix}encoder.layers.{i}.self_attn.weights" for i in range(2)
-        ],
+        "encoder_attentions": [f"{prefix}encoder.layers.{i}.self_attn.weights" for i in range(2)],
         "decoder_attentions": [f"{decoder}.{i}.self_attn.weights" for i in range(2)],
         "cross_attentions": [f"{decoder}.{i}.{cross}.weights" for i in range(2)],
     }
@@ -190,12 +189,8 @@ def t5():
         "encoder_attentions": [
             f"encoder.block.{i}.layer.0.SelfAttention.weights" for i in range(2)
         ],
-        "decoder_attentions": [
-            f"{block.format(i)}.0.SelfAttention.weights" for i in range(2)
-        ],
-        "cross_attentions": [
-            f"{block.format(i)}.1.EncDecAttention.weights" for i in range(2)
-        ],
+        "decoder_attentions": [f"{block.format(i)}.0.SelfAttention.weights" for i in range(2)],
+        "cross_attentions": [f"{block.format(i)}.1.EncDecAttention.weights" for i in range(2)],
     }
     inputs = {"input_ids": TOKENS, "attention_mask": PADDING, "decoder_input_ids": TARGETS}
     kernel = "decoder/block/1/layer/1/EncDecAttention/o/kernel"
