@@ -21,9 +21,12 @@ class Layout:
 
     Attributes:
         roles: The role of each of the last axes of the array.
+        ranks: For each of them, its place among the axes of its role when they are joined. The
+            heads of a group may lie otherwise in the scores than in the weights.
     """
 
     roles: tuple[Role, ...]
+    ranks: tuple[int, ...]
 
     @property
     def axes(self) -> tuple[Role, ...]:
@@ -57,7 +60,13 @@ class Layout:
 
     def _groups(self) -> list[list[int]]:
         """Return the axes that make up each presented axis."""
-        by_role = {role: [a for a, r in enumerate(self.roles) if r == role] for role in self._order}
+        by_role = {
+            role: sorted(
+                (axis for axis, r in enumerate(self.roles) if r == role),
+                key=self.ranks.__getitem__,
+            )
+            for role in self._order
+        }
         batch = [[axis] for axis, role in enumerate(self.roles) if role == "batch"]
         return batch + [axes for axes in by_role.values() if axes]
 

@@ -6,6 +6,7 @@ import dataclasses
 from collections.abc import Sequence
 from typing import Any
 
+import jax.numpy as jnp
 from flax import linen as nn
 from jax import Array
 
@@ -40,7 +41,7 @@ class Pretrained:
         apply: Any = self.model.apply
         return apply(self.variables, **inputs)
 
-    def encode(self, texts: Sequence[str]) -> dict[str, Any]:
+    def encode(self, texts: Sequence[str]) -> dict[str, Array]:
         """Return what the model takes, for a list of texts.
 
         Returns:
@@ -51,4 +52,4 @@ class Pretrained:
             PretrainedError: If a text is empty or longer than the model's positions.
         """
         tokens, exists = self.tokenizer.encode(texts)
-        return {"tokens": tokens, "key_mask": exists}
+        return {"tokens": jnp.asarray(tokens), "key_mask": jnp.asarray(exists)}

@@ -128,7 +128,7 @@ REWORDINGS = {
         FULL,
     ),
     "product in a scan": (scanned_product, FULL),
-    # And six more.
+    # And seven more.
     "power of a reciprocal": (
         normalized(lambda s: jnp.exp(s) * jnp.exp(s).sum(-1)[..., None] ** -1),
         FULL,
@@ -147,6 +147,10 @@ REWORDINGS = {
     ),
     "cast and mask after": (
         softmax_of(lambda w: jnp.where(CAUSAL | True, w, 0).astype(jnp.float32)),
+        FULL,
+    ),
+    "a mask for each head": (
+        softmax_of(lambda w: jnp.einsum("bhqk,h->bhqk", w, jnp.ones(H))),
         FULL,
     ),
     "softmax in a remat in a jit": (
@@ -255,7 +259,16 @@ def queries_before_heads(x, kernel, out):
     return jnp.einsum("bqhd,hdo->bqo", context, out.reshape(2, 2, D, -1)[:, 0])
 
 
-@pytest.mark.parametrize(("fn", "heads"), [(grouped, 4), (queries_before_heads, 2)])
+def jax_grouped(x, kernel, out):
+    """Grouped heads as `jax.nn` computes them, without a projection after."""
+    query = jnp.einsum("btf,fkgd->btkgd", x, kernel)
+    heads = query.reshape(*x.shape[:2], 4, D)
+    return jax.nn.dot_product_attention(heads, query[..., 0, :], query[..., 1, :])
+
+
+@pytest.mark.parametrize(
+    ("fn", "heads"), [(grouped, 4), (jax_grouped, 4), (queries_before_heads, 2)]
+)
 def test_axes_are_presented_alike(fn, heads):
     random = np.random.default_rng(1)
     kernel = jnp.asarray(random.normal(size=(FEATURES, 2, 2, D)) / 4, jnp.float32)

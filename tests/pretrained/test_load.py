@@ -74,7 +74,10 @@ QUERY = "encoder.layer.0.attention.self.query.weight"
 
 DAMAGES = {
     "no config": (lambda f: (f / "config.json").unlink(), "has no config.json"),
-    "config of another kind": (lambda f: (f / "config.json").write_text("[]"), "config.json holds list, not an object"),
+    "config of another kind": (
+        lambda f: (f / "config.json").write_text("[]"),
+        "config.json holds list, not an object",
+    ),
     "half a config": (
         lambda f: (f / "config.json").write_text('{"a'),
         "config.json cannot be read",

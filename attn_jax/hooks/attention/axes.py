@@ -16,6 +16,7 @@ _TYPE = {"convert_element_type", "reduce_precision", "stop_gradient", "optimizat
 _TYPE |= {"name", "sharding_constraint", "mesh_cast", "reshard", "pvary", "pcast", "device_put"}
 _PARTS = {"slice", "dynamic_slice", "dynamic_update_slice", "pad", "concatenate", "gather", "rev"}
 _VALUES = {"add", "add_any", "sub", "mul", "div", "neg", "select_n", "clamp", "max", "min", "tap"}
+_VALUES |= {"outer"}
 
 PASSIVE = LAYOUT | _TYPE | _PARTS | {"slice", "stack", "merge", "shard", "unshard"} | _VALUES
 """The operations through which weights remain weights: none of them mixes keys."""
@@ -208,6 +209,7 @@ def _split(label: tuple[Atom, ...], sizes: Sequence[int]) -> list[tuple[Atom, ..
 
 _RULES: dict[str, Callable[[Op, int, Labels], Labels | None]] = {
     "dot_general": _dot_general,
+    "outer": _dot_general,
     "broadcast_in_dim": _broadcast,
     "expand_dims": _expand_dims,
     "squeeze": lambda op, position, labels: _without(op.params["dimensions"], labels),

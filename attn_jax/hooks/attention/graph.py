@@ -101,7 +101,8 @@ class Op:
     """An equation of the program, or one of the steps that loops and branches take.
 
     The latter are `slice` (one step of a scanned array), `stack` (the results of all steps) and
-    `merge` (a value that comes from several places: a carry, or the branch taken).
+    `merge` (a value that comes from several places: a carry, or the branch taken). A `dot_general`
+    that sums over nothing is called `outer`.
     """
 
     name: str
@@ -215,7 +216,10 @@ def _read_eqn(graph: Graph, level: Level, i: int, inputs: list[Value]) -> list[V
 def _add(
     graph: Graph, level: Level, i: int, name: str, inputs: Sequence[Value], avals: Sequence[Any]
 ) -> list[Value]:
-    op = Op(name, level.jaxpr.eqns[i].params, list(inputs), level, i, len(graph.ops))
+    params = level.jaxpr.eqns[i].params
+    if name == "dot_general" and not params["dimension_numbers"][0][0]:
+        name = "outer"
+    op = Op(name, params, list(inputs), level, i, len(graph.ops))
     op.outputs = [Value(aval, op) for aval in avals]
     for value in op.inputs:
         value.users.append(op)

@@ -101,7 +101,7 @@ class Roles:
     """The roles of the atoms that the axes of scores are made of.
 
     Attributes:
-        by_atom: The role of each atom.
+        by_atom: The role of each atom, in the order in which axes of one role are joined.
         keys_from: The factor of the scores that holds the keys, if they are such a product.
     """
 
@@ -110,7 +110,9 @@ class Roles:
 
     def layout(self, labels: Labels) -> Layout:
         """Return the layout of an array with these labels."""
-        return Layout(tuple(self._role(label) for label in labels))
+        order = list(self.by_atom)
+        ranks = (order.index(label[0]) if label and label[0] in order else -1 for label in labels)
+        return Layout(tuple(self._role(label) for label in labels), tuple(ranks))
 
     def _role(self, label: tuple[Atom, ...]) -> Role:
         roles: set[Role] = {self._role_of_atom(atom) for atom in label}
@@ -132,12 +134,14 @@ def roles_of(scores: Value, labels: Labels, keys: set[Atom], product: Product) -
     free = [atom for atom in atoms if atom not in keys and atom not in shared]
     score_product = _score_product(scores, labels, keys)
     queries = _queries(score_product, free) if score_product else []
-    heads = _heads_after(product) or _heads_before(score_product)
+    groups = set(shared) if len(free) > 1 else set()
+    heads = _heads_after(product, groups) or _heads_before(score_product)
     heads = [atom for atom in heads if atom in atoms and atom not in keys and atom not in queries]
     if not queries and set(free) <= set(heads):  # one of the axes has to be that of the queries
         heads = [atom for atom in heads if atom not in free]
     queries = queries or [atom for atom in free if atom not in heads]
-    by_atom: dict[Atom, Role] = dict.fromkeys(atoms, "batch")
+    others = [atom for atom in atoms if atom not in heads]
+    by_atom: dict[Atom, Role] = dict.fromkeys([*others, *heads], "batch")
     by_atom |= dict.fromkeys(keys, "key")
     by_atom |= dict.fromkeys(queries, "query")
     by_atom |= dict.fromkeys(heads, "head")
@@ -198,13 +202,21 @@ def _queries(product: _ScoreProduct, free: list[Atom]) -> list[Atom]:
     return candidates if len(candidates) == 1 else []
 
 
-def _heads_after(product: Product) -> list[Atom]:
-    """Return the axes that are joined or contracted with the features of the context."""
+def _heads_after(product: Product, shared: set[Atom]) -> list[Atom]:
+    """Return the axes that are joined or contracted with the features of the context.
+
+    Args:
+        product: The product of weights and values.
+        shared: Axes that weights and values share. If one of them is joined with another axis of
+            the weights, that axis counts the query heads of a group, and both are heads.
+    """
     reached = reach(product.op.outputs[0], product.labels, PASSIVE)
     for value, labels in reached.items():
         for label in labels:
             others = [atom for atom in label if not _is_feature(atom)]
             if others and len(others) < len(label):
+                return others
+            if shared.intersection(others) and not shared.issuperset(others):
                 return others
         for op, side in _dots(value):
             contracted = op.params["dimension_numbers"][0][side]
