@@ -3,7 +3,7 @@
 import jax
 import jax.numpy as jnp
 import numpy as np
-from cases import Case, close, double, draws, equal, floats, pick
+from cases import Case, close, double, draws, equal, floats, pick, softmax64
 from cases_measure import REDUCERS
 from cases_ops import TYPES
 
@@ -132,6 +132,18 @@ def check_patched(result, donor, x, positions):
     equal(result, expected)
 
 
+def attends(x):
+    return jax.nn.softmax(x @ x.T) @ x
+
+
+def check_attention(result, x):
+    out, captured = result
+    weights = softmax64(double(x) @ double(x).T)
+    (found,) = captured.values()
+    close(np.reshape(found, weights.shape), weights)
+    close(out, weights @ double(x))
+
+
 class Doubled:
     """A value of which twice is a hook point."""
 
@@ -161,7 +173,9 @@ def check_derived(result, x):
 
 
 HOOKS = (
-    dict.fromkeys(("DerivedTap", "HookError", "HookPoint", "Site", "SiteReducer"), TYPES)
+    dict.fromkeys(
+        ("DerivedTap", "FoundAttention", "HookError", "HookPoint", "Site", "SiteReducer"), TYPES
+    )
     | REDUCERS
     | {
         "activation_grads": Case(
@@ -197,6 +211,11 @@ HOOKS = (
         "tap": Case(
             draws(name=pick("a", "a.b", "注意"), value=floats(2, 3)),
             lambda result, name, value: equal(result, value),
+        ),
+        "tap_attention": Case(
+            draws(x=floats(2, 3)),
+            check_attention,
+            lambda function, x: hooks.capture(function(attends), "*weights")(x),
         ),
         "tap_derived": Case(draws(x=floats(2, 3)), check_derived, derived),
     }
