@@ -115,8 +115,8 @@ class Checkpoints:
     def newest(self, like: Any, say: Callable[[str], None]) -> tuple[Any, dict[str, Any]] | None:
         """Restore the newest whole checkpoint.
 
-        Newer checkpoints that are damaged are set aside; unfinished ones, and what a removal that
-        was cut short left of older ones, are removed.
+        Newer checkpoints that are damaged are set aside; unfinished ones, and older ones that
+        `save` would remove, are removed.
 
         Args:
             like: As for `restore`.
@@ -128,7 +128,9 @@ class Checkpoints:
         for step in reversed(self.steps()):
             try:
                 restored = self.restore(step, like)
+                # The process may have been killed while it removed old ones.
                 self._remove_unsealed()
+                self._prune()
                 return restored
             except DamagedError as damage:
                 say(f"Skipped the checkpoint of step {step}: {damage}. {self._clear(step)}")

@@ -124,6 +124,9 @@ def test_what_is_left_of_a_removal_that_was_cut_short_is_removed(checkpoints):
     said = []
     assert checkpoints.newest(arrays(0), said.append) is not None
     assert checkpoints.steps() == [3, 5]
+    checkpoints.keep = 1
+    assert checkpoints.newest(arrays(0), said.append) is not None
+    assert checkpoints.steps() == [5]
     assert not said
 
 
