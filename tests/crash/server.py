@@ -53,10 +53,11 @@ def work(job):
     try:
         operations = Operations(folder, job["kill"])
         sys.addaudithook(operations)
-        code = scenarios.SCENARIOS[job["scenario"]](Path(folder)) or 0
+        ended = scenarios.SCENARIOS[job["scenario"]](Path(folder)) or 0
         lines, operations.kill = list(operations.lines), None
         result = {"operations": lines, "outcome": scenarios.outcome(Path(folder))}
         Path(f"{folder}.json").write_text(json.dumps(result))
+        code = ended
     except BaseException:
         traceback.print_exc()
     finally:

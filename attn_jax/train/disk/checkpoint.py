@@ -115,7 +115,8 @@ class Checkpoints:
     def newest(self, like: Any, say: Callable[[str], None]) -> tuple[Any, dict[str, Any]] | None:
         """Restore the newest whole checkpoint.
 
-        Newer checkpoints that are damaged are set aside; unfinished ones are removed.
+        Newer checkpoints that are damaged are set aside; unfinished ones, and older ones that
+        `save` would remove, are removed.
 
         Args:
             like: As for `restore`.
@@ -126,7 +127,11 @@ class Checkpoints:
         """
         for step in reversed(self.steps()):
             try:
-                return self.restore(step, like)
+                restored = self.restore(step, like)
+                # The process may have been killed while it removed old ones.
+                self._remove_unsealed()
+                self._prune()
+                return restored
             except DamagedError as damage:
                 say(f"Skipped the checkpoint of step {step}: {damage}. {self._clear(step)}")
         return None
@@ -156,6 +161,11 @@ class Checkpoints:
         shutil.rmtree(aside, ignore_errors=True)
         path.rename(aside)
         return f"It is now {aside.name}."
+
+    def _remove_unsealed(self) -> None:
+        for step in self.steps():
+            if not (self._path(step) / manifest.NAME).exists():
+                shutil.rmtree(self._path(step))
 
     def _prune(self) -> None:
         current = {*self.steps()[-self.keep :], self.best_step()}

@@ -119,6 +119,17 @@ def test_a_half_written_one_is_reported_and_the_one_before_restored(checkpoints)
     assert not half.exists()
 
 
+def test_what_is_left_of_a_removal_that_was_cut_short_is_removed(checkpoints):
+    (checkpoints.folder / "2" / "MANIFEST.sha256").unlink()
+    said = []
+    assert checkpoints.newest(arrays(0), said.append) is not None
+    assert checkpoints.steps() == [3, 5]
+    checkpoints.keep = 1
+    assert checkpoints.newest(arrays(0), said.append) is not None
+    assert checkpoints.steps() == [5]
+    assert not said
+
+
 @pytest.mark.parametrize("text", ["[]", "3", '{"metrics": []}', '{"metrics": {"m": "x"}}', "{"])
 def test_a_record_of_another_shape_has_no_metric(tmp_path, text):
     checkpoints = Checkpoints(tmp_path, best="m")
