@@ -46,9 +46,13 @@ def convert(
         else:
             extra.append(name)
     _check_names(set(wanted) - set(by_path), extra)
-    return jax.tree_util.tree_map_with_path(
-        lambda path, leaf: _converted(tensors, *by_path[_path(path)], leaf, _path(path)), shapes
-    )
+    # The largest come first, so that at no time there are two copies of most of the weights.
+    largest_first = sorted(wanted, key=lambda path: -wanted[path].size)
+    arrays = {
+        path: _converted(tensors, *by_path[path], wanted[path], path).block_until_ready()
+        for path in largest_first
+    }
+    return jax.tree_util.tree_map_with_path(lambda path, _: arrays[_path(path)], shapes)
 
 
 def _path(path: Any) -> str:
