@@ -5,7 +5,7 @@ import jax.numpy as jnp
 
 from libraries.case import Case, Library, attend
 
-BATCH, QUERIES, KEYS, HEADS, SIZE = 2, 5, 7, 4, 3
+BATCH, QUERIES, KEYS, HEADS, SIZE = 2, 5, 7, 6, 4
 rngs = jax.random.split(jax.random.key(0), 4)
 QUERY = 2 * jax.random.normal(rngs[0], (BATCH, QUERIES, HEADS, SIZE))
 KEY = jax.random.normal(rngs[1], (BATCH, KEYS, HEADS, SIZE))
@@ -61,7 +61,7 @@ out = intervene(fn, {"weights": patch(0.0, heads=[2], head_axis=-3)})(query, key
             {"key_value_seq_lengths": LENGTHS},
             hidden_unless(COLUMNS[None, None] < LENGTHS[:, None, None, None]),
         ),
-        "grouped heads": variant({}, 0.0, KEY[:, :, :2], VALUE[:, :, :2]),
+        "grouped heads": variant({}, 0.0, KEY[:, :, :3], VALUE[:, :, :3]),
         "vmap": variant({}, 0.0, wrap=jax.vmap),
         "checkpoint": variant({}, 0.0, wrap=jax.checkpoint),
     },
