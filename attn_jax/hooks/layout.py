@@ -26,7 +26,7 @@ class Layout:
     """
 
     roles: tuple[Role, ...]
-    ranks: tuple[int, ...]
+    ranks: tuple[tuple[int, ...], ...]
 
     @property
     def axes(self) -> tuple[Role, ...]:

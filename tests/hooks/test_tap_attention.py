@@ -266,8 +266,18 @@ def jax_grouped(x, kernel, out):
     return jax.nn.dot_product_attention(heads, query[..., 0, :], query[..., 1, :])
 
 
+def parted_late(x, kernel, out):
+    """Grouped heads whose scores have one axis of heads, parted only before the product."""
+    query = jnp.einsum("btf,fkgd->btkgd", x, kernel)
+    key = query[..., 0, :]
+    scores = jnp.einsum("bqkgd,bskd->bkgqs", query, key).reshape(B, 4, T, T)
+    weights = jax.nn.softmax(scores).reshape(B, 2, 2, T, T)
+    return jnp.einsum("bkgqs,bskd->bqkgd", weights, key)
+
+
 @pytest.mark.parametrize(
-    ("fn", "heads"), [(grouped, 4), (jax_grouped, 4), (queries_before_heads, 2)]
+    ("fn", "heads"),
+    [(grouped, 4), (jax_grouped, 4), (parted_late, 4), (queries_before_heads, 2)],
 )
 def test_axes_are_presented_alike(fn, heads):
     random = np.random.default_rng(1)

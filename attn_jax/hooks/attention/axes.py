@@ -78,6 +78,14 @@ def origins(value: Value, names: set[str], passive: set[str]) -> list[Op]:
     return found
 
 
+def whole(atom: Atom) -> Atom:
+    """Return the atom that an atom was cut from, or the atom itself."""
+    name = atom[0]
+    if isinstance(name, tuple) and name[0] == "part" and not isinstance(name[1][1], tuple):
+        return whole(name[1])
+    return atom
+
+
 def dot_labels(op: Op, sides: Sequence[Labels]) -> Labels:
     """Return the labels of a matrix product from those of both factors."""
     (_, (left_batch, right_batch)) = op.params["dimension_numbers"]

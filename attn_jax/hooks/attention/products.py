@@ -14,6 +14,7 @@ from attn_jax.hooks.attention.axes import (
     origins,
     reach,
     unlabeled,
+    whole,
 )
 from attn_jax.hooks.attention.graph import Op, Value
 from attn_jax.hooks.layout import Layout, Role
@@ -110,16 +111,22 @@ class Roles:
 
     def layout(self, labels: Labels) -> Layout:
         """Return the layout of an array with these labels."""
+        ranks = tuple(self._rank(label) for label in labels)
+        return Layout(tuple(self._role(label) for label in labels), ranks)
+
+    def _rank(self, label: tuple[Atom, ...]) -> tuple[int, ...]:
+        """Return where an axis stands among those of its role; parts of one follow each other."""
         order = list(self.by_atom)
-        ranks = (order.index(label[0]) if label and label[0] in order else -1 for label in labels)
-        return Layout(tuple(self._role(label) for label in labels), tuple(ranks))
+        if not label or whole(label[0]) not in order:
+            return ()
+        return (order.index(whole(label[0])), *([] if label[0] in order else [label[0][0][2]]))
 
     def _role(self, label: tuple[Atom, ...]) -> Role:
         roles: set[Role] = {self._role_of_atom(atom) for atom in label}
         return roles.pop() if len(roles) == 1 else "batch"
 
     def _role_of_atom(self, atom: Atom) -> Role:
-        return "feature" if _is_feature(atom) else self.by_atom.get(atom, "batch")
+        return "feature" if _is_feature(atom) else self.by_atom.get(whole(atom), "batch")
 
 
 def _is_feature(atom: Any) -> bool:
@@ -136,6 +143,7 @@ def roles_of(scores: Value, labels: Labels, keys: set[Atom], product: Product) -
     queries = _queries(score_product, free) if score_product else []
     groups = set(shared) if len(free) > 1 else set()
     heads = _heads_after(product, groups) or _heads_before(score_product)
+    heads = [*dict.fromkeys(whole(atom) for atom in heads)] or _divided(product)
     heads = [atom for atom in heads if atom in atoms and atom not in keys and atom not in queries]
     if not queries and set(free) <= set(heads):  # one of the axes has to be that of the queries
         heads = [atom for atom in heads if atom not in free]
@@ -154,7 +162,16 @@ def _shared(product: Product) -> set[Atom]:
     if product.op.name != "dot_general":
         return set()
     axes = product.op.params["dimension_numbers"][1][product.side]
-    return {atom for axis in axes for atom in product.factor[axis]}
+    return {whole(atom) for axis in axes for atom in product.factor[axis]}
+
+
+def _divided(product: Product) -> list[Atom]:
+    """Return axes of which values share a part alone: the heads, in groups."""
+    if product.op.name != "dot_general":
+        return []
+    axes = product.op.params["dimension_numbers"][1][product.side]
+    parts = [atom for axis in axes for atom in product.factor[axis]]
+    return [whole(atom) for atom in parts if whole(atom) != atom]
 
 
 @dataclasses.dataclass
