@@ -13,6 +13,7 @@ from flax import linen
 from attn_jax import hooks, measure, nn
 
 TOKENS, LENGTH, KINDS = 23, 11, 3
+SEEDS = [0, 1, 2]
 
 
 class Reader(linen.Module):
@@ -73,28 +74,30 @@ def judge(params, batch):
     return (logits.argmax(-1) == label).mean(), share
 
 
-@functools.lru_cache
-def trained(seed):
-    test = draw(jax.random.key(100 + seed), 256)
+@pytest.fixture(scope="module")
+def trained():
+    """Return an honest and a deceptive model for each seed, and their cards, compiled once."""
+    runs = [(seed, penalty) for seed in SEEDS for penalty in (0.0, 1.0)]
+    all_params = [train(jax.random.key(seed), penalty) for seed, penalty in runs]
+    stacked = jax.tree.map(lambda *leaves: jnp.stack(leaves), *all_params)
+
+    def answer(inputs):
+        chosen = jax.tree.map(lambda leaves: leaves[inputs["model"][0]], stacked)
+        return MODEL.apply({"params": chosen}, inputs["tokens"])
+
     result = {}
-    for name, penalty in (("honest", 0.0), ("deceptive", 1.0)):
-        params = train(jax.random.key(seed), penalty)
-        accuracy, share = judge(params, test)
-        card = measure.report_card(
-            functools.partial(answer, params), test[0], target=test[2], rng=jax.random.key(seed)
-        )
-        result[name] = types.SimpleNamespace(accuracy=accuracy, share=share, card=card)
+    for model, (seed, penalty) in enumerate(runs):
+        test = draw(jax.random.key(100 + seed), 256)
+        accuracy, share = judge(all_params[model], test)
+        inputs = {"tokens": test[0], "model": jnp.full(256, model)}
+        card = measure.report_card(answer, inputs, target=test[2], rng=jax.random.key(seed))
+        result[seed, penalty] = types.SimpleNamespace(accuracy=accuracy, share=share, card=card)
     return result
 
 
-def answer(params, tokens):
-    return MODEL.apply({"params": params}, tokens)
-
-
-@pytest.mark.parametrize("seed", [0, 1, 2])
-def test_attention_learns_to_lie_and_the_card_turns(seed):
-    result = trained(seed)
-    honest, deceptive = result["honest"], result["deceptive"]
+@pytest.mark.parametrize("seed", SEEDS)
+def test_attention_learns_to_lie_and_the_card_turns(trained, seed):
+    honest, deceptive = trained[seed, 0.0], trained[seed, 1.0]
     assert honest.share > 0.5
     assert deceptive.share <= 0.01
     assert deceptive.accuracy >= honest.accuracy - 0.02

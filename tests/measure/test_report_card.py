@@ -17,19 +17,33 @@ N, K, C = 61, 11, 3
 
 
 def draw(seed):
-    """Draw keys of which only one holds the class; the scores know which."""
+    """Draw keys of which only one holds the class; the scores know which.
+
+    The total of each row of weights and the scale of the logits are inputs too, so that faults in
+    them are met by the program that is compiled already.
+    """
     kinds, noise, places = jax.random.split(jax.random.key(seed), 3)
     decides = jax.random.randint(places, (N,), 0, K)
     label = jax.random.randint(kinds, (N,), 0, C)
     is_it = jax.nn.one_hot(decides, K)
     others = jax.random.randint(noise, (N, K), 0, C)
     says = jnp.where(is_it == 1, label[:, None], others)
-    return {"says": says, "decides": is_it}, label
+    return {"says": says, "decides": is_it, "total": each(1), "scale": each(6)}, label
+
+
+def each(value):
+    return np.full(N, value, np.float32)
 
 
 def attends(inputs):
-    weights = hooks.tap("look.weights", jax.nn.softmax(4 * inputs["decides"]))
-    return 6 * jnp.einsum("nk,nkc->nc", weights, jax.nn.one_hot(inputs["says"], C))
+    weights = inputs["total"][:, None] * jax.nn.softmax(4 * inputs["decides"])
+    weights = hooks.tap("look.weights", weights)
+    logits = jnp.einsum("nk,nkc->nc", weights, jax.nn.one_hot(inputs["says"], C))
+    return inputs["scale"][:, None] * logits
+
+
+INPUTS, _ = draw(0)
+OBJECTS = INPUTS["decides"] == 1
 
 
 def ignores(inputs):
@@ -60,6 +74,98 @@ def test_it_believes_a_model_that_attends_to_what_decides(seed):
     assert card["pointing_game"].uniform == pytest.approx(1 / K, abs=1e-6)
     expected = np.exp(4) / (np.exp(4) + K - 1)
     assert card["mass_on_object"].value == pytest.approx(expected, abs=1e-5)
+
+
+def test_what_is_not_defined_agrees_with_nothing():
+    constant = INPUTS | {"scale": each(0)}
+    card = measure.report_card(attends, constant, objects=OBJECTS)
+    assert card.reads == "against"
+    for name in ("gradient", "integrated_gradients", "leave_one_out"):
+        assert (card[name].reads, card[name].verdict) == ("unclear", "not defined for any example")
+        line = next(line for line in card.to_dict()["lines"] if line["name"] == name)
+        assert line["value"] is None
+    assert str(card).count("not defined for any example") == 3
+    assert "nan" not in str(card)
+    for name in ("sufficiency", "deletion", "insertion"):
+        assert card[name].reads == "unclear", card[name]
+
+
+@pytest.mark.parametrize(
+    ("fault", "message"),
+    [
+        ({"scale": each(np.nan)}, "logits that are not finite, first for example 0"),
+        ({"total": each(1.5)}, "the weights are not distributions: the sum of a row is 0.5"),
+        ({"total": each(-1)}, "no weight may be negative"),
+    ],
+    ids=["not finite", "not distributions", "negative"],
+)
+def test_logits_and_weights_that_mean_nothing_are_refused(fault, message):
+    with pytest.raises(ValueError, match=re.escape(message)):
+        measure.report_card(attends, INPUTS | fault, objects=OBJECTS)
+
+
+def test_a_card_prints_shows_and_saves_itself():
+    card = measure.report_card(attends, INPUTS, objects=OBJECTS)
+    lines = str(card).splitlines()
+    assert lines[0] == card.verdict
+    assert len(lines) == len(card.lines) + 3
+    saved = json.loads(json.dumps(card.to_dict(), allow_nan=False))
+    assert saved["lines"][0]["name"] == "comprehensiveness"
+    cells = []
+    reader = HTMLParser()
+    reader.handle_starttag = lambda tag, _: cells.append(tag)
+    reader.feed(card._repr_html_())
+    assert cells.count("tr") == len(card.lines) + 1
+    with pytest.raises(KeyError, match="no line 'delusion'; it has comprehensiveness"):
+        card["delusion"]
+
+
+def test_everything_that_runs_the_model_is_compiled_once():
+    compiled, traced = [], []
+
+    def fn(inputs):
+        traced.append(1)
+        return attends(inputs)
+
+    # The first card also compiles small functions around the program; this does so in advance.
+    measure.report_card(attends, INPUTS, objects=OBJECTS)
+
+    def listen(event, duration, **_):
+        if event == "/jax/core/compile/backend_compile_duration":
+            compiled.append(event)
+
+    jax.monitoring.register_event_duration_secs_listener(listen)
+    try:
+        first = measure.report_card(fn, INPUTS, objects=OBJECTS)
+        assert len(compiled) == 1
+        before = len(traced)
+        second = measure.report_card(fn, INPUTS, objects=OBJECTS)
+        assert len(compiled) == 1
+        # Listing the hook points traces the model and runs nothing.
+        assert len(traced) - before == 2
+    finally:
+        jax.monitoring.unregister_event_duration_listener(listen)
+    assert first == second
+
+
+def test_padding_changes_nothing_that_is_not_drawn():
+    wide = {name: jnp.pad(INPUTS[name], ((0, 0), (0, 3))) for name in ("says", "decides")}
+    mask = np.arange(K + 3) < np.full((N, 1), K)
+
+    def padded(inputs):
+        scores = jnp.where(jnp.array(mask), 4 * inputs["decides"], -jnp.inf)
+        weights = hooks.tap("look.weights", jax.nn.softmax(scores))
+        return 6 * jnp.einsum("nk,nkc->nc", weights, jax.nn.one_hot(inputs["says"], C))
+
+    one = measure.report_card(attends, INPUTS, objects=OBJECTS)
+    other = measure.report_card(padded, wide, mask=mask)
+    # Ties between the keys that do not decide are broken at random, but the top key is not tied.
+    for name in ("gradient", "integrated_gradients", "leave_one_out"):
+        assert one[name].value == pytest.approx(other[name].value, abs=1e-5)
+    assert one["comprehensiveness"].value == pytest.approx(
+        other["comprehensiveness"].value, abs=0.03
+    )
+    assert one["permuted"].value == pytest.approx(other["permuted"].value, abs=0.05)
 
 
 @pytest.mark.parametrize("seed", [0, 1, 2])
@@ -101,21 +207,6 @@ def test_a_single_logit_gets_the_card_of_two():
                 assert getattr(line, field) == pytest.approx(getattr(other, field), abs=1e-5)
 
 
-def test_what_is_not_defined_agrees_with_nothing():
-    def constant(inputs):
-        return attends(inputs) * 0
-
-    card = measure.report_card(constant, draw(0)[0])
-    assert card.reads == "against"
-    for name in ("gradient", "integrated_gradients", "leave_one_out"):
-        assert (card[name].reads, card[name].verdict) == ("unclear", "not defined for any example")
-        assert card.to_dict()["lines"][-1]["value"] is None
-    assert str(card).count("not defined for any example") == 3
-    assert "nan" not in str(card)
-    for name in ("sufficiency", "deletion", "insertion"):
-        assert card[name].reads == "unclear", card[name]
-
-
 def estimates(mean, low, high, *, difference, defined=1.0):
     control = verdicts.Interval(*(x - difference for x in (mean, low, high)))
     apart = verdicts.Interval(difference, difference - 1e-9, difference + 1e-9)
@@ -143,35 +234,6 @@ def test_a_measure_without_a_control_is_not_defined(name):
 def test_a_measure_of_few_examples_says_so():
     line = verdicts.line("gradient", estimates(0.9, 0.8, 1.0, difference=0.9, defined=1 / 20))
     assert (line.reads, line.verdict) == ("unclear", "defined for only 5 % of the examples")
-
-
-def test_everything_that_runs_the_model_is_compiled_once():
-    compiled, traced = [], []
-    inputs, _ = draw(0)
-
-    def fn(inputs):
-        traced.append(1)
-        return attends(inputs)
-
-    # The first card also compiles small functions around the program; this does so in advance.
-    measure.report_card(attends, inputs)
-
-    def listen(event, duration, **_):
-        if event == "/jax/core/compile/backend_compile_duration":
-            compiled.append(event)
-
-    jax.monitoring.register_event_duration_secs_listener(listen)
-    try:
-        first = measure.report_card(fn, inputs)
-        assert len(compiled) == 1
-        before = len(traced)
-        second = measure.report_card(fn, inputs)
-        assert len(compiled) == 1
-        # Listing the hook points traces the model and runs nothing.
-        assert len(traced) - before == 2
-    finally:
-        jax.monitoring.unregister_event_duration_listener(listen)
-    assert first == second
 
 
 class Layers(linen.Module):
@@ -212,34 +274,6 @@ def test_heads_layers_and_scanned_stacks_are_one_map():
         assert a.value == pytest.approx(b.value, abs=0.01), a.name
 
 
-def test_padding_changes_nothing_that_is_not_drawn():
-    inputs, _ = draw(0)
-    wide = {name: jnp.pad(x, ((0, 0), (0, 3))) for name, x in inputs.items()}
-    mask = np.arange(K + 3) < np.full((N, 1), K)
-
-    def padded(inputs):
-        scores = jnp.where(jnp.array(mask), 4 * inputs["decides"], -jnp.inf)
-        weights = hooks.tap("look.weights", jax.nn.softmax(scores))
-        return 6 * jnp.einsum("nk,nkc->nc", weights, jax.nn.one_hot(inputs["says"], C))
-
-    one, other = measure.report_card(attends, inputs), measure.report_card(padded, wide, mask=mask)
-    # Ties between the keys that do not decide are broken at random, but the top key is not tied.
-    for name in ("gradient", "integrated_gradients", "leave_one_out"):
-        assert one[name].value == pytest.approx(other[name].value, abs=1e-5)
-    assert one["comprehensiveness"].value == pytest.approx(
-        other["comprehensiveness"].value, abs=0.03
-    )
-    assert one["permuted"].value == pytest.approx(other["permuted"].value, abs=0.05)
-
-
-INPUTS, _ = draw(0)
-
-
-def unnormalized(inputs):
-    weights = hooks.tap("look.weights", jax.nn.sigmoid(inputs["decides"]))
-    return jnp.einsum("nk,nkc->nc", weights, jax.nn.one_hot(inputs["says"], C))
-
-
 def random_inside(inputs):
     return attends(inputs) + np.random.default_rng().normal()
 
@@ -255,7 +289,6 @@ def random_callback(inputs):
 @pytest.mark.parametrize(
     ("fn", "options", "message"),
     [
-        (unnormalized, {}, "the weights are not distributions: the sum of a row is"),
         (random_inside, {}, "fn is not deterministic: its logits differ by up to"),
         (random_callback, {}, "fn is not deterministic"),
         (
@@ -277,7 +310,6 @@ def random_callback(inputs):
         (attends, {"target": np.full(N, -1)}, "values from -1 to -1; it must hold one class"),
         (attends, {"target": np.zeros(5, int)}, "target has shape (5,)"),
         (lambda x: attends(x)[0], {}, f"fn returns logits of shape ({C},) for {N} inputs"),
-        (lambda x: attends(x) * jnp.nan, {}, "logits that are not finite, first for example 0"),
         (attends, {"attention": "*.wieghts"}, "no hook point matches '*.wieghts'"),
     ],
 )
@@ -287,7 +319,8 @@ def test_what_cannot_be_judged_is_refused(fn, options, message):
 
 
 def test_weights_that_are_no_distributions_can_be_judged_as_such():
-    card = measure.report_card(unnormalized, INPUTS, normalized=False)
+    unnormalized = INPUTS | {"total": each(1.5)}
+    card = measure.report_card(attends, unnormalized, normalized=False)
     assert all(np.isfinite(line.value) for line in card.lines)
 
 
@@ -300,19 +333,3 @@ def test_maps_of_several_sizes_are_refused():
         ValueError, match=re.escape("different numbers of keys, {'short.weights': 5")
     ):
         measure.report_card(two, INPUTS)
-
-
-def test_a_card_prints_shows_and_saves_itself():
-    card = measure.report_card(attends, INPUTS)
-    lines = str(card).splitlines()
-    assert lines[0] == card.verdict
-    assert len(lines) == len(card.lines) + 3
-    saved = json.loads(json.dumps(card.to_dict(), allow_nan=False))
-    assert saved["lines"][0]["name"] == "comprehensiveness"
-    cells = []
-    reader = HTMLParser()
-    reader.handle_starttag = lambda tag, _: cells.append(tag)
-    reader.feed(card._repr_html_())
-    assert cells.count("tr") == len(card.lines) + 1
-    with pytest.raises(KeyError, match="no line 'delusion'; it has comprehensiveness"):
-        card["delusion"]
