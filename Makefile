@@ -1,6 +1,6 @@
 # Everything a user or a developer runs; `make` alone lists it.
 .DEFAULT_GOAL := help
-.PHONY: help setup train report list test fuzz crash check lint oldest next parity interop golden bench data notebooks docs clean
+.PHONY: help setup train report look list test fuzz crash check lint oldest next parity interop golden bench data notebooks docs clean
 
 EXP ?=
 RUN ?=
@@ -41,6 +41,15 @@ train: $(ready) ## train EXP and report on it (ARGS=--resume goes on with its la
 
 report: $(ready) ## draw the figures and the report of RUN again (the newest by default)
 	@$(py) -m experiments report $(RUN)
+
+# Texts reach the shell by the environment, so any quote or dollar sign may stand in them.
+look: export LOOK_MODEL = $(value MODEL)
+look: export LOOK_TEXT = $(value TEXT)
+look: export LOOK_TEXT2 = $(value TEXT2)
+given = $(if $(filter undefined,$(origin $1)),,$2)
+look: $(ready) ## show the attention of a checkpoint on a page (MODEL=minilm TEXT='...' TEXT2='...')
+	@test -n "$$LOOK_MODEL" || { echo "which model? make look MODEL=minilm TEXT='...'"; exit 2; }
+	@$(py) -m experiments look "$$LOOK_MODEL" $(call given,TEXT,--text="$$LOOK_TEXT") $(call given,TEXT2,--text2="$$LOOK_TEXT2") $(ARGS)
 
 list: $(ready) ## list the experiments, a line each
 	@$(py) -m experiments list

@@ -9,6 +9,7 @@ usage: python -m experiments NAME [options]   train, draw, report (make train EX
        python -m experiments NAME --help      show the options of one experiment
        python -m experiments list             list the experiments (make list)
        python -m experiments report [RUN]     draw a run's figures and report again (make report)
+       python -m experiments look MODEL       show the attention of a checkpoint (make look MODEL=)
        python -m experiments allow PATH       let runs of others read their data from PATH
        python -m experiments.translate RUN [TEXT ...]   translate with a trained run
 
@@ -27,6 +28,10 @@ def main(arguments: list[str]) -> int:
         from experiments.command import report
 
         return report(options)
+    elif name == "look":
+        from experiments.look.command import main as look
+
+        return look(options)
     elif name == "allow":
         from experiments.command import allow_paths
 
@@ -36,7 +41,7 @@ def main(arguments: list[str]) -> int:
 
         return train(name, options)
     else:
-        hint = catalogue.nearest(name, [*names, "list", "report", "allow"])
+        hint = catalogue.nearest(name, [*names, "list", "report", "look", "allow"])
         print(f"There is no experiment {name!r}.{hint} There are:", file=sys.stderr)
         print(catalogue.table(), file=sys.stderr)
         return 2

@@ -1,23 +1,16 @@
-"""The page `report.html`: one file that loads nothing from the network."""
+"""The page `report.html` of a run."""
 
-import base64
-import csv
-import hashlib
 import json
-import re
-import sys
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
-
-import jinja2
-from markupsafe import Markup
+from typing import Any
 
 from attn_jax.train import read_command, read_metrics
 from attn_jax.train.disk.manifest import write_atomically
 from experiments import catalogue
 from experiments.report.card import read_card
-from experiments.report.figures import draw_curves, read_index
+from experiments.report.figures import draw_curves
+from experiments.report.pictures import read_pictures
 from experiments.report.record import (
     Row,
     commands,
@@ -25,9 +18,24 @@ from experiments.report.record import (
     epoch_rows,
     final,
 )
-from experiments.report.theme import themed
+from experiments.report.render import render
 
-_HERE = Path(__file__).parent
+_ORDER = (
+    "digits",
+    "bags",
+    "alignments",
+    "learning-1",
+    "learning-2",
+    "error-rate",
+    "scores",
+    "summaries",
+    "summary",
+    "viewer",
+    "curves",
+    "heads",
+    "classes",
+    "mistakes",
+)
 _SHOWN_ELSEWHERE = ("experiment", "arguments", "versions", "device", "begun")
 _COLUMNS = (
     "train/loss",
@@ -46,24 +54,6 @@ _TRANSLATION = (
     ("greedy/chrf", "chrF"),
     ("test/aer", "alignment error rate"),
 )
-
-
-class Picture(NamedTuple):
-    """A figure for the page, with one of `source`, `page` and `table`.
-
-    Attributes:
-        title: The heading.
-        caption: A description of what the figure shows, also for screen readers.
-        source: A `data:` URI of an image.
-        page: The HTML of a viewer, shown in a frame.
-        table: The rows of a table, the header first.
-    """
-
-    title: str
-    caption: str
-    source: str = ""
-    page: str = ""
-    table: Sequence[Sequence[str]] = ()
 
 
 def write_report(run: Path) -> Path:
@@ -89,22 +79,14 @@ def write_report(run: Path) -> Path:
 
 
 def _render(run: Path, rows: Sequence[Row], command: Mapping[str, Any]) -> str:
-    loader = jinja2.FileSystemLoader(_HERE)
-    environment = jinja2.Environment(
-        loader=loader, autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True
-    )
-    environment.filters["number"] = _number
-    css = (_HERE / "report.css").read_text(encoding="utf-8")
     ends = epoch_rows(rows)
-    pictures = list(_pictures(run / "figures"))
-    return environment.get_template("report.html.jinja").render(
-        css=Markup(css),
-        policy=_policy(css, pictures),
+    return render(
+        "report/report.html.jinja",
+        list(read_pictures(run / "figures", _ORDER)),
         name=command.get("experiment", run.name),
         description=catalogue.experiments().get(str(command.get("experiment")), ""),
         run=run.name,
         headline=list(_headline(rows)),
-        pictures=pictures,
         card=read_card(run),
         table=_table(ends),
         rows_within=len(rows) > len(ends),
@@ -112,20 +94,6 @@ def _render(run: Path, rows: Sequence[Row], command: Mapping[str, Any]) -> str:
         facts=_facts(command),
         settings=list(_flat({k: v for k, v in command.items() if k not in _SHOWN_ELSEWHERE})),
     )
-
-
-def _policy(css: str, pictures: Sequence[Picture]) -> str:
-    """Return the page's content security policy: its own style, and those of framed viewers."""
-    style = base64.b64encode(hashlib.sha256(css.encode()).digest()).decode()
-    allowed = {"img-src": ["data:"], "script-src": [], "style-src": [f"'sha256-{style}'"]}
-    for page in filter(None, (picture.page for picture in pictures)):
-        allowed["img-src"].append("blob:")
-        for kind in ("script-src", "style-src"):
-            allowed[kind] += re.findall(rf"{kind} ('sha256-[^']+')", page)
-    sources = [
-        f"{kind} {' '.join(dict.fromkeys(values))}" for kind, values in allowed.items() if values
-    ]
-    return "; ".join(("default-src 'none'", *sources, "base-uri 'none'", "form-action 'none'"))
 
 
 def _headline(rows: Sequence[Row]) -> Iterator[tuple[str, str]]:
@@ -160,10 +128,6 @@ def _epoch(row: Row) -> str:
     return f"{row['epoch']:g}" if isinstance(row["epoch"], int | float) else str(row["epoch"])
 
 
-def _number(value: float | None) -> str:
-    return "–" if value is None else f"{value:.3f}"
-
-
 def _cell(row: Row, column: str) -> str:
     value = row.get(column)
     if not isinstance(value, int | float):
@@ -174,59 +138,6 @@ def _cell(row: Row, column: str) -> str:
 def percent(share: float) -> str:
     """Format a share in percent, with the two digits that 10,000 test images support."""
     return f"{100 * share:.2f} %"
-
-
-def _pictures(folder: Path) -> Iterator[Picture]:
-    """Yield the figures that `index.json` lists, then any others of the folder."""
-    entries = read_index(folder)
-    named = {entry["name"] for entry in entries}
-    kinds = ("png", "svg", "html", "csv")
-    paths = {path.stem: path for suffix in kinds for path in folder.glob(f"*.{suffix}")}
-    others = [{"name": n, "title": n, "caption": ""} for n in sorted(paths) if n not in named]
-    order = [
-        "digits",
-        "bags",
-        "alignments",
-        "learning-1",
-        "learning-2",
-        "error-rate",
-        "scores",
-        "summaries",
-        "summary",
-        "viewer",
-        "curves",
-        "heads",
-        "classes",
-        "mistakes",
-    ]
-    entries.sort(key=lambda e: order.index(e["name"]) if e["name"] in order else len(order))
-    for entry in [*entries, *others]:
-        path = paths.get(entry["name"])
-        if path is None:
-            continue
-        try:
-            yield _picture(path, entry["title"], entry["caption"])
-        except (OSError, ValueError, csv.Error) as error:
-            print(f"{path} cannot be read ({error}); it is left out.", file=sys.stderr)
-
-
-def _picture(path: Path, title: str, caption: str) -> Picture:
-    if not path.is_file():
-        raise ValueError("it is not a file")
-    if path.suffix == ".csv":
-        with path.open(encoding="utf-8", newline="") as file:
-            header, *rows = csv.reader(file)
-        return Picture(title, caption, table=[header, *rows])
-    if path.suffix == ".html":
-        return Picture(title, caption, page=path.read_text(encoding="utf-8"))
-    return Picture(title, caption, _data_uri(path))
-
-
-def _data_uri(path: Path) -> str:
-    content, kind = path.read_bytes(), "image/png"
-    if path.suffix == ".svg":
-        content, kind = themed(content.decode("utf-8")).encode(), "image/svg+xml"
-    return f"data:{kind};base64,{base64.b64encode(content).decode()}"
 
 
 def _facts(command: Mapping[str, Any]) -> list[tuple[str, str]]:

@@ -188,6 +188,8 @@ def spoilt(value):
         ),
         (UNIFORM, {"axes": "hqk", "images": np.zeros((4, 4))}, r"do not make a square grid"),
         (UNIFORM, {"axes": "hqk", "tiles": {"a": {}}}, r"tiles names 'a'.*: none"),
+        (UNIFORM, {"axes": "hqk", "compare_names": "ab"}, r"compare_names='ab'; two different"),
+        (UNIFORM, {"axes": "hqk", "compare_names": ("a", "a")}, r"two different names"),
     ],
 )
 def test_what_does_not_fit_is_refused(weights, settings, message):
@@ -294,6 +296,16 @@ def test_figures_show_what_is_selected():
     np.testing.assert_allclose([bar.get_height() for bar in bars], weights[3])
     mean = chosen.select(head="mean").figure().axes[0].images[0].get_array()
     np.testing.assert_allclose(mean, maps(3, 5, 7).mean(0), rtol=1e-5)
+
+
+def test_compared_runs_have_the_names_given():
+    first, second = maps(5, 7), maps(5, 7)[::-1]
+    view = plot.viewer(first, compare=second, compare_names=("before", b"after"))
+    assert payload(view)["compareNames"] == ["before", "after"]
+    axes = view.select(view="compare").figure().axes[:2]
+    assert [ax.get_title(loc="left") or ax.get_title() for ax in axes] == ["before", "after"]
+    for ax, weights in zip(axes, (first, second), strict=True):
+        np.testing.assert_allclose(ax.images[0].get_array(), weights, rtol=1e-6)
 
 
 def test_images_and_summaries_are_drawn(summary_of):

@@ -36,6 +36,7 @@ def viewer(
     measures: Mapping[str, ArrayLike] | None = None,
     card: Any = None,
     compare: Any = None,
+    compare_names: Sequence[object] = ("this run", "other run"),
     tiles: Mapping[Any, Any] | None = None,
     title: str = "Attention",
     example: int | None = None,
@@ -67,6 +68,7 @@ def viewer(
         measures: Numbers to sort the heads by, one for each map, by name.
         card: Report card of the maps, from `attn_jax.measure.report_card`.
         compare: Weights of another run, in the same form as `weights`.
+        compare_names: Names of the two, of `weights` and of `compare`.
         tiles: Parts of a summary's maps, `(heads, rows, columns)`, by first query and first key;
             for summaries by name, a dictionary of these by name.
         title: Title of the page.
@@ -108,6 +110,7 @@ def viewer(
     content = Content(
         title=str(title),
         layers=maps,
+        compare_names=checks.check_pair("compare_names", compare_names),
         compared=[new._replace(name=old.name) for new, old in zip(compared, maps, strict=False)],
         summaries=summaries,
         labels={

@@ -145,6 +145,18 @@ def check_same(
         )
 
 
+def check_pair(name: str, values: Sequence[object]) -> tuple[str, str]:
+    """Return two names as text.
+
+    Raises:
+        ValueError: If there are not two of them, or they are the same.
+    """
+    texts = [label_text(value) for value in values]
+    if isinstance(values, str) or len(texts) != 2 or texts[0] == texts[1]:
+        raise ValueError(f"{name}={values!r}; two different names are needed.")
+    return texts[0], texts[1]
+
+
 def check_links(
     name: str, links: ArrayLike | None, shapes: Sequence[tuple[int, int]]
 ) -> NDArray[np.bool_]:

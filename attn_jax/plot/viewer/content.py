@@ -27,6 +27,7 @@ class Content:
         title: Title of the page.
         layers: The maps.
         compared: The maps of another run, like `layers`, or none.
+        compare_names: The names of the two runs.
         summaries: Summaries of long sequences.
         labels: Labels of the queries and of the keys, by name of layer or summary.
         image: Image whose patches are the keys, `(height, width, 3)` bytes.
@@ -41,6 +42,7 @@ class Content:
     title: str
     layers: Sequence[Layer]
     compared: Sequence[Layer]
+    compare_names: tuple[str, str]
     summaries: Sequence[SummaryLayer]
     labels: Mapping[str, tuple[list[str] | None, list[str] | None]]
     image: NDArray[np.uint8] | None
@@ -61,6 +63,7 @@ class Content:
             "topK": self.top_k,
             "layers": self._layers(self.layers, blobs, labels),
             "compared": self._layers(self.compared, blobs, labels),
+            "compareNames": self.compare_names,
             "summaries": [self._summary(layer, blobs, labels) for layer in self.summaries],
             "image": None if self.image is None else self._image(self.image),
             "gold": self.gold and self._links(*self.gold),

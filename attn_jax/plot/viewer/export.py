@@ -114,16 +114,16 @@ def _alignment(content: Content, state: Mapping[str, Any]) -> Figure:
 
 
 def _compare(content: Content, state: Mapping[str, Any]) -> Figure:
-    runs = {"this run": content.layers, "the other run": content.compared}
-    pair = {name: _selected(content, state, layers) for name, layers in runs.items()}
-    norm = Normalize(0.0, max(float(weights.max()) for weights in pair.values()) or 1.0)
+    runs = (content.layers, content.compared)
+    pair = [_selected(content, state, layers) for layers in runs]
+    norm = Normalize(0.0, max(float(weights.max()) for weights in pair) or 1.0)
     result = Sheet((8.6, 4.2))
     *both, scale = result.subplots(1, 3, width_ratios=(20, 20, 1))
-    for axes, (name, weights) in zip(both, pair.items(), strict=True):
+    for axes, name, weights in zip(both, content.compare_names, pair, strict=True):
         queries, keys = _labels(content, state)
         look = {"vmax": norm.vmax, "normalized": False, "annotate": False}
         heatmap(weights, queries=queries, keys=keys, ax=axes, **look)
-        title(axes, name)
+        title(axes, plain(name))
     color_bar(result, ScalarMappable(norm, ATTENTION), cax=scale)
     return result
 

@@ -86,7 +86,7 @@ export function createControls({ data, store, palette, views, available, current
   // How each array was read, so that nobody mistakes a batch for heads.
   function describeAxes({ view, layer }) {
     const { name, reading } = shownLayers()[layer];
-    const other = view === "compare" ? `; the other run: ${data.compared[layer].reading}` : "";
+    const other = view === "compare" ? `; ${data.compareNames[1]}: ${data.compared[layer].reading}` : "";
     return `Axes of ${name}: ${reading}${other}.`;
   }
 

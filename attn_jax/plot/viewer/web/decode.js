@@ -76,6 +76,7 @@ export function openData(payload, textOf) {
     title: payload.title,
     layers,
     compared,
+    compareNames: payload.compareNames,
     maps: layers.flatMap((layer) => layer.maps),
     measures: payload.measures,
     image: payload.image,

@@ -10,7 +10,6 @@ import { sideBySide } from "./picture.js";
 export const title = "Compare";
 export const isAvailable = (data) => data.compared.length > 0;
 
-const NAMES = ["this run", "other run", "other run − this run"];
 const GAPS = 30;
 
 export function createView({ data, store, palette, announce }) {
@@ -19,21 +18,23 @@ export function createView({ data, store, palette, announce }) {
     select: (cell) => store.set(cell),
     zoom: (zoom) => store.set({ zoom }),
   };
-  const panels = NAMES.map((name) => new MapPanel(palette, act, `Attention matrix of ${name}`));
+  const [first, second] = data.compareNames;
+  const titles = [first, second, `${second} − ${first}`];
+  const panels = titles.map((name) => new MapPanel(palette, act, `Attention matrix of ${name}`));
   const readout = make("p", { class: "readout" });
   const figures = panels.map((panel, i) =>
-    make("figure", {}, make("figcaption", {}, NAMES[i]), panel.element));
+    make("figure", {}, make("figcaption", {}, titles[i]), panel.element));
   const element = make("div", { class: "compare" }, readout, make("div", { class: "trio" }, ...figures));
   let painted = "";
 
   async function render(state) {
-    const [first, second] = await Promise.all([data.pick(state), data.pickCompared(state)]);
+    const maps = await Promise.all([data.pick(state), data.pickCompared(state)]);
     if (state !== store.state) return;
     const { labels, shape } = data.layers[state.layer];
-    const space = spaceFor(element, GAPS, NAMES.length);
+    const space = spaceFor(element, GAPS, titles.length);
     const matched = matches(labels, shape, state.search);
     const appearance = [state.layer, state.head, state.scale, palette.dark].join();
-    [first, second, new Difference(first, second)].forEach((map, i) => {
+    [...maps, new Difference(...maps)].forEach((map, i) => {
       panels[i].set({ map, labels, zoom: state.zoom, space, matched });
       if (appearance === painted) panels[i].draw();
       else panels[i].paint((i < 2 ? coloring : differing)(map, state.scale, palette));
@@ -61,7 +62,7 @@ export function createView({ data, store, palette, announce }) {
     if (query === null || key === null) return "Point at a cell, or select one with the arrow keys.";
     const { queries, keys } = panels[0].labels;
     const weights = panels.slice(0, 2).map(({ map }, i) =>
-      `${NAMES[i]} ${formatWeight(map.weight(query, key), map.isExact(query, key))}`);
+      `${titles[i]} ${formatWeight(map.weight(query, key), map.isExact(query, key))}`);
     return `${placed(queries, query)} → ${placed(keys, key)}: ${weights.join(", ")}`;
   }
 
@@ -72,7 +73,7 @@ export function createView({ data, store, palette, announce }) {
 
   function table() {
     const { labels, map: { shape: [queries, keys] } } = panels[0];
-    const rows = [["query", "key", ...NAMES]];
+    const rows = [["query", "key", ...titles]];
     for (let query = 0; query < queries; query++) {
       const each = panels.map(({ map }) => map.row(query));
       for (let key = 0; key < keys; key++) {

@@ -1,0 +1,146 @@
+"""The command `look`: from a checkpoint and a text to a page."""
+
+import contextlib
+import dataclasses
+import shutil
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+
+from attn_jax.tasks.fetch import FetchError
+from experiments.new_run import new_run
+
+LOOKS = Path("looks")
+EXPECTED = (FetchError, OSError, ValueError)
+"""Errors that are reported in a line, without a traceback."""
+_TEXT = "The cat sat on the mat because it was tired."
+
+
+@dataclasses.dataclass(frozen=True)
+class Command:
+    """Show the attention of a checkpoint: write a page of its maps on a text.
+
+    The weights are fetched if they are not on this machine yet.
+    """
+
+    model: Annotated[str, tyro.conf.Positional]
+    """A model that can be fetched (minilm), a folder of a checkpoint, or a name on the hub."""
+    text: str | None = None
+    """The text to read; a sentence about a cat by default."""
+    text2: str | None = None
+    """A second text to compare with the first."""
+    file: Path | None = None
+    """A file to read the text from, in UTF-8."""
+    layer: int = -1
+    """The layer that the figures show; -1 is the last."""
+    head: int | None = None
+    """The head that the figures show; the mean of all heads by default."""
+    save_captured: bool = False
+    """Whether to save the captured weights too, as captured.npz."""
+    looks: Path = LOOKS
+    """The folder for all pages; each gets a subfolder, MODEL/DATE-TIME."""
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Write a page and print where it is; report mistakes in a line."""
+    command = tyro.cli(
+        Command,
+        args=list(arguments),
+        prog="make look MODEL=... TEXT='...' ARGS='...'  |  python -m experiments look",
+    )
+    try:
+        page = look(command, arguments)
+    except EXPECTED as error:
+        print(f"{type(error).__name__}: {error}", file=sys.stderr)
+        return 2
+    print(f"Page: {page}")
+    return 0
+
+
+def look(command: Command, arguments: Sequence[str]) -> Path:
+    """Open the model, let it read, and write the page.
+
+    Args:
+        command: The options.
+        arguments: The same as words, for the page to repeat.
+
+    Returns:
+        The page's path.
+
+    Raises:
+        ValueError: If the model, a text or another option is not valid.
+        FetchError: If the weights cannot be fetched.
+        OSError: If a file cannot be read or written.
+    """
+    texts = _texts(command)
+    with _step(_opening(command.model)):
+        # JAX and matplotlib take seconds to import, and the help does without.
+        from attn_jax import pretrained
+        from attn_jax.tasks.cache import write_arrays
+        from experiments.look.page import short_name, write_page
+        from experiments.look.text import Choice, look_at_texts
+
+        model = pretrained.load(command.model)
+    with _step("Reading in one program"):
+        result = look_at_texts(model, texts, Choice(command.layer, command.head))
+    with _step("Drawing"), _new_folder(command.looks / short_name(command.model)) as folder:
+        if command.save_captured:
+            write_arrays(folder / "captured.npz", dict(result.captured))
+        return write_page(folder, result, model, arguments)
+
+
+def _texts(command: Command) -> list[str]:
+    if command.file and command.text is not None:
+        raise ValueError("--file and --text both give the text; leave out one of them.")
+    text = _TEXT if command.text is None else command.text
+    first = _read(command.file) if command.file else text
+    return [first] if command.text2 is None else [first, command.text2]
+
+
+def _read(file: Path) -> str:
+    try:
+        return file.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise ValueError(
+            f"{file}: byte {error.start + 1} is not UTF-8 ({error.reason}); save it as UTF-8."
+        ) from error
+
+
+def _opening(name: str) -> str:
+    from attn_jax.pretrained.sources import available
+    from attn_jax.tasks.cache import cache_folder
+
+    source = available().get(name)
+    if source is None or (cache_folder() / "pretrained" / name).exists():
+        return f"Opening {name}"
+    return f"Fetching {name}, {source.megabytes:g} MB, once"
+
+
+@contextlib.contextmanager
+def _step(label: str) -> Iterator[None]:
+    """Say what is being done, and how long it took."""
+    start = time.perf_counter()
+    print(f"{label} … ", end="", flush=True)
+    try:
+        yield
+    except BaseException:
+        print(flush=True)
+        raise
+    print(f"{time.perf_counter() - start:.1f} s", flush=True)
+
+
+@contextlib.contextmanager
+def _new_folder(parent: Path) -> Iterator[Path]:
+    """Make a folder named by the time; remove it again if it is not finished."""
+    folder = new_run(parent)
+    try:
+        yield folder
+    except BaseException:
+        shutil.rmtree(folder, ignore_errors=True)
+        with contextlib.suppress(OSError):
+            parent.rmdir()
+        raise

@@ -1,0 +1,101 @@
+"""The folder of a look: its figures, and `report.html` that holds them."""
+
+import platform
+import shlex
+from collections.abc import Sequence
+from importlib.metadata import version
+from pathlib import Path
+
+import jax
+
+from attn_jax.pretrained import Pretrained, Source, available
+from attn_jax.train.disk.manifest import write_atomically
+from experiments.look.look import Look, Pairs
+from experiments.report import save_sheet
+from experiments.report.pictures import read_pictures
+from experiments.report.render import render
+
+
+def write_page(folder: Path, look: Look, model: Pretrained, arguments: Sequence[str]) -> Path:
+    """Draw the figures and write the page that holds them.
+
+    Args:
+        folder: The folder of this look.
+        look: The content.
+        model: The model.
+        arguments: The words of the command line, for the page to repeat.
+
+    Returns:
+        The page's path.
+    """
+    for sheet in look.sheets:
+        save_sheet(folder, sheet)
+    page = folder / "report.html"
+    content = render(
+        "look/look.html.jinja",
+        list(read_pictures(folder / "figures")),
+        name=short_name(model.name),
+        time=folder.name,
+        source=_source(model),
+        look=look,
+        model=_model_facts(model),
+        command=shlex.join(["python", "-m", "experiments", "look", *arguments]),
+        code=_code(model, look),
+        facts=_run_facts(),
+    )
+    write_atomically(page, content)
+    return page
+
+
+def short_name(source: str) -> str:
+    """Return the name of a model without the folders before it, to name a folder and a page.
+
+    Example:
+        >>> from experiments.look.page import short_name
+        >>> short_name("minilm"), short_name("owner/model")
+        ('minilm', 'owner--model')
+    """
+    path = Path(source)
+    return (path.resolve().name or "model") if path.is_dir() else source.replace("/", "--")
+
+
+def _source(model: Pretrained) -> Source | None:
+    for source in available().values():
+        if model.name in (source.name, source.hub_name) and not Path(model.name).is_dir():
+            return source
+    return None
+
+
+def _model_facts(model: Pretrained) -> Pairs:
+    facts = [("architecture", str(model.config.get("model_type")))]
+    source = _source(model)
+    if source is None:
+        return [*facts, ("from", model.name), ("license", "not stated in the checkpoint's files")]
+    bytes_are = "those that its makers published" if source.is_upstream else "converted by others"
+    return [
+        ("name on the hub", source.hub_name),
+        ("made by", source.origin),
+        ("license", source.license),
+        *facts,
+        ("weights", f"{bytes_are}; sha256 checked"),
+    ]
+
+
+def _code(model: Pretrained, look: Look) -> str:
+    texts = [text.text for text in look.texts]
+    return (
+        "from attn_jax import hooks, pretrained\n\n"
+        f"model = pretrained.load({model.name!r})\n"
+        f"inputs = model.encode({texts!r})\n"
+        'out, weights = hooks.capture(model, "*.weights")(inputs)'
+    )
+
+
+def _run_facts() -> Pairs:
+    devices = jax.devices()
+    versions = [(name, version(name)) for name in ("jax", "flax")]
+    return [
+        ("device", f"{len(devices)} × {devices[0].device_kind}"),
+        ("python", platform.python_version()),
+        *versions,
+    ]

@@ -1,0 +1,74 @@
+"""The figures of a folder, read to be embedded in a page."""
+
+import base64
+import csv
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from experiments.report.figures import read_index
+from experiments.report.theme import themed
+
+
+class Picture(NamedTuple):
+    """A figure for the page, with one of `source`, `page` and `table`.
+
+    Attributes:
+        title: The heading.
+        caption: A description of what the figure shows, also for screen readers.
+        source: A `data:` URI of an image.
+        page: The HTML of a viewer, shown in a frame.
+        table: The rows of a table, the header first.
+    """
+
+    title: str
+    caption: str
+    source: str = ""
+    page: str = ""
+    table: Sequence[Sequence[str]] = ()
+
+
+def read_pictures(folder: Path, order: Sequence[str] = ()) -> Iterator[Picture]:
+    """Yield the figures that `index.json` lists, then any others of the folder.
+
+    Args:
+        folder: The folder of figures.
+        order: The names that come first; the others follow in the order of the list.
+
+    Yields:
+        The figures; a damaged one is named on standard error and left out.
+    """
+    entries = read_index(folder)
+    named = {entry["name"] for entry in entries}
+    kinds = ("png", "svg", "html", "csv")
+    paths = {path.stem: path for suffix in kinds for path in folder.glob(f"*.{suffix}")}
+    others = [{"name": n, "title": n, "caption": ""} for n in sorted(paths) if n not in named]
+    entries.sort(key=lambda e: order.index(e["name"]) if e["name"] in order else len(order))
+    for entry in [*entries, *others]:
+        path = paths.get(entry["name"])
+        if path is None:
+            continue
+        try:
+            yield _picture(path, entry["title"], entry["caption"])
+        except (OSError, ValueError, csv.Error) as error:
+            print(f"{path} cannot be read ({error}); it is left out.", file=sys.stderr)
+
+
+def _picture(path: Path, title: str, caption: str) -> Picture:
+    if not path.is_file():
+        raise ValueError("it is not a file")
+    if path.suffix == ".csv":
+        with path.open(encoding="utf-8", newline="") as file:
+            header, *rows = csv.reader(file)
+        return Picture(title, caption, table=[header, *rows])
+    if path.suffix == ".html":
+        return Picture(title, caption, page=path.read_text(encoding="utf-8"))
+    return Picture(title, caption, _data_uri(path))
+
+
+def _data_uri(path: Path) -> str:
+    content, kind = path.read_bytes(), "image/png"
+    if path.suffix == ".svg":
+        content, kind = themed(content.decode("utf-8")).encode(), "image/svg+xml"
+    return f"data:{kind};base64,{base64.b64encode(content).decode()}"

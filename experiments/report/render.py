@@ -1,0 +1,57 @@
+"""Pages in one style: each is one file that loads nothing from the network."""
+
+import base64
+import hashlib
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import jinja2
+from markupsafe import Markup
+
+from experiments.report.pictures import Picture
+
+_EXPERIMENTS = Path(__file__).parent.parent
+
+
+def render(template: str, pictures: Sequence[Picture], **content: Any) -> str:
+    """Return a page in the style of the reports, which loads nothing from the network.
+
+    Args:
+        template: A template in the folder of experiments that extends `report/layout.html.jinja`.
+        pictures: The figures on the page.
+        **content: What else the template shows.
+
+    Returns:
+        The HTML.
+    """
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(_EXPERIMENTS),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+    )
+    environment.filters["number"] = _number
+    css = (_EXPERIMENTS / "report" / "report.css").read_text(encoding="utf-8")
+    return environment.get_template(template).render(
+        css=Markup(css), policy=_policy(css, pictures), pictures=pictures, **content
+    )
+
+
+def _policy(css: str, pictures: Sequence[Picture]) -> str:
+    """Return the page's content security policy: its own style, and those of framed viewers."""
+    style = base64.b64encode(hashlib.sha256(css.encode()).digest()).decode()
+    allowed = {"img-src": ["data:"], "script-src": [], "style-src": [f"'sha256-{style}'"]}
+    for page in filter(None, (picture.page for picture in pictures)):
+        allowed["img-src"].append("blob:")
+        for kind in ("script-src", "style-src"):
+            allowed[kind] += re.findall(rf"{kind} ('sha256-[^']+')", page)
+    sources = [
+        f"{kind} {' '.join(dict.fromkeys(values))}" for kind, values in allowed.items() if values
+    ]
+    return "; ".join(("default-src 'none'", *sources, "base-uri 'none'", "form-action 'none'"))
+
+
+def _number(value: float | None) -> str:
+    return "–" if value is None else f"{value:.3f}"
