@@ -65,6 +65,7 @@ def test_the_experiments_named_exist(page):
     named = set(re.findall(r"EXP=(\w+)|-m experiments (\w+)", TEXTS[page]))
     known = {path.stem for path in (ROOT / "experiments/configs").glob("*.py")} | {
         "list",
+        "look",
         "report",
         "",
     }

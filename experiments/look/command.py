@@ -11,12 +11,7 @@ from typing import Annotated
 
 import tyro
 
-from attn_jax.tasks.fetch import FetchError
-from experiments.new_run import new_run
-
 LOOKS = Path("looks")
-EXPECTED = (FetchError, OSError, ValueError)
-"""Errors that are reported in a line, without a traceback."""
 _TEXT = "The cat sat on the mat because it was tired."
 
 
@@ -54,7 +49,11 @@ def main(arguments: Sequence[str]) -> int:
     )
     try:
         page = look(command, arguments)
-    except EXPECTED as error:
+    except Exception as error:
+        from attn_jax.tasks.fetch import FetchError
+
+        if not isinstance(error, FetchError | OSError | ValueError):
+            raise
         print(f"{type(error).__name__}: {error}", file=sys.stderr)
         return 2
     print(f"Page: {page}")
@@ -77,13 +76,14 @@ def look(command: Command, arguments: Sequence[str]) -> Path:
         OSError: If a file cannot be read or written.
     """
     texts = _texts(command)
-    with _step(_opening(command.model)):
+    with _step(f"Opening {command.model}"):
         # JAX and matplotlib take seconds to import, and the help does without.
         from attn_jax import pretrained
         from attn_jax.tasks.cache import write_arrays
         from experiments.look.page import short_name, write_page
         from experiments.look.text import Choice, look_at_texts
 
+        _announce_download(command.model)
         model = pretrained.load(command.model)
     with _step("Reading in one program"):
         result = look_at_texts(model, texts, Choice(command.layer, command.head))
@@ -110,14 +110,13 @@ def _read(file: Path) -> str:
         ) from error
 
 
-def _opening(name: str) -> str:
-    from attn_jax.pretrained.sources import available
+def _announce_download(name: str) -> None:
+    from attn_jax.pretrained import available
     from attn_jax.tasks.cache import cache_folder
 
     source = available().get(name)
-    if source is None or (cache_folder() / "pretrained" / name).exists():
-        return f"Opening {name}"
-    return f"Fetching {name}, {source.megabytes:g} MB, once"
+    if source is not None and not (cache_folder() / "pretrained" / source.name).exists():
+        print(f"fetching {source.megabytes:g} MB, once … ", end="", flush=True)
 
 
 @contextlib.contextmanager
@@ -136,6 +135,8 @@ def _step(label: str) -> Iterator[None]:
 @contextlib.contextmanager
 def _new_folder(parent: Path) -> Iterator[Path]:
     """Make a folder named by the time; remove it again if it is not finished."""
+    from experiments.new_run import new_run
+
     folder = new_run(parent)
     try:
         yield folder

@@ -3,6 +3,7 @@
 import platform
 import shlex
 from collections.abc import Sequence
+from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 
@@ -35,7 +36,7 @@ def write_page(folder: Path, look: Look, model: Pretrained, arguments: Sequence[
         "look/look.html.jinja",
         list(read_pictures(folder / "figures")),
         name=short_name(model.name),
-        time=folder.name,
+        time=datetime.now(UTC).strftime("%Y-%m-%d %H:%M"),
         source=_source(model),
         look=look,
         model=_model_facts(model),

@@ -1,0 +1,218 @@
+"""The page of a checkpoint: its maps beside those of transformers, and what it refuses."""
+
+import html
+import json
+import re
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from experiments.__main__ import main
+from experiments.look.page import _model_facts, short_name
+from experiments.look.sheets import Choice, Reading, draw_sheets
+from experiments.look.text import _by_number
+
+RNG = np.random.default_rng(0)
+
+
+def looked(folder):
+    """The folder of the only look in a folder of looks."""
+    (page,) = folder.glob("*/*/report.html")
+    return page.parent
+
+
+@pytest.fixture(scope="module")
+def texts(tiny_bert):
+    """The two texts, of seven and five words, whose attention transformers computed."""
+    pairs = zip(tiny_bert["tokens"], tiny_bert["exists"], strict=True)
+    return [" ".join(f"w{number}" for number in row[exists]) for row, exists in pairs]
+
+
+@pytest.fixture(scope="module")
+def look(tiny_bert_folder, texts, tmp_path_factory):
+    """A look at both texts."""
+    looks = tmp_path_factory.mktemp("looks")
+    options = ["--layer", "0", "--head", "-1", "--save-captured", "--looks", str(looks)]
+    both = [f"--text={texts[0]}", f"--text2={texts[1]}"]
+    assert main(["look", str(tiny_bert_folder), *both, *options]) == 0
+    return looked(looks)
+
+
+def reading(tokens=5, layers=2, heads=3, number="", text="a text"):
+    """A text of numbered tokens with random attention."""
+    maps = RNG.dirichlet(np.ones(tokens), (layers, heads, tokens)).astype(np.float32)
+    named = {f"layer {i}": layer for i, layer in enumerate(maps)}
+    return Reading(number, f"Text {number[1:]}", text, [f"t{i}" for i in range(tokens)], named)
+
+
+def sheets(*readings, layer=1, head=None):
+    return {sheet.name: sheet for sheet in draw_sheets(readings, Choice(layer, head))}
+
+
+def test_the_captured_weights_are_those_of_transformers(look, tiny_bert):
+    with np.load(look / "captured.npz", allow_pickle=False) as captured:
+        for layer, expected in enumerate(tiny_bert["attentions"]):
+            weights = captured[f"layers.{layer}.attention.weights"]
+            for i, length in enumerate((7, 5)):
+                ours, theirs = (w[i, :, :length, :length] for w in (weights, expected))
+                np.testing.assert_allclose(ours, theirs, atol=2e-6)
+        np.testing.assert_array_equal(captured["key_mask"], tiny_bert["exists"])
+
+
+def test_the_page_shows_the_texts_their_tokens_and_where_the_model_is_from(
+    look, texts, tiny_bert_folder
+):
+    page = (look / "report.html").read_text("utf-8")
+    tokens = [re.findall("<li>(.*?)</li>", line) for line in page.split('class="tokens"')[1:]]
+    assert [" ".join(row) for row in tokens] == texts
+    assert "Attention of tiny" in page
+    assert "not stated in the checkpoint" in page
+    assert "There is no report card" in page
+    assert str(tiny_bert_folder) in page
+    assert page.count("<iframe") == 2
+    labels = json.dumps(texts[1].split(), separators=(",", ":"))
+    assert f'"labels":[{labels}]' in html.unescape(page)
+
+
+def test_the_figures_are_there_and_say_which_map_they_show(look):
+    names = {path.name for path in (look / "figures").iterdir()}
+    assert {"map-1.png", "map-2.svg", "heads-1.png", "viewer-1.html", "viewer-2.html"} <= names
+    titles = [f["title"] for f in json.loads((look / "figures/index.json").read_text())["figures"]]
+    assert "Layer 0, head 3: text 2" in titles
+
+
+def test_a_file_is_read_as_one_text(tiny_bert_folder, tmp_path, capsys):
+    path = tmp_path / "text.txt"
+    path.write_bytes("\ufeffw7 <w8>\n$x$\n".encode())
+    looks = tmp_path / "looks"
+    assert main(["look", str(tiny_bert_folder), "--file", str(path), "--looks", str(looks)]) == 0
+    folder = looked(looks)
+    assert capsys.readouterr().out.splitlines()[-1] == f"Page: {folder / 'report.html'}"
+    assert not (folder / "captured.npz").exists()
+    page = (folder / "report.html").read_text("utf-8")
+    assert '<p class="text">w7 &lt;w8&gt;' in page
+    assert page.count("<iframe") == 1
+
+
+@pytest.mark.parametrize("head", [None, 2])
+def test_the_map_is_of_the_chosen_layer_and_head(head):
+    text = reading()
+    drawn = sheets(text, head=head)["map"]
+    layer = text.layers["layer 1"]
+    expected = layer.mean(0) if head is None else layer[head]
+    np.testing.assert_allclose(drawn.figure.axes[0].images[0].get_array(), expected)
+    assert drawn.title == ("Layer 1, mean of 3 heads" if head is None else "Layer 1, head 2")
+
+
+@pytest.mark.parametrize(("other", "compared"), [(5, True), (4, False)])
+def test_texts_of_one_length_are_compared(other, compared):
+    first, second = reading(number="-1"), reading(other, number="-2")
+    second.tokens[1] = "u1"
+    names = list(sheets(first, second))
+    each = ["viewer-1", "viewer-2", "map-1", "map-2", "heads-1", "heads-2"]
+    assert names == (["compare"] if compared else []) + each
+    if compared:
+        page = sheets(first, second)["compare"].figure.html()
+        assert '["t0","t1 / u1","t2","t3","t4"]' in page
+        assert '"compareNames":["text 1","text 2"]' in page
+
+
+def test_the_heads_of_a_long_text_lose_no_large_weight():
+    text = reading(tokens=131, layers=1, heads=1)
+    whole = text.layers["layer 0"][0]
+    image = sheets(text, layer=0)["heads"].figure.axes[0].images[0].get_array()
+    assert image.shape == (64, 64)
+    for row in range(64):
+        for column in range(64):
+            (top, bottom), (left, right) = (
+                (i * 131 // 64, (i + 1) * 131 // 64) for i in (row, column)
+            )
+            assert image[row, column] == whole[top:bottom, left:right].max()
+
+
+def test_layers_are_in_the_order_of_their_numbers():
+    names = [f"layers.{i}.attention.weights" for i in range(12)]
+    assert sorted(sorted(names), key=_by_number) == names
+
+
+def test_weights_that_are_fetched_are_shown_with_their_license(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for name in ("minilm", "sentence-transformers/all-MiniLM-L6-v2"):
+        facts = dict(_model_facts(SimpleNamespace(name=name, config={"model_type": "bert"})))
+        assert facts["license"] == "Apache-2.0"
+        assert "Wang et al., 2020" in facts["made by"]
+        assert facts["weights"].startswith("those that its makers published")
+
+
+def test_a_folder_of_the_same_name_is_somebody_s_own(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path("minilm").mkdir()
+    facts = dict(_model_facts(SimpleNamespace(name="minilm", config={"model_type": "bert"})))
+    assert facts["license"].startswith("not stated")
+    assert short_name("minilm") == "minilm"
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--text", "  "], "text 0 is empty"),
+        (["--text", "w7", "--text2", ""], "text 1 is empty"),
+        (["--text", "w7 " * 41], "text 0 has 41 tokens, and the model takes 40"),
+        (["--file", "absent.txt"], "absent.txt"),
+        (["--file", "latin.txt"], "latin.txt: byte 4 is not UTF-8"),
+        (["--file", "latin.txt", "--text", "w7"], "--file and --text both give the text"),
+        (["--layer", "2"], "--layer 2 is none of the 2 layers of this model; choose 0 to 1, or -1"),
+        (["--head", "-5"], "--head -5 is none of the 4 heads"),
+    ],
+    ids=["blank", "second", "long", "absent", "latin", "both", "layer", "head"],
+)
+def test_input_that_cannot_be_read_is_refused_in_a_line(
+    options, message, tiny_bert_folder, tmp_path, monkeypatch, capsys
+):
+    monkeypatch.chdir(tmp_path)
+    Path("latin.txt").write_bytes("caf\xe9".encode("latin-1"))
+    assert main(["look", str(tiny_bert_folder), *options]) == 2
+    error = capsys.readouterr().err
+    assert message in error
+    assert error.count("\n") == 1
+    assert not Path("looks").exists()
+
+
+@pytest.mark.parametrize(
+    ("model", "message"),
+    [
+        ("minlm", "'minlm' is neither a folder, nor a name on the hub"),
+        (".", "has no config.json"),
+    ],
+)
+def test_a_model_that_is_none_is_refused_in_a_line(model, message, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    assert main(["look", model]) == 2
+    error = capsys.readouterr().err
+    assert error.startswith("PretrainedError: ")
+    assert message in error
+    assert error.count("\n") == 1
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_full_disk_leaves_nothing(tiny_bert_folder, tmp_path, monkeypatch, capsys):
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("experiments.look.page.write_atomically", full)
+    looks = tmp_path / "looks"
+    assert main(["look", str(tiny_bert_folder), "--text", "w7 w8", "--looks", str(looks)]) == 2
+    assert "No space left" in capsys.readouterr().err
+    assert [path for path in tmp_path.rglob("*") if path.is_file()] == []
+    assert not list(looks.glob("*/*"))
+
+
+def test_the_help_names_the_options_without_a_model(capsys):
+    with pytest.raises(SystemExit) as end:
+        main(["look", "--help"])
+    assert end.value.code == 0
+    said = capsys.readouterr().out
+    for option in ("--text", "--text2", "--file", "--layer", "--head", "--save-captured"):
+        assert option in said
