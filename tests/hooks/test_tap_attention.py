@@ -343,6 +343,16 @@ def test_a_replay_is_no_attention_of_its_own():
         intervene(tap_attention(jax.grad(two_layers)), {"weights": lambda w, site: w})(X)
 
 
+def test_derivatives_are_no_attention_of_their_own():
+    def linear(x):
+        return jax.nn.dot_product_attention(x, x, x).sum()
+
+    # The product with the values is dead code here: the sum needs no value to be differentiated.
+    for derivative in (jax.grad(linear), jax.jacfwd(linear)):
+        names = [p.name for p in hook_points(tap_attention(derivative))(X[:1, :2])]
+        assert [name for name in names if "weights" in name] == ["weights"]
+
+
 def test_gradients_pass_through_tapped_checkpoints():
     def silenced(x):
         return intervene(tap_attention(two_layers), {"weights": lambda w, site: 2 * w})(x)

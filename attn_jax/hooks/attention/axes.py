@@ -43,15 +43,22 @@ def follow(op: Op, position: int, labels: Labels) -> Labels | None:
 
 
 def reach(
-    start: Value, labels: Labels, passive: set[str], stop: Callable[[Op], bool] | None = None
+    start: Value, labels: Labels, passive: set[str], *, is_live: bool = True
 ) -> dict[Value, Labels]:
-    """Return every value that a value becomes through passive operations, with its labels."""
+    """Return every value that a value becomes through passive operations, with its labels.
+
+    Args:
+        start: The value.
+        labels: Its labels.
+        passive: The operations to follow it through.
+        is_live: Whether to leave out operations that no result depends on.
+    """
     reached = {start: labels}
     pending = [start]
     while pending:
         value = pending.pop(0)
         for op in value.users:
-            if not op.is_live or op.name not in passive or (stop is not None and stop(op)):
+            if op.name not in passive or (is_live and not op.is_live):
                 continue
             out = op.outputs[0]
             if out not in reached:
@@ -60,6 +67,16 @@ def reach(
                     reached[out] = followed
                     pending.append(out)
     return reached
+
+
+def chain(start: Value, end: Value, reached: dict[Value, Labels]) -> list[Value]:
+    """Return the values on the way from one to another that it reaches."""
+    values = [end]
+    order = list(reached)
+    while values[0] is not start and values[0].producer is not None:
+        inputs = (v for v in values[0].producer.inputs if v in reached)
+        values.insert(0, min(inputs, key=order.index))
+    return values
 
 
 def origins(value: Value, names: set[str], passive: set[str]) -> list[Op]:

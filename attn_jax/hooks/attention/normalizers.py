@@ -6,7 +6,7 @@ from typing import Literal
 
 import numpy as np
 
-from attn_jax.hooks.attention.axes import LAYOUT, PASSIVE, origins
+from attn_jax.hooks.attention.axes import LAYOUT, PASSIVE, chain, fresh, origins, reach
 from attn_jax.hooks.attention.graph import Graph, Op, Value
 
 _EXPONENTIALS = {"exp", "exp2"}
@@ -89,8 +89,24 @@ def _matches(
     for exponential in origins(value, _EXPONENTIALS, PASSIVE):
         for summed in sums:
             for op in origins(summed[0], _EXPONENTIALS, PASSIVE):
-                if _same(op, exponential):
+                if _same(op, exponential) and not _is_tangent(exponential, value):
                     yield exponential, summed, None if op is exponential else _scores(op)
+
+
+def _is_tangent(exponential: Op, value: Value) -> bool:
+    """Whether an exponential was multiplied by a change of scores, as in a forward derivative."""
+    start = exponential.outputs[0]
+    reached = reach(start, fresh(start, "scores"), PASSIVE)
+    if value not in reached:
+        return False
+    factors = (
+        factor
+        for v in chain(start, value, reached)[1:]
+        if v.producer is not None and v.producer.name == "mul"
+        for factor in v.producer.inputs
+        if factor not in reached
+    )
+    return any(origins(factor, {"dot_general"}, PASSIVE) for factor in factors)
 
 
 def _by_logarithm(op: Op) -> Iterator[Normalization]:

@@ -8,6 +8,7 @@ from attn_jax.hooks.attention.axes import (
     PASSIVE,
     Atom,
     Labels,
+    chain,
     dot_labels,
     free_axes,
     fresh,
@@ -46,18 +47,29 @@ class Product:
 def find_product(
     weights: Value, labels: Labels, keys: set[Atom], is_replay: bool
 ) -> Product | None:
-    """Return the first product in which the keys are summed over, in the same pass."""
-    reached = reach(weights, labels, PASSIVE)
+    """Return the first product in which the keys are summed over, in the same pass.
+
+    A gradient may depend on weights whose product with the values nothing depends on.
+    """
+    return _first_product(weights, labels, keys, is_replay, is_live=True) or _first_product(
+        weights, labels, keys, is_replay, is_live=False
+    )
+
+
+def _first_product(
+    weights: Value, labels: Labels, keys: set[Atom], is_replay: bool, *, is_live: bool
+) -> Product | None:
+    reached = reach(weights, labels, PASSIVE, is_live=is_live)
     uses = [
         (op, op.inputs.index(value), value)
         for value in reached
         for op in value.users
-        if op.is_live and op.is_replay <= is_replay
+        if op.is_live >= is_live and op.is_replay <= is_replay
     ]
     for op, side, value in sorted(uses, key=lambda use: use[0].order):
         if (result := _result(op, side, reached[value], keys)) is not None:
-            chain = _chain(weights, value, reached)
-            return Product(op, side, chain, reached[value], result)
+            steps = chain(weights, value, reached)
+            return Product(op, side, steps, reached[value], result)
     return None
 
 
@@ -86,15 +98,6 @@ def _result(op: Op, side: int, labels: Labels, keys: set[Atom]) -> Labels | None
             full = [label or named[axis] for axis, label in enumerate(labels)]
             return tuple(label for axis, label in enumerate(full) if axis not in axes)
     return None
-
-
-def _chain(start: Value, end: Value, reached: dict[Value, Labels]) -> list[Value]:
-    chain = [end]
-    order = list(reached)
-    while chain[0] is not start and chain[0].producer is not None:
-        inputs = (v for v in chain[0].producer.inputs if v in reached)
-        chain.insert(0, min(inputs, key=order.index))
-    return chain
 
 
 @dataclasses.dataclass
