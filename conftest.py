@@ -21,6 +21,7 @@ os.environ["XLA_FLAGS"] = " ".join(
 import jax
 import jax.numpy as jnp
 import jaxtyping
+import numpy as np
 import pytest
 from jaxtyping import install_import_hook
 
@@ -38,6 +39,20 @@ def bounded_memory():
     if resident * os.sysconf("SC_PAGE_SIZE") > 4 * 2**30:
         jax.clear_caches()
         gc.collect()
+
+
+@pytest.fixture(scope="session")
+def draw_variables():
+    """Draw a model's variables in NumPy: jitted, its `init` takes longer to compile than itself."""
+
+    def draw(model, *inputs, scale=0.4):
+        shapes = jax.eval_shape(model.init, jax.random.key(0), *inputs)
+        rng = np.random.default_rng(0)
+        return jax.tree.map(
+            lambda leaf: jnp.asarray(rng.normal(0, scale, leaf.shape), leaf.dtype), shapes
+        )
+
+    return draw
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 # The oldest releases and the peers are not shipped, and their versions are old on purpose.
-LOCKS = ("dev", "cuda", "tpu")
+LOCKS = ("base", "dev", "cuda", "tpu")
 SECONDS = 60
 
 

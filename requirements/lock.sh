@@ -34,11 +34,12 @@ for device in cuda tpu; do
   compile "$device" -c requirements/base.lock <(extra "$device")
 done
 compile oldest --group oldest
-compile parity --group parity -c requirements/dev.lock
+compile parity --group parity -c requirements/base.lock -c requirements/dev.lock
+# transformers 4 needs older packages than base has, which .interop puts in front of them.
 compile interop --group interop -c requirements/dev.lock
 
 # The registry has no CPU build of PyTorch for Linux: the lock admits the wheels that pip finds here.
 torch="$(sed -n 's/^torch==\([^ ]*\).*/torch==\1+cpu/p' requirements/parity.lock)"
-compile parity-cpu --group parity -c requirements/dev.lock -c <(echo "$torch") \
+compile parity-cpu --group parity -c requirements/base.lock -c requirements/dev.lock -c <(echo "$torch") \
   ${PIP_FIND_LINKS:+--find-links "$PIP_FIND_LINKS"} ||
   echo "parity-cpu.lock stays as it was: PIP_FIND_LINKS names no folder with a wheel of $torch"

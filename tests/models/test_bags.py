@@ -14,18 +14,19 @@ PRESENT = jnp.arange(5)[None] < jnp.array([5, 3, 1])[:, None]
 
 
 @pytest.fixture(scope="module")
-def variables():
-    return MODEL.init(jax.random.key(1), IMAGE, PRESENT)
+def variables(draw_variables):
+    return draw_variables(MODEL, IMAGE, PRESENT)
 
 
 def test_neither_padding_nor_order_matters(variables):
-    logits = MODEL.apply(variables, IMAGE, PRESENT)
+    apply = jax.jit(MODEL.apply)
+    logits = apply(variables, IMAGE, PRESENT)
     noise = jnp.where(PRESENT[..., None, None], IMAGE, 9.0)
-    np.testing.assert_allclose(MODEL.apply(variables, noise, PRESENT), logits, atol=1e-6)
+    np.testing.assert_allclose(apply(variables, noise, PRESENT), logits, atol=1e-6)
     order = jnp.array([3, 0, 4, 1, 2])
-    turned = MODEL.apply(variables, IMAGE[:, order], PRESENT[:, order])
+    turned = apply(variables, IMAGE[:, order], PRESENT[:, order])
     np.testing.assert_allclose(turned, logits, atol=1e-5)
-    alone = MODEL.apply(variables, IMAGE[1:2, :3], jnp.ones((1, 3), bool))
+    alone = apply(variables, IMAGE[1:2, :3], jnp.ones((1, 3), bool))
     np.testing.assert_allclose(alone, logits[1:2], atol=1e-5)
 
 

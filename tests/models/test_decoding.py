@@ -103,8 +103,8 @@ def test_a_beam_of_one_is_greedy(trained):
         np.testing.assert_allclose(found.weights[name][:, 0], each, atol=1e-5)
 
 
-def test_neither_padding_nor_the_beginning_is_written():
-    variables = jax.jit(RECURRENT.init)(jax.random.key(0), SOURCE, TARGET)
+def test_neither_padding_nor_the_beginning_is_written(draw_variables):
+    variables = draw_variables(RECURRENT, SOURCE, TARGET)
     bias = variables["params"]["head"]["bias"].at[jnp.array([0, 1])].set(50.0)
     variables["params"]["head"]["bias"] = bias
     found = jax.jit(partial(models.greedy_decode, RECURRENT, max_length=5))(variables, SOURCE)
@@ -148,8 +148,8 @@ def test_the_transformers_layers_are_one_stack_of_hook_points():
     }
 
 
-def test_padding_changes_nothing_and_gets_no_weight():
-    variables = jax.jit(TRANSFORMER.init)(jax.random.key(0), SOURCE, TARGET)
+def test_padding_changes_nothing_and_gets_no_weight(draw_variables):
+    variables = draw_variables(TRANSFORMER, SOURCE, TARGET)
     look = jax.jit(partial(models.translation_weights, TRANSFORMER))
     run = jax.jit(TRANSFORMER.apply)
     weights = look(variables, SOURCE, TARGET)
@@ -166,8 +166,8 @@ def test_padding_changes_nothing_and_gets_no_weight():
     )
 
 
-def test_no_token_is_predicted_from_itself_or_from_later_ones():
-    variables = jax.jit(TRANSFORMER.init)(jax.random.key(0), SOURCE, TARGET)
+def test_no_token_is_predicted_from_itself_or_from_later_ones(draw_variables):
+    variables = draw_variables(TRANSFORMER, SOURCE, TARGET)
     run = jax.jit(partial(TRANSFORMER.apply, variables))
     logits, changed = run(SOURCE, TARGET), run(SOURCE, TARGET.at[:, 2].set(7))
     np.testing.assert_allclose(changed[:, :3], logits[:, :3], atol=1e-6)

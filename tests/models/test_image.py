@@ -27,12 +27,12 @@ STEMS = {
 }
 
 
-@pytest.fixture(params=STEMS)
-def classifier(request):
+@pytest.fixture(scope="module", params=STEMS)
+def classifier(request, draw_variables):
     stem, grid = STEMS[request.param]
     model = models.ImageClassifier(stem=stem, num_classes=3)
     image = jax.random.uniform(jax.random.key(0), (2, 11, 14))
-    return model, model.init(jax.random.key(1), image), image, grid
+    return model, draw_variables(model, image), image, grid
 
 
 def test_it_says_which_grid_it_looks_at(classifier):
@@ -46,7 +46,7 @@ def test_it_says_which_grid_it_looks_at(classifier):
 def test_bfloat16_keeps_parameters_and_logits_in_float32(classifier):
     model, variables, image, _ = classifier
     low = model.clone(dtype="bfloat16")
-    fresh = low.init(jax.random.key(1), image)
+    fresh = jax.eval_shape(low.init, jax.random.key(1), image)
     assert {x.dtype for x in jax.tree.leaves(fresh)} == {jnp.dtype("float32")}
     logits = low.apply(variables, image)
     assert logits.dtype == jnp.float32

@@ -34,11 +34,10 @@ def translator(decoder, **fields):
 
 
 @pytest.fixture(scope="module", params=DECODERS)
-def trained(request):
+def trained(request, draw_variables):
     """A model with parameters that are not small, and jitted: its logits and its weights."""
     model = translator(DECODERS[request.param])
-    variables = jax.jit(model.init)(jax.random.key(0), SOURCE, TARGET)
-    variables = jax.tree.map(lambda x: 2 * x, variables)
+    variables = draw_variables(model, SOURCE, TARGET)
     look = jax.jit(partial(capture(model.apply, "*weights"), variables))
     return model, variables, look
 
@@ -122,16 +121,15 @@ ATTENTIONS = {
 
 
 @pytest.mark.parametrize("attention", ATTENTIONS)
-def test_any_attention_will_do(attention):
+def test_any_attention_will_do(draw_variables, attention):
     model = translator(BahdanauDecoder(attention=ATTENTIONS[attention], features=5))
 
     @jax.jit
-    def run(rng):
-        variables = model.init(rng, SOURCE, TARGET)
+    def run(variables):
         weights = models.translation_weights(model, variables, SOURCE, TARGET)
         return weights, jax.grad(lambda v: model.apply(v, SOURCE, TARGET).std())(variables)
 
-    weights, grads = run(jax.random.key(0))
+    weights, grads = run(draw_variables(model, SOURCE, TARGET))
     rows = weights["decoder.attention.weights"].sum(-1)
     np.testing.assert_allclose(rows, 1, atol=1e-5)
     assert all(np.isfinite(x).all() for x in jax.tree.leaves(grads))

@@ -67,17 +67,11 @@ OF_ONE_LENGTH = ("linformer",)
 each = pytest.mark.parametrize("name", MODULES)
 
 
-def drawn_variables(model, *arrays):
-    """Draw the variables of a model in NumPy: each `init` would be compiled first."""
-    shapes = jax.eval_shape(model.init, jax.random.key(1), *arrays)
-    rng = np.random.default_rng(1)
-    return jax.tree.map(lambda leaf: jnp.array(rng.normal(0, 0.3, leaf.shape), leaf.dtype), shapes)
-
-
-@functools.cache
-def example(name):
+@pytest.fixture(scope="module")
+def example(draw_variables):
+    """Give the variables of a module, drawn once, and arrays for it."""
     arrays = [jax.random.normal(rng, (N, N, D)) for rng in jax.random.split(jax.random.key(0), 3)]
-    return drawn_variables(MODULES[name], *arrays), arrays
+    return functools.cache(lambda name: (draw_variables(MODULES[name], *arrays), arrays))
 
 
 def context_of(result):
@@ -91,7 +85,7 @@ def applied(name):
 
 
 @each
-def test_a_padded_batch_is_each_sequence_without_its_padding(name):
+def test_a_padded_batch_is_each_sequence_without_its_padding(example, name):
     if name in OF_ONE_LENGTH:
         pytest.skip("its parameters fix the number of keys; hidden keys are tried elsewhere")
     variables, (query, key, value) = example(name)
@@ -101,7 +95,7 @@ def test_a_padded_batch_is_each_sequence_without_its_padding(name):
 
 
 @each
-def test_what_stands_at_a_hidden_key_cannot_matter(name):
+def test_what_stands_at_a_hidden_key_cannot_matter(example, name):
     variables, (query, key, value) = example(name)
     hidden = ~KEY_MASK[..., None]
     poisoned = [jnp.where(hidden, jnp.nan, x) for x in (key, value)]
@@ -112,7 +106,7 @@ def test_what_stands_at_a_hidden_key_cannot_matter(name):
 
 # Local-p places its window by the number of keys that exist, which only a key_mask tells.
 @pytest.mark.parametrize("name", [name for name in SINGLE | MULTIPLE if name != "local-p"])
-def test_a_key_mask_is_the_full_mask_that_says_the_same(name):
+def test_a_key_mask_is_the_full_mask_that_says_the_same(example, name):
     variables, arrays = example(name)
     middle = (None, None) if name in MULTIPLE else (None,)
     full = KEY_MASK[(slice(None), *middle)]
@@ -123,7 +117,7 @@ def test_a_key_mask_is_the_full_mask_that_says_the_same(name):
 
 
 @pytest.mark.parametrize("name", SINGLE | MULTIPLE)
-def test_a_mask_of_pairs_is_shared_by_the_batch_and_the_heads(name):
+def test_a_mask_of_pairs_is_shared_by_the_batch_and_the_heads(example, name):
     variables, arrays = example(name)
     pairs = jnp.tril(jnp.ones((N, N), bool))
     full = pairs[None, None] if name in MULTIPLE else pairs[None]
@@ -134,7 +128,7 @@ def test_a_mask_of_pairs_is_shared_by_the_batch_and_the_heads(name):
 @pytest.mark.usefixtures("unchecked")
 @pytest.mark.parametrize("name", MULTIPLE)
 @pytest.mark.parametrize("argument", ["mask", "bias"])
-def test_a_rank_between_is_refused(name, argument):
+def test_a_rank_between_is_refused(example, name, argument):
     variables, arrays = example(name)
     between = jnp.ones((N, N, N), bool if argument == "mask" else float)
     with pytest.raises(ValueError, match=rf"{argument} of shape .* has 3 axes.*\[:, None\]"):
@@ -143,7 +137,7 @@ def test_a_rank_between_is_refused(name, argument):
 
 @pytest.mark.parametrize("name", LINEAR)
 @pytest.mark.parametrize("argument", ["mask", "bias"])
-def test_what_has_no_scores_refuses_a_mask_of_them(name, argument):
+def test_what_has_no_scores_refuses_a_mask_of_them(example, name, argument):
     variables, arrays = example(name)
     given = {argument: jnp.ones(N, bool if argument == "mask" else float)}
     with pytest.raises(ValueError, match=r"computes no scores.*key_mask"):
@@ -151,7 +145,7 @@ def test_what_has_no_scores_refuses_a_mask_of_them(name, argument):
 
 
 @each
-def test_integers_are_taken_for_the_floats_that_they_are(name):
+def test_integers_are_taken_for_the_floats_that_they_are(example, name):
     variables, arrays = example(name)
     whole = [jnp.rint(3 * x).astype(jnp.int32) for x in arrays]
     found = applied(name)(variables, *whole)
@@ -162,7 +156,7 @@ def test_integers_are_taken_for_the_floats_that_they_are(name):
 
 @each
 @pytest.mark.parametrize("empty", ["batch", "queries", "keys"])
-def test_empty_arrays_give_empty_contexts_or_zeros(name, empty):
+def test_empty_arrays_give_empty_contexts_or_zeros(example, name, empty):
     if empty == "keys" and name in OF_ONE_LENGTH:
         pytest.skip("its parameters fix the number of keys")
     variables, (query, key, value) = example(name)
@@ -177,10 +171,10 @@ def test_empty_arrays_give_empty_contexts_or_zeros(name, empty):
 
 
 @pytest.mark.parametrize("name", [name for name in MODULES if name not in OF_ONE_LENGTH])
-def test_any_attention_pools_a_padded_batch(name):
+def test_any_attention_pools_a_padded_batch(draw_variables, name):
     x = jax.random.normal(jax.random.key(2), (N, N, D))
     model = nn.AttentionPooling(MODULES[name])
-    variables = drawn_variables(model, x)
+    variables = draw_variables(model, x)
     apply = jax.jit(model.apply)
     pooled = apply(variables, x, key_mask=KEY_MASK)
     np.testing.assert_allclose(pooled[ONE], apply(variables, x[ONE, :2]), atol=2e-5)
