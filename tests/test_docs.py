@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from attn_jax.pretrained import available
+
 ROOT = Path(__file__).parent.parent
 sys.path.append(str(ROOT / "docs/_ext"))
 
@@ -70,6 +72,16 @@ def test_the_experiments_named_exist(page):
         "",
     }
     assert {name for pair in named for name in pair} <= known
+
+
+def test_the_weights_that_can_be_fetched_are_listed_with_their_license():
+    page = (ROOT / "docs/pretrained.md").read_text("utf-8")
+    for name, source in available().items():
+        row = next(line for line in page.splitlines() if line.startswith(f"| `{name}` "))
+        cells = [cell.strip() for cell in row.strip("|").split("|")]
+        size = f"{source.megabytes:g} MB"
+        assert cells[1:5] == [source.hub_name, source.origin, source.license, size]
+        assert cells[5].startswith("those that its makers published") == source.is_upstream
 
 
 @pytest.mark.parametrize("page", PAGES)

@@ -12,6 +12,8 @@ from typing import Annotated
 import tyro
 
 LOOKS = Path("looks")
+# A text may be the word None, which tyro would take for no text.
+_Text = Annotated[str | None, tyro.conf.arg(constructor=str, help_behavior_hint="")]
 _TEXT = "The cat sat on the mat because it was tired."
 
 
@@ -24,9 +26,9 @@ class Command:
 
     model: Annotated[str, tyro.conf.Positional]
     """A model that can be fetched (minilm), a folder of a checkpoint, or a name on the hub."""
-    text: str | None = None
+    text: _Text = None
     """The text to read; a sentence about a cat by default."""
-    text2: str | None = None
+    text2: _Text = None
     """A second text to compare with the first."""
     file: Path | None = None
     """A file to read the text from, in UTF-8."""

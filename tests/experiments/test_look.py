@@ -209,6 +209,16 @@ def test_a_full_disk_leaves_nothing(tiny_bert_folder, tmp_path, monkeypatch, cap
     assert not list(looks.glob("*/*"))
 
 
+def test_a_text_may_look_like_an_option_or_like_nothing(monkeypatch):
+    commands = []
+    monkeypatch.setattr(
+        "experiments.look.command.look", lambda command, _: commands.append(command)
+    )
+    assert main(["look", "tiny", "--text=--layer", "--text2", "None", "--head", "3"]) == 0
+    (command,) = commands
+    assert (command.text, command.text2, command.head) == ("--layer", "None", 3)
+
+
 def test_the_help_names_the_options_without_a_model(capsys):
     with pytest.raises(SystemExit) as end:
         main(["look", "--help"])
