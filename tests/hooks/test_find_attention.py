@@ -110,6 +110,17 @@ def test_sigmoid_attention_is_told_from_a_perceptron():
         )
 
 
+def test_sigmoid_attention_is_told_from_a_gate():
+    """AlphaFold's triangle multiplication: gated projections of one input, multiplied."""
+
+    def triangle(x, left, right):
+        halves = ((x @ w) * jax.nn.sigmoid(x @ w) for w in (left, right))
+        return jnp.einsum("ikc,jkc->ijc", *halves)
+
+    with pytest.raises(HookError, match="no attention was found"):
+        find_attention(triangle)(jnp.ones((5, 5, 3)), jnp.ones((3, 8)), jnp.ones((3, 8)))
+
+
 def test_a_softmax_that_multiplies_nothing_is_no_attention():
     with pytest.raises(HookError, match="no attention was found"):
         find_attention(lambda x: jax.nn.softmax(x @ x.T).sum())(ROWS)

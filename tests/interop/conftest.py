@@ -20,8 +20,16 @@ def foreign():
     jax.config.update("jax_numpy_rank_promotion", before)
 
 
+def pytest_addoption(parser):
+    """Add the option for the libraries that need gigabytes of packages."""
+    parser.addoption("--all", action="store_true", help="try the libraries of by_hand.json instead")
+
+
 def pytest_sessionfinish(session):
     """Write the page of the documentation once every model was tried."""
     report = sys.modules.get("report")
-    if report is not None and report.is_complete():
-        report.write()
+    if report is not None:
+        is_by_hand = session.config.getoption("--all", default=False)
+        files = report.FILES_BY_HAND if is_by_hand else report.FILES
+        if report.is_complete(files):
+            report.write(files)

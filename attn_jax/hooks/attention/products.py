@@ -106,7 +106,8 @@ class Roles:
 
     Attributes:
         by_atom: The role of each atom, in the order in which axes of one role are joined.
-        keys_from: The factor of the scores that holds the keys, if they are such a product.
+        keys_from: The factor of the scores that holds the keys, if they are a product of two
+            arrays that share a batch, as no projection is.
     """
 
     by_atom: dict[Atom, Role]
@@ -156,8 +157,7 @@ def roles_of(scores: Value, labels: Labels, keys: set[Atom], product: Product) -
     by_atom |= dict.fromkeys(keys, "key")
     by_atom |= dict.fromkeys(queries, "query")
     by_atom |= dict.fromkeys(heads, "head")
-    keys_from = score_product.op.inputs[1 - score_product.query_side] if score_product else None
-    return Roles(by_atom, keys_from)
+    return Roles(by_atom, score_product.keys_from if score_product else None)
 
 
 def _shared(product: Product) -> set[Atom]:
@@ -185,6 +185,12 @@ class _ScoreProduct:
     query_side: int
     free: dict[Atom, int]  # the atoms of the scores that come from one factor alone
     atoms: dict[int, tuple[Atom, ...]]  # by the axis of the product's result
+
+    @property
+    def keys_from(self) -> Value | None:
+        """The factor with the keys, if it shares a batch with the other."""
+        is_batched = bool(self.op.params["dimension_numbers"][1][0])
+        return self.op.inputs[1 - self.query_side] if is_batched else None
 
     def of_query_axis(self, axis: int) -> tuple[Atom, ...]:
         """Return the atoms of the scores that an axis of the queries becomes."""

@@ -1,11 +1,10 @@
 """Equimo: a vision transformer on Equinox, beside what `jax.nn.softmax` gave in its own run."""
 
-from unittest import mock
-
 import jax
 
 from attn_jax.interop import named
-from libraries.case import Case, Library, scaled_heads
+from libraries import spied
+from libraries.case import Library
 
 IMAGE = jax.random.normal(jax.random.key(0), (3, 12, 12))
 
@@ -29,29 +28,9 @@ def vit():
     def run(model, image):
         return model(image, key=jax.random.key(0), inference=True)
 
-    def projection(model):
-        return model.blocks[0].blocks[1].attn.proj.weight
-
-    def scaled(scale):
-        kernel = scaled_heads({"w": projection(model)}, "w", scale, axis=1)["w"]
-        return run(eqx.tree_at(projection, model, kernel), IMAGE)
-
     names = [f"blocks.0.blocks.{i}.attn.weights" for i in range(2)]
-    truth = dict(zip(names, _softmaxes(run, model), strict=True))
-    return Case(named(lambda image: run(model, image), model), (IMAGE,), truth, names[1], scaled)
-
-
-def _softmaxes(run, model):
-    results = []
-    softmax = jax.nn.softmax
-
-    def watched(*args, **kwargs):
-        results.append(softmax(*args, **kwargs))
-        return results[-1]
-
-    with mock.patch("jax.nn.softmax", watched):
-        run(model, IMAGE)
-    return results
+    fn = named(lambda image: run(model, image), model)
+    return spied.case(fn, lambda: run(model, IMAGE), (IMAGE,), names, 1)
 
 
 LIBRARY = Library(

@@ -94,7 +94,7 @@ LIBRARY = Library(
     name="haiku",
     package="dm-haiku",
     lines="""
-fn = tap_attention(model.apply)
+fn = tap_attention(model.apply)  # model = hk.without_apply_rng(hk.transform(...))
 out, maps = capture(fn, "*.weights")(params, x)
 out = intervene(fn, {"layer.1.*.weights": patch(0.0, heads=[2])})(params, x)
 """,

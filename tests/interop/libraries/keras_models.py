@@ -114,8 +114,9 @@ LIBRARY = Library(
     name="Keras on jax",
     package="keras",
     lines="""
-fn = tap_attention(named(lambda values, x: model.stateless_call(values, [], x)[0], model))
-out, maps = capture(fn, "*.weights")([v.value for v in model.variables], x)
+values = [v.value for v in model.trainable_variables]  # others: non_trainable_variables
+fn = tap_attention(named(lambda values, x: model.stateless_call(values, others, x)[0], model))
+out, maps = capture(fn, "*.weights")(values, x)
 out = intervene(fn, {"blocks.1.attn.weights": patch(0.0, heads=[2])})(values, x)
 """,
     models={"subclassed": subclassed, "functional": functional},

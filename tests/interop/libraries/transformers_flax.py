@@ -225,7 +225,7 @@ LIBRARY = Library(
     lines="""
 fn = tap_attention(lambda params, ids: model(ids, params=params).logits)
 out, maps = capture(fn, "*.weights")(model.params, ids)
-out = intervene(fn, {"*.layers.1.*.weights": patch(0.0, heads=[2])})(model.params, ids)
+out = intervene(fn, {"*.h.1.attn.weights": patch(0.0, heads=[2])})(model.params, ids)
 """,
     models={
         "GPT-2": gpt2,
