@@ -48,10 +48,9 @@ def load(source: str | os.PathLike[str]) -> Pretrained:
     config = read_config(folder)
     family = family_of(config)
     module = family.from_config(config)
+    ignored = family.ignored + family.copies(config)
     with open_tensors(folder) as tensors:
-        params = convert(
-            _Unprefixed(tensors, family), _shapes(module), family.table, family.ignored
-        )
+        params = convert(_Unprefixed(tensors, family), _shapes(module), family.table, ignored)
     limit = setting(config, "max_position_embeddings") - family.skipped_positions(config)
     pad = setting(config, "pad_token_id", default=0)
     tokenizer = read_tokenizer(folder, pad=pad, limit=limit)

@@ -18,24 +18,40 @@ _DISTILBERT = {
     "hidden_dim": 64,
     "max_position_embeddings": 40,
 }
+_LLAMA = {
+    "vocab_size": 50,
+    "hidden_size": 32,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 4,
+    "num_key_value_heads": 2,
+    "intermediate_size": 48,
+    "max_position_embeddings": 40,
+}
+_WINDOW = {"sliding_window": 3, "use_sliding_window": True, "max_window_layers": 1}
 
 CASES = {
     "bert": ("BertModel", _BERT),
     "roberta": ("RobertaModel", _BERT | {"pad_token_id": 1, "type_vocab_size": 1}),
     "distilbert": ("DistilBertModel", _DISTILBERT),
+    "llama": ("LlamaForCausalLM", _LLAMA | {"tie_word_embeddings": True}),
+    "mistral": ("MistralForCausalLM", _LLAMA | {"sliding_window": 3, "head_dim": 6}),
+    "qwen2": ("Qwen2ForCausalLM", _LLAMA | _WINDOW),
+    "qwen3": ("Qwen3ForCausalLM", _LLAMA | {"head_dim": 6, "attention_bias": True}),
 }
 """The class of transformers and its configuration, by model_type."""
 
 
 def random_config(name, rng):
     """Return a configuration of the same family with other sizes."""
-    heads = int(rng.integers(1, 5))
+    key_heads = int(rng.integers(1, 5))
+    heads = key_heads * int(rng.integers(1, 3))
     features, layers = heads * int(rng.choice([4, 8])), int(rng.integers(1, 4))
     config = CASES[name][1]
     sizes = {
         **dict.fromkeys(("hidden_size", "dim"), features),
         **dict.fromkeys(("num_hidden_layers", "n_layers"), layers),
         **dict.fromkeys(("num_attention_heads", "n_heads"), heads),
+        "num_key_value_heads": key_heads,
         **dict.fromkeys(("intermediate_size", "hidden_dim"), 3 * features),
     }
     return config | {key: size for key, size in sizes.items() if key in config}

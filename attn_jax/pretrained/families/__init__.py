@@ -3,10 +3,18 @@
 from typing import Any
 
 from attn_jax.pretrained.errors import PretrainedError
-from attn_jax.pretrained.families import bert
+from attn_jax.pretrained.families import bert, llama
 from attn_jax.pretrained.families.family import Family
 
-FAMILIES: tuple[Family, ...] = (bert.BERT, bert.ROBERTA, bert.DISTILBERT)
+FAMILIES: tuple[Family, ...] = (
+    bert.BERT,
+    bert.ROBERTA,
+    bert.DISTILBERT,
+    llama.LLAMA,
+    llama.MISTRAL,
+    llama.QWEN2,
+    llama.QWEN3,
+)
 
 
 def family_of(config: dict[str, Any]) -> Family:

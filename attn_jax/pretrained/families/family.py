@@ -22,6 +22,7 @@ class Family:
         table: From the checkpoint's names to our parameters.
         prefix: What stands before every name in checkpoints that have a head.
         ignored: Patterns of tensors without a place in the model.
+        copies: Returns patterns of tensors that repeat others, such as a tied head.
         skipped_positions: Returns how many positions stand before that of the first token.
     """
 
@@ -30,6 +31,7 @@ class Family:
     table: Table
     prefix: str
     ignored: tuple[str, ...] = ()
+    copies: Callable[[Config], tuple[str, ...]] = lambda config: ()
     skipped_positions: Callable[[Config], int] = lambda config: 0
 
 

@@ -1,0 +1,237 @@
+"""The Llama line: Llama, SmolLM, Mistral, Qwen 2 and Qwen 3, which predict the next token."""
+
+from collections.abc import Callable
+
+import jax.numpy as jnp
+from flax import linen as nn
+from jax import Array
+from jaxtyping import Bool, Float, Int
+
+from attn_jax.hooks import tap
+from attn_jax.nn import QueryKeyNorm, Rotary
+from attn_jax.pretrained.errors import PretrainedError
+from attn_jax.pretrained.families.family import Config, Family, setting
+from attn_jax.pretrained.families.parts import HeadAttention, activation
+from attn_jax.pretrained.reading.convert import Table
+
+
+class LlamaAttention(HeadAttention):
+    """Attention whose output projection has a bias, or none, whatever the others have.
+
+    Attributes:
+        out_bias: Whether the output projection has a bias; `use_bias` is that of the others.
+    """
+
+    out_bias: bool = False
+
+    def dense(
+        self, features: int | tuple[int, ...], like: Array, *, name: str, axis: int | tuple = -1
+    ) -> nn.DenseGeneral:
+        """Create one of the projections."""
+        use_bias = self.out_bias if name == "out" else self.use_bias
+        dtype = jnp.dtype(self.dtype or like.dtype)
+        return nn.DenseGeneral(features, axis=axis, use_bias=use_bias, dtype=dtype, name=name)
+
+
+class LlamaLayer(nn.Module):
+    """One layer: attention and a gated feed-forward network, each of normalized states and added.
+
+    Attributes:
+        num_heads: The query heads.
+        num_key_value_heads: The key and value heads.
+        head_dim: The features of a head.
+        mlp_dim: The features inside the feed-forward network.
+        activation: The activation of its gate.
+        mlp_bias: Whether it has biases.
+        qkv_bias: Whether the projections of query, key and value have biases.
+        out_bias: Whether that of the output has.
+        normalizes_heads: Whether each head of query and key is normalized.
+        rotary_base: The base of the rotary positions.
+        window: The number of keys that a query may attend to, itself included; all if None.
+        epsilon: Added to mean squares.
+    """
+
+    num_heads: int
+    num_key_value_heads: int
+    head_dim: int
+    mlp_dim: int
+    activation: Callable[[Array], Array] = nn.silu
+    mlp_bias: bool = False
+    qkv_bias: bool = False
+    out_bias: bool = False
+    normalizes_heads: bool = False
+    rotary_base: float = 10_000.0
+    window: int | None = None
+    epsilon: float = 1e-6
+
+    @nn.compact
+    def __call__(
+        self, x: Float[Array, "*b t f"], key_mask: Bool[Array, "*b t"] | None = None
+    ) -> Float[Array, "*b t f"]:
+        """Apply the layer to `(*b, tokens, features)`."""
+        x = tap("residual", x)
+        normalized = nn.RMSNorm(self.epsilon, name="attention_norm")(x)
+        x = tap("residual_mid", x + self._attention()(normalized, key_mask=key_mask))
+        normalized = nn.RMSNorm(self.epsilon, name="mlp_norm")(x)
+        gate = self.activation(self._dense(self.mlp_dim, "mlp_gate")(normalized))
+        hidden = gate * self._dense(self.mlp_dim, "mlp_in")(normalized)
+        hidden = tap("mlp", self._dense(x.shape[-1], "mlp_out")(hidden))
+        return tap("residual_out", x + hidden)
+
+    def _dense(self, features: int, name: str) -> nn.Dense:
+        return nn.Dense(features, use_bias=self.mlp_bias, name=name)
+
+    def _attention(self) -> LlamaAttention:
+        # Without a parent here, the attention adopts its transform, and names its parameters.
+        transform = Rotary(self.rotary_base, parent=None)
+        if self.normalizes_heads:
+            transform = QueryKeyNorm(self.epsilon, then=transform, parent=None)
+        return LlamaAttention(
+            self.num_heads,
+            head_dim=self.head_dim,
+            num_key_value_heads=self.num_key_value_heads,
+            use_bias=self.qkv_bias,
+            out_bias=self.out_bias,
+            transform=transform,
+            causal=True,
+            window=None if self.window is None else (self.window - 1, 0),
+            name="attention",
+        )
+
+
+class Llama(nn.Module):
+    """A language model of the Llama line.
+
+    Hook points beside those of attention (`layers.3.attention.weights`): `embedding`, in each layer
+    `residual` (what enters it), `residual_mid` (after attention), `mlp` and `residual_out`, and
+    `logits`.
+
+    Attributes:
+        vocabulary: The number of tokens.
+        features: The features of a token.
+        layers: The layers, from the first to the last.
+        epsilon: Added to mean squares.
+        has_head: Whether the logits have a matrix of their own, not that of the embedding.
+
+    References:
+        Touvron et al., "LLaMA", 2023. https://arxiv.org/abs/2302.13971
+        Jiang et al., "Mistral 7B", 2023. https://arxiv.org/abs/2310.06825
+        Yang et al., "Qwen3 Technical Report", 2025. https://arxiv.org/abs/2505.09388
+    """
+
+    vocabulary: int
+    features: int
+    layers: tuple[LlamaLayer, ...]
+    epsilon: float = 1e-6
+    has_head: bool = True
+
+    @nn.compact
+    def __call__(
+        self, tokens: Int[Array, "*b t"], key_mask: Bool[Array, "*b t"] | None = None
+    ) -> Float[Array, "*b t v"]:
+        """Return the logits of the token after each.
+
+        Args:
+            tokens: Numbers of tokens, `(*b, tokens)`.
+            key_mask: True = the token exists; all do if None.
+        """
+        embed = nn.Embed(self.vocabulary, self.features, name="token_embedding")
+        x = tap("embedding", embed(tokens))
+        for layer in self.layers:
+            x = layer(x, key_mask)
+        x = nn.RMSNorm(self.epsilon, name="norm")(x)
+        if self.has_head:
+            return tap("logits", nn.Dense(self.vocabulary, use_bias=False, name="head")(x))
+        return tap("logits", embed.attend(x))
+
+
+def _from_config(config: Config) -> Llama:
+    family, num_heads = config["model_type"], setting(config, "num_attention_heads")
+    features, epsilon = setting(config, "hidden_size"), setting(config, "rms_norm_eps")
+    attention_bias = bool(config.get("attention_bias"))
+    layer = LlamaLayer(
+        num_heads=num_heads,
+        num_key_value_heads=setting(config, "num_key_value_heads", default=num_heads),
+        head_dim=setting(config, "head_dim", default=features // num_heads),
+        mlp_dim=setting(config, "intermediate_size"),
+        activation=activation(setting(config, "hidden_act")),
+        mlp_bias=bool(config.get("mlp_bias")),
+        qkv_bias=attention_bias or family == "qwen2",
+        out_bias=attention_bias,
+        normalizes_heads=family == "qwen3",
+        rotary_base=_rotary_base(config),
+        epsilon=epsilon,
+    )
+    return Llama(
+        vocabulary=setting(config, "vocab_size"),
+        features=features,
+        layers=tuple(layer.clone(window=window) for window in _windows(config)),
+        epsilon=epsilon,
+        has_head=not config.get("tie_word_embeddings"),
+    )
+
+
+def _rotary_base(config: Config) -> float:
+    """Return the base of the rotary positions, and refuse those that are scaled."""
+    # transformers 5 writes one object, earlier releases two settings.
+    rotary = config.get("rope_parameters") or config.get("rope_scaling") or {}
+    kind = rotary.get("rope_type", rotary.get("type", "default"))
+    fraction = rotary.get("partial_rotary_factor", config.get("partial_rotary_factor")) or 1.0
+    if kind != "default" or fraction != 1.0:
+        raise PretrainedError(
+            f"config.json asks for rotary positions of the kind {kind!r} on {fraction:g} of each "
+            "head's features; only 'default' on all of them is supported."
+        )
+    return float(rotary.get("rope_theta", config.get("rope_theta", 10_000.0)))
+
+
+def _windows(config: Config) -> list[int | None]:
+    """Return the window of each layer."""
+    count, window = setting(config, "num_hidden_layers"), config.get("sliding_window")
+    if config["model_type"].startswith("qwen") and not config.get("use_sliding_window"):
+        window = None
+    if config["model_type"] == "llama" or window is None:
+        return [None] * count
+    if config["model_type"] == "mistral":
+        return [window] * count
+    first = config.get("max_window_layers", 0)
+    full = [i < first for i in range(count)]
+    if config.get("layer_types"):
+        full = [kind == "full_attention" for kind in config["layer_types"]]
+    return [None if is_full else window for is_full in full]
+
+
+def _copies(config: Config) -> tuple[str, ...]:
+    return (r"lm_head\.weight",) if config.get("tie_word_embeddings") else ()
+
+
+_DENSE = {
+    "self_attn.q_proj": "attention/query",
+    "self_attn.k_proj": "attention/key",
+    "self_attn.v_proj": "attention/value",
+    "mlp.gate_proj": "mlp_gate",
+    "mlp.up_proj": "mlp_in",
+    "mlp.down_proj": "mlp_out",
+}
+_SCALES = {
+    "self_attn.q_norm": "attention/transform/query_scale",
+    "self_attn.k_norm": "attention/transform/key_scale",
+    "input_layernorm": "attention_norm/scale",
+    "post_attention_layernorm": "mlp_norm/scale",
+}
+_TABLE: Table = {
+    "embed_tokens.weight": ("token_embedding/embedding", "same"),
+    "norm.weight": ("norm/scale", "same"),
+    "lm_head.weight": ("head/kernel", "kernel"),
+    "layers.*.self_attn.o_proj.weight": ("layers_*/attention/out/kernel", "out_kernel"),
+    "layers.*.self_attn.o_proj.bias": ("layers_*/attention/out/bias", "same"),
+    **{f"layers.*.{k}.weight": (f"layers_*/{v}/kernel", "kernel") for k, v in _DENSE.items()},
+    **{f"layers.*.{k}.bias": (f"layers_*/{v}/bias", "same") for k, v in _DENSE.items()},
+    **{f"layers.*.{k}.weight": (f"layers_*/{v}", "same") for k, v in _SCALES.items()},
+}
+_BUFFERS = (r"(layers\.\d+\.self_attn\.)?rotary_emb\.inv_freq",)
+
+LLAMA, MISTRAL, QWEN2, QWEN3 = (
+    Family(model_type, _from_config, _TABLE, "model.", _BUFFERS, copies=_copies)
+    for model_type in ("llama", "mistral", "qwen2", "qwen3")
+)
