@@ -31,7 +31,7 @@ ALSO = {
         "experiments.image": ["ImageExperiment", "RECIPE"],
         "experiments.retrieval": ["RetrievalExperiment"],
         "experiments.catalogue": ["experiments", "nearest", "table"],
-    }
+    },
 }
 """What is public in a package that exports no names, by the module that defines it."""
 
