@@ -19,8 +19,7 @@ ready := .venv/.ready
 ready_dev := .venv/.ready-dev
 parity_py := .parity/bin/python
 ready_parity := .parity/.ready
-interop_py := .interop/bin/python
-ready_interop := .interop/.ready
+interop_env := $(if $(filter --all,$(ARGS)),.interop-all,.interop)
 # Nothing is installed but what a lock names by hash, and no source is built.
 locked := -m pip --disable-pip-version-check install --quiet --no-deps --require-hashes --only-binary :all:
 .PHONY: lock audit sbom
@@ -100,8 +99,8 @@ next: $(ready) ## test hooks with the flags of JAX's next engine
 parity: $(ready_parity) ## compare with PyTorch, transformers, entmax and captum on fresh random shapes (in .parity/)
 	$(parity_py) -m pytest -q -rs tests/parity $(ARGS)
 
-interop: $(ready_interop) ## try tap_attention on models of other libraries and write docs/interop.md (in .interop/)
-	$(interop_py) -m pytest -q -rs tests/interop $(ARGS)
+interop: $(interop_env)/.ready ## try models of other libraries, and write docs/interop.md (ARGS=--all tries those of gigabytes)
+	$(interop_env)/bin/python -m pytest -q -rs tests/interop $(ARGS)
 
 golden: $(ready_parity) ## write the golden files of tests/golden again, with what those packages give
 	@cd tests/golden && for script in make_golden_*.py; do PYTHONPATH=../.. ../../$(parity_py) $$script || exit 1; done
@@ -136,11 +135,11 @@ $(ready_parity): $(ready_dev) requirements/parity.lock requirements/parity-cpu.l
 	@$(parity_py) $(locked) -r requirements/parity-cpu.lock || $(parity_py) $(locked) -r requirements/parity.lock
 	@touch $@
 
-$(ready_interop): $(ready_dev) requirements/interop.lock
-	@echo "Setting up .interop, with models of other libraries (a minute, once)"
-	@$(py) -m venv --clear .interop
-	@$(py) $(purelib) > "$$($(interop_py) $(purelib))/project.pth"
-	@$(interop_py) $(locked) -r requirements/interop.lock
+.interop/.ready .interop-all/.ready: .%/.ready: requirements/%.lock $(ready_dev)
+	@echo "Setting up .$*, with models of other libraries (a minute, once; with --all, some more)"
+	@$(py) -m venv --clear .$*
+	@$(py) $(purelib) > "$$(.$*/bin/python $(purelib))/project.pth"
+	@.$*/bin/python $(locked) -r $<
 	@touch $@
 
 $(ready): requirements/base.lock requirements/build.lock pyproject.toml

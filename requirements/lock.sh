@@ -35,8 +35,12 @@ for device in cuda tpu; do
 done
 compile oldest --group oldest
 compile parity --group parity -c requirements/base.lock -c requirements/dev.lock
-# transformers 4 needs older packages than base has, which .interop puts in front of them.
-compile interop --group interop -c requirements/dev.lock
+# transformers 4, and tunix, need older packages than base has, which their environments put in front.
+for group in interop interop-all; do
+  compile "$group" --group "$group" -c <(
+    sed -n 's/ \\$//p' requirements/dev.lock | grep -vE '^(huggingface-hub|tokenizers|safetensors)=='
+  )
+done
 
 # The registry has no CPU build of PyTorch for Linux: the lock admits the wheels that pip finds here.
 torch="$(sed -n 's/^torch==\([^ ]*\).*/torch==\1+cpu/p' requirements/parity.lock)"
