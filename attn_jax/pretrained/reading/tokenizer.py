@@ -1,4 +1,4 @@
-"""The tokenizer of a checkpoint, from its `tokenizer.json`."""
+"""The tokenizer of a checkpoint."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,7 +10,7 @@ from attn_jax.pretrained.errors import PretrainedError
 
 
 class Tokenizer:
-    """Texts to numbers and back, as the checkpoint's own file says.
+    """Texts to numbers and back, as the checkpoint's own rules say; texts keep their own length.
 
     Attributes:
         pad: The number that fills up shorter texts.
@@ -18,6 +18,9 @@ class Tokenizer:
     """
 
     def __init__(self, rules: Any, *, pad: int, limit: int) -> None:
+        # A file may set both, to lengths that need not be the model's.
+        rules.no_truncation()
+        rules.no_padding()
         self._rules = rules
         self.pad = pad
         self.limit = limit
@@ -61,25 +64,32 @@ class Tokenizer:
         return self._rules.decode([int(token) for token in tokens], skip_special_tokens=True)
 
 
-def read_tokenizer(folder: Path, *, pad: int, limit: int) -> Tokenizer:
-    """Read `tokenizer.json`, and let texts keep their own length.
+def import_tokenizers() -> Any:
+    """Import the package tokenizers.
 
     Raises:
-        PretrainedError: If it is missing or damaged.
+        PretrainedError: If it is not installed.
     """
     try:
-        from tokenizers import Tokenizer as Rules
+        import tokenizers
     except ImportError as error:
         raise PretrainedError(
             "reading texts needs the package tokenizers: pip install 'attn-jax[hub]'."
         ) from error
+    return tokenizers
+
+
+def read_rules(folder: Path) -> Any:
+    """Read `tokenizer.json`.
+
+    Raises:
+        PretrainedError: If it is missing or damaged.
+    """
+    tokenizers = import_tokenizers()
     path = folder / "tokenizer.json"
     if not path.is_file():
         raise PretrainedError(f"{folder} has no tokenizer.json; fetch the checkpoint again.")
     try:
-        rules = Rules.from_file(str(path))
+        return tokenizers.Tokenizer.from_file(str(path))
     except Exception as error:  # the package raises plain exceptions
         raise PretrainedError(f"{path} is damaged: {error}; fetch it again.") from error
-    rules.no_truncation()
-    rules.no_padding()
-    return Tokenizer(rules, pad=pad, limit=limit)

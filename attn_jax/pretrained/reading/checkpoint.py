@@ -1,0 +1,44 @@
+"""A checkpoint on disk, in a folder of transformers' or in a GGUF file."""
+
+import contextlib
+import dataclasses
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+from attn_jax.pretrained.reading.config import read_config
+from attn_jax.pretrained.reading.gguf import find_gguf, open_gguf
+from attn_jax.pretrained.reading.tensors import Tensors, open_tensors
+from attn_jax.pretrained.reading.tokenizer import read_rules
+
+
+@dataclasses.dataclass(frozen=True)
+class Checkpoint:
+    """An open checkpoint.
+
+    Attributes:
+        config: Its configuration.
+        tensors: Its tensors, under the names that transformers gives them.
+        rules: Reads the rules of its tokenizer.
+    """
+
+    config: dict[str, Any]
+    tensors: Tensors
+    rules: Callable[[], Any]
+
+
+@contextlib.contextmanager
+def open_checkpoint(path: Path) -> Iterator[Checkpoint]:
+    """Open a folder of a checkpoint, or a GGUF file.
+
+    Raises:
+        PretrainedError: If a part of it is missing or damaged.
+    """
+    file = find_gguf(path)
+    if file is not None:
+        gguf = open_gguf(file)
+        yield Checkpoint(gguf.config, gguf.tensors, gguf.rules)
+        return
+    config = read_config(path)
+    with open_tensors(path) as tensors:
+        yield Checkpoint(config, tensors, lambda: read_rules(path))
