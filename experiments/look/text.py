@@ -92,7 +92,7 @@ def _readings(
             for name, weights in captured.items()
         }
         number, title = ("", "The text") if len(texts) == 1 else (f"-{i + 1}", f"Text {i + 1}")
-        yield Reading(number, title, text, model.tokenizer.pieces(row[:length].tolist()), layers)
+        yield Reading(number, title, text, model.tokenizer.shown(row[:length].tolist()), layers)
 
 
 def _count(parameters: int) -> str:

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from pretrained_folder import write_folder
 from safetensors.numpy import load_file, save_file
+from tokenizers import decoders
 
 from attn_jax import pretrained
 from attn_jax.pretrained import PretrainedError
@@ -37,6 +38,31 @@ def test_texts_keep_their_own_length(folder):
     assert model.tokenizer.pieces([2, 4]) == ["the", "sat"]
     alone = model(model.encode(["sat"]))
     np.testing.assert_allclose(model(inputs)[1, :1], alone[0], rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("decoder", "words", "shown"),
+    [
+        (
+            decoders.ByteLevel(),
+            ["the", "Ġcat", "ĊĊ", "Ġ", "Ã", "ĉ"],
+            ["the", "cat", "⏎⏎", "␣", "Ã", "⇥"],
+        ),
+        (decoders.WordPiece(), ["tire", "##d"], ["tire", "##d"]),
+        (decoders.Metaspace(), ["▁the", "cat"], ["the", "cat"]),
+    ],
+    ids=["byte level", "word pieces", "sentence pieces"],
+)
+def test_pieces_are_shown_as_people_read_them(decoder, words, shown, tmp_path):
+    folder = write_folder(tmp_path / "bert", CONFIG, TENSORS, words)
+    path = folder / "tokenizer.json"
+    path.write_text(
+        json.dumps(json.loads(path.read_text()) | {"decoder": json.loads(decoder.__getstate__())})
+    )
+    tokenizer = pretrained.load(folder).tokenizer
+    numbers = range(2, 2 + len(words))
+    assert tokenizer.pieces(numbers) == words
+    assert tokenizer.shown(numbers) == shown
 
 
 def test_shards_half_precision_and_a_prefix(folder):

@@ -59,6 +59,22 @@ class Tokenizer:
         """Return the pieces of text that numbers stand for, as the vocabulary writes them."""
         return [self._rules.id_to_token(int(token)) or "" for token in tokens]
 
+    def shown(self, tokens: Sequence[int]) -> list[str]:
+        """Return the pieces of text as people read them, without the marks of a vocabulary.
+
+        A line break is shown as ⏎, a tab as ⇥ and a blank alone as ␣; `##` stays, as it says that a
+        piece goes on with the word before it. A piece that is no text by itself, such as half a
+        character, is shown as the vocabulary writes it.
+        """
+        return [self._shown(int(token)) for token in tokens]
+
+    def _shown(self, token: int) -> str:
+        piece = self._rules.id_to_token(token) or ""
+        text = self._rules.decode([token], skip_special_tokens=False)
+        if not text or "\ufffd" in text or piece.startswith("##"):
+            return piece
+        return text.replace("\n", "⏎").replace("\t", "⇥").strip() or "␣"
+
     def decode(self, tokens: Sequence[int]) -> str:
         """Return the text of some tokens, without the special ones."""
         return self._rules.decode([int(token) for token in tokens], skip_special_tokens=True)
