@@ -3,7 +3,6 @@
 import contextlib
 import functools
 import inspect
-import types
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
@@ -43,10 +42,10 @@ class Framework:
 
     def patches(self, model: Any) -> Patches:
         """Return a replacement of each method of each class, which runs in a named scope."""
-        types_ = {type(module) for _, module in self.modules(model)}
-        classes = {c for t in types_ for c in t.__mro__} - set(self.base.__mro__)
-        scoped = {(c, name): in_scope for c in classes for name in _methods(c)}
-        return scoped | {(t, "__getattribute__"): _recognizing for t in types_}
+        classes = {type(module) for _, module in self.modules(model)}
+        owners = {owner for c in classes for owner in c.__mro__} - set(self.base.__mro__)
+        scoped = {(owner, name): in_scope for owner in owners for name in _methods(owner)}
+        return scoped | {(c, "__getattribute__"): _recognizing for c in classes}
 
 
 def walk(root: Any, framework: Framework, around: frozenset[int]) -> Iterator[tuple[Path, Any]]:
@@ -94,9 +93,10 @@ def _methods(owner: type) -> Iterator[str]:
     fields = inspect.get_annotations(owner)
     for name, value in vars(owner).items():
         is_special = name.startswith("__") and name != "__call__"
-        is_bound = callable(value) and hasattr(value, "__get__")
-        is_method = isinstance(value, types.FunctionType) or is_bound
-        if is_method and not is_special and name not in fields and not isinstance(value, type):
+        # Not only functions: `nnx.jit` and the like make descriptors of another kind.
+        is_method = callable(value) and hasattr(value, "__get__")
+        is_method = is_method and not isinstance(value, staticmethod | type)
+        if is_method and not is_special and name not in fields:
             yield name
 
 
