@@ -115,11 +115,12 @@ pushes no names itself. The code of the model does not change. Then everything e
 `make interop` writes this page. It runs real models of these libraries, small and with random
 weights, under `jax.jit`, and compares:
 
-- **found**: each map with what the model itself returns, or with attention written by hand from its
-  parameters (to 2e-5), and the output with that of the model (to 1e-6);
+- **found**: each map with what the model returns, with attention written by hand from its
+  parameters, or with what `jax.nn.softmax` gives in its own run (to 2e-5), and the output with that
+  of the model (to 1e-6);
 - **named**: the names with those of the modules;
 - **edited**: the output with one head silenced, with that of the model after the rows of its output
-  projection that belong to this head were set to zero;
+  projection that belong to this head, or what its softmax gives for it, were set to zero;
 - **gradient**: the gradient of a loss by the weights, times the weights and summed over each head,
   with the derivative by a factor of that head;
 - **summary**: the entropy of each map, reduced inside the program, with that of the true map.
