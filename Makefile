@@ -1,6 +1,6 @@
 # Everything a user or a developer runs; `make` alone lists it.
 .DEFAULT_GOAL := help
-.PHONY: help setup train report look list test fuzz crash check lint oldest next parity interop golden bench data notebooks docs clean
+.PHONY: help setup train report look list test fuzz soak crash check lint oldest next parity interop pretrained golden bench data notebooks docs clean
 
 EXP ?=
 RUN ?=
@@ -101,6 +101,9 @@ parity: $(ready_parity) ## compare with PyTorch, transformers, entmax and captum
 
 interop: $(interop_env)/.ready ## try models of other libraries, and write docs/interop.md (ARGS=--all tries those of gigabytes)
 	$(interop_env)/bin/python -m pytest -q -rs tests/interop $(ARGS)
+
+pretrained: $(ready) ## compare real weights, fetched once by hash, with what transformers recorded
+	ATTN_JAX_REAL_WEIGHTS=1 $(py) -m pytest -n 0 -q tests/pretrained/test_real_weights.py $(ARGS)
 
 golden: $(ready_parity) ## write the golden files of tests/golden again, with what those packages give
 	@cd tests/golden && for script in make_golden_*.py; do PYTHONPATH=../.. ../../$(parity_py) $$script || exit 1; done

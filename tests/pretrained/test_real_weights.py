@@ -1,0 +1,71 @@
+"""Real weights, against what transformers recorded with them; `make pretrained` runs it.
+
+`make_real_references.py` writes the references, and says what they are.
+"""
+
+import os
+from pathlib import Path
+
+import jax
+import numpy as np
+import pytest
+
+from attn_jax import pretrained
+from attn_jax.hooks import capture
+
+pytestmark = pytest.mark.skipif(
+    "ATTN_JAX_REAL_WEIGHTS" not in os.environ,
+    reason="176 MB of weights are downloaded only by make pretrained",
+)
+
+
+def close(x, expected, tolerance):
+    np.testing.assert_allclose(x, expected, rtol=0, atol=tolerance * max(1, np.abs(expected).max()))
+
+
+def reference(name):
+    return np.load(Path(__file__).parent / f"real_{name}.npz")
+
+
+@pytest.fixture(scope="module")
+def smollm2():
+    return pretrained.load("smollm2")
+
+
+def captured_run(model, inputs):
+    """Return output and maps, with the weights as an argument of the program, not in it."""
+    run = capture(lambda variables, inputs: model.model.apply(variables, **inputs), "*.weights")
+    return jax.jit(run)(model.variables, inputs)
+
+
+def test_minilm():
+    expected = reference("minilm")
+    model = pretrained.load("minilm")
+    inputs = model.encode(expected["texts"].tolist())
+    np.testing.assert_array_equal(inputs["tokens"], expected["tokens"])
+    exists = expected["exists"]
+    np.testing.assert_array_equal(inputs["key_mask"], exists)
+    out, captured = captured_run(model, inputs)
+    close(np.asarray(out)[exists], expected["output"][exists], 2e-5)
+    for i, weights in zip(expected["layers"], expected["attentions"], strict=True):
+        rows = np.moveaxis(captured[f"layers.{i}.attention.weights"], 1, -2)[exists]
+        close(rows, np.moveaxis(weights, 1, -2)[exists], 5e-6)
+
+
+def test_smollm2(smollm2):
+    expected = reference("smollm2")
+    inputs = smollm2.encode([str(expected["text"])])
+    np.testing.assert_array_equal(inputs["tokens"], expected["tokens"])
+    logits, captured = captured_run(smollm2, inputs)
+    close(logits[..., ::64], expected["logits"], 2e-5)
+    for i, weights in zip(expected["layers"], expected["attentions"], strict=True):
+        close(captured[f"layers.{i}.attention.weights"], weights, 5e-5)
+
+
+def test_smollm2_goes_on_with_the_same_tokens(smollm2):
+    expected = reference("smollm2")
+    tokens, start = expected["greedy"], expected["tokens"].shape[1]
+    logits = jax.jit(smollm2.model.apply)(smollm2.variables, tokens[:, :-1])
+    chosen = np.asarray(logits).argmax(-1)[:, start - 1 :]
+    np.testing.assert_array_equal(chosen, tokens[:, start:])
+    assert smollm2.tokenizer.decode(tokens[0, start:].tolist()).startswith("'s mom, a wise")
