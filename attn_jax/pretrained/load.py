@@ -13,6 +13,7 @@ from attn_jax.pretrained.families.family import Family, setting
 from attn_jax.pretrained.model import Pretrained
 from attn_jax.pretrained.reading.checkpoint import open_checkpoint
 from attn_jax.pretrained.reading.convert import convert
+from attn_jax.pretrained.reading.fused import SplitTensors
 from attn_jax.pretrained.reading.tensors import Tensors
 from attn_jax.pretrained.reading.tokenizer import Tokenizer
 from attn_jax.pretrained.sources import available, fetched
@@ -48,15 +49,20 @@ def load(source: str | os.PathLike[str]) -> Pretrained:
         config = checkpoint.config
         family = family_of(config)
         module = family.from_config(config)
-        tensors = _Unprefixed(checkpoint.tensors, family)
+        tensors = SplitTensors(_Unprefixed(checkpoint.tensors, family), family.fused)
         ignored = family.ignored + family.copies(config)
         params = convert(tensors, _shapes(module), family.table, ignored)
         tokenizer = Tokenizer(
             checkpoint.rules(),
             pad=setting(config, "pad_token_id", default=0),
-            limit=setting(config, "max_position_embeddings") - family.skipped_positions(config),
+            limit=_limit(config, family),
         )
     return Pretrained(module, {"params": params}, config, tokenizer, str(source))
+
+
+def _limit(config: dict[str, Any], family: Family) -> int:
+    positions = setting(config, "max_position_embeddings", "n_positions")
+    return positions - family.skipped_positions(config)
 
 
 def _shapes(module: Any) -> Any:

@@ -27,12 +27,21 @@ _LLAMA = {
     "intermediate_size": 48,
     "max_position_embeddings": 40,
 }
+_GPT2 = {
+    "vocab_size": 50,
+    "n_embd": 32,
+    "n_layer": 2,
+    "n_head": 4,
+    "n_inner": 48,
+    "n_positions": 40,
+}
 _WINDOW = {"sliding_window": 3, "use_sliding_window": True, "max_window_layers": 1}
 
 CASES = {
     "bert": ("BertModel", _BERT),
     "roberta": ("RobertaModel", _BERT | {"pad_token_id": 1, "type_vocab_size": 1}),
     "distilbert": ("DistilBertModel", _DISTILBERT),
+    "gpt2": ("GPT2LMHeadModel", _GPT2),
     "llama": ("LlamaForCausalLM", _LLAMA | {"tie_word_embeddings": True}),
     "mistral": ("MistralForCausalLM", _LLAMA | {"sliding_window": 3, "head_dim": 6}),
     "qwen2": ("Qwen2ForCausalLM", _LLAMA | _WINDOW),
@@ -48,11 +57,11 @@ def random_config(name, rng):
     features, layers = heads * int(rng.choice([4, 8])), int(rng.integers(1, 4))
     config = CASES[name][1]
     sizes = {
-        **dict.fromkeys(("hidden_size", "dim"), features),
-        **dict.fromkeys(("num_hidden_layers", "n_layers"), layers),
-        **dict.fromkeys(("num_attention_heads", "n_heads"), heads),
+        **dict.fromkeys(("hidden_size", "dim", "n_embd"), features),
+        **dict.fromkeys(("num_hidden_layers", "n_layers", "n_layer"), layers),
+        **dict.fromkeys(("num_attention_heads", "n_heads", "n_head"), heads),
         "num_key_value_heads": key_heads,
-        **dict.fromkeys(("intermediate_size", "hidden_dim"), 3 * features),
+        **dict.fromkeys(("intermediate_size", "hidden_dim", "n_inner"), 3 * features),
     }
     return config | {key: size for key, size in sizes.items() if key in config}
 

@@ -3,13 +3,14 @@
 from typing import Any
 
 from attn_jax.pretrained.errors import PretrainedError
-from attn_jax.pretrained.families import bert, llama
+from attn_jax.pretrained.families import bert, gpt2, llama
 from attn_jax.pretrained.families.family import Family
 
 FAMILIES: tuple[Family, ...] = (
     bert.BERT,
     bert.ROBERTA,
     bert.DISTILBERT,
+    gpt2.GPT2,
     llama.LLAMA,
     llama.MISTRAL,
     llama.QWEN2,

@@ -1,7 +1,7 @@
 """What a family of checkpoints is: a module, and a table from its names to ours."""
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from flax import linen as nn
@@ -22,6 +22,7 @@ class Family:
         table: From the checkpoint's names to our parameters.
         prefix: What stands before every name in checkpoints that have a head.
         ignored: Patterns of tensors without a place in the model.
+        fused: For each module that holds several, stored as one, its parts.
         copies: Returns patterns of tensors that repeat others, such as a tied head.
         skipped_positions: Returns how many positions stand before that of the first token.
     """
@@ -31,6 +32,7 @@ class Family:
     table: Table
     prefix: str
     ignored: tuple[str, ...] = ()
+    fused: Mapping[str, tuple[str, ...]] = dataclasses.field(default_factory=dict)
     copies: Callable[[Config], tuple[str, ...]] = lambda config: ()
     skipped_positions: Callable[[Config], int] = lambda config: 0
 

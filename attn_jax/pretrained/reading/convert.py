@@ -11,9 +11,10 @@ import numpy as np
 from attn_jax.pretrained.errors import PretrainedError
 from attn_jax.pretrained.reading.tensors import Tensors
 
-Kind = Literal["same", "kernel", "out_kernel"]
+Kind = Literal["same", "kernel", "out_kernel", "conv", "out_conv"]
 """What becomes of a tensor: `same` keeps its order and takes our shape; `kernel` and `out_kernel`
-are PyTorch's `[out, in]` transposed, with the heads on the output or on the input side."""
+are PyTorch's `[out, in]` transposed, with the heads on the output or on the input side; `conv` and
+`out_conv` are the same of GPT-2's `[in, out]`, not transposed."""
 
 Table = Mapping[str, tuple[str, Kind]]
 """For each tensor of the checkpoint, with `*` for the number of a layer, the path of our parameter
@@ -96,13 +97,15 @@ def _converted(
             f"tensor {name!r} is of type {tensor.dtype}; quantized checkpoints are not read, only "
             "float32, bfloat16 and float16."
         )
-    tensor = tensor if kind == "same" else tensor.T
+    tensor = tensor.T if kind in ("kernel", "out_kernel") else tensor
     return jnp.asarray(tensor.reshape(leaf.shape), leaf.dtype)
 
 
 def _source_shape(shape: tuple[int, ...], kind: Kind) -> tuple[int, ...]:
-    if kind == "kernel":
-        return int(np.prod(shape[1:])), shape[0]
-    if kind == "out_kernel":
-        return shape[-1], int(np.prod(shape[:-1]))
-    return shape
+    if kind == "same":
+        return shape
+    if kind in ("kernel", "conv"):
+        in_out = shape[0], int(np.prod(shape[1:]))
+    else:
+        in_out = int(np.prod(shape[:-1])), shape[-1]
+    return in_out if kind in ("conv", "out_conv") else in_out[::-1]
