@@ -103,7 +103,7 @@ interop: $(interop_env)/.ready ## try models of other libraries, and write docs/
 	$(interop_env)/bin/python -m pytest -q -rs tests/interop $(ARGS)
 
 pretrained: $(ready) ## compare real weights, fetched once by hash, with what transformers recorded
-	ATTN_JAX_REAL_WEIGHTS=1 $(py) -m pytest -n 0 -q tests/pretrained/test_real_weights.py $(ARGS)
+	ATTN_JAX_REAL_WEIGHTS=1 $(py) -m pytest -n 0 -q -rs tests/pretrained/test_real_weights.py $(ARGS)
 
 golden: $(ready_parity) ## write the golden files of tests/golden again, with what those packages give
 	@cd tests/golden && for script in make_golden_*.py; do PYTHONPATH=../.. ../../$(parity_py) $$script || exit 1; done

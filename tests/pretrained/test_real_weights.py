@@ -12,6 +12,7 @@ import pytest
 
 from attn_jax import pretrained
 from attn_jax.hooks import capture
+from attn_jax.tasks.fetch import FetchError
 
 pytestmark = pytest.mark.skipif(
     "ATTN_JAX_REAL_WEIGHTS" not in os.environ,
@@ -27,9 +28,18 @@ def reference(name):
     return np.load(Path(__file__).parent / f"real_{name}.npz")
 
 
+def load(name):
+    try:
+        return pretrained.load(name)
+    except FetchError as error:
+        if "sha256" in str(error).lower() or "hash" in str(error).lower():
+            raise
+        pytest.skip(f"the weights cannot be fetched here: {error}")
+
+
 @pytest.fixture(scope="module")
 def smollm2():
-    return pretrained.load("smollm2")
+    return load("smollm2")
 
 
 def captured_run(model, inputs):
@@ -40,7 +50,7 @@ def captured_run(model, inputs):
 
 def test_minilm():
     expected = reference("minilm")
-    model = pretrained.load("minilm")
+    model = load("minilm")
     inputs = model.encode(expected["texts"].tolist())
     np.testing.assert_array_equal(inputs["tokens"], expected["tokens"])
     exists = expected["exists"]
