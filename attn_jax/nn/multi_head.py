@@ -2,7 +2,7 @@
 
 import functools
 from collections.abc import Callable
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import jax
 import jax.numpy as jnp
@@ -259,8 +259,12 @@ class MultiHeadAttention(MultiHead):
             dropout=nn.Dropout(self.dropout_rate, deterministic=deterministic),
         )[0]
 
+    def structure(self, heads: ops.Inputs) -> dict[str, Any]:
+        """Return what the fused call is to know of the structure of the scores."""
+        return {"causal": self.causal, "window": self.window}
+
     def _fused(self, heads: ops.Inputs) -> jax.Array:
-        structure = {"causal": self.causal, "window": self.window}
+        structure = self.structure(heads)
         call = functools.partial(ops.attention, mask=heads.mask, bias=heads.bias, **structure)
         if self.is_mutable_collection("intermediates"):
             # A fused call returns no weights; its hook point does, and only when it is asked for.

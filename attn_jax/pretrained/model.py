@@ -10,10 +10,12 @@ import jax.numpy as jnp
 from flax import linen as nn
 from jax import Array
 
+from attn_jax.pretrained.errors import PretrainedError
+from attn_jax.pretrained.generate import generate_tokens
 from attn_jax.pretrained.reading.tokenizer import Tokenizer
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, eq=False)  # by identity, so that `jax.jit` can hash it
 class Pretrained:
     """A model with the weights of a checkpoint: a function of arrays.
 
@@ -40,6 +42,41 @@ class Pretrained:
         """Return the output of the model: hidden states, or logits where it has a head."""
         apply: Any = self.model.apply
         return apply(self.variables, **inputs)
+
+    def generate(self, inputs: dict[str, Array], steps: int) -> Array:
+        """Write on, each time with the token of the largest logit.
+
+        It is compiled once for each shape of the inputs and number of steps, and keeps the keys and
+        values of earlier tokens.
+
+        Args:
+            inputs: What `encode` returns, for one text or for texts of equally many tokens.
+            steps: The number of tokens to write.
+
+        Returns:
+            `(batch, tokens + steps)`, the tokens of the texts and those written.
+
+        Raises:
+            PretrainedError: If the model predicts no tokens or has no cache, the texts have
+                different lengths, or there would be more tokens than positions.
+        """
+        tokens, key_mask = inputs["tokens"], inputs.get("key_mask")
+        if not hasattr(self.model, "empty_cache"):
+            raise PretrainedError(
+                f"{type(self.model).__name__} does not generate; only the Llama line does."
+            )
+        if key_mask is not None and not key_mask.all():
+            lengths = key_mask.sum(-1).tolist()
+            raise PretrainedError(
+                f"the texts have {lengths} tokens; generate from texts of equally many."
+            )
+        length = tokens.shape[1] + steps
+        if steps < 1 or length > self.tokenizer.limit:
+            raise PretrainedError(
+                f"{tokens.shape[1]} tokens and {steps} steps make {length}; steps are at least 1, "
+                f"and the model takes {self.tokenizer.limit} tokens."
+            )
+        return generate_tokens(self.model, self.variables, tokens, steps=steps)
 
     def encode(self, texts: Sequence[str]) -> dict[str, Array]:
         """Return what the model takes, for a list of texts.
