@@ -32,6 +32,8 @@ class Command:
     """A second text to compare with the first."""
     file: Path | None = None
     """A file to read the text from, in UTF-8."""
+    generate: int = 0
+    """The number of tokens that a language model writes on before it is looked at."""
     layer: int = -1
     """The layer that the figures show; -1 is the last."""
     head: int | None = None
@@ -78,6 +80,8 @@ def look(command: Command, arguments: Sequence[str]) -> Path:
         OSError: If a file cannot be read or written.
     """
     texts = _texts(command)
+    if command.generate < 0:
+        raise ValueError(f"--generate {command.generate} is no number of tokens.")
     with _step(f"Opening {command.model}"):
         # JAX and matplotlib take seconds to import, and the help does without.
         from attn_jax import pretrained
@@ -87,8 +91,9 @@ def look(command: Command, arguments: Sequence[str]) -> Path:
 
         _announce_download(command.model)
         model = pretrained.load(command.model)
-    with _step("Reading in one program"):
-        result = look_at_texts(model, texts, Choice(command.layer, command.head))
+    with _step("Writing and reading" if command.generate else "Reading in one program"):
+        choice = Choice(command.layer, command.head)
+        result = look_at_texts(model, texts, choice, command.generate)
     with _step("Drawing"), _new_folder(command.looks / short_name(command.model)) as folder:
         if command.save_captured:
             write_arrays(folder / "captured.npz", dict(result.captured))

@@ -1,4 +1,4 @@
-"""Texts that an encoder reads: its attention from every token to every token."""
+"""Texts that a model reads, or writes on: its attention from every token to every token."""
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -12,19 +12,27 @@ from experiments.look.look import Look, Text
 from experiments.look.sheets import Choice, Reading, draw_sheets
 
 _LAYER = re.compile(r"layers\.(\d+)\.attention\.weights")
-_JUDGMENT = (
+_NO_PREDICTION = (
     "There is no report card: this model predicts nothing that its attention could be checked "
     "against. The maps show what each token reads from, not what the result depends on."
 )
+_MANY_PREDICTIONS = (
+    "There is no report card: a language model predicts at every token, and a card judges one "
+    "prediction. Give measure.report_card a function of the tokens that returns the logits of the "
+    "position in question."
+)
 
 
-def look_at_texts(model: Pretrained, texts: Sequence[str], choice: Choice) -> Look:
-    """Run an encoder on one or two texts and capture all its attention weights.
+def look_at_texts(
+    model: Pretrained, texts: Sequence[str], choice: Choice, generate: int = 0
+) -> Look:
+    """Run a model on one or two texts and capture all its attention weights.
 
     Args:
-        model: An encoder of texts.
+        model: A model of texts.
         texts: The texts.
         choice: The map in the figures.
+        generate: The number of tokens that the model writes on first.
 
     Returns:
         The content of the page.
@@ -33,8 +41,12 @@ def look_at_texts(model: Pretrained, texts: Sequence[str], choice: Choice) -> Lo
         PretrainedError: If a text is empty or too long.
         ValueError: If there is no such layer or head.
     """
-    inputs = {name: np.asarray(value) for name, value in model.encode(texts).items()}
-    captured = _capture(model, inputs)
+    inputs = _written(model, texts, generate) if generate else model.encode(texts)
+    inputs = {name: np.asarray(value) for name, value in inputs.items()}
+    if generate:
+        rows = zip(inputs["tokens"], inputs["key_mask"], strict=True)
+        texts = [model.tokenizer.decode(row[exists].tolist()) for row, exists in rows]
+    out, captured = _capture(model, inputs)
     first = next(iter(captured.values()))
     choice = _checked(choice, len(captured), first.shape[1])
     readings = list(_readings(model, texts, inputs, captured))
@@ -47,16 +59,32 @@ def look_at_texts(model: Pretrained, texts: Sequence[str], choice: Choice) -> Lo
         texts=[Text(reading.title, reading.text, reading.tokens) for reading in readings],
         sheets=draw_sheets(readings, choice),
         captured={**captured, **inputs},
-        judgment=_JUDGMENT,
+        judgment=_MANY_PREDICTIONS if _predicts_tokens(model, out) else _NO_PREDICTION,
     )
 
 
-def _capture(model: Pretrained, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """Return all attention weights, `(batch, heads, queries, keys)`, in the order of the layers."""
+def _written(model: Pretrained, texts: Sequence[str], steps: int) -> dict[str, np.ndarray]:
+    """Return the tokens of each text and those that the model writes after it."""
+    rows = [np.asarray(model.generate(model.encode([text]), steps))[0] for text in texts]
+    tokens = np.full((len(rows), max(map(len, rows))), model.tokenizer.pad, np.int32)
+    for i, row in enumerate(rows):
+        tokens[i, : len(row)] = row
+    lengths = np.array([len(row) for row in rows])
+    return {"tokens": tokens, "key_mask": np.arange(tokens.shape[1]) < lengths[:, None]}
+
+
+def _predicts_tokens(model: Pretrained, out: jax.Array) -> bool:
+    return out.shape[-1] == model.config.get("vocab_size")
+
+
+def _capture(
+    model: Pretrained, inputs: Mapping[str, np.ndarray]
+) -> tuple[jax.Array, dict[str, np.ndarray]]:
+    """Return the output and all weights, `(batch, heads, queries, keys)`, layer by layer."""
     run = jax.jit(hooks.capture(model.model.apply, "*.weights"))
-    _, captured = run(model.variables, **inputs)
+    out, captured = run(model.variables, **inputs)
     # jit sorts names as text, layer 10 before layer 2.
-    return {name: np.asarray(captured[name]) for name in sorted(captured, key=_by_number)}
+    return out, {name: np.asarray(captured[name]) for name in sorted(captured, key=_by_number)}
 
 
 def _by_number(name: str) -> list[tuple[int, str]]:

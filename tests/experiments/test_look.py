@@ -8,7 +8,9 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from pretrained_folder import write_folder
 
+from attn_jax import hooks, pretrained
 from experiments.__main__ import main
 from experiments.look.page import _model_facts, short_name
 from experiments.look.sheets import Choice, Reading, draw_sheets
@@ -81,6 +83,24 @@ def test_the_figures_are_there_and_say_which_map_they_show(look):
     assert {"map-1.png", "map-2.svg", "heads-1.png", "viewer-1.html", "viewer-2.html"} <= names
     titles = [f["title"] for f in json.loads((look / "figures/index.json").read_text())["figures"]]
     assert "Layer 0, head 3: text 2" in titles
+
+
+def test_a_language_model_is_looked_at_while_it_writes(tmp_path):
+    golden = np.load(Path(__file__).parents[1] / "golden" / "pretrained_llama.npz")
+    tensors = {key.removeprefix("tensor_"): golden[key] for key in golden if "tensor_" in key}
+    config = json.loads(str(golden["config"]))
+    words = [f"w{number}" for number in range(2, config["vocab_size"])]
+    folder = write_folder(tmp_path / "llama", config, tensors, words)
+    options = ["--generate", "3", "--save-captured", "--looks", str(tmp_path / "looks")]
+    assert main(["look", str(folder), "--text", "w5 w7", *options]) == 0
+    page = looked(tmp_path / "looks")
+    with np.load(page / "captured.npz") as captured:
+        tokens, weights = captured["tokens"], captured["layers.0.attention.weights"]
+    model = pretrained.load(folder)
+    np.testing.assert_array_equal(tokens, model.generate(model.encode(["w5 w7"]), 3))
+    _, expected = hooks.capture(model, "layers.0.attention.weights")({"tokens": tokens})
+    np.testing.assert_allclose(weights, *expected.values(), atol=1e-6)
+    assert "a language model predicts at every token" in (page / "report.html").read_text()
 
 
 def test_a_file_is_read_as_one_text(tiny_bert_folder, tmp_path, capsys):
