@@ -13,7 +13,11 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 # What an import is called where the package on the registry has another name.
-DISTRIBUTIONS = {"orbax": "orbax-checkpoint", "tensorflow_datasets": "tensorflow-datasets"}
+DISTRIBUTIONS = {
+    "huggingface_hub": "huggingface-hub",
+    "orbax": "orbax-checkpoint",
+    "tensorflow_datasets": "tensorflow-datasets",
+}
 
 
 @pytest.fixture(scope="module")

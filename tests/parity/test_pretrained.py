@@ -3,6 +3,10 @@
 import jax
 import numpy as np
 import pytest
+
+pytest.importorskip("torch", reason="PyTorch is not in this environment; `make parity` has it")
+pytest.importorskip("transformers", reason="not in this environment; `make parity` has it")
+
 from pretrained_cases import CASES, inputs, random_config
 from pretrained_folder import write_folder
 from pretrained_peers import random_model, run
