@@ -109,7 +109,7 @@ def _clean(scope: str) -> str:
 def _module_and_method(scope: str) -> tuple[str, str]:
     """Split Linen's `decoder.step`, but neither `layers.0` nor a path of several modules.
 
-    A path of two modules is told from a method by its slash: `decoder/attention`.
+    A slash marks a path of modules, as in `decoder/attention`, which is otherwise like a method.
     """
     if "/" in scope:
         return scope.replace("/", "."), ""

@@ -121,7 +121,7 @@ def test_what_a_side_cannot_do_is_left_out_with_its_reason(jax_side):
     assert answer == {"error": "more than 8,192 MiB of temporaries"}
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells")
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells a process its peak memory")
 def test_memory_of_a_call_is_what_it_adds():
     (about,) = peak_memory(1021, 3, [THEIRS]).values()
     scores = 3 * 1021 * 1021 * 4

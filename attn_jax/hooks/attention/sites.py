@@ -172,7 +172,7 @@ def _is_unmistakable(roles: Roles, product: Product) -> bool:
     """Whether a sigmoid is attention: queries and keys from two products that share a batch."""
     if product.op.name != "dot_general" or roles.keys_from is None:
         return False
-    # Parameters share no origin, so two layers of a perceptron are told apart from attention.
+    # Keys and values are computed from the same tokens; two kernels of a perceptron are not.
     values = product.op.inputs[1 - product.side]
     shared = product.op.params["dimension_numbers"][1][0]
     return bool(shared) and not set(_origins(roles.keys_from)).isdisjoint(_origins(values))
