@@ -5,17 +5,15 @@ from pathlib import Path
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 
 from attn_jax.pretrained.errors import PretrainedError
 from attn_jax.pretrained.families import family_of
-from attn_jax.pretrained.families.family import Family, setting
+from attn_jax.pretrained.families.family import Family
 from attn_jax.pretrained.model import Pretrained
 from attn_jax.pretrained.reading.checkpoint import open_checkpoint
 from attn_jax.pretrained.reading.convert import convert
 from attn_jax.pretrained.reading.fused import SplitTensors
 from attn_jax.pretrained.reading.tensors import Tensors
-from attn_jax.pretrained.reading.tokenizer import Tokenizer
 from attn_jax.pretrained.sources import available, fetched
 
 
@@ -51,23 +49,10 @@ def load(source: str | os.PathLike[str]) -> Pretrained:
         module = family.from_config(config)
         tensors = SplitTensors(_Unprefixed(checkpoint.tensors, family), family.fused)
         ignored = family.ignored + family.copies(config)
-        params = convert(tensors, _shapes(module), family.table, ignored)
-        tokenizer = Tokenizer(
-            checkpoint.rules(),
-            pad=setting(config, "pad_token_id", default=0),
-            limit=_limit(config, family),
-        )
-    return Pretrained(module, {"params": params}, config, tokenizer, str(source))
-
-
-def _limit(config: dict[str, Any], family: Family) -> int:
-    positions = setting(config, "max_position_embeddings", "n_positions")
-    return positions - family.skipped_positions(config)
-
-
-def _shapes(module: Any) -> Any:
-    tokens = jax.ShapeDtypeStruct((1, 2), jnp.int32)
-    return jax.eval_shape(module.init, jax.random.key(0), tokens)["params"]
+        shapes = jax.eval_shape(module.init, jax.random.key(0), **family.example(config))
+        params = convert(tensors, shapes["params"], family.table, ignored)
+        reader = family.reader(checkpoint)
+    return Pretrained(module, {"params": params}, config, reader, str(source))
 
 
 class _Unprefixed(Tensors):
@@ -102,7 +87,13 @@ def _path(source: str | os.PathLike[str]) -> Path:
     )
 
 
-_FILES = ["config.json", "tokenizer.json", "*.safetensors", "*.safetensors.index.json"]
+_FILES = [
+    "config.json",
+    "preprocessor_config.json",
+    "tokenizer.json",
+    "*.safetensors",
+    "*.safetensors.index.json",
+]
 
 
 def _hub_folder(name: str) -> Path:

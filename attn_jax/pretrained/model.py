@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
 from typing import Any
 
-import jax.numpy as jnp
 from flax import linen as nn
 from jax import Array
 
 from attn_jax.pretrained.errors import PretrainedError
 from attn_jax.pretrained.generate import generate_tokens
+from attn_jax.pretrained.reading.reader import Reader
 from attn_jax.pretrained.reading.tokenizer import Tokenizer
 
 
@@ -28,14 +27,14 @@ class Pretrained:
         model: The Linen module.
         variables: Its parameters, `{"params": ...}`.
         config: The content of the checkpoint's `config.json`, or the same settings of a GGUF file.
-        tokenizer: Its tokenizer.
+        reader: Makes the arguments of the model from texts, images or sounds.
         name: Where it came from.
     """
 
     model: nn.Module
     variables: dict[str, Any]
     config: dict[str, Any]
-    tokenizer: Tokenizer
+    reader: Reader
     name: str
 
     def __call__(self, inputs: dict[str, Any]) -> Array:
@@ -78,15 +77,24 @@ class Pretrained:
             )
         return generate_tokens(self.model, self.variables, tokens, steps=steps)
 
-    def encode(self, texts: Sequence[str]) -> dict[str, Array]:
-        """Return what the model takes, for a list of texts.
+    def encode(self, *args: Any, **kwargs: Any) -> dict[str, Array]:
+        """Return what the model takes, by name: for a model of texts, call it with a list of them.
 
-        Returns:
-            `tokens`, `(batch, tokens)`, filled up on the right, and `key_mask`, which is True where
-            there is a token.
+        The checkpoint's `reader` does it, and its `encode` says what it takes and returns.
 
         Raises:
-            PretrainedError: If a text is empty or longer than the model's positions.
+            PretrainedError: If the input is empty, damaged or too long.
         """
-        tokens, exists = self.tokenizer.encode(texts)
-        return {"tokens": jnp.asarray(tokens), "key_mask": jnp.asarray(exists)}
+        return self.reader.encode(*args, **kwargs)
+
+    @property
+    def tokenizer(self) -> Tokenizer:
+        """The tokenizer of a model that reads or writes texts.
+
+        Raises:
+            PretrainedError: If it does neither.
+        """
+        tokenizer = getattr(self.reader, "tokenizer", None)
+        if tokenizer is None:
+            raise PretrainedError(f"{self.name} reads no texts, so it has no tokenizer.")
+        return tokenizer

@@ -1,16 +1,13 @@
 """Keeps the paths that tests name apart from the user's own, and writes a tiny checkpoint."""
 
-import json
 import sys
 from pathlib import Path
 
-import numpy as np
 import pytest
 
-GOLDEN = Path(__file__).parents[1] / "golden"
-sys.path.insert(0, str(GOLDEN))
+sys.path.insert(0, str(Path(__file__).parents[1] / "golden"))
 
-from pretrained_folder import write_folder  # noqa: E402
+from pretrained_folder import golden_arrays, golden_config, write_golden
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -23,19 +20,21 @@ def known_paths(tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def tiny_bert():
-    """What transformers made of a random BERT: its tensors, tokens and attentions."""
-    with np.load(GOLDEN / "pretrained_bert.npz") as golden:
-        return dict(golden)
+    """What transformers made of a random BERT: its arguments, and the expected values."""
+    return golden_arrays("bert", "input") | golden_arrays("bert", "expected")
 
 
 @pytest.fixture(scope="session")
-def tiny_bert_folder(tiny_bert, tmp_path_factory):
+def tiny_bert_folder(tmp_path_factory):
     """A folder of that BERT, in which the word "w7" is token 7."""
-    config = json.loads(str(tiny_bert["config"]))
-    tensors = {
-        name.removeprefix("tensor_"): value
-        for name, value in tiny_bert.items()
-        if name.startswith("tensor_")
-    }
-    words = [f"w{number}" for number in range(2, config["vocab_size"])]
-    return write_folder(tmp_path_factory.mktemp("models") / "tiny", config, tensors, words)
+    return write_golden("bert", tmp_path_factory.mktemp("models"), words=numbered_words("bert"))
+
+
+@pytest.fixture(scope="session")
+def tiny_llama_folder(tmp_path_factory):
+    """A folder of a random Llama, in which the word "w7" is token 7."""
+    return write_golden("llama", tmp_path_factory.mktemp("models"), words=numbered_words("llama"))
+
+
+def numbered_words(name):
+    return [f"w{number}" for number in range(2, golden_config(name)["vocab_size"])]

@@ -1,5 +1,8 @@
 """Tiny random checkpoints of each family: their configurations and inputs."""
 
+from collections.abc import Callable
+from typing import NamedTuple
+
 import numpy as np
 
 _BERT = {
@@ -37,17 +40,34 @@ _GPT2 = {
 }
 _WINDOW = {"sliding_window": 3, "use_sliding_window": True, "max_window_layers": 1}
 
+
+def texts(rng, config, batch=2, tokens=7):
+    """Return tokens, and which exist: the second text is shorter."""
+    numbers = rng.integers(2, config["vocab_size"], (batch, tokens)).astype(np.int32)
+    exists = np.ones((batch, tokens), bool)
+    exists[1, -2:] = False
+    return {"tokens": np.where(exists, numbers, 1), "key_mask": exists}
+
+
+class Case(NamedTuple):
+    """A family: the class of transformers, a small configuration, and the model's arguments."""
+
+    peer: str
+    config: dict
+    inputs: Callable = texts
+
+
 CASES = {
-    "bert": ("BertModel", _BERT),
-    "roberta": ("RobertaModel", _BERT | {"pad_token_id": 1, "type_vocab_size": 1}),
-    "distilbert": ("DistilBertModel", _DISTILBERT),
-    "gpt2": ("GPT2LMHeadModel", _GPT2),
-    "llama": ("LlamaForCausalLM", _LLAMA | {"tie_word_embeddings": True}),
-    "mistral": ("MistralForCausalLM", _LLAMA | {"sliding_window": 3, "head_dim": 6}),
-    "qwen2": ("Qwen2ForCausalLM", _LLAMA | _WINDOW),
-    "qwen3": ("Qwen3ForCausalLM", _LLAMA | {"head_dim": 6, "attention_bias": True}),
+    "bert": Case("BertModel", _BERT),
+    "roberta": Case("RobertaModel", _BERT | {"pad_token_id": 1, "type_vocab_size": 1}),
+    "distilbert": Case("DistilBertModel", _DISTILBERT),
+    "gpt2": Case("GPT2LMHeadModel", _GPT2),
+    "llama": Case("LlamaForCausalLM", _LLAMA | {"tie_word_embeddings": True}),
+    "mistral": Case("MistralForCausalLM", _LLAMA | {"sliding_window": 3, "head_dim": 6}),
+    "qwen2": Case("Qwen2ForCausalLM", _LLAMA | _WINDOW),
+    "qwen3": Case("Qwen3ForCausalLM", _LLAMA | {"head_dim": 6, "attention_bias": True}),
 }
-"""The class of transformers and its configuration, by model_type."""
+"""The families by name, each with a golden file."""
 
 
 def random_config(name, rng):
@@ -55,7 +75,7 @@ def random_config(name, rng):
     key_heads = int(rng.integers(1, 5))
     heads = key_heads * int(rng.integers(1, 3))
     features, layers = heads * int(rng.choice([4, 8])), int(rng.integers(1, 4))
-    config = CASES[name][1]
+    config = CASES[name].config
     sizes = {
         **dict.fromkeys(("hidden_size", "dim", "n_embd"), features),
         **dict.fromkeys(("num_hidden_layers", "n_layers", "n_layer"), layers),
@@ -64,11 +84,3 @@ def random_config(name, rng):
         **dict.fromkeys(("intermediate_size", "hidden_dim", "n_inner"), 3 * features),
     }
     return config | {key: size for key, size in sizes.items() if key in config}
-
-
-def inputs(rng, vocabulary=50, batch=2, tokens=7):
-    """Return tokens, and which exist: the second text is shorter."""
-    numbers = rng.integers(2, vocabulary, (batch, tokens)).astype(np.int32)
-    exists = np.ones((batch, tokens), bool)
-    exists[1, -2:] = False
-    return np.where(exists, numbers, 1), exists

@@ -1,8 +1,11 @@
-"""What transformers computes in eager mode, with all attentions and hidden states."""
+"""What transformers computes in eager mode, under the names of this library's hook points."""
 
 import numpy as np
 import torch
 import transformers
+
+_ARGUMENTS = {"tokens": "input_ids", "key_mask": "attention_mask"}
+"""Our names of arguments, and transformers'."""
 
 
 def random_model(class_name, config, seed):
@@ -17,17 +20,29 @@ def random_model(class_name, config, seed):
     return model
 
 
-def run(model, tokens, exists):
-    """Return the output, the attentions and the hidden states as arrays."""
+def run(model, inputs):
+    """Return the output, the attentions and what enters each layer, NaN where no token is."""
     with torch.no_grad():
         result = model(
-            torch.from_numpy(tokens).long(),
-            attention_mask=torch.from_numpy(exists).long(),
+            **{_ARGUMENTS[name]: torch.from_numpy(x) for name, x in inputs.items()},
             output_attentions=True,
             output_hidden_states=True,
         )
-    return {
-        "output": result[0].numpy(),
-        "attentions": np.stack([a.numpy() for a in result.attentions]),
-        "hidden_states": np.stack([h.numpy() for h in result.hidden_states]),
-    }
+    values = {"output": result[0]}
+    for i, (weights, states) in enumerate(
+        zip(result.attentions, result.hidden_states, strict=False)
+    ):
+        values[f"layers.{i}.attention.weights"] = weights
+        values[f"layers.{i}.residual"] = states
+    values = {name: x.numpy() for name, x in values.items()}
+    return {name: _only_existing(name, x, inputs) for name, x in values.items()}
+
+
+def _only_existing(name, x, inputs):
+    """Return values with NaN at the tokens that fill up a text."""
+    exists = inputs.get("key_mask")
+    if exists is None:
+        return x
+    if name.endswith(".weights"):
+        return np.where(exists[:, None, :, None], x, np.nan)
+    return np.where(exists[:, :, None], x, np.nan)

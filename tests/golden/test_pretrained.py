@@ -1,38 +1,37 @@
 """Checkpoints opened by this library, against what transformers computed with the same weights."""
 
-import json
-from pathlib import Path
-
 import jax
 import numpy as np
 import pytest
 from pretrained_cases import CASES
-from pretrained_folder import write_folder
+from pretrained_check import check, close
+from pretrained_folder import golden_arrays, write_golden
 
 from attn_jax import pretrained
 from attn_jax.hooks import capture
 
 
-def close(x, expected, tolerance):
-    np.testing.assert_allclose(x, expected, rtol=0, atol=tolerance * max(1, np.abs(expected).max()))
+@pytest.mark.parametrize("name", CASES)
+def test_a_tiny_checkpoint_computes_the_same(name, tmp_path):
+    model = pretrained.load(write_golden(name, tmp_path))
+    check(model, golden_arrays(name, "input"), golden_arrays(name, "expected"))
 
 
 @pytest.mark.parametrize("name", CASES)
-def test_a_tiny_checkpoint_computes_the_same(name, tmp_path):
-    golden = np.load(Path(__file__).parent / f"pretrained_{name}.npz")
-    tensors = {key.removeprefix("tensor_"): golden[key] for key in golden if "tensor_" in key}
-    folder = write_folder(tmp_path / name, json.loads(str(golden["config"])), tensors)
-    model = pretrained.load(folder)
-    exists = golden["exists"]
-    inputs = {"tokens": golden["tokens"], "key_mask": exists}
-    out, captured = jax.jit(
-        capture(model, ["*.weights", "*.residual", "*.head_output", "*.output"])
-    )(inputs)
-    close(out[exists], golden["output"][exists], 2e-5)
-    for i, weights in enumerate(golden["attentions"]):
-        rows = np.moveaxis(captured[f"layers.{i}.attention.weights"], 1, -2)[exists]
-        close(rows, np.moveaxis(weights, 1, -2)[exists], 2e-6)
-        close(captured[f"layers.{i}.residual"][exists], golden["hidden_states"][i][exists], 2e-5)
-        bias = model.variables["params"][f"layers_{i}"]["attention"]["out"].get("bias", 0)
-        heads = captured[f"layers.{i}.attention.head_output"].sum(-2)
-        close(np.asarray(heads) + np.asarray(bias), captured[f"layers.{i}.attention.output"], 2e-6)
+def test_the_contributions_of_heads_sum_to_the_output(name, tmp_path):
+    model = pretrained.load(write_golden(name, tmp_path))
+    patterns = ["*.head_output", "*.output"]
+    _, captured = jax.jit(capture(model, patterns))(golden_arrays(name, "input"))
+    heads = {hook: x for hook, x in captured.items() if hook.endswith(".head_output")}
+    assert heads
+    for hook, x in heads.items():
+        attention = hook.removesuffix(".head_output")
+        bias = _parameters(model, attention)["out"].get("bias", 0)
+        close(x.sum(-2) + bias, np.asarray(captured[f"{attention}.output"]), 2e-6, hook)
+
+
+def _parameters(model, name):
+    params = model.variables["params"]
+    for part in name.replace("layers.", "layers_").split("."):
+        params = params[part]
+    return params

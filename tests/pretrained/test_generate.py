@@ -1,26 +1,17 @@
 """Generation with a cache, against passes without one."""
 
-import json
-from pathlib import Path
-
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from pretrained_folder import write_folder
+from pretrained_folder import write_golden
 
 from attn_jax import pretrained
 from attn_jax.pretrained import PretrainedError
 
-FOLDER = Path(__file__).parents[1] / "golden"
-
 
 def load(family, folder):
-    golden = np.load(FOLDER / f"pretrained_{family}.npz")
-    tensors = {key.removeprefix("tensor_"): golden[key] for key in golden if "tensor_" in key}
-    return pretrained.load(
-        write_folder(folder / family, json.loads(str(golden["config"])), tensors)
-    )
+    return pretrained.load(write_golden(family, folder))
 
 
 @pytest.mark.parametrize("family", ["llama", "mistral", "qwen2", "qwen3"])

@@ -1,21 +1,18 @@
 """GGUF files: the same model as from safetensors, and what is said of files that are not read."""
 
-import json
 import re
 import string
 import sys
-from pathlib import Path
 
 import gguf
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from pretrained_folder import write_folder
+from pretrained_folder import golden_arrays, golden_config, write_folder
 
 from attn_jax import pretrained
 from attn_jax.pretrained import PretrainedError
 
-FOLDER = Path(__file__).parents[1] / "golden"
 END, MERGED = "<|end|>", ["th", "the", "12"]
 PIECES = [END, "Ġ", *string.ascii_lowercase, *string.digits, *MERGED]
 PIECES += [f"<{i}>" for i in range(50 - len(PIECES))]
@@ -39,9 +36,7 @@ NAMES = {
 
 
 def golden(family):
-    arrays = np.load(FOLDER / f"pretrained_{family}.npz")
-    tensors = {key.removeprefix("tensor_"): arrays[key] for key in arrays if "tensor_" in key}
-    return json.loads(str(arrays["config"])), tensors
+    return golden_config(family), golden_arrays(family, "tensor")
 
 
 def permuted(rows, heads):

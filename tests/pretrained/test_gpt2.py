@@ -1,20 +1,15 @@
 """What GPT-2 adds: fused projections, buffers of old releases, and settings that it refuses."""
 
-import json
-from pathlib import Path
-
-import jax.numpy as jnp
 import numpy as np
 import pytest
-from pretrained_folder import write_folder
+from pretrained_check import check
+from pretrained_folder import golden_arrays, golden_config, write_folder
 
 from attn_jax import pretrained
 from attn_jax.pretrained import PretrainedError
 from attn_jax.pretrained.families import family_of
 
-GOLDEN = np.load(Path(__file__).parents[1] / "golden" / "pretrained_gpt2.npz")
-CONFIG = json.loads(str(GOLDEN["config"]))
-TENSORS = {key.removeprefix("tensor_"): GOLDEN[key] for key in GOLDEN if "tensor_" in key}
+CONFIG, TENSORS = golden_config("gpt2"), golden_arrays("gpt2", "tensor")
 FUSED = "transformer.h.1.attn.c_attn.weight"
 
 
@@ -25,12 +20,7 @@ def test_the_names_of_the_first_release(tmp_path):
     old["h.0.attn.bias"] = np.tri(40, dtype=np.float32)[None, None]
     config = {key: value for key, value in CONFIG.items() if key != "tie_word_embeddings"}
     model = pretrained.load(write_folder(tmp_path / "gpt2", config, old))
-    exists = GOLDEN["exists"]
-    inputs = {"tokens": jnp.asarray(GOLDEN["tokens"]), "key_mask": jnp.asarray(exists)}
-    np.testing.assert_allclose(
-        np.asarray(model(inputs))[exists], GOLDEN["output"][exists], rtol=0, atol=1e-4
-    )
-    assert model.tokenizer.limit == 40
+    check(model, golden_arrays("gpt2", "input"), golden_arrays("gpt2", "expected"))
 
 
 @pytest.mark.parametrize(("width", "message"), [(97, r"\[32, 97\]"), (93, r"\[32, 31\]")])

@@ -1,27 +1,21 @@
 """What the Llama line adds: its hook points, and the settings that it refuses."""
 
-import json
-from pathlib import Path
-
 import jax
 import numpy as np
 import pytest
-from pretrained_folder import write_folder
+from pretrained_folder import golden_config, write_golden
 
 from attn_jax import pretrained
 from attn_jax.hooks import capture
 from attn_jax.pretrained import PretrainedError
 from attn_jax.pretrained.families import family_of
 
-FOLDER = Path(__file__).parents[1] / "golden"
-CONFIG = json.loads(str(np.load(FOLDER / "pretrained_llama.npz")["config"]))
+CONFIG = golden_config("llama")
 
 
 @pytest.fixture
 def model(tmp_path):
-    golden = np.load(FOLDER / "pretrained_llama.npz")
-    tensors = {key.removeprefix("tensor_"): golden[key] for key in golden if "tensor_" in key}
-    return pretrained.load(write_folder(tmp_path / "llama", CONFIG, tensors))
+    return pretrained.load(write_golden("llama", tmp_path))
 
 
 def test_hook_points_make_up_the_residual_stream(model):

@@ -1,13 +1,12 @@
 """What a folder of a checkpoint may hold, and the line that says what is wrong with it."""
 
 import json
-from pathlib import Path
 
 import jax.numpy as jnp
 import ml_dtypes
 import numpy as np
 import pytest
-from pretrained_folder import write_folder
+from pretrained_folder import golden_arrays, golden_config, write_folder
 from safetensors.numpy import load_file, save_file
 from tokenizers import decoders
 
@@ -15,9 +14,7 @@ from attn_jax import pretrained
 from attn_jax.pretrained import PretrainedError
 from attn_jax.tasks.fetch import FetchError
 
-GOLDEN = np.load(Path(__file__).parents[1] / "golden" / "pretrained_bert.npz")
-CONFIG = json.loads(str(GOLDEN["config"]))
-TENSORS = {key.removeprefix("tensor_"): GOLDEN[key] for key in GOLDEN if "tensor_" in key}
+CONFIG, TENSORS = golden_config("bert"), golden_arrays("bert", "tensor")
 WORDS = ("the", "cat", "sat")
 
 

@@ -8,7 +8,7 @@ from jax import Array
 from jaxtyping import Bool, Float, Int
 
 from attn_jax.hooks import tap
-from attn_jax.pretrained.families.family import Config, Family, setting
+from attn_jax.pretrained.families.family import Config, Family, setting, text_reader
 from attn_jax.pretrained.families.parts import HeadAttention, activation, layer_norm
 from attn_jax.pretrained.reading.convert import Table
 
@@ -183,7 +183,7 @@ ROBERTA = Family(
     {**_EMBEDDINGS, **_BERT_LAYER},
     "roberta.",
     _IGNORED,
-    skipped_positions=_first_position,
+    reader=lambda checkpoint: text_reader(checkpoint, _first_position(checkpoint.config)),
 )
 DISTILBERT = Family(
     "distilbert", _from_config, {**_EMBEDDINGS, **_DISTILBERT_LAYER}, "distilbert.", _IGNORED

@@ -4,37 +4,17 @@ import dataclasses
 from collections.abc import Callable, Mapping
 from typing import Any
 
+import jax
+import jax.numpy as jnp
 from flax import linen as nn
 
 from attn_jax.pretrained.errors import PretrainedError
+from attn_jax.pretrained.reading.checkpoint import Checkpoint
 from attn_jax.pretrained.reading.convert import Table
+from attn_jax.pretrained.reading.reader import Reader, TextReader
+from attn_jax.pretrained.reading.tokenizer import Tokenizer
 
 Config = dict[str, Any]
-
-
-@dataclasses.dataclass(frozen=True)
-class Family:
-    """A family of checkpoints.
-
-    Attributes:
-        model_type: Its name in `config.json`.
-        from_config: Returns the module.
-        table: From the checkpoint's names to our parameters.
-        prefix: What stands before every name in checkpoints that have a head.
-        ignored: Patterns of tensors without a place in the model.
-        fused: For each module that holds several, stored as one, its parts.
-        copies: Returns patterns of tensors that repeat others, such as a tied head.
-        skipped_positions: Returns how many positions stand before that of the first token.
-    """
-
-    model_type: str
-    from_config: Callable[[Config], nn.Module]
-    table: Table
-    prefix: str
-    ignored: tuple[str, ...] = ()
-    fused: Mapping[str, tuple[str, ...]] = dataclasses.field(default_factory=dict)
-    copies: Callable[[Config], tuple[str, ...]] = lambda config: ()
-    skipped_positions: Callable[[Config], int] = lambda config: 0
 
 
 def setting(config: Config, *names: str, default: Any = None) -> Any:
@@ -49,3 +29,48 @@ def setting(config: Config, *names: str, default: Any = None) -> Any:
     if default is None:
         raise PretrainedError(f"config.json has no {names[0]!r}; fetch the checkpoint again.")
     return default
+
+
+def some_tokens(config: Config) -> dict[str, jax.ShapeDtypeStruct]:
+    """Return the shapes of arguments that initialize a model of tokens."""
+    return {"tokens": jax.ShapeDtypeStruct((1, 2), jnp.int32)}
+
+
+def text_reader(checkpoint: Checkpoint, skipped_positions: int = 0) -> TextReader:
+    """Return the reader of texts.
+
+    Args:
+        checkpoint: The checkpoint.
+        skipped_positions: How many positions stand before that of the first token.
+    """
+    config = checkpoint.config
+    limit = setting(config, "max_position_embeddings", "n_positions") - skipped_positions
+    pad = setting(config, "pad_token_id", default=0)
+    return TextReader(Tokenizer(checkpoint.rules(), pad=pad, limit=limit))
+
+
+@dataclasses.dataclass(frozen=True)
+class Family:
+    """A family of checkpoints.
+
+    Attributes:
+        model_type: Its name in `config.json`.
+        from_config: Returns the module.
+        table: From the checkpoint's names to our parameters.
+        prefix: What stands before every name in checkpoints that have a head.
+        ignored: Patterns of tensors without a place in the model.
+        fused: For each module that holds several, stored as one, its parts.
+        copies: Returns patterns of tensors that repeat others, such as a tied head.
+        example: Returns the shapes of arguments that initialize the module.
+        reader: Returns what makes the module's arguments from texts, images or sounds.
+    """
+
+    model_type: str
+    from_config: Callable[[Config], nn.Module]
+    table: Table
+    prefix: str
+    ignored: tuple[str, ...] = ()
+    fused: Mapping[str, tuple[str, ...]] = dataclasses.field(default_factory=dict)
+    copies: Callable[[Config], tuple[str, ...]] = lambda config: ()
+    example: Callable[[Config], dict[str, jax.ShapeDtypeStruct]] = some_tokens
+    reader: Callable[[Checkpoint], Reader] = text_reader

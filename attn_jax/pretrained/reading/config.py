@@ -19,12 +19,26 @@ def read_config(folder: Path) -> dict[str, Any]:
             f"{folder} has no config.json, so it is not a folder of a checkpoint; name the folder "
             "that holds config.json and model.safetensors."
         )
+    return _read_object(path)
+
+
+def read_preprocessing(folder: Path) -> dict[str, Any]:
+    """Return the content of `preprocessor_config.json`, or nothing if there is no such file.
+
+    Raises:
+        PretrainedError: If it is not a JSON object.
+    """
+    path = folder / "preprocessor_config.json"
+    return _read_object(path) if path.is_file() else {}
+
+
+def _read_object(path: Path) -> dict[str, Any]:
     try:
-        config = json.loads(path.read_text(encoding="utf-8"))
+        content = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError) as error:
         raise PretrainedError(f"{path} cannot be read: {error}; fetch it again.") from error
-    if not isinstance(config, dict):
+    if not isinstance(content, dict):
         raise PretrainedError(
-            f"{path} holds {type(config).__name__}, not an object; fetch it again."
+            f"{path} holds {type(content).__name__}, not an object; fetch it again."
         )
-    return config
+    return content
