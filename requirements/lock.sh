@@ -38,7 +38,7 @@ compile parity --group parity -c requirements/base.lock -c requirements/dev.lock
 # transformers 4, and tunix, need older packages than base has, which their environments put in front.
 for group in interop interop-all; do
   compile "$group" --group "$group" -c <(
-    sed -n 's/ \\$//p' requirements/dev.lock | grep -vE '^(huggingface-hub|tokenizers|safetensors)=='
+    sed -n '/^[^ ]/s/ \\$//p' requirements/dev.lock | grep -vE '^(huggingface-hub|tokenizers|safetensors)=='
   )
 done
 

@@ -69,7 +69,7 @@ def test_the_page_shows_the_texts_their_tokens_and_where_the_model_is_from(
     page = (look / "report.html").read_text("utf-8")
     tokens = [re.findall("<li>(.*?)</li>", line) for line in page.split('class="tokens"')[1:]]
     assert [" ".join(row) for row in tokens] == texts
-    assert "Attention of tiny" in page
+    assert "Attention of bert" in page
     assert "not stated in the checkpoint" in page
     assert "There is no report card" in page
     assert str(tiny_bert_folder) in page

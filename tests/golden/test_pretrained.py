@@ -26,8 +26,8 @@ def test_the_contributions_of_heads_sum_to_the_output(name, tmp_path):
     assert heads
     for hook, x in heads.items():
         attention = hook.removesuffix(".head_output")
-        bias = _parameters(model, attention)["out"].get("bias", 0)
-        close(x.sum(-2) + bias, np.asarray(captured[f"{attention}.output"]), 2e-6, hook)
+        bias = np.asarray(_parameters(model, attention)["out"].get("bias", 0))
+        close(np.asarray(x).sum(-2) + bias, np.asarray(captured[f"{attention}.output"]), 2e-6, hook)
 
 
 def _parameters(model, name):
