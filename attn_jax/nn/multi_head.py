@@ -45,9 +45,9 @@ class MultiHead(nn.Module):
 
     A subclass defines `attend_heads`, which maps the projected heads to their contexts. It may also
     override `head_shapes`, the heads and features of the projections; `project`, which sees the
-    tokens and returns the heads; and `mix_heads`, which sees the tokens that ask and changes the
-    contexts before the output projection. :class:`MultiHeadAttention` defines `attend_heads` by its
-    `stages`, a score and a normalizer.
+    tokens and returns the heads; `place`, which transforms query and key; and `mix_heads`, which
+    sees the tokens that ask and changes the contexts before the output projection.
+    :class:`MultiHeadAttention` defines `attend_heads` by its `stages`, a score and a normalizer.
 
     The parameters are `query`, `key`, `value` and `out`, each with a `kernel` and, if `use_bias`, a
     `bias`. Their names and shapes are those of Flax's `MultiHeadDotProductAttention`.
@@ -140,9 +140,19 @@ class MultiHead(nn.Module):
             self.dense(shapes[name], inputs.query, name=name)(getattr(inputs, name))
             for name in ("query", "key", "value")
         )
-        if self.transform is not None:
-            query, key = self.transform(query, key)
+        query, key = self.place(query, key)
         return inputs._replace(query=query, key=key, value=value)
+
+    def place(
+        self, query: Float[Array, "*b q h d"], key: Float[Array, "*b k h_k d"]
+    ) -> tuple[Float[Array, "*b q h d"], Float[Array, "*b k h_k d"]]:
+        """Transform query and key, which is where most attentions learn of positions.
+
+        Args:
+            query: The projected query.
+            key: The projected key.
+        """
+        return (query, key) if self.transform is None else self.transform(query, key)
 
     def dense(
         self, features: int | tuple[int, ...], like: jax.Array, *, name: str, axis: int | tuple = -1

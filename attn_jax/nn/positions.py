@@ -1,5 +1,7 @@
 """Positions and normalization of multi-head queries, keys and scores, as Flax modules."""
 
+from typing import Any
+
 import jax.numpy as jnp
 from flax import linen as nn
 from jaxtyping import Array, Float, Int
@@ -10,7 +12,7 @@ from attn_jax import ops
 class Rotary(nn.Module):
     """Rotary positions, a `transform` of :class:`MultiHeadAttention`: :func:`attn_jax.ops.rotary`.
 
-    It has no parameters. Query and key have the positions 0, 1, ….
+    It has no parameters. Query and key have the positions 0, 1, … unless they are given.
 
     Attributes:
         base: The approximate ratio of the longest wavelength to the shortest.
@@ -28,17 +30,26 @@ class Rotary(nn.Module):
     fraction: float = 1.0
 
     def __call__(
-        self, query: Float[Array, "*b q h d"], key: Float[Array, "*b k h_k d"]
+        self,
+        query: Float[Array, "*b q h d"],
+        key: Float[Array, "*b k h_k d"],
+        *,
+        positions: Int[Array, "..."] | None = None,
     ) -> tuple[Float[Array, "*b q h d"], Float[Array, "*b k h_k d"]]:
         """Rotate query and key by their positions.
+
+        Args:
+            query: `(*b, q, h, d)`.
+            key: `(*b, k, h_k, d)`.
+            positions: Those of the tokens, broadcastable to `(*b, tokens)`; 0, 1, … if None.
 
         Raises:
             ValueError: If the number of rotated features is odd.
         """
         frequencies = ops.rotary_frequencies(int(self.fraction * query.shape[-1]), base=self.base)
         return (
-            ops.rotary(query, frequencies=frequencies),
-            ops.rotary(key, frequencies=frequencies),
+            ops.rotary(query, positions=positions, frequencies=frequencies),
+            ops.rotary(key, positions=positions, frequencies=frequencies),
         )
 
 
@@ -65,9 +76,15 @@ class QueryKeyNorm(nn.Module):
 
     @nn.compact
     def __call__(
-        self, query: Float[Array, "*b q h d"], key: Float[Array, "*b k h_k d"]
+        self, query: Float[Array, "*b q h d"], key: Float[Array, "*b k h_k d"], **kwargs: Any
     ) -> tuple[Float[Array, "*b q h d"], Float[Array, "*b k h_k d"]]:
-        """Normalize query and key."""
+        """Normalize query and key.
+
+        Args:
+            query: `(*b, q, h, d)`.
+            key: `(*b, k, h_k, d)`.
+            **kwargs: What the transform that follows takes, such as `positions`.
+        """
         ones, shape = nn.initializers.ones, (query.shape[-1],)
         query, key = ops.query_key_norm(
             query,
@@ -76,7 +93,7 @@ class QueryKeyNorm(nn.Module):
             key_scale=self.param("key_scale", ones, shape, jnp.float32),
             epsilon=self.epsilon,
         )
-        return (query, key) if self.then is None else self.then(query, key)
+        return (query, key) if self.then is None else self.then(query, key, **kwargs)
 
 
 class RelativePositionBias(nn.Module):
@@ -103,14 +120,15 @@ class RelativePositionBias(nn.Module):
 
     @nn.compact
     def __call__(
-        self, num_queries: int, num_keys: int, *, query_offset: int | Int[Array, ""] = 0
-    ) -> Float[Array, "h q k"]:
+        self, num_queries: int, num_keys: int, *, query_offset: int | Int[Array, "*b"] = 0
+    ) -> Float[Array, "*b h q k"]:
         """Look up the bias.
 
         Args:
             num_queries: q.
             num_keys: k.
-            query_offset: The position of the first query among the keys.
+            query_offset: The position of the first query among the keys. It may be traced, and
+                differ along batch axes.
         """
         shape = (self.num_buckets, self.num_heads)
         return ops.t5_relative_bias(

@@ -62,7 +62,7 @@ class Pretrained:
         tokens, key_mask = inputs["tokens"], inputs.get("key_mask")
         if not hasattr(self.model, "empty_cache"):
             raise PretrainedError(
-                f"{type(self.model).__name__} does not generate; only the Llama line does."
+                f"{type(self.model).__name__} does not generate; language models do."
             )
         if key_mask is not None and not key_mask.all():
             lengths = key_mask.sum(-1).tolist()

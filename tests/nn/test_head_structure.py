@@ -164,6 +164,16 @@ def test_part_of_the_features_may_be_rotated():
     assert not np.allclose(rotated[..., :4], query[..., :4])
 
 
+def test_positions_may_be_given():
+    query, key = (jax.random.normal(jax.random.key(i), (2, 3, 2, 8)) for i in range(2))
+    positions = jnp.array([[4, 5, 6], [0, 1, 2]])
+    model = nn.QueryKeyNorm(then=nn.Rotary())
+    variables = model.init(jax.random.key(0), query, key)
+    both = model.apply(variables, query, key, positions=positions)
+    for rotated, x in zip(both, ops.query_key_norm(query, key), strict=True):
+        np.testing.assert_allclose(rotated, ops.rotary(x, positions=positions), atol=1e-6)
+
+
 def test_a_relative_bias_is_learned():
     model = nn.RelativePositionBias(num_heads=3, num_buckets=8, max_distance=9)
     variables = model.init(jax.random.key(0), 5, 7)

@@ -16,8 +16,8 @@ def t5_buckets(
     num_buckets: int = 32,
     max_distance: int = 128,
     causal: bool = False,
-    query_offset: int | Int[Array, ""] = 0,
-) -> Int[Array, "q k"]:
+    query_offset: int | Int[Array, "*b"] = 0,
+) -> Int[Array, "*b q k"]:
     """Assign each pair of query and key to a bucket by their distance.
 
     Half of the buckets hold one distance each. The other half grow logarithmically up to
@@ -30,10 +30,11 @@ def t5_buckets(
         num_buckets: The number of buckets.
         max_distance: Distances beyond this share one bucket.
         causal: Whether keys after the query are hidden.
-        query_offset: The position of the first query among the keys.
+        query_offset: The position of the first query among the keys. It may be traced, and differ
+            along batch axes.
 
     Returns:
-        `(q, k)`, from 0 to `num_buckets - 1`.
+        `(*b, q, k)`, from 0 to `num_buckets - 1`.
 
     Raises:
         ValueError: If there are too few buckets, or an odd number where two directions share them,
@@ -57,8 +58,8 @@ def t5_relative_bias(
     table: Real[Array, "n h"],
     max_distance: int = 128,
     causal: bool = False,
-    query_offset: int | Int[Array, ""] = 0,
-) -> Float[Array, "h q k"]:
+    query_offset: int | Int[Array, "*b"] = 0,
+) -> Float[Array, "*b h q k"]:
     """Look up the bias of each head for each pair of query and key, by their distance.
 
     Pass it as `bias` to :func:`attn_jax.ops.attention`, and as `bias[None]` if there is a batch;
@@ -70,10 +71,11 @@ def t5_relative_bias(
         table: A learned bias for each bucket of :func:`t5_buckets` and each head.
         max_distance: Distances beyond this share one bucket.
         causal: Whether keys after the query are hidden, so that they need no buckets.
-        query_offset: The position of the first query among the keys.
+        query_offset: The position of the first query among the keys. It may be traced, and differ
+            along batch axes.
 
     Returns:
-        `(h, q, k)`.
+        `(*b, h, q, k)`.
 
     Raises:
         ValueError: If there are too few buckets, or an odd number where two directions share them,

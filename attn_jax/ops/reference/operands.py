@@ -118,8 +118,7 @@ def checked_call(
     is_shifted = not (isinstance(query_offset, int) and query_offset == 0)
     has_band = causal or formula.window is not None
     if has_band or is_shifted:
-        offset = jnp.asarray(query_offset, jnp.int32)
-        optional["query_offset"] = offset.reshape((1,) * (len(batch) + 1))
+        optional["query_offset"] = _aligned_offset(query_offset, tuple(batch))
     # Along the diagonal of a square map, every query sees at least its own key.
     is_square = num_queries == key.shape[-3] and not is_shifted
     sees_all = not hides and (is_square or not has_band)
@@ -168,6 +167,17 @@ def _checked_formula(
             "number is both."
         )
     return kind(scale, softcap, causal, sides)
+
+
+def _aligned_offset(query_offset: int | Array, batch: tuple[int, ...]) -> Array:
+    """Give the position of the first query, of each sequence or of all, the axes `(*b, h)`."""
+    offset = jnp.asarray(query_offset, jnp.int32)
+    if offset.shape not in ((), batch):
+        raise ValueError(
+            f"query_offset of shape {offset.shape} must be one number, or one for each sequence, "
+            f"{batch}."
+        )
+    return offset[..., None] if offset.ndim else offset.reshape((1,) * (len(batch) + 1))
 
 
 def _aligned_sinks(sinks: Array, shape: tuple[int, ...]) -> Array:

@@ -22,7 +22,7 @@ def streaming_attention(
     bias: Real[Array, "..."] | None = None,
     key_mask: Bool[Array, "..."] | None = None,
     causal: bool = False,
-    query_offset: int | Int[Array, ""] = 0,
+    query_offset: int | Int[Array, "..."] = 0,
     window: int | tuple[int, int] | None = None,
     segment_ids: Int[Array, "..."] | tuple[Int[Array, "..."], Int[Array, "..."]] | None = None,
     scale: float | None = None,
@@ -51,7 +51,8 @@ def streaming_attention(
         bias: Of the same shapes, added to the scores; minus infinity hides.
         key_mask: `(*b, k)`; True = the key exists.
         causal: Let each query see only the keys up to its own position.
-        query_offset: The position of the first query among the keys; it may be traced.
+        query_offset: The position of the first query among the keys; it may be traced, and differ
+            along batch axes.
         window: How many keys to the left and to the right of its own position a query sees, ends
             included; one number is both. What no query of a block sees is not computed.
         segment_ids: Numbers, broadcastable to `(*b, tokens)`; a query sees the keys of its own

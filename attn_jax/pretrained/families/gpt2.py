@@ -1,16 +1,22 @@
 """GPT-2: a decoder with learned positions that normalizes before each part."""
 
 from collections.abc import Callable
+from typing import Any
 
-import jax.numpy as jnp
 from flax import linen as nn
 from jax import Array
 from jaxtyping import Bool, Float, Int
 
 from attn_jax.hooks import tap
 from attn_jax.pretrained.errors import PretrainedError
+from attn_jax.pretrained.families.caching import (
+    CachedAttention,
+    empty_positions,
+    empty_self_attention,
+    token_positions,
+)
 from attn_jax.pretrained.families.family import Config, Family, setting
-from attn_jax.pretrained.families.parts import HeadAttention, activation, layer_norm
+from attn_jax.pretrained.families.parts import activation, layer_norm
 from attn_jax.pretrained.reading.convert import Table
 
 
@@ -35,7 +41,7 @@ class Gpt2Layer(nn.Module):
     ) -> Float[Array, "*b t f"]:
         """Apply the layer to `(*b, tokens, features)`."""
         x = tap("residual", x)
-        attend = HeadAttention(self.num_heads, causal=True, name="attention")
+        attend = CachedAttention(self.num_heads, causal=True, name="attention")
         attended = attend(layer_norm(self.epsilon, "attention_norm")(x), key_mask=key_mask)
         x = tap("residual_mid", x + attended)
         normalized = layer_norm(self.epsilon, "mlp_norm")(x)
@@ -89,8 +95,9 @@ class Gpt2(nn.Module):
         embed = nn.Embed(self.vocabulary, self.features, name="token_embedding")
         place = nn.Embed(self.positions, self.features, name="position_embedding")
         x = embed(tokens)
-        positions = place(jnp.arange(tokens.shape[-1]))
-        x = tap("embedding", x + positions.reshape((1,) * (x.ndim - 2) + positions.shape))
+        positions = place(token_positions(self, tokens.shape[-1]))
+        positions = positions.reshape((1,) * (x.ndim - positions.ndim) + positions.shape)
+        x = tap("embedding", x + positions)
         for i in range(self.num_layers):
             x = Gpt2Layer(
                 self.num_heads, self.mlp_dim, self.activation, self.epsilon, name=f"layers_{i}"
@@ -99,6 +106,13 @@ class Gpt2(nn.Module):
         if self.has_head:
             return tap("logits", nn.Dense(self.vocabulary, use_bias=False, name="head")(x))
         return tap("logits", embed.attend(x))
+
+    def empty_cache(self, batch: int, length: int) -> dict[str, Any]:
+        """Return the collection `cache` for some texts, with room for a number of tokens."""
+        head_dim = self.features // self.num_heads
+        attention = empty_self_attention(batch, length, self.num_heads, head_dim)
+        layers = {f"layers_{i}": {"attention": attention} for i in range(self.num_layers)}
+        return empty_positions(batch) | layers
 
 
 def _from_config(config: Config) -> Gpt2:

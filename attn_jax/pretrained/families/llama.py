@@ -3,26 +3,22 @@
 from collections.abc import Callable
 from typing import Any
 
-import jax
 import jax.numpy as jnp
 from flax import linen as nn
 from jax import Array
 from jaxtyping import Bool, Float, Int
 
-from attn_jax import ops
 from attn_jax.hooks import tap
 from attn_jax.nn import QueryKeyNorm, Rotary
 from attn_jax.pretrained.errors import PretrainedError
+from attn_jax.pretrained.families.caching import CachedAttention, empty_self_attention
 from attn_jax.pretrained.families.family import Config, Family, setting
-from attn_jax.pretrained.families.parts import HeadAttention, activation
+from attn_jax.pretrained.families.parts import activation
 from attn_jax.pretrained.reading.convert import Table
 
 
-class LlamaAttention(HeadAttention):
+class LlamaAttention(CachedAttention):
     """Attention whose output projection has a bias, or none, whatever the others have.
-
-    Given a collection `cache`, it attends to the tokens in it and to those it is called with, which
-    it adds.
 
     Attributes:
         out_bias: Whether the output projection has a bias; `use_bias` is that of the others.
@@ -37,38 +33,6 @@ class LlamaAttention(HeadAttention):
         use_bias = self.out_bias if name == "out" else self.use_bias
         dtype = jnp.dtype(self.dtype or like.dtype)
         return nn.DenseGeneral(features, axis=axis, use_bias=use_bias, dtype=dtype, name=name)
-
-    def project(self, inputs: ops.Inputs) -> ops.Inputs:
-        """Project the tokens to heads, beside the keys and values in the cache, if there is one."""
-        if not self.has_variable("cache", "length"):
-            return super().project(inputs)
-        shapes = self.head_shapes(inputs.query.shape[-1])
-        start = self.get_variable("cache", "length")
-        heads = {
-            name: self.dense(shapes[name], inputs.query, name=name)(getattr(inputs, name))
-            for name in ("query", "key", "value")
-        }
-        for name in ("key", "value"):
-            old = self.get_variable("cache", name)
-            heads[name] = jax.lax.dynamic_update_slice_in_dim(old, heads[name], start, axis=-3)
-            self.put_variable("cache", name, heads[name])
-        tokens = heads["query"].shape[-3]
-        self.put_variable("cache", "length", start + tokens)
-        # The transform counts positions from zero, so the queries are put where they stand.
-        room = jnp.zeros((*heads["key"].shape[:-2], *shapes["query"]), heads["query"].dtype)
-        queries = jax.lax.dynamic_update_slice_in_dim(room, heads["query"], start, axis=-3)
-        if self.transform is not None:
-            queries, heads["key"] = self.transform(queries, heads["key"])
-        heads["query"] = jax.lax.dynamic_slice_in_dim(queries, start, tokens, axis=-3)
-        return inputs._replace(**heads)
-
-    def structure(self, heads: ops.Inputs) -> dict[str, Any]:
-        """Return what the fused call is to know, with the position of the first query."""
-        structure = super().structure(heads)
-        if self.has_variable("cache", "length"):
-            offset = self.get_variable("cache", "length") - heads.query.shape[-3]
-            structure["query_offset"] = offset
-        return structure
 
 
 class LlamaLayer(nn.Module):
@@ -184,12 +148,14 @@ class Llama(nn.Module):
 
     def empty_cache(self, batch: int, length: int) -> dict[str, Any]:
         """Return the collection `cache` for some texts, with room for a number of tokens."""
-        cache = {}
-        for i, layer in enumerate(self.layers):
-            room = jnp.zeros((batch, length, layer.num_key_value_heads, layer.head_dim))
-            attention = {"key": room, "value": room, "length": jnp.zeros((), jnp.int32)}
-            cache[f"layers_{i}"] = {"attention": attention}
-        return cache
+        return {
+            f"layers_{i}": {
+                "attention": empty_self_attention(
+                    batch, length, layer.num_key_value_heads, layer.head_dim
+                )
+            }
+            for i, layer in enumerate(self.layers)
+        }
 
 
 def _from_config(config: Config) -> Llama:

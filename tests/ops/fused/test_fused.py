@@ -229,6 +229,28 @@ def test_the_offset_may_be_traced():
         close(fn(offset, QUERY[:, offset : offset + 1])[:, 0], wanted)
 
 
+@pytest.mark.parametrize("implementation", ["auto", "streaming"])
+def test_each_sequence_may_have_its_own_offset(implementation):
+    offsets = jnp.array([3, 0, 1, 2, 4][:B])
+
+    def fn(offset, query, key, value):
+        options = {"causal": True, "window": (2, 0), "implementation": implementation}
+        return attention(query, key, value, query_offset=offset, **options)
+
+    spec = ["weights", "summary"]
+    context, captured = jax.jit(capture(fn, spec))(offsets, QUERY, KEY, VALUE)
+    for b in range(B):
+        expected, weights, _ = reference(
+            QUERY, KEY, VALUE, causal=True, window=(2, 0), query_offset=int(offsets[b])
+        )
+        close(context[b], expected[b])
+        close(captured["weights"][b], weights[b])
+        away = np.abs(np.arange(K) - np.arange(Q)[:, None] - int(offsets[b]))
+        close(captured["summary"].distance[b], (weights[b] * away).sum(-1))
+    with pytest.raises(ValueError, match=r"query_offset of shape \(7,\) must be one number"):
+        fn(jnp.arange(7), QUERY, KEY, VALUE)
+
+
 @pytest.mark.parametrize("options", [{}, {"softcap": 2.0}, {"sinks": normal(H)}])
 def test_rows_that_see_nothing_are_zero_with_zero_gradients(options):
     bias = jnp.zeros((Q, K)).at[4].set(-jnp.inf)

@@ -78,6 +78,9 @@ def test_the_offset_may_be_traced_and_is_that_of_the_row():
     for i in (0, 4):
         np.testing.assert_array_equal(row(i)[:, 0], whole[:, i])
         np.testing.assert_array_equal(slope(i)[:, 0], ops.alibi_bias(7, 7, num_heads=3)[:, i])
+    both = row(jnp.array([4, 0]))
+    assert both.shape == (2, 3, 1, 7)
+    np.testing.assert_array_equal(both[:, :, 0], jnp.stack([whole[:, 4], whole[:, 0]]))
 
 
 def test_they_enter_the_fused_attention():
