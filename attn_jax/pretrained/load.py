@@ -9,6 +9,7 @@ import jax
 from attn_jax.pretrained.errors import PretrainedError
 from attn_jax.pretrained.families import family_of
 from attn_jax.pretrained.families.family import Family
+from attn_jax.pretrained.generation.rules import rules_of
 from attn_jax.pretrained.model import Pretrained
 from attn_jax.pretrained.reading.checkpoint import open_checkpoint
 from attn_jax.pretrained.reading.convert import convert
@@ -52,7 +53,8 @@ def load(source: str | os.PathLike[str]) -> Pretrained:
         shapes = jax.eval_shape(module.init, jax.random.key(0), **family.example(config))
         params = convert(tensors, shapes["params"], family.table, ignored)
         reader = family.reader(checkpoint)
-    return Pretrained(module, {"params": params}, config, reader, str(source))
+        rules = rules_of(config, checkpoint.generation)
+    return Pretrained(module, {"params": params}, config, reader, str(source), rules)
 
 
 class _Unprefixed(Tensors):
@@ -89,6 +91,7 @@ def _path(source: str | os.PathLike[str]) -> Path:
 
 _FILES = [
     "config.json",
+    "generation_config.json",
     "preprocessor_config.json",
     "tokenizer.json",
     "*.safetensors",

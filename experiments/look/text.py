@@ -41,7 +41,9 @@ def look_at_texts(
         PretrainedError: If a text is empty or too long.
         ValueError: If there is no such layer or head.
     """
-    inputs = _written(model, texts, generate) if generate else model.encode(texts)
+    inputs = model.encode(texts)
+    if generate:
+        inputs = model.generate(inputs, generate).inputs
     inputs = {name: np.asarray(value) for name, value in inputs.items()}
     if generate:
         rows = zip(inputs["tokens"], inputs["key_mask"], strict=True)
@@ -61,16 +63,6 @@ def look_at_texts(
         captured={**captured, **inputs},
         judgment=_MANY_PREDICTIONS if _predicts_tokens(model, out) else _NO_PREDICTION,
     )
-
-
-def _written(model: Pretrained, texts: Sequence[str], steps: int) -> dict[str, np.ndarray]:
-    """Return the tokens of each text and those that the model writes after it."""
-    rows = [np.asarray(model.generate(model.encode([text]), steps))[0] for text in texts]
-    tokens = np.full((len(rows), max(map(len, rows))), model.tokenizer.pad, np.int32)
-    for i, row in enumerate(rows):
-        tokens[i, : len(row)] = row
-    lengths = np.array([len(row) for row in rows])
-    return {"tokens": tokens, "key_mask": np.arange(tokens.shape[1]) < lengths[:, None]}
 
 
 def _predicts_tokens(model: Pretrained, out: jax.Array) -> bool:

@@ -92,7 +92,7 @@ def test_a_language_model_is_looked_at_while_it_writes(tiny_llama_folder, tmp_pa
     with np.load(page / "captured.npz") as captured:
         tokens, weights = captured["tokens"], captured["layers.0.attention.weights"]
     model = pretrained.load(tiny_llama_folder)
-    np.testing.assert_array_equal(tokens, model.generate(model.encode(["w5 w7"]), 3))
+    np.testing.assert_array_equal(tokens, model.generate(model.encode(["w5 w7"]), 3).tokens)
     _, expected = hooks.capture(model, "layers.0.attention.weights")({"tokens": tokens})
     np.testing.assert_allclose(weights, *expected.values(), atol=1e-6)
     assert "a language model predicts at every token" in (page / "report.html").read_text()
