@@ -14,7 +14,9 @@ def load(family, folder):
     return pretrained.load(write_golden(family, folder))
 
 
-@pytest.mark.parametrize("family", ["gpt2", "llama", "mistral", "qwen2", "qwen3"])
+@pytest.mark.parametrize(
+    "family", ["gpt2", "llama", "mistral", "qwen2", "qwen3", "gemma2", "gemma3"]
+)
 def test_it_equals_the_pass_without_a_cache(family, tmp_path):
     model = load(family, tmp_path)
     tokens = jnp.array([[5, 7, 11, 2], [9, 8, 3, 40]])
@@ -25,7 +27,7 @@ def test_it_equals_the_pass_without_a_cache(family, tmp_path):
     np.testing.assert_array_equal(logits.argmax(-1)[:, 3:], written[:, 4:])
 
 
-@pytest.mark.parametrize("family", ["gpt2", "mistral", "qwen3"])
+@pytest.mark.parametrize("family", ["gpt2", "mistral", "qwen3", "gemma3"])
 def test_the_logits_of_parts_are_those_of_the_whole(family, tmp_path):
     model = load(family, tmp_path)
     tokens = jnp.array([[5, 7, 11, 2, 30, 31, 17]])

@@ -128,6 +128,15 @@ def test_quantized_tensors_are_the_numbers_they_stand_for(tmp_path):
         assert error.max() > 0
 
 
+def test_positions_that_are_divided(tmp_path):
+    def scaled(writer):
+        writer.add_rope_scaling_type(gguf.RopeScalingType.LINEAR)
+        writer.add_rope_scaling_factor(4.0)
+
+    model = pretrained.load(write_gguf(tmp_path / "model.gguf", extra=scaled))
+    assert [layer.rotary_factor for layer in model.model.layers] == [4.0, 4.0]
+
+
 def truncated(folder):
     path = write_gguf(folder / "model.gguf")
     path.write_bytes(path.read_bytes()[:-100])

@@ -88,7 +88,7 @@ class GgufFile:
             config[ours] = self._setting(theirs)
         for ours, theirs in _SPECIAL.items():
             config[ours] = self._fields.get(f"tokenizer.ggml.{theirs}_token_id")
-        config["rope_scaling"] = {"type": self._scaling()} if self._scaling() else None
+        config["rope_scaling"] = self._scaling()
         rotated, head_dim = self._setting("rope.dimension_count"), config["head_dim"]
         if rotated is not None:
             head_dim = head_dim or config["hidden_size"] // config["num_attention_heads"]
@@ -112,10 +112,10 @@ class GgufFile:
             )
         return value
 
-    def _scaling(self) -> str | None:
-        """Return what the file has that config.json would say in `rope_scaling`, if anything."""
-        kind = self._setting("rope.scaling.type")
-        return None if kind == "none" else kind
+    def _scaling(self) -> dict[str, Any] | None:
+        """Return what config.json would say in `rope_scaling`, if anything."""
+        kind, factor = (self._setting(f"rope.scaling.{name}") for name in ("type", "factor"))
+        return None if kind in (None, "none") else {"type": kind, "factor": factor}
 
     def _row_heads(self) -> dict[str, int]:
         # llama.cpp reorders the rows of Llama's queries and keys for its own rotary positions.
