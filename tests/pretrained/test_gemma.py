@@ -16,7 +16,7 @@ GEMMA2, GEMMA3 = golden_config("gemma2"), golden_config("gemma3")
 def layers(config):
     return [
         (layer.window, layer.rotary_base, layer.rotary_factor)
-        for layer in family_of(config).from_config(config).layers
+        for layer in family_of(config).from_config(config).stack
     ]
 
 

@@ -174,7 +174,7 @@ def test_positions_that_are_divided(tmp_path):
         writer.add_rope_scaling_factor(4.0)
 
     model = pretrained.load(write_gguf(tmp_path / "model.gguf", extra=scaled))
-    assert [layer.rotary_factor for layer in model.model.layers] == [4.0, 4.0]
+    assert [layer.rotary_factor for layer in model.model.stack] == [4.0, 4.0]
 
 
 def truncated(folder):

@@ -65,11 +65,11 @@ def test_the_base_of_rotary_positions_in_either_place():
         old | {"rope_theta": 5e5},
         old | {"rope_parameters": {"rope_type": "default", "rope_theta": 5e5}},
     ):
-        assert family_of(config).from_config(config).layers[0].rotary_base == 5e5
+        assert family_of(config).from_config(config).stack[0].rotary_base == 5e5
 
 
 def test_positions_that_are_divided():
     config = CONFIG | {"rope_parameters": None}
     config |= {"rope_theta": 5e5, "rope_scaling": {"type": "linear", "factor": 4.0}}
-    layer = family_of(config).from_config(config).layers[0]
+    layer = family_of(config).from_config(config).stack[0]
     assert (layer.rotary_base, layer.rotary_factor) == (5e5, 4.0)

@@ -58,7 +58,7 @@ def _from_config(config: Config) -> Llama:
     return Llama(
         vocabulary=setting(config, "vocab_size"),
         features=features,
-        layers=tuple(layer.clone(**kind) for kind in _kinds(config)),
+        stack=tuple(layer.clone(**kind) for kind in _kinds(config)),
         epsilon=layer.epsilon,
         has_head=not config.get("tie_word_embeddings", True),
         embedding_scale=features**0.5,

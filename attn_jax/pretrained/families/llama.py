@@ -14,7 +14,8 @@ from attn_jax.nn import QueryKeyNorm, Rotary
 from attn_jax.pretrained.errors import PretrainedError
 from attn_jax.pretrained.families.caching import CachedAttention, empty_self_attention
 from attn_jax.pretrained.families.family import Config, Family, setting
-from attn_jax.pretrained.families.parts import activation
+from attn_jax.pretrained.families.layers import layers_cache, run_layers
+from attn_jax.pretrained.families.parts import activation, at_positions
 from attn_jax.pretrained.reading.convert import Table
 
 
@@ -130,11 +131,12 @@ class Llama(nn.Module):
     Attributes:
         vocabulary: The number of tokens.
         features: The features of a token.
-        layers: The layers, from the first to the last.
+        stack: The layers, from the first to the last.
         epsilon: Added to mean squares.
         has_head: Whether the logits have a matrix of their own, not that of the embedding.
         embedding_scale: Multiplies the embeddings.
         logits_softcap: The bound of the logits, if there is one.
+        scan: Whether the layers run as one scan over stacked parameters.
 
     References:
         Touvron et al., "LLaMA", 2023. https://arxiv.org/abs/2302.13971
@@ -144,26 +146,32 @@ class Llama(nn.Module):
 
     vocabulary: int
     features: int
-    layers: tuple[LlamaLayer, ...]
+    stack: tuple[LlamaLayer, ...]
     epsilon: float = 1e-6
     has_head: bool = True
     embedding_scale: float = 1.0
     logits_softcap: float | None = None
+    scan: bool = False
 
     @nn.compact
     def __call__(
-        self, tokens: Int[Array, "*b t"], key_mask: Bool[Array, "*b t"] | None = None
-    ) -> Float[Array, "*b t v"]:
+        self,
+        tokens: Int[Array, "*b t"],
+        key_mask: Bool[Array, "*b t"] | None = None,
+        logits_at: Int[Array, "..."] | None = None,
+    ) -> Float[Array, "*b p v"]:
         """Return the logits of the token after each.
 
         Args:
             tokens: Numbers of tokens, `(*b, tokens)`.
             key_mask: True = the token exists; all do if None.
+            logits_at: The positions whose logits are computed, `(p,)` or `(*b, p)`, negative ones
+                from the end; all if None.
         """
         embed = nn.Embed(self.vocabulary, self.features, name="token_embedding")
         x = tap("embedding", embed(tokens) * self.embedding_scale)
-        for layer in self.layers:
-            x = layer(x, key_mask)
+        x = run_layers(self, self.stack, x, key_mask, scan=self.scan)
+        x = at_positions(x, logits_at)
         x = nn.RMSNorm(self.epsilon, name="norm")(x)
         if self.has_head:
             logits = nn.Dense(self.vocabulary, use_bias=False, name="head")(x)
@@ -175,14 +183,11 @@ class Llama(nn.Module):
 
     def empty_cache(self, batch: int, length: int) -> dict[str, Any]:
         """Return the collection `cache` for some texts, with room for a number of tokens."""
-        return {
-            f"layers_{i}": {
-                "attention": empty_self_attention(
-                    batch, length, layer.num_key_value_heads, layer.head_dim
-                )
-            }
-            for i, layer in enumerate(self.layers)
-        }
+        caches = [
+            {"attention": empty_self_attention(batch, length, x.num_key_value_heads, x.head_dim)}
+            for x in self.stack
+        ]
+        return layers_cache(caches, scan=self.scan)
 
 
 def _from_config(config: Config) -> Llama:
@@ -205,7 +210,7 @@ def _from_config(config: Config) -> Llama:
     return Llama(
         vocabulary=setting(config, "vocab_size"),
         features=features,
-        layers=tuple(layer.clone(window=window) for window in _windows(config)),
+        stack=tuple(layer.clone(window=window) for window in _windows(config)),
         epsilon=epsilon,
         has_head=not config.get("tie_word_embeddings"),
     )
