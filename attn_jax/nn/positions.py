@@ -17,6 +17,7 @@ class Rotary(nn.Module):
     Attributes:
         base: The approximate ratio of the longest wavelength to the shortest.
         fraction: The fraction of each head's features that is rotated.
+        factor: Divides every position (position interpolation), to reach longer contexts.
 
     Example:
         >>> from attn_jax.nn import MultiHeadAttention
@@ -28,6 +29,7 @@ class Rotary(nn.Module):
 
     base: float = 10_000.0
     fraction: float = 1.0
+    factor: float = 1.0
 
     def __call__(
         self,
@@ -47,6 +49,7 @@ class Rotary(nn.Module):
             ValueError: If the number of rotated features is odd.
         """
         frequencies = ops.rotary_frequencies(int(self.fraction * query.shape[-1]), base=self.base)
+        frequencies = frequencies / self.factor
         return (
             ops.rotary(query, positions=positions, frequencies=frequencies),
             ops.rotary(key, positions=positions, frequencies=frequencies),

@@ -9,6 +9,7 @@ import jax
 from attn_jax.pretrained.errors import PretrainedError
 from attn_jax.pretrained.families import family_of
 from attn_jax.pretrained.families.family import Family
+from attn_jax.pretrained.families.layers import scanned_form, stack_parameters, unstack_shapes
 from attn_jax.pretrained.generation.rules import rules_of
 from attn_jax.pretrained.model import Pretrained
 from attn_jax.pretrained.reading.checkpoint import open_checkpoint
@@ -18,7 +19,7 @@ from attn_jax.pretrained.reading.tensors import Tensors
 from attn_jax.pretrained.sources import available, fetched
 
 
-def load(source: str | os.PathLike[str]) -> Pretrained:
+def load(source: str | os.PathLike[str], *, scan: bool = False) -> Pretrained:
     """Open a checkpoint of somebody else's, with hook points at every attention.
 
     No PyTorch is needed, and nothing in the checkpoint is run or unpickled.
@@ -29,13 +30,16 @@ def load(source: str | os.PathLike[str]) -> Pretrained:
             or a name on the hub, which is looked up in the hub's local cache, among the weights
             that are available here, and, if `huggingface_hub` is installed and there is a network,
             on the hub.
+        scan: Whether the layers run as one scan, which compiles many times faster. The names of
+            hook points stay the same; the parameters are stacked, `layers` instead of `layers_0`,
+            `layers_1`, ….
 
     Returns:
         The model, its weights in float32.
 
     Raises:
-        PretrainedError: If there is no such checkpoint, it is damaged, or its architecture is not
-            known.
+        PretrainedError: If there is no such checkpoint, it is damaged, its architecture is not
+            known, or its layers cannot be scanned.
         FetchError: If weights cannot be fetched.
 
     Example:
@@ -48,10 +52,13 @@ def load(source: str | os.PathLike[str]) -> Pretrained:
         config = checkpoint.config
         family = family_of(config)
         module = family.from_config(config)
+        module = scanned_form(module) if scan else module
         tensors = SplitTensors(_Unprefixed(checkpoint.tensors, family), family.fused)
         ignored = family.ignored + family.copies(config)
-        shapes = jax.eval_shape(module.init, jax.random.key(0), **family.example(config))
-        params = convert(tensors, shapes["params"], family.table, ignored)
+        shapes = jax.eval_shape(module.init, jax.random.key(0), **family.example(config))["params"]
+        shapes = unstack_shapes(shapes) if scan else shapes
+        params = convert(tensors, shapes, family.table, ignored)
+        params = stack_parameters(params) if scan else params
         reader = family.reader(checkpoint)
         rules = rules_of(config, checkpoint.generation)
     return Pretrained(module, {"params": params}, config, reader, str(source), rules)

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
+import pretrained_cases_decoders as decoders
 
 _BERT = {
     "vocab_size": 50,
@@ -66,6 +67,7 @@ CASES = {
     "mistral": Case("MistralForCausalLM", _LLAMA | {"sliding_window": 3, "head_dim": 6}),
     "qwen2": Case("Qwen2ForCausalLM", _LLAMA | _WINDOW),
     "qwen3": Case("Qwen3ForCausalLM", _LLAMA | {"head_dim": 6, "attention_bias": True}),
+    **{name: Case(*case) for name, case in decoders.CASES.items()},
 }
 """The families by name, each with a golden file."""
 

@@ -15,7 +15,7 @@ from attn_jax.pretrained.generation.rules import Rules
 from attn_jax.pretrained.generation.sampling import Sampling
 from attn_jax.pretrained.generation.writer import write
 
-FAMILIES = ["gpt2", "llama", "mistral"]
+FAMILIES = ["gpt2", "llama", "mistral", "gemma3"]
 STEPS, LENGTHS = 5, [4, 2]
 TEXTS = {
     "tokens": jnp.array([[5, 7, 11, 2], [9, 8, 0, 0]]),

@@ -12,6 +12,7 @@ from pretrained_folder import golden_arrays, golden_config, write_folder
 
 from attn_jax import pretrained
 from attn_jax.pretrained import PretrainedError
+from attn_jax.pretrained.reading.gguf_layout import read_layout
 
 END, MERGED = "<|end|>", ["th", "the", "12"]
 PIECES = [END, "Ġ", *string.ascii_lowercase, *string.digits, *MERGED]
@@ -128,6 +129,54 @@ def test_quantized_tensors_are_the_numbers_they_stand_for(tmp_path):
         assert error.max() > 0
 
 
+def write_many_types(writer):
+    for kind in ("int8", "uint8", "int16", "uint16", "int32", "uint32", "int64", "uint64"):
+        getattr(writer, f"add_{kind}")(f"a.{kind}", 5 if kind[0] == "u" else -5)
+    writer.add_float32("a.float32", 0.1)
+    writer.add_float64("a.float64", 0.1)
+    writer.add_bool("a.bool", True)
+    writer.add_string("a.string", "Ġhüte")
+    for name, values in {
+        "strings": ["", "é"],
+        "ints": [1, -2],
+        "floats": [0.1],
+        "bools": [True],
+    }.items():
+        writer.add_array(f"a.{name}", values)
+
+
+def test_the_layout_is_what_the_package_reads(tmp_path):
+    path = write_gguf(tmp_path / "model.gguf", quantized=["embed_tokens"], extra=write_many_types)
+    layout, reader = read_layout(path, gguf.constants.GGML_QUANT_SIZES), gguf.GGUFReader(path)
+    fields = {n: f.contents() for n, f in reader.fields.items() if not n.startswith("GGUF.")}
+    assert layout.fields == fields
+    assert [tuple(tensor) for tensor in layout.tensors] == [
+        (t.name, tuple(t.shape[::-1]), t.tensor_type, t.data_offset, t.n_bytes)
+        for t in reader.tensors
+    ]
+
+
+def test_each_tensor_is_read_once(tmp_path, monkeypatch):
+    path, shapes, dequantize = write_gguf(tmp_path / "model.gguf"), [], gguf.quants.dequantize
+
+    def counted(rows, kind):
+        shapes.append(rows.shape)
+        return dequantize(rows, kind)
+
+    monkeypatch.setattr(gguf.quants, "dequantize", counted)
+    pretrained.load(path)
+    assert len(shapes) == len(gguf.GGUFReader(path).tensors)
+
+
+def test_positions_that_are_divided(tmp_path):
+    def scaled(writer):
+        writer.add_rope_scaling_type(gguf.RopeScalingType.LINEAR)
+        writer.add_rope_scaling_factor(4.0)
+
+    model = pretrained.load(write_gguf(tmp_path / "model.gguf", extra=scaled))
+    assert [layer.rotary_factor for layer in model.model.stack] == [4.0, 4.0]
+
+
 def truncated(folder):
     path = write_gguf(folder / "model.gguf")
     path.write_bytes(path.read_bytes()[:-100])
@@ -135,7 +184,18 @@ def truncated(folder):
 
 REFUSED = {
     "truncated": (truncated, "model.gguf is damaged"),
-    "no GGUF": (lambda f: (f / "a.gguf").write_bytes(b"x" * 99), "damaged: GGUF magic invalid"),
+    "no GGUF": (
+        lambda f: (f / "a.gguf").write_bytes(b"x" * 99),
+        "damaged: it does not begin with GGUF",
+    ),
+    "an old version": (
+        lambda f: (f / "a.gguf").write_bytes(b"GGUF\1\0\0\0" + bytes(99)),
+        r"it has version 1, and known are \(2, 3\)",
+    ),
+    "a length beyond the end": (
+        lambda f: (f / "a.gguf").write_bytes(b"GGUF\3\0\0\0" + b"\xff" * 99),
+        "damaged: it ends too early",
+    ),
     "empty": (lambda f: (f / "a.gguf").write_bytes(b""), "a.gguf is damaged"),
     "several": (
         lambda f: [write_gguf(f / f"{name}.gguf") for name in "ab"],

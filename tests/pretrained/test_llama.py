@@ -33,12 +33,14 @@ def test_hook_points_make_up_the_residual_stream(model):
         np.testing.assert_allclose(stream, middle + captured[layer + "mlp"], atol=1e-6)
 
 
-ROTARY = r"rotary positions of the kind '{}' on {} of each head's features; only 'default'"
+ROTARY = (
+    r"rotary positions of the kind '{}' on {} of each head's features; only 'default' and 'linear'"
+)
 
 REFUSED = {
     "scaled, as transformers 4 writes it": (
-        {"rope_parameters": None, "rope_scaling": {"type": "linear", "factor": 2.0}},
-        ROTARY.format("linear", 1),
+        {"rope_parameters": None, "rope_scaling": {"type": "dynamic", "factor": 2.0}},
+        ROTARY.format("dynamic", 1),
     ),
     "scaled, as transformers 5 writes it": (
         {"rope_parameters": {"rope_type": "llama3", "rope_theta": 5e5, "factor": 8.0}},
@@ -63,4 +65,11 @@ def test_the_base_of_rotary_positions_in_either_place():
         old | {"rope_theta": 5e5},
         old | {"rope_parameters": {"rope_type": "default", "rope_theta": 5e5}},
     ):
-        assert family_of(config).from_config(config).layers[0].rotary_base == 5e5
+        assert family_of(config).from_config(config).stack[0].rotary_base == 5e5
+
+
+def test_positions_that_are_divided():
+    config = CONFIG | {"rope_parameters": None}
+    config |= {"rope_theta": 5e5, "rope_scaling": {"type": "linear", "factor": 4.0}}
+    layer = family_of(config).from_config(config).stack[0]
+    assert (layer.rotary_base, layer.rotary_factor) == (5e5, 4.0)

@@ -9,6 +9,7 @@ from jaxtyping import Bool, Float, Int
 
 from attn_jax.hooks import tap
 from attn_jax.pretrained.families.family import Config, Family, setting, text_reader
+from attn_jax.pretrained.families.layers import run_layers
 from attn_jax.pretrained.families.parts import HeadAttention, activation, layer_norm
 from attn_jax.pretrained.reading.convert import Table
 
@@ -58,6 +59,7 @@ class Bert(nn.Module):
         activation: Their activation.
         epsilon: Added to variances.
         first_position: The number of the first token's position.
+        scan: Whether the layers run as one scan over stacked parameters.
 
     References:
         Devlin et al., "BERT", 2019. https://arxiv.org/abs/1810.04805
@@ -73,6 +75,7 @@ class Bert(nn.Module):
     activation: Callable[[Array], Array] = nn.gelu
     epsilon: float = 1e-12
     first_position: int = 0
+    scan: bool = False
 
     @nn.compact
     def __call__(
@@ -101,11 +104,8 @@ class Bert(nn.Module):
         if self.segments:
             x = x + embed["segment"](jnp.zeros_like(tokens) if segments is None else segments)
         x = tap("embedding", layer_norm(self.epsilon, "embedding_norm")(x))
-        for i in range(self.num_layers):
-            x = BertLayer(
-                self.num_heads, self.mlp_dim, self.activation, self.epsilon, name=f"layers_{i}"
-            )(x, key_mask)
-        return x
+        layer = BertLayer(self.num_heads, self.mlp_dim, self.activation, self.epsilon, parent=None)
+        return run_layers(self, [layer] * self.num_layers, x, key_mask, scan=self.scan)
 
 
 def _from_config(config: Config) -> Bert:

@@ -16,7 +16,8 @@ from attn_jax.pretrained.families.caching import (
     token_positions,
 )
 from attn_jax.pretrained.families.family import Config, Family, setting
-from attn_jax.pretrained.families.parts import activation, layer_norm
+from attn_jax.pretrained.families.layers import layers_cache, run_layers
+from attn_jax.pretrained.families.parts import activation, at_positions, layer_norm
 from attn_jax.pretrained.reading.convert import Table
 
 
@@ -67,6 +68,7 @@ class Gpt2(nn.Module):
         activation: Their activation.
         epsilon: Added to variances.
         has_head: Whether the logits have a matrix of their own, not that of the embedding.
+        scan: Whether the layers run as one scan over stacked parameters.
 
     References:
         Radford et al., "Language Models are Unsupervised Multitask Learners", 2019.
@@ -81,16 +83,22 @@ class Gpt2(nn.Module):
     activation: Callable[[Array], Array] = nn.gelu
     epsilon: float = 1e-5
     has_head: bool = False
+    scan: bool = False
 
     @nn.compact
     def __call__(
-        self, tokens: Int[Array, "*b t"], key_mask: Bool[Array, "*b t"] | None = None
-    ) -> Float[Array, "*b t v"]:
+        self,
+        tokens: Int[Array, "*b t"],
+        key_mask: Bool[Array, "*b t"] | None = None,
+        logits_at: Int[Array, "..."] | None = None,
+    ) -> Float[Array, "*b p v"]:
         """Return the logits of the token after each.
 
         Args:
             tokens: Numbers of tokens, `(*b, tokens)`.
             key_mask: True = the token exists; all do if None.
+            logits_at: The positions whose logits are computed, `(p,)` or `(*b, p)`, negative ones
+                from the end; all if None.
         """
         embed = nn.Embed(self.vocabulary, self.features, name="token_embedding")
         place = nn.Embed(self.positions, self.features, name="position_embedding")
@@ -98,10 +106,9 @@ class Gpt2(nn.Module):
         positions = place(token_positions(self, tokens.shape[-1]))
         positions = positions.reshape((1,) * (x.ndim - positions.ndim) + positions.shape)
         x = tap("embedding", x + positions)
-        for i in range(self.num_layers):
-            x = Gpt2Layer(
-                self.num_heads, self.mlp_dim, self.activation, self.epsilon, name=f"layers_{i}"
-            )(x, key_mask)
+        layer = Gpt2Layer(self.num_heads, self.mlp_dim, self.activation, self.epsilon, parent=None)
+        x = run_layers(self, [layer] * self.num_layers, x, key_mask, scan=self.scan)
+        x = at_positions(x, logits_at)
         x = layer_norm(self.epsilon, "norm")(x)
         if self.has_head:
             return tap("logits", nn.Dense(self.vocabulary, use_bias=False, name="head")(x))
@@ -111,7 +118,7 @@ class Gpt2(nn.Module):
         """Return the collection `cache` for some texts, with room for a number of tokens."""
         head_dim = self.features // self.num_heads
         attention = empty_self_attention(batch, length, self.num_heads, head_dim)
-        layers = {f"layers_{i}": {"attention": attention} for i in range(self.num_layers)}
+        layers = layers_cache([{"attention": attention}] * self.num_layers, scan=self.scan)
         return empty_positions(batch) | layers
 
 

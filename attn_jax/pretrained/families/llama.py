@@ -8,12 +8,14 @@ from flax import linen as nn
 from jax import Array
 from jaxtyping import Bool, Float, Int
 
+from attn_jax import ops
 from attn_jax.hooks import tap
 from attn_jax.nn import QueryKeyNorm, Rotary
 from attn_jax.pretrained.errors import PretrainedError
 from attn_jax.pretrained.families.caching import CachedAttention, empty_self_attention
 from attn_jax.pretrained.families.family import Config, Family, setting
-from attn_jax.pretrained.families.parts import activation
+from attn_jax.pretrained.families.layers import layers_cache, run_layers
+from attn_jax.pretrained.families.parts import activation, at_positions
 from attn_jax.pretrained.reading.convert import Table
 
 
@@ -22,9 +24,13 @@ class LlamaAttention(CachedAttention):
 
     Attributes:
         out_bias: Whether the output projection has a bias; `use_bias` is that of the others.
+        scale: Multiplies the inner products; one over the root of `head_dim` if None.
+        softcap: The bound of the scaled products, if there is one.
     """
 
     out_bias: bool = False
+    scale: float | None = None
+    softcap: float | None = None
 
     def dense(
         self, features: int | tuple[int, ...], like: Array, *, name: str, axis: int | tuple = -1
@@ -33,6 +39,10 @@ class LlamaAttention(CachedAttention):
         use_bias = self.out_bias if name == "out" else self.use_bias
         dtype = jnp.dtype(self.dtype or like.dtype)
         return nn.DenseGeneral(features, axis=axis, use_bias=use_bias, dtype=dtype, name=name)
+
+    def structure(self, heads: ops.Inputs) -> dict[str, Any]:
+        """Return what the fused call is to know, with the scale and the bound of the scores."""
+        return super().structure(heads) | {"scale": self.scale, "softcap": self.softcap}
 
 
 class LlamaLayer(nn.Module):
@@ -49,6 +59,9 @@ class LlamaLayer(nn.Module):
         out_bias: Whether that of the output has.
         normalizes_heads: Whether each head of query and key is normalized.
         rotary_base: The base of the rotary positions.
+        rotary_factor: Divides the positions.
+        scale: Multiplies the inner products; one over the root of `head_dim` if None.
+        softcap: The bound of the scaled products, if there is one.
         window: The number of keys that a query may attend to, itself included; all if None.
         epsilon: Added to mean squares.
     """
@@ -63,6 +76,9 @@ class LlamaLayer(nn.Module):
     out_bias: bool = False
     normalizes_heads: bool = False
     rotary_base: float = 10_000.0
+    rotary_factor: float = 1.0
+    scale: float | None = None
+    softcap: float | None = None
     window: int | None = None
     epsilon: float = 1e-6
 
@@ -75,17 +91,19 @@ class LlamaLayer(nn.Module):
         normalized = nn.RMSNorm(self.epsilon, name="attention_norm")(x)
         x = tap("residual_mid", x + self._attention()(normalized, key_mask=key_mask))
         normalized = nn.RMSNorm(self.epsilon, name="mlp_norm")(x)
-        gate = self.activation(self._dense(self.mlp_dim, "mlp_gate")(normalized))
-        hidden = gate * self._dense(self.mlp_dim, "mlp_in")(normalized)
-        hidden = tap("mlp", self._dense(x.shape[-1], "mlp_out")(hidden))
-        return tap("residual_out", x + hidden)
+        return tap("residual_out", x + self._feed_forward(normalized))
+
+    def _feed_forward(self, x: Array) -> Array:
+        gate = self.activation(self._dense(self.mlp_dim, "mlp_gate")(x))
+        hidden = gate * self._dense(self.mlp_dim, "mlp_in")(x)
+        return tap("mlp", self._dense(x.shape[-1], "mlp_out")(hidden))
 
     def _dense(self, features: int, name: str) -> nn.Dense:
         return nn.Dense(features, use_bias=self.mlp_bias, name=name)
 
     def _attention(self) -> LlamaAttention:
         # Without a parent here, the attention adopts its transform, and names its parameters.
-        transform = Rotary(self.rotary_base, parent=None)
+        transform = Rotary(self.rotary_base, factor=self.rotary_factor, parent=None)
         if self.normalizes_heads:
             transform = QueryKeyNorm(self.epsilon, then=transform, parent=None)
         return LlamaAttention(
@@ -95,6 +113,8 @@ class LlamaLayer(nn.Module):
             use_bias=self.qkv_bias,
             out_bias=self.out_bias,
             transform=transform,
+            scale=self.scale,
+            softcap=self.softcap,
             causal=True,
             window=None if self.window is None else (self.window - 1, 0),
             name="attention",
@@ -111,9 +131,12 @@ class Llama(nn.Module):
     Attributes:
         vocabulary: The number of tokens.
         features: The features of a token.
-        layers: The layers, from the first to the last.
+        stack: The layers, from the first to the last.
         epsilon: Added to mean squares.
         has_head: Whether the logits have a matrix of their own, not that of the embedding.
+        embedding_scale: Multiplies the embeddings.
+        logits_softcap: The bound of the logits, if there is one.
+        scan: Whether the layers run as one scan over stacked parameters.
 
     References:
         Touvron et al., "LLaMA", 2023. https://arxiv.org/abs/2302.13971
@@ -123,39 +146,48 @@ class Llama(nn.Module):
 
     vocabulary: int
     features: int
-    layers: tuple[LlamaLayer, ...]
+    stack: tuple[LlamaLayer, ...]
     epsilon: float = 1e-6
     has_head: bool = True
+    embedding_scale: float = 1.0
+    logits_softcap: float | None = None
+    scan: bool = False
 
     @nn.compact
     def __call__(
-        self, tokens: Int[Array, "*b t"], key_mask: Bool[Array, "*b t"] | None = None
-    ) -> Float[Array, "*b t v"]:
+        self,
+        tokens: Int[Array, "*b t"],
+        key_mask: Bool[Array, "*b t"] | None = None,
+        logits_at: Int[Array, "..."] | None = None,
+    ) -> Float[Array, "*b p v"]:
         """Return the logits of the token after each.
 
         Args:
             tokens: Numbers of tokens, `(*b, tokens)`.
             key_mask: True = the token exists; all do if None.
+            logits_at: The positions whose logits are computed, `(p,)` or `(*b, p)`, negative ones
+                from the end; all if None.
         """
         embed = nn.Embed(self.vocabulary, self.features, name="token_embedding")
-        x = tap("embedding", embed(tokens))
-        for layer in self.layers:
-            x = layer(x, key_mask)
+        x = tap("embedding", embed(tokens) * self.embedding_scale)
+        x = run_layers(self, self.stack, x, key_mask, scan=self.scan)
+        x = at_positions(x, logits_at)
         x = nn.RMSNorm(self.epsilon, name="norm")(x)
         if self.has_head:
-            return tap("logits", nn.Dense(self.vocabulary, use_bias=False, name="head")(x))
-        return tap("logits", embed.attend(x))
+            logits = nn.Dense(self.vocabulary, use_bias=False, name="head")(x)
+        else:
+            logits = embed.attend(x)
+        if self.logits_softcap is not None:
+            logits = self.logits_softcap * jnp.tanh(logits / self.logits_softcap)
+        return tap("logits", logits)
 
     def empty_cache(self, batch: int, length: int) -> dict[str, Any]:
         """Return the collection `cache` for some texts, with room for a number of tokens."""
-        return {
-            f"layers_{i}": {
-                "attention": empty_self_attention(
-                    batch, length, layer.num_key_value_heads, layer.head_dim
-                )
-            }
-            for i, layer in enumerate(self.layers)
-        }
+        caches = [
+            {"attention": empty_self_attention(batch, length, x.num_key_value_heads, x.head_dim)}
+            for x in self.stack
+        ]
+        return layers_cache(caches, scan=self.scan)
 
 
 def _from_config(config: Config) -> Llama:
@@ -172,30 +204,37 @@ def _from_config(config: Config) -> Llama:
         qkv_bias=attention_bias or family == "qwen2",
         out_bias=attention_bias,
         normalizes_heads=family == "qwen3",
-        rotary_base=_rotary_base(config),
         epsilon=epsilon,
+        **rotary(config),
     )
     return Llama(
         vocabulary=setting(config, "vocab_size"),
         features=features,
-        layers=tuple(layer.clone(window=window) for window in _windows(config)),
+        stack=tuple(layer.clone(window=window) for window in _windows(config)),
         epsilon=epsilon,
         has_head=not config.get("tie_word_embeddings"),
     )
 
 
-def _rotary_base(config: Config) -> float:
-    """Return the base of the rotary positions, and refuse those that are scaled."""
+def rotary(config: Config) -> dict[str, Any]:
+    """Return the base and the factor of the rotary positions, as a layer takes them.
+
+    Raises:
+        PretrainedError: If they are scaled in another way.
+    """
     # transformers 5 writes one object, earlier releases two settings.
-    rotary = config.get("rope_parameters") or config.get("rope_scaling") or {}
-    kind = rotary.get("rope_type", rotary.get("type", "default"))
-    fraction = rotary.get("partial_rotary_factor", config.get("partial_rotary_factor")) or 1.0
-    if kind != "default" or fraction != 1.0:
+    settings = config.get("rope_parameters") or config.get("rope_scaling") or {}
+    kind = settings.get("rope_type", settings.get("type", "default"))
+    fraction = settings.get("partial_rotary_factor", config.get("partial_rotary_factor")) or 1.0
+    if kind not in ("default", "linear") or fraction != 1.0:
         raise PretrainedError(
             f"config.json asks for rotary positions of the kind {kind!r} on {fraction:g} of each "
-            "head's features; only 'default' on all of them is supported."
+            "head's features; only 'default' and 'linear' on all of them are supported."
         )
-    return float(rotary.get("rope_theta", config.get("rope_theta", 10_000.0)))
+    return {
+        "rotary_base": float(settings.get("rope_theta", config.get("rope_theta", 10_000.0))),
+        "rotary_factor": float(settings.get("factor", 1.0)) if kind == "linear" else 1.0,
+    }
 
 
 def _windows(config: Config) -> list[int | None]:
@@ -232,7 +271,7 @@ _SCALES = {
     "input_layernorm": "attention_norm/scale",
     "post_attention_layernorm": "mlp_norm/scale",
 }
-_TABLE: Table = {
+TABLE: Table = {
     "embed_tokens.weight": ("token_embedding/embedding", "same"),
     "norm.weight": ("norm/scale", "same"),
     "lm_head.weight": ("head/kernel", "kernel"),
@@ -245,6 +284,6 @@ _TABLE: Table = {
 _BUFFERS = (r"(layers\.\d+\.self_attn\.)?rotary_emb\.inv_freq",)
 
 LLAMA, MISTRAL, QWEN2, QWEN3 = (
-    Family(model_type, _from_config, _TABLE, "model.", _BUFFERS, copies=_copies)
+    Family(model_type, _from_config, TABLE, "model.", _BUFFERS, copies=_copies)
     for model_type in ("llama", "mistral", "qwen2", "qwen3")
 )

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 from flax import linen as nn
 from jax import Array
 from jax.typing import ArrayLike
-from jaxtyping import Float
+from jaxtyping import Float, Int
 
 from attn_jax.hooks import tap_derived
 from attn_jax.nn import MultiHeadAttention
@@ -64,6 +64,16 @@ class HeadAttention(MultiHeadAttention):
         # Under `vmap` operands are aligned from the front, so the kernel has the rank of the heads.
         kernel = kernel.reshape((1,) * (context.ndim - 2) + kernel.shape)
         return tap_derived(HeadOutput(), out, {"heads": context, "kernel": kernel})
+
+
+def at_positions(
+    x: Float[Array, "*b t f"], positions: Int[Array, "..."] | None
+) -> Float[Array, "*b p f"]:
+    """Return the states of some tokens, `(p,)` or `(*b, p)`; those of all if None."""
+    if positions is None:
+        return x
+    each = jnp.broadcast_to(positions, (*x.shape[:-2], positions.shape[-1]))
+    return jnp.take_along_axis(x, each[..., None], axis=-2)
 
 
 def layer_norm(epsilon: float, name: str) -> nn.LayerNorm:

@@ -11,8 +11,9 @@ import numpy as np
 from attn_jax.pretrained.errors import PretrainedError
 from attn_jax.pretrained.reading.tensors import Tensors
 
-Kind = Literal["same", "kernel", "out_kernel", "conv", "out_conv"]
-"""What becomes of a tensor: `same` keeps its order and takes our shape; `kernel` and `out_kernel`
+Kind = Literal["same", "plus_one", "kernel", "out_kernel", "conv", "out_conv"]
+"""What becomes of a tensor: `same` keeps its order and takes our shape, and `plus_one`, for a scale
+that is stored as its distance from one, also adds one; `kernel` and `out_kernel`
 are PyTorch's `[out, in]` transposed, with the heads on the output or on the input side; `conv` and
 `out_conv` are the same of GPT-2's `[in, out]`, not transposed."""
 
@@ -98,11 +99,12 @@ def _converted(
             "float32, bfloat16 and float16."
         )
     tensor = tensor.T if kind in ("kernel", "out_kernel") else tensor
-    return jnp.asarray(tensor.reshape(leaf.shape), leaf.dtype)
+    array = jnp.asarray(tensor.reshape(leaf.shape), leaf.dtype)
+    return array + 1 if kind == "plus_one" else array
 
 
 def _source_shape(shape: tuple[int, ...], kind: Kind) -> tuple[int, ...]:
-    if kind == "same":
+    if kind in ("same", "plus_one"):
         return shape
     if kind in ("kernel", "conv"):
         in_out = shape[0], int(np.prod(shape[1:]))

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from attn_jax.pretrained.errors import PretrainedError
+from attn_jax.pretrained.reading.gguf_layout import Layout, read_layout
 from attn_jax.pretrained.reading.gguf_tokenizer import tokenizer_from
 from attn_jax.pretrained.reading.tensors import Tensors
 
@@ -53,9 +54,9 @@ class GgufFile:
         tensors: Its tensors, under the names that transformers gives them.
     """
 
-    def __init__(self, path: Path, reader: Any) -> None:
+    def __init__(self, path: Path, layout: Layout) -> None:
         self.path = path
-        self._fields = {name: field.contents() for name, field in reader.fields.items()}
+        self._fields = layout.fields
         self._architecture = self._field("general.architecture")
         if self._architecture not in _ARCHITECTURES:
             raise PretrainedError(
@@ -71,7 +72,7 @@ class GgufFile:
             raise PretrainedError(
                 f"{path} has a sliding window, which is read only from a folder with config.json."
             )
-        self.tensors = _GgufTensors({_name(t.name): t for t in reader.tensors}, self._row_heads())
+        self.tensors = _GgufTensors(layout, self._row_heads())
 
     @property
     def config(self) -> dict[str, Any]:
@@ -88,7 +89,7 @@ class GgufFile:
             config[ours] = self._setting(theirs)
         for ours, theirs in _SPECIAL.items():
             config[ours] = self._fields.get(f"tokenizer.ggml.{theirs}_token_id")
-        config["rope_scaling"] = {"type": self._scaling()} if self._scaling() else None
+        config["rope_scaling"] = self._scaling()
         rotated, head_dim = self._setting("rope.dimension_count"), config["head_dim"]
         if rotated is not None:
             head_dim = head_dim or config["hidden_size"] // config["num_attention_heads"]
@@ -112,10 +113,10 @@ class GgufFile:
             )
         return value
 
-    def _scaling(self) -> str | None:
-        """Return what the file has that config.json would say in `rope_scaling`, if anything."""
-        kind = self._setting("rope.scaling.type")
-        return None if kind == "none" else kind
+    def _scaling(self) -> dict[str, Any] | None:
+        """Return what config.json would say in `rope_scaling`, if anything."""
+        kind, factor = (self._setting(f"rope.scaling.{name}") for name in ("type", "factor"))
+        return None if kind in (None, "none") else {"type": kind, "factor": factor}
 
     def _row_heads(self) -> dict[str, int]:
         # llama.cpp reorders the rows of Llama's queries and keys for its own rotary positions.
@@ -128,29 +129,32 @@ class GgufFile:
 class _GgufTensors(Tensors):
     """The tensors of a GGUF file by transformers' names, each dequantized when it is asked for."""
 
-    def __init__(self, files: dict[str, Any], row_heads: dict[str, int]) -> None:
-        super().__init__(files)
+    def __init__(self, layout: Layout, row_heads: dict[str, int]) -> None:
+        self._stored = {_name(tensor.name): tensor for tensor in layout.tensors}
+        super().__init__(self._stored)
+        self._data = layout.data
         self._row_heads = row_heads
 
     def __getitem__(self, name: str) -> np.ndarray:
+        from gguf import GGMLQuantizationType
         from gguf.quants import dequantize
 
-        tensor = self._files[name]
+        tensor = self._stored[name]
+        rows = self._data[tensor.start :][: tensor.size].reshape(*tensor.shape[:-1], -1)
         try:
-            values = np.asarray(dequantize(tensor.data, tensor.tensor_type))
+            values = dequantize(rows, GGMLQuantizationType(tensor.kind))
         except NotImplementedError as error:
             raise PretrainedError(
-                f"tensor {tensor.name!r} is quantized as {tensor.tensor_type.name}, which the "
-                "package gguf cannot read; take a file of another quantization."
+                f"tensor {tensor.name!r} is quantized as {GGMLQuantizationType(tensor.kind).name}, "
+                "which the package gguf cannot read; take a file of another quantization."
             ) from error
-        values = values.reshape(self.shape(name))
         projection = re.fullmatch(r"layers\.\d+\.self_attn\.([qk])_proj\.(weight|bias)", name)
         if projection and projection[1] in self._row_heads:
             return _unpermuted(values, self._row_heads[projection[1]])
         return values
 
     def shape(self, name: str) -> tuple[int, ...]:
-        return tuple(int(size) for size in reversed(self._files[name].shape))
+        return self._stored[name].shape
 
 
 def _name(name: str) -> str:
@@ -192,13 +196,13 @@ def open_gguf(path: Path) -> GgufFile:
         PretrainedError: If it is damaged, or of a kind that is not read.
     """
     try:
-        from gguf import GGUFReader
+        from gguf import GGML_QUANT_SIZES
     except ImportError as error:
         raise PretrainedError(
             "reading GGUF needs the package gguf: pip install 'attn-jax[hub]'."
         ) from error
     try:
-        reader = GGUFReader(path)
-    except Exception as error:  # what a damaged file raises is not documented
+        layout = read_layout(path, GGML_QUANT_SIZES)
+    except (OSError, ValueError, TypeError, ArithmeticError, RecursionError) as error:
         raise PretrainedError(f"{path} is damaged: {error}; fetch it again.") from error
-    return GgufFile(path, reader)
+    return GgufFile(path, layout)

@@ -14,7 +14,8 @@ _WHOLE, _INDEX = "model.safetensors", "model.safetensors.index.json"
 _PICKLES = ("pytorch_model.bin", "pytorch_model.bin.index.json")
 
 
-class Tensors(Mapping[str, np.ndarray]):
+# A Mapping without the types of its items: a type checker at run time would read one to check it.
+class Tensors(Mapping):
     """The tensors of a folder by name, each read when it is asked for.
 
     The files are mapped into memory, so that only the tensor in hand takes memory of its own.
@@ -30,6 +31,9 @@ class Tensors(Mapping[str, np.ndarray]):
             raise
         except Exception as error:  # what a damaged file raises is not documented
             raise PretrainedError(f"tensor {name!r} cannot be read: {error}.") from error
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._files
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._files)
