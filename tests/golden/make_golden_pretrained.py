@@ -12,7 +12,7 @@ import numpy as np
 import torch
 import transformers
 from pretrained_cases import CASES
-from pretrained_peers import random_model, run
+from pretrained_peers import random_model, run, saved
 
 FOLDER = Path(__file__).parent
 
@@ -22,13 +22,14 @@ def main():
         case, seed = CASES[name], zlib.crc32(name.encode())
         model = random_model(case.peer, case.config, seed)
         inputs = case.inputs(np.random.default_rng(seed), case.config)
+        config, tensors = saved(model)
         np.savez_compressed(
             FOLDER / f"pretrained_{name}.npz",
             versions=[f"torch {torch.__version__}", f"transformers {transformers.__version__}"],
-            config=json.dumps(model.config.to_diff_dict()),
+            config=json.dumps(config),
             **{f"input/{key}": x for key, x in inputs.items()},
             **{f"expected/{key}": x for key, x in run(model, inputs).items()},
-            **{f"tensor/{key}": x.numpy() for key, x in model.state_dict().items()},
+            **{f"tensor/{key}": x for key, x in tensors.items()},
         )
         print(f"pretrained_{name}.npz")
 

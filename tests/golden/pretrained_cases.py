@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 import numpy as np
 import pretrained_cases_decoders as decoders
+import pretrained_cases_images
 
 _BERT = {
     "vocab_size": 50,
@@ -68,6 +69,7 @@ CASES = {
     "qwen2": Case("Qwen2ForCausalLM", _LLAMA | _WINDOW),
     "qwen3": Case("Qwen3ForCausalLM", _LLAMA | {"head_dim": 6, "attention_bias": True}),
     **{name: Case(*case) for name, case in decoders.CASES.items()},
+    **{name: Case(*case) for name, case in pretrained_cases_images.CASES.items()},
 }
 """The families by name, each with a golden file."""
 
@@ -84,5 +86,6 @@ def random_config(name, rng):
         **dict.fromkeys(("num_attention_heads", "n_heads", "n_head"), heads),
         "num_key_value_heads": key_heads,
         **dict.fromkeys(("intermediate_size", "hidden_dim", "n_inner"), 3 * features),
+        "image_size": 4 * int(rng.integers(2, 6)),
     }
     return config | {key: size for key, size in sizes.items() if key in config}

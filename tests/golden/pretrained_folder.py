@@ -7,11 +7,15 @@ import numpy as np
 from safetensors.numpy import save_file
 from tokenizers import Tokenizer, models, pre_tokenizers
 
+PREPROCESSING = {"size": {"height": 12, "width": 12}, "resample": 2}
+"""What the checkpoints of models of images ask for."""
+
 
 def write_folder(folder, config, tensors, words=()):
     """Write a checkpoint whose tokenizer knows these words, by their numbers."""
     folder.mkdir(exist_ok=True)
     (folder / "config.json").write_text(json.dumps(config))
+    (folder / "preprocessor_config.json").write_text(json.dumps(PREPROCESSING))
     save_file(tensors, folder / "model.safetensors")
     vocabulary = {"[PAD]": 0, "[UNK]": 1} | {word: i for i, word in enumerate(words, 2)}
     rules = Tokenizer(models.WordLevel(vocabulary, unk_token="[UNK]"))

@@ -1,10 +1,15 @@
 """What transformers computes in eager mode, under the names of this library's hook points."""
 
+import json
+import tempfile
+from pathlib import Path
+
 import numpy as np
 import torch
 import transformers
+from safetensors.numpy import load_file
 
-_ARGUMENTS = {"tokens": "input_ids", "key_mask": "attention_mask"}
+_ARGUMENTS = {"tokens": "input_ids", "key_mask": "attention_mask", "images": "pixel_values"}
 """Our names of arguments, and transformers'."""
 
 
@@ -20,11 +25,24 @@ def random_model(class_name, config, seed):
     return model
 
 
+def saved(model):
+    """Return the configuration and the tensors of a model as transformers writes them to disk."""
+    with tempfile.TemporaryDirectory() as folder:
+        model.save_pretrained(folder)
+        config = json.loads(Path(folder, "config.json").read_text())
+        return config, load_file(Path(folder, "model.safetensors"))
+
+
 def run(model, inputs):
     """Return the output, the attentions and what enters each layer, NaN where no token is."""
+    arguments = {_ARGUMENTS[name]: torch.from_numpy(x) for name, x in inputs.items()}
+    if "images" in inputs:
+        arguments["pixel_values"] = arguments["pixel_values"].movedim(-1, 1)
+    if model.config.model_type in ("vit", "deit"):
+        arguments["interpolate_pos_encoding"] = True
     with torch.no_grad():
         result = model(
-            **{_ARGUMENTS[name]: torch.from_numpy(x) for name, x in inputs.items()},
+            **arguments,
             output_attentions=True,
             output_hidden_states=True,
         )

@@ -32,7 +32,9 @@ def test_the_contributions_of_heads_sum_to_the_output(name, tmp_path):
     assert heads
     for hook, x in heads.items():
         attention = hook.removesuffix(".head_output")
-        bias = np.asarray(_parameters(model, attention)["out"].get("bias", 0))
+        parameters = _parameters(model, attention)
+        bias, scale = parameters["out"].get("bias", 0), parameters.get("scale", 1)
+        bias = np.asarray(bias) * np.asarray(scale)
         close(np.asarray(x).sum(-2) + bias, np.asarray(captured[f"{attention}.output"]), 2e-6, hook)
 
 

@@ -9,7 +9,7 @@ pytest.importorskip("transformers", reason="not in this environment; `make parit
 from pretrained_cases import CASES, random_config
 from pretrained_check import check
 from pretrained_folder import write_folder
-from pretrained_peers import random_model, run
+from pretrained_peers import random_model, run, saved
 
 from attn_jax import pretrained
 
@@ -22,7 +22,6 @@ def test_a_random_checkpoint_computes_the_same(name, trial, tmp_path):
     rng = np.random.default_rng(seed)
     case, config = CASES[name], random_config(name, rng)
     peer = random_model(case.peer, config, seed)
-    tensors = {key: x.numpy() for key, x in peer.state_dict().items()}
-    model = pretrained.load(write_folder(tmp_path / name, peer.config.to_diff_dict(), tensors))
+    model = pretrained.load(write_folder(tmp_path / name, *saved(peer)))
     inputs = case.inputs(rng, config)
     check(model, inputs, run(peer, inputs))

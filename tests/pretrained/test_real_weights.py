@@ -1,6 +1,6 @@
 """Real weights, against what transformers recorded with them; `make pretrained` runs it.
 
-`make_real_references.py` writes the references, and says what they are.
+`make_real_references.py` and `make_real_dinov2.py` write the references, and say what they are.
 """
 
 import os
@@ -16,7 +16,7 @@ from attn_jax.tasks.fetch import FetchError
 
 pytestmark = pytest.mark.skipif(
     "ATTN_JAX_REAL_WEIGHTS" not in os.environ,
-    reason="176 MB of weights are downloaded only by make pretrained",
+    reason="266 MB of weights are downloaded only by make pretrained",
 )
 
 
@@ -78,3 +78,19 @@ def test_smollm2_goes_on_with_the_same_tokens(smollm2):
     written = smollm2.generate(smollm2.encode([str(expected["text"])]), tokens.shape[1] - start)
     np.testing.assert_array_equal(written.tokens, tokens)
     assert smollm2.tokenizer.decode(tokens[0, start:].tolist()).startswith("'s mom, a wise")
+
+
+def test_dinov2():
+    expected = reference("dinov2")
+    model = load("dinov2-small")
+    # An image whose shorter edge is as long as is asked for is cut, and keeps its pixels.
+    around = np.pad(expected["image"], ((16, 16), (16, 16), (0, 0)))
+    inputs = model.encode([around])
+    np.testing.assert_array_equal(model.reader.shown([around])[0], expected["image"])
+    out, captured = captured_run(model, inputs)
+    close(out[:, ::16], expected["output"], 2e-5)
+    for i, weights in zip(expected["layers"], expected["cls_attention"], strict=True):
+        close(captured[f"layers.{i}.attention.weights"][0, :, 0], weights, 5e-6)
+    half = np.finfo(np.float16).eps
+    last = captured["layers.11.attention.weights"][:, :, ::16]
+    close(last, expected["last_attention"].astype(np.float32), half)

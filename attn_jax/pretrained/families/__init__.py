@@ -3,7 +3,7 @@
 from typing import Any
 
 from attn_jax.pretrained.errors import PretrainedError
-from attn_jax.pretrained.families import bert, gemma, gpt2, llama
+from attn_jax.pretrained.families import bert, gemma, gpt2, llama, vit
 from attn_jax.pretrained.families.family import Family
 
 FAMILIES: tuple[Family, ...] = (
@@ -17,6 +17,10 @@ FAMILIES: tuple[Family, ...] = (
     llama.QWEN3,
     gemma.GEMMA2,
     gemma.GEMMA3,
+    vit.VIT,
+    vit.DEIT,
+    vit.DINOV2,
+    vit.DINOV2_WITH_REGISTERS,
 )
 
 

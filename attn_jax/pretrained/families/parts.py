@@ -55,12 +55,21 @@ class HeadAttention(MultiHeadAttention):
     Beside the hook points of :class:`attn_jax.nn.MultiHeadAttention` there are `output` and
     `head_output`, `(*b, tokens, h, features)`, which sums over the heads to the output less its
     bias, and is computed only when it is asked for by name.
+
+    Attributes:
+        is_scaled: Whether a learned scale of each feature follows the output projection.
     """
+
+    is_scaled: bool = False
 
     def output(self, context: Float[Array, "*b q h e"], query: Array) -> Float[Array, "*b q d"]:
         """Project the contexts to the residual stream."""
         out = super().output(context, query)
         kernel = self.get_variable("params", "out")["kernel"]
+        if self.is_scaled:
+            scale = self.param("scale", nn.initializers.ones, out.shape[-1:])
+            out = out * jnp.broadcast_to(scale, out.shape)
+            kernel = kernel * jnp.broadcast_to(scale, kernel.shape)
         # Under `vmap` operands are aligned from the front, so the kernel has the rank of the heads.
         kernel = kernel.reshape((1,) * (context.ndim - 2) + kernel.shape)
         return tap_derived(HeadOutput(), out, {"heads": context, "kernel": kernel})

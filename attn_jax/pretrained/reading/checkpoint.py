@@ -1,4 +1,4 @@
-"""A checkpoint on disk, in a folder of transformers' or in a GGUF file."""
+"""A checkpoint on disk, in a folder of transformers', a GGUF file or an ONNX file."""
 
 import contextlib
 import dataclasses
@@ -8,6 +8,7 @@ from typing import Any
 
 from attn_jax.pretrained.reading.config import read_config, read_generation, read_preprocessing
 from attn_jax.pretrained.reading.gguf import find_gguf, open_gguf
+from attn_jax.pretrained.reading.onnx import PREPROCESSING, find_onnx, open_onnx
 from attn_jax.pretrained.reading.tensors import Tensors, open_tensors
 from attn_jax.pretrained.reading.tokenizer import read_rules
 
@@ -34,7 +35,7 @@ class Checkpoint:
 
 @contextlib.contextmanager
 def open_checkpoint(path: Path) -> Iterator[Checkpoint]:
-    """Open a folder of a checkpoint, or a GGUF file.
+    """Open a folder of a checkpoint, a GGUF file or an ONNX file.
 
     Raises:
         PretrainedError: If a part of it is missing or damaged.
@@ -43,6 +44,11 @@ def open_checkpoint(path: Path) -> Iterator[Checkpoint]:
     if file is not None:
         gguf = open_gguf(file)
         yield Checkpoint(gguf.config, gguf.tensors, gguf.rules)
+        return
+    file = find_onnx(path)
+    if file is not None:
+        onnx = open_onnx(file)
+        yield Checkpoint(onnx.config, onnx.tensors, lambda: read_rules(path), PREPROCESSING)
         return
     config = read_config(path)
     with open_tensors(path) as tensors:

@@ -11,11 +11,12 @@ import numpy as np
 from attn_jax.pretrained.errors import PretrainedError
 from attn_jax.pretrained.reading.tensors import Tensors
 
-Kind = Literal["same", "plus_one", "kernel", "out_kernel", "conv", "out_conv"]
+Kind = Literal["same", "plus_one", "kernel", "out_kernel", "conv", "out_conv", "window"]
 """What becomes of a tensor: `same` keeps its order and takes our shape, and `plus_one`, for a scale
 that is stored as its distance from one, also adds one; `kernel` and `out_kernel`
 are PyTorch's `[out, in]` transposed, with the heads on the output or on the input side; `conv` and
-`out_conv` are the same of GPT-2's `[in, out]`, not transposed."""
+`out_conv` are the same of GPT-2's `[in, out]`, not transposed; `window` is a convolution's
+`[out, in, *window]`, which becomes `[*window, in, out]`."""
 
 Table = Mapping[str, tuple[str, Kind]]
 """For each tensor of the checkpoint, with `*` for the number of a layer, the path of our parameter
@@ -98,6 +99,8 @@ def _converted(
             f"tensor {name!r} is of type {tensor.dtype}; quantized checkpoints are not read, only "
             "float32, bfloat16 and float16."
         )
+    if kind == "window":
+        tensor = np.moveaxis(tensor, (1, 0), (-2, -1))
     tensor = tensor.T if kind in ("kernel", "out_kernel") else tensor
     array = jnp.asarray(tensor.reshape(leaf.shape), leaf.dtype)
     return array + 1 if kind == "plus_one" else array
@@ -106,6 +109,8 @@ def _converted(
 def _source_shape(shape: tuple[int, ...], kind: Kind) -> tuple[int, ...]:
     if kind in ("same", "plus_one"):
         return shape
+    if kind == "window":
+        return shape[-1], shape[-2], *shape[:-2]
     if kind in ("kernel", "conv"):
         in_out = shape[0], int(np.prod(shape[1:]))
     else:
