@@ -89,6 +89,7 @@ def _path(source: str | os.PathLike[str]) -> Path:
 
 _FILES = [
     "config.json",
+    "generation_config.json",
     "preprocessor_config.json",
     "tokenizer.json",
     "*.safetensors",

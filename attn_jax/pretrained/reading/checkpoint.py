@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from attn_jax.pretrained.reading.config import read_config, read_preprocessing
+from attn_jax.pretrained.reading.config import read_config, read_generation, read_preprocessing
 from attn_jax.pretrained.reading.gguf import find_gguf, open_gguf
 from attn_jax.pretrained.reading.tensors import Tensors, open_tensors
 from attn_jax.pretrained.reading.tokenizer import read_rules
@@ -22,12 +22,14 @@ class Checkpoint:
         rules: Reads the rules of its tokenizer.
         preprocessing: What it asks for before its model sees an image or a sound; empty if it says
             nothing.
+        generation: How its model is to write; empty if it says nothing.
     """
 
     config: dict[str, Any]
     tensors: Tensors
     rules: Callable[[], Any]
     preprocessing: dict[str, Any] = dataclasses.field(default_factory=dict)
+    generation: dict[str, Any] = dataclasses.field(default_factory=dict)
 
 
 @contextlib.contextmanager
@@ -44,4 +46,5 @@ def open_checkpoint(path: Path) -> Iterator[Checkpoint]:
         return
     config = read_config(path)
     with open_tensors(path) as tensors:
-        yield Checkpoint(config, tensors, lambda: read_rules(path), read_preprocessing(path))
+        preprocessing, generation = read_preprocessing(path), read_generation(path)
+        yield Checkpoint(config, tensors, lambda: read_rules(path), preprocessing, generation)

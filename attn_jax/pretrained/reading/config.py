@@ -28,7 +28,19 @@ def read_preprocessing(folder: Path) -> dict[str, Any]:
     Raises:
         PretrainedError: If it is not a JSON object.
     """
-    path = folder / "preprocessor_config.json"
+    return _read_object_if_any(folder / "preprocessor_config.json")
+
+
+def read_generation(folder: Path) -> dict[str, Any]:
+    """Return the content of `generation_config.json`, or nothing if there is no such file.
+
+    Raises:
+        PretrainedError: If it is not a JSON object.
+    """
+    return _read_object_if_any(folder / "generation_config.json")
+
+
+def _read_object_if_any(path: Path) -> dict[str, Any]:
     return _read_object(path) if path.is_file() else {}
 
 

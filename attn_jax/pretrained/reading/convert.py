@@ -11,10 +11,11 @@ import numpy as np
 from attn_jax.pretrained.errors import PretrainedError
 from attn_jax.pretrained.reading.tensors import Tensors
 
-Kind = Literal["same", "kernel", "out_kernel", "conv", "out_conv"]
+Kind = Literal["same", "kernel", "out_kernel", "conv", "out_conv", "filters"]
 """What becomes of a tensor: `same` keeps its order and takes our shape; `kernel` and `out_kernel`
 are PyTorch's `[out, in]` transposed, with the heads on the output or on the input side; `conv` and
-`out_conv` are the same of GPT-2's `[in, out]`, not transposed."""
+`out_conv` are the same of GPT-2's `[in, out]`, not transposed; `filters` are those of a PyTorch
+convolution, `[out, in, *window]`, as `[*window, in, out]`."""
 
 Table = Mapping[str, tuple[str, Kind]]
 """For each tensor of the checkpoint, with `*` for the number of a layer, the path of our parameter
@@ -98,12 +99,15 @@ def _converted(
             "float32, bfloat16 and float16."
         )
     tensor = tensor.T if kind in ("kernel", "out_kernel") else tensor
+    tensor = np.moveaxis(tensor, (0, 1), (-1, -2)) if kind == "filters" else tensor
     return jnp.asarray(tensor.reshape(leaf.shape), leaf.dtype)
 
 
 def _source_shape(shape: tuple[int, ...], kind: Kind) -> tuple[int, ...]:
     if kind == "same":
         return shape
+    if kind == "filters":
+        return (shape[-1], shape[-2], *shape[:-2])
     if kind in ("kernel", "conv"):
         in_out = shape[0], int(np.prod(shape[1:]))
     else:
