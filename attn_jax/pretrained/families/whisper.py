@@ -1,6 +1,7 @@
 """Whisper: an encoder of sound and a decoder that writes down what was said."""
 
 from collections.abc import Callable
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -10,6 +11,14 @@ from jaxtyping import Bool, Float, Int
 
 from attn_jax.hooks import tap
 from attn_jax.pretrained.errors import PretrainedError
+from attn_jax.pretrained.families.caching import (
+    CachedAttention,
+    CachedCrossAttention,
+    empty_cross_attention,
+    empty_positions,
+    empty_self_attention,
+    token_positions,
+)
 from attn_jax.pretrained.families.family import Config, Family, setting
 from attn_jax.pretrained.families.parts import HeadAttention, activation, layer_norm
 from attn_jax.pretrained.reading.checkpoint import Checkpoint
@@ -18,7 +27,7 @@ from attn_jax.pretrained.reading.sounds import SoundReader
 from attn_jax.pretrained.reading.tokenizer import Tokenizer
 
 
-class WhisperAttention(HeadAttention):
+class KeysWithoutBias(HeadAttention):
     """Attention whose keys have no bias."""
 
     def dense(
@@ -27,6 +36,14 @@ class WhisperAttention(HeadAttention):
         """Create one of the projections."""
         dtype = jnp.dtype(self.dtype or like.dtype)
         return nn.DenseGeneral(features, axis=axis, use_bias=name != "key", dtype=dtype, name=name)
+
+
+class WhisperAttention(KeysWithoutBias, CachedAttention):
+    """Self-attention of the encoder, or of the decoder, which keeps its keys and values."""
+
+
+class WhisperCrossAttention(KeysWithoutBias, CachedCrossAttention):
+    """Attention of the decoder to the sound."""
 
 
 class WhisperLayer(nn.Module):
@@ -66,7 +83,7 @@ class WhisperLayer(nn.Module):
         attended = attend(layer_norm(1e-5, "attention_norm")(x), key_mask=frames)
         x = tap("residual_mid", x + attended)
         if sound is not None:
-            listen = WhisperAttention(self.num_heads, name="cross_attention")
+            listen = WhisperCrossAttention(self.num_heads, name="cross_attention")
             normalized = layer_norm(1e-5, "cross_attention_norm")(x)
             x = tap("residual_cross", x + listen(normalized, sound, key_mask=key_mask))
         normalized = layer_norm(1e-5, "mlp_norm")(x)
@@ -102,7 +119,7 @@ class WhisperEncoder(nn.Module):
         for i, stride in enumerate((1, 2), 1):
             x = nn.Conv(self.features, 3, stride, padding=[(1, 1)], name=f"conv_{i}")(x)
             x = nn.gelu(x, approximate=False)
-        x = tap("embedding", x + _positions(self.frames, self.features, 0, x))
+        x = tap("embedding", x + _positions(self, self.frames, x))
         for layer in self.layers:
             x = layer(x, key_mask=key_mask)
         return layer_norm(1e-5, "norm")(x)
@@ -135,7 +152,7 @@ class WhisperDecoder(nn.Module):
         """Return the logits of the token after each."""
         embed = nn.Embed(self.vocabulary, self.features, name="token_embedding")
         x = embed(tokens)
-        x = tap("embedding", x + _positions(self.positions, self.features, 0, x))
+        x = tap("embedding", x + _positions(self, self.positions, x))
         for layer in self.layers:
             x = layer(x, sound, key_mask)
         x = layer_norm(1e-5, "norm")(x)
@@ -144,11 +161,11 @@ class WhisperDecoder(nn.Module):
         return embed.attend(x)
 
 
-def _positions(count: int, features: int, start: int, like: Array) -> Array:
-    """Return the embedding of the positions of some tokens, with the rank of those."""
-    table = nn.Embed(count, features, name="position_embedding")
-    positions = table(start + jnp.arange(like.shape[-2]))
-    return positions.reshape((1,) * (like.ndim - 2) + positions.shape)
+def _positions(module: nn.Module, count: int, like: Array) -> Array:
+    """Return the embedding of the positions of some tokens or frames, with the rank of those."""
+    table = nn.Embed(count, like.shape[-1], name="position_embedding")
+    positions = table(token_positions(module, like.shape[-2]))
+    return positions.reshape((1,) * (like.ndim - positions.ndim) + positions.shape)
 
 
 class Whisper(nn.Module):
@@ -201,6 +218,17 @@ class Whisper(nn.Module):
     ) -> Float[Array, "*b t v"]:
         """Return the logits of the token after each, from what the encoder made."""
         return tap("logits", self.decoder(decoder_tokens, states, key_mask))
+
+    def empty_cache(self, batch: int, length: int) -> dict[str, Any]:
+        """Return the collection `cache` for some sounds, with room for a number of tokens."""
+        layers = {}
+        for i, layer in enumerate(self.decoder.layers):
+            head_dim = self.decoder.features // layer.num_heads
+            layers[f"layers_{i}"] = {
+                "attention": empty_self_attention(batch, length, layer.num_heads, head_dim),
+                "cross_attention": empty_cross_attention(batch, layer.num_heads, head_dim),
+            }
+        return {"decoder": empty_positions(batch) | layers}
 
 
 def _from_config(config: Config) -> Whisper:
