@@ -5,5 +5,5 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "golden"))
 
-# It needs PyTorch and transformers, which only the environment of `make parity` has.
-collect_ignore = ["make_real_references.py"]
+# They need PyTorch and transformers, which only the environment of `make parity` has.
+collect_ignore = ["make_real_references.py", "real_whisper.py"]

@@ -71,4 +71,5 @@ def resample(samples: np.ndarray, rate: int, target: int) -> np.ndarray:
     from scipy import signal  # which takes a while to import
 
     divisor = math.gcd(rate, target)
-    return signal.resample_poly(samples, target // divisor, rate // divisor)
+    # In float32 the error would show in the logarithm of what is quiet.
+    return signal.resample_poly(samples.astype(np.float64), target // divisor, rate // divisor)
