@@ -41,14 +41,17 @@ train: $(ready) ## train EXP and report on it (ARGS=--resume goes on with its la
 report: $(ready) ## draw the figures and the report of RUN again (the newest by default)
 	@$(py) -m experiments report $(RUN)
 
-# Texts reach the shell by the environment, so any quote or dollar sign may stand in them.
+# Texts and paths reach the shell by the environment, so any quote or dollar sign may stand in them.
 look: export LOOK_MODEL = $(value MODEL)
 look: export LOOK_TEXT = $(value TEXT)
 look: export LOOK_TEXT2 = $(value TEXT2)
+look: export LOOK_IMAGE = $(value IMAGE)
+look: export LOOK_AUDIO = $(value AUDIO)
 given = $(if $(filter undefined,$(origin $1)),,$2)
-look: $(ready) ## show the attention of a checkpoint on a page (MODEL=minilm TEXT='...' TEXT2='...')
+look: $(ready) ## show the attention of a checkpoint on a page (MODEL=minilm TEXT='...', or IMAGE=, AUDIO=)
 	@test -n "$$LOOK_MODEL" || { echo "which model? make look MODEL=minilm TEXT='...'"; exit 2; }
-	@$(py) -m experiments look "$$LOOK_MODEL" $(call given,TEXT,--text="$$LOOK_TEXT") $(call given,TEXT2,--text2="$$LOOK_TEXT2") $(ARGS)
+	@$(py) -m experiments look "$$LOOK_MODEL" $(call given,TEXT,--text="$$LOOK_TEXT") $(call given,TEXT2,--text2="$$LOOK_TEXT2") \
+		$(call given,IMAGE,--image="$$LOOK_IMAGE") $(call given,AUDIO,--audio="$$LOOK_AUDIO") $(ARGS)
 
 list: $(ready) ## list the experiments, a line each
 	@$(py) -m experiments list

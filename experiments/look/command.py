@@ -7,19 +7,20 @@ import sys
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import tyro
+
+from experiments.look import EXAMPLE
 
 LOOKS = Path("looks")
 # A text may be the word None, which tyro would take for no text.
 _Text = Annotated[str | None, tyro.conf.arg(constructor=str, help_behavior_hint="")]
-_TEXT = "The cat sat on the mat because it was tired."
 
 
 @dataclasses.dataclass(frozen=True)
 class Command:
-    """Show the attention of a checkpoint: write a page of its maps on a text.
+    """Show the attention of a checkpoint: write a page of its maps on a text, an image or a sound.
 
     The weights are fetched if they are not on this machine yet.
     """
@@ -32,8 +33,12 @@ class Command:
     """A second text to compare with the first."""
     file: Path | None = None
     """A file to read the text from, in UTF-8."""
+    image: Path | None = None
+    """The file of an image, for a model of images."""
+    audio: Path | None = None
+    """The file of a recording, for a model of speech."""
     generate: int = 0
-    """The number of tokens that a language model writes on before it is looked at."""
+    """The number of tokens that a model of texts writes before it is looked at."""
     layer: int = -1
     """The layer that the figures show; -1 is the last."""
     head: int | None = None
@@ -79,33 +84,48 @@ def look(command: Command, arguments: Sequence[str]) -> Path:
         FetchError: If the weights cannot be fetched.
         OSError: If a file cannot be read or written.
     """
-    texts = _texts(command)
+    given = _given(command)
     if command.generate < 0:
         raise ValueError(f"--generate {command.generate} is no number of tokens.")
     with _step(f"Opening {command.model}"):
         # JAX and matplotlib take seconds to import, and the help does without.
         from attn_jax import pretrained
         from attn_jax.tasks.cache import write_arrays
+        from experiments.look.kinds import Given, look_at
+        from experiments.look.look import Choice
         from experiments.look.page import short_name, write_page
-        from experiments.look.text import Choice, look_at_texts
 
         _announce_download(command.model)
         model = pretrained.load(command.model)
     with _step("Writing and reading" if command.generate else "Reading in one program"):
         choice = Choice(command.layer, command.head)
-        result = look_at_texts(model, texts, choice, command.generate)
+        result = look_at(model, Given(**given), choice, command.generate)
     with _step("Drawing"), _new_folder(command.looks / short_name(command.model)) as folder:
         if command.save_captured:
             write_arrays(folder / "captured.npz", dict(result.captured))
         return write_page(folder, result, model, arguments)
 
 
+def _given(command: Command) -> dict[str, Any]:
+    """Return what there is to read, as the arguments of `kinds.Given`."""
+    inputs = ("text", "file", "image", "audio")
+    options = [name for name in inputs if getattr(command, name) is not None]
+    if command.text2 is not None and {"image", "audio"} & set(options):
+        options.append("text2")
+    if len(options) > 1:
+        listed = " and ".join(f"--{name}" for name in options)
+        raise ValueError(f"{listed} each give what is to be read; keep one of them.")
+    for path in (command.image, command.audio):
+        if path is not None and not path.is_file():
+            raise ValueError(f"{path} is not a file.")
+    return {"texts": _texts(command), "image": command.image, "sound": command.audio}
+
+
 def _texts(command: Command) -> list[str]:
-    if command.file and command.text is not None:
-        raise ValueError("--file and --text both give the text; leave out one of them.")
-    text = _TEXT if command.text is None else command.text
-    first = _read(command.file) if command.file else text
-    return [first] if command.text2 is None else [first, command.text2]
+    text = _read(command.file) if command.file else command.text
+    if command.text2 is not None:
+        return [EXAMPLE if text is None else text, command.text2]
+    return [] if text is None else [text]
 
 
 def _read(file: Path) -> str:

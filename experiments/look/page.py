@@ -41,7 +41,7 @@ def write_page(folder: Path, look: Look, model: Pretrained, arguments: Sequence[
         look=look,
         model=_model_facts(model),
         command=shlex.join(["python", "-m", "experiments", "look", *arguments]),
-        code=_code(model, look),
+        code=_code(model, look.inputs_code),
         facts=_run_facts(),
     )
     write_atomically(page, content)
@@ -82,12 +82,11 @@ def _model_facts(model: Pretrained) -> Pairs:
     ]
 
 
-def _code(model: Pretrained, look: Look) -> str:
-    texts = [text.text for text in look.texts]
+def _code(model: Pretrained, inputs_code: str) -> str:
     return (
         "from attn_jax import hooks, pretrained\n\n"
         f"model = pretrained.load({model.name!r})\n"
-        f"inputs = model.encode({texts!r})\n"
+        f"{inputs_code}\n"
         'out, weights = hooks.capture(model, "*.weights")(inputs)'
     )
 

@@ -6,22 +6,11 @@ from typing import NamedTuple
 import numpy as np
 
 from attn_jax import plot
+from experiments.look.look import Choice
 from experiments.report import Sheet
 
 _LONG = 64
 """The most tokens whose maps are drawn cell by cell in the figure of every head."""
-
-
-class Choice(NamedTuple):
-    """The map in the figures.
-
-    Attributes:
-        layer: The layer; a negative number counts from the last.
-        head: The head, or None for the mean of all heads.
-    """
-
-    layer: int = -1
-    head: int | None = None
 
 
 class Reading(NamedTuple):

@@ -3,6 +3,7 @@
 import html
 import json
 import re
+import runpy
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -11,9 +12,11 @@ import pytest
 
 from attn_jax import hooks, pretrained
 from experiments.__main__ import main
+from experiments.look.kinds import Given, look_at
+from experiments.look.look import Choice
 from experiments.look.page import _model_facts, short_name
-from experiments.look.sheets import Choice, Reading, draw_sheets
-from experiments.look.text import _by_number
+from experiments.look.running import by_number
+from experiments.look.sheets import Reading, draw_sheets
 
 RNG = np.random.default_rng(0)
 
@@ -98,6 +101,20 @@ def test_a_language_model_is_looked_at_while_it_writes(tiny_llama_folder, tmp_pa
     assert "a language model predicts at every token" in (page / "report.html").read_text()
 
 
+def test_the_code_on_the_page_gives_what_was_captured(tiny_llama_folder, tmp_path):
+    """Its last line captures the weights of the text that the model wrote."""
+    options = ["--generate", "3", "--save-captured", "--looks", str(tmp_path / "looks")]
+    assert main(["look", str(tiny_llama_folder), "--text", "w5 'w7'", *options]) == 0
+    page = looked(tmp_path / "looks")
+    example = html.unescape((page / "report.html").read_text().split("<pre>")[-1])
+    script = tmp_path / "example.py"
+    script.write_text(example.split("</pre>")[0])
+    names = runpy.run_path(str(script))
+    with np.load(page / "captured.npz") as captured:
+        for name, weights in names["weights"].items():
+            np.testing.assert_allclose(weights, captured[name], atol=1e-6)
+
+
 def test_a_file_is_read_as_one_text(tiny_bert_folder, tmp_path, capsys):
     path = tmp_path / "text.txt"
     path.write_bytes("\ufeffw7 <w8>\n$x$\n".encode())
@@ -149,7 +166,7 @@ def test_the_heads_of_a_long_text_lose_no_large_weight():
 
 def test_layers_are_in_the_order_of_their_numbers():
     names = [f"layers.{i}.attention.weights" for i in range(12)]
-    assert sorted(sorted(names), key=_by_number) == names
+    assert sorted(sorted(names), key=by_number) == names
 
 
 def test_weights_that_are_fetched_are_shown_with_their_license(tmp_path, monkeypatch):
@@ -177,11 +194,18 @@ def test_a_folder_of_the_same_name_is_somebody_s_own(tmp_path, monkeypatch):
         (["--text", "w7 " * 41], "text 0 has 41 tokens, and the model takes 40"),
         (["--file", "absent.txt"], "absent.txt"),
         (["--file", "latin.txt"], "latin.txt: byte 4 is not UTF-8"),
-        (["--file", "latin.txt", "--text", "w7"], "--file and --text both give the text"),
+        (["--file", "latin.txt", "--text", "w7"], "--text and --file each give what is to"),
+        (["--image", "absent.png"], "absent.png is not a file"),
+        (["--image", "latin.txt"], "bert reads texts, not images: give one with --text"),
+        (["--audio", "latin.txt"], "bert reads texts, not sounds: give one with --text"),
+        (["--audio", "latin.txt", "--text2", "w7"], "--audio and --text2 each give what"),
         (["--layer", "2"], "--layer 2 is none of the 2 layers of this model; choose 0 to 1, or -1"),
         (["--head", "-5"], "--head -5 is none of the 4 heads"),
     ],
-    ids=["blank", "second", "long", "absent", "latin", "both", "layer", "head"],
+    ids=[
+        *("blank", "second", "long", "absent", "latin", "both", "no image", "image", "sound"),
+        *("two", "layer", "head"),
+    ],
 )
 def test_input_that_cannot_be_read_is_refused_in_a_line(
     options, message, tiny_bert_folder, tmp_path, monkeypatch, capsys
@@ -193,6 +217,37 @@ def test_input_that_cannot_be_read_is_refused_in_a_line(
     assert message in error
     assert error.count("\n") == 1
     assert not Path("looks").exists()
+
+
+class Reads:
+    """A model that reads images or sounds; the name of its reader's argument says so."""
+
+    name = "a-model"
+    model = reader = None
+
+    def __init__(self, kind):
+        readers = {"images": lambda images: images, "sounds": lambda sounds: sounds}
+        self.reader = SimpleNamespace(encode=readers[kind])
+
+
+@pytest.mark.parametrize(
+    ("kind", "given", "message"),
+    [
+        ("images", Given(["a text"]), r"reads images, not texts: give one with --image \(make"),
+        ("sounds", Given(["a text"]), r"reads sounds, not texts: give one with --audio \(make"),
+        ("sounds", Given(image=Path("a.jpg")), "reads sounds, not images: give one with --audio"),
+        ("images", Given(), "reads images: give one with --image"),
+    ],
+    ids=["text", "text to sounds", "image to sounds", "nothing"],
+)
+def test_a_model_is_not_given_what_it_does_not_read(kind, given, message):
+    with pytest.raises(ValueError, match=message):
+        look_at(Reads(kind), given, Choice())
+
+
+def test_only_models_of_texts_write():
+    with pytest.raises(ValueError, match="--generate 3 is for texts; leave it out"):
+        look_at(Reads("images"), Given(image=Path("a.jpg")), Choice(), 3)
 
 
 @pytest.mark.parametrize(
@@ -239,5 +294,5 @@ def test_the_help_names_the_options_without_a_model(capsys):
         main(["look", "--help"])
     assert end.value.code == 0
     said = capsys.readouterr().out
-    for option in ("--text", "--text2", "--file", "--layer", "--head", "--save-captured"):
+    for option in ("--text", "--text2", "--file", "--image", "--audio", "--layer", "--head"):
         assert option in said
