@@ -73,6 +73,9 @@ from attn_jax.measure.importance import (
     head_importance,
     pruning_curve,
 )
+from attn_jax.measure.monotonic import (
+    monotonic_links,
+)
 from attn_jax.measure.norms import (
     BlockNorms,
     block_norms,
@@ -157,6 +160,7 @@ __all__ = [
     "mass_on_object",
     "mean_heads",
     "mean_over_queries",
+    "monotonic_links",
     "offset_score",
     "permute_keys",
     "pointing_game",

@@ -6,6 +6,7 @@ from typing import NamedTuple
 import numpy as np
 import pretrained_cases_decoders as decoders
 import pretrained_cases_images
+import pretrained_cases_speech as speech
 
 _BERT = {
     "vocab_size": 50,
@@ -70,6 +71,7 @@ CASES = {
     "qwen3": Case("Qwen3ForCausalLM", _LLAMA | {"head_dim": 6, "attention_bias": True}),
     **{name: Case(*case) for name, case in decoders.CASES.items()},
     **{name: Case(*case) for name, case in pretrained_cases_images.CASES.items()},
+    **{name: Case(*case, speech.sounds) for name, case in speech.SETTINGS.items()},
 }
 """The families by name, each with a golden file."""
 
@@ -87,5 +89,6 @@ def random_config(name, rng):
         "num_key_value_heads": key_heads,
         **dict.fromkeys(("intermediate_size", "hidden_dim", "n_inner"), 3 * features),
         "image_size": 4 * int(rng.integers(2, 6)),
+        **speech.random_sizes(rng),
     }
     return config | {key: size for key, size in sizes.items() if key in config}

@@ -2,20 +2,29 @@
 
     PYTHONPATH=. .parity/bin/python tests/pretrained/make_real_references.py
 
-It works in float32, in eager mode. Both models, and so their outputs, are under Apache-2.0. To keep
-the files small, only some layers' maps and every 64th logit are kept.
+Names of its functions as arguments, such as whisper, write those alone. It works in float32, in
+eager mode. MiniLM and SmolLM2, and so their outputs, are under Apache-2.0, Whisper is under MIT. To
+keep the files small, only some layers' maps and every 64th logit are kept, and Whisper's attention
+to the sound in half precision.
 """
 
+import json
+import sys
+import wave
 from pathlib import Path
 
 import numpy as np
 import torch
 import transformers
+from real_whisper import whisper_of
+from scipy import signal
 from transformers.modeling_gguf_pytorch_utils import load_gguf_checkpoint
 
 from attn_jax.pretrained.sources import available, fetched
 
 FOLDER = Path(__file__).parent
+SENTENCE = FOLDER.parents[1] / "notebooks" / "speech" / "sentence.wav"
+NO_TIMES = "<|notimestamps|>"
 SETTINGS = {"dtype": torch.float32, "attn_implementation": "eager"}
 TEXTS = ["The animal didn't cross the street because it was too tired.", "A cat sat on the mat."]
 STORY = "Once upon a time, there was a little girl named Lily. One day, Lily"
@@ -77,7 +86,45 @@ def smollm2(steps=18):
     )
 
 
+def whisper(steps=30):
+    source = available()["whisper-tiny.en"]
+    folder = fetched(source)
+    model = whisper_of((folder / "model.bin").read_bytes())
+    tokenizer = transformers.PreTrainedTokenizerFast(tokenizer_file=str(folder / "tokenizer.json"))
+    with wave.open(str(SENTENCE)) as file:
+        samples = np.frombuffer(file.readframes(file.getnframes()), "<i2") / 2.0**15
+        samples = signal.resample_poly(samples, 16_000, file.getframerate())
+    extract = transformers.WhisperFeatureExtractor()
+    padded = np.pad(samples, (0, extract.n_samples - len(samples)))
+    # In NumPy, and so in float64: in float32 it would differ by more than what is compared.
+    mel = torch.from_numpy(extract._np_extract_fbank_features(padded[None], "cpu"))
+    states = model.model.encoder(mel).last_hidden_state
+    settings = json.loads((folder / "config.json").read_text())
+    tokens = torch.tensor([tokenizer.convert_tokens_to_ids(["<|startoftranscript|>", NO_TIMES])])
+    for step in range(steps):
+        logits = model(encoder_outputs=(states,), decoder_input_ids=tokens).logits[0, -1]
+        logits[settings["suppress_ids"]] = -torch.inf
+        if step == 0:
+            logits[settings["suppress_ids_begin"]] = -torch.inf
+        tokens = torch.cat([tokens, logits.argmax()[None, None]], 1)
+        if tokens[0, -1] == tokenizer.convert_tokens_to_ids("<|endoftext|>"):
+            break
+    result = model(encoder_outputs=(states,), decoder_input_ids=tokens, output_attentions=True)
+    layers = [1, 3]
+    cross = np.stack([result.cross_attentions[i].numpy() for i in layers])
+    write(
+        "whisper-tiny.en",
+        mel=mel.numpy()[..., :400:20],
+        tokens=tokens.numpy(),
+        text=tokenizer.decode(tokens[0], skip_special_tokens=True),
+        states=states.numpy()[:, ::150],
+        logits=result.logits[..., ::64].numpy(),
+        layers=layers,
+        cross_attentions=cross[..., :200].astype(np.float16),
+    )
+
+
 if __name__ == "__main__":
     with torch.no_grad():
-        minilm()
-        smollm2()
+        for make in [globals()[name] for name in sys.argv[1:]] or [minilm, smollm2, whisper]:
+            make()

@@ -16,7 +16,7 @@ from attn_jax.tasks.fetch import FetchError
 
 pytestmark = pytest.mark.skipif(
     "ATTN_JAX_REAL_WEIGHTS" not in os.environ,
-    reason="266 MB of weights are downloaded only by make pretrained",
+    reason="330 MB of weights are downloaded only by make pretrained",
 )
 
 
@@ -94,3 +94,32 @@ def test_dinov2():
     half = np.finfo(np.float16).eps
     last = captured["layers.11.attention.weights"][:, :, ::16]
     close(last, expected["last_attention"].astype(np.float32), half)
+
+
+SENTENCE = Path(__file__).parents[2] / "notebooks" / "speech" / "sentence.wav"
+
+
+@pytest.fixture(scope="module")
+def whisper():
+    return load("whisper-tiny.en")
+
+
+def test_whisper(whisper):
+    expected = reference("whisper-tiny.en")
+    text = str(expected["text"])
+    inputs = whisper.encode([SENTENCE], [text])
+    # transformers resamples nothing: its input was resampled by the same function of SciPy.
+    close(inputs["mel"][..., :400:20], expected["mel"], 2e-6)
+    tokens = expected["tokens"]
+    np.testing.assert_array_equal(inputs["decoder_tokens"], tokens[:, :-1])
+    inputs["decoder_tokens"] = tokens
+    out, captured = captured_run(whisper, inputs)
+    close(out[..., ::64], expected["logits"], 2e-5)
+    states = jax.jit(whisper.model.apply, static_argnames="method")(
+        whisper.variables, inputs["mel"], method="encode"
+    )
+    close(states[:, ::150], expected["states"], 2e-5)
+    for i, weights in zip(expected["layers"], expected["cross_attentions"], strict=True):
+        found = captured[f"decoder.layers.{i}.cross_attention.weights"][..., :200]
+        # Recorded in half precision, which rounds by up to 2^-11 of the value.
+        np.testing.assert_allclose(found, weights.astype(np.float32), rtol=2**-11, atol=1e-6)

@@ -3,7 +3,7 @@
 from typing import Any
 
 from attn_jax.pretrained.errors import PretrainedError
-from attn_jax.pretrained.families import bert, gemma, gpt2, llama, vit
+from attn_jax.pretrained.families import bert, gemma, gpt2, llama, vit, whisper
 from attn_jax.pretrained.families.family import Family
 
 FAMILIES: tuple[Family, ...] = (
@@ -21,6 +21,7 @@ FAMILIES: tuple[Family, ...] = (
     vit.DEIT,
     vit.DINOV2,
     vit.DINOV2_WITH_REGISTERS,
+    whisper.WHISPER,
 )
 
 

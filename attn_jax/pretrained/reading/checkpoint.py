@@ -1,4 +1,4 @@
-"""A checkpoint on disk, in a folder of transformers', a GGUF file or an ONNX file."""
+"""A checkpoint on disk: a folder of transformers' or CTranslate2's, a GGUF or an ONNX file."""
 
 import contextlib
 import dataclasses
@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from attn_jax.pretrained.reading.config import read_config, read_generation, read_preprocessing
+from attn_jax.pretrained.reading.ctranslate2 import is_ctranslate2, open_ctranslate2
 from attn_jax.pretrained.reading.gguf import find_gguf, open_gguf
 from attn_jax.pretrained.reading.onnx import PREPROCESSING, find_onnx, open_onnx
 from attn_jax.pretrained.reading.tensors import Tensors, open_tensors
@@ -49,6 +50,14 @@ def open_checkpoint(path: Path) -> Iterator[Checkpoint]:
     if file is not None:
         onnx = open_onnx(file)
         yield Checkpoint(onnx.config, onnx.tensors, lambda: read_rules(path), PREPROCESSING)
+        return
+    if is_ctranslate2(path):
+        opened = open_ctranslate2(path)
+        preprocessing = read_preprocessing(path)
+        config, generation = opened.config, opened.generation
+        yield Checkpoint(
+            config, opened.tensors, lambda: read_rules(path), preprocessing, generation
+        )
         return
     config = read_config(path)
     with open_tensors(path) as tensors:

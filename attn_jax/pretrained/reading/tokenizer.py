@@ -55,6 +55,14 @@ class Tokenizer:
             tokens[i, : len(row)], exists[i, : len(row)] = row, True
         return tokens, exists
 
+    def plain(self, text: str) -> list[int]:
+        """Return the token numbers of a text, without the special ones that belong around it."""
+        return self._rules.encode(text, add_special_tokens=False).ids
+
+    def number(self, piece: str) -> int | None:
+        """Return the number of a piece as the vocabulary writes it, or None if it has none."""
+        return self._rules.token_to_id(piece)
+
     def pieces(self, tokens: Sequence[int]) -> list[str]:
         """Return the pieces of text that numbers stand for, as the vocabulary writes them."""
         return [self._rules.id_to_token(int(token)) or "" for token in tokens]
