@@ -13,6 +13,7 @@ from attn_jax.pretrained.model import Pretrained
 from attn_jax.pretrained.reading.checkpoint import open_checkpoint
 from attn_jax.pretrained.reading.convert import convert
 from attn_jax.pretrained.reading.fused import SplitTensors
+from attn_jax.pretrained.reading.synonyms import OneNameTensors
 from attn_jax.pretrained.reading.tensors import Tensors
 from attn_jax.pretrained.sources import available, fetched
 
@@ -48,9 +49,10 @@ def load(source: str | os.PathLike[str]) -> Pretrained:
         family = family_of(config)
         module = family.from_config(config)
         tensors = SplitTensors(_Unprefixed(checkpoint.tensors, family), family.fused)
+        tensors = OneNameTensors(tensors, family.synonyms(config))
         ignored = family.ignored + family.copies(config)
         shapes = jax.eval_shape(module.init, jax.random.key(0), **family.example(config))
-        params = convert(tensors, shapes["params"], family.table, ignored)
+        params = convert(tensors, shapes["params"], family.table, ignored, family.optional)
         reader = family.reader(checkpoint)
     return Pretrained(module, {"params": params}, config, reader, str(source))
 
@@ -91,6 +93,8 @@ _FILES = [
     "config.json",
     "preprocessor_config.json",
     "tokenizer.json",
+    "*.spm",
+    "*vocab.json",
     "*.safetensors",
     "*.safetensors.index.json",
 ]

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
+import pretrained_cases_seq2seq as seq2seq
 
 _BERT = {
     "vocab_size": 50,
@@ -66,6 +67,7 @@ CASES = {
     "mistral": Case("MistralForCausalLM", _LLAMA | {"sliding_window": 3, "head_dim": 6}),
     "qwen2": Case("Qwen2ForCausalLM", _LLAMA | _WINDOW),
     "qwen3": Case("Qwen3ForCausalLM", _LLAMA | {"head_dim": 6, "attention_bias": True}),
+    **{name: Case(*case, seq2seq.pairs) for name, case in seq2seq.SETTINGS.items()},
 }
 """The families by name, each with a golden file."""
 
@@ -82,5 +84,6 @@ def random_config(name, rng):
         **dict.fromkeys(("num_attention_heads", "n_heads", "n_head"), heads),
         "num_key_value_heads": key_heads,
         **dict.fromkeys(("intermediate_size", "hidden_dim", "n_inner"), 3 * features),
+        **seq2seq.random_sizes(rng),
     }
     return config | {key: size for key, size in sizes.items() if key in config}

@@ -4,7 +4,11 @@ import numpy as np
 import torch
 import transformers
 
-_ARGUMENTS = {"tokens": "input_ids", "key_mask": "attention_mask"}
+_ARGUMENTS = {
+    "tokens": "input_ids",
+    "key_mask": "attention_mask",
+    "decoder_tokens": "decoder_input_ids",
+}
 """Our names of arguments, and transformers'."""
 
 
@@ -15,7 +19,10 @@ def random_model(class_name, config, seed):
     settings = model_class.config_class(**config, attn_implementation="eager")
     model = model_class(settings).eval()
     with torch.no_grad():
-        for parameter in model.parameters():
+        parameters = [x for x in model.parameters() if x.requires_grad]
+        # The only buffer that checkpoints have values for.
+        parameters += [x for name, x in model.named_buffers() if name == "final_logits_bias"]
+        for parameter in parameters:
             parameter.add_(0.1 * torch.randn_like(parameter))
     return model
 
@@ -29,19 +36,31 @@ def run(model, inputs):
             output_hidden_states=True,
         )
     values = {"output": result[0]}
-    for i, (weights, states) in enumerate(
-        zip(result.attentions, result.hidden_states, strict=False)
-    ):
-        values[f"layers.{i}.attention.weights"] = weights
-        values[f"layers.{i}.residual"] = states
+    if "encoder_attentions" in result:
+        values |= _layers("encoder.", result.encoder_attentions, result.encoder_hidden_states)
+        values |= _layers("decoder.", result.decoder_attentions, result.decoder_hidden_states)
+        for i, weights in enumerate(result.cross_attentions):
+            values[f"decoder.layers.{i}.cross_attention.weights"] = weights
+    else:
+        values |= _layers("", result.attentions, result.hidden_states)
     values = {name: x.numpy() for name, x in values.items()}
     return {name: _only_existing(name, x, inputs) for name, x in values.items()}
+
+
+def _layers(prefix, attentions, hidden_states):
+    """Return the weights of each layer, and the states that enter it."""
+    values = {}
+    for i, (weights, states) in enumerate(zip(attentions, hidden_states, strict=False)):
+        values[f"{prefix}layers.{i}.attention.weights"] = weights
+        values[f"{prefix}layers.{i}.residual"] = states
+    return values
 
 
 def _only_existing(name, x, inputs):
     """Return values with NaN at the tokens that fill up a text."""
     exists = inputs.get("key_mask")
-    if exists is None:
+    is_written = "decoder_tokens" in inputs and not name.startswith("encoder.")
+    if exists is None or is_written:
         return x
     if name.endswith(".weights"):
         return np.where(exists[:, None, :, None], x, np.nan)

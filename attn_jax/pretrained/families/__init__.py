@@ -3,7 +3,7 @@
 from typing import Any
 
 from attn_jax.pretrained.errors import PretrainedError
-from attn_jax.pretrained.families import bert, gpt2, llama
+from attn_jax.pretrained.families import bart, bert, gpt2, llama
 from attn_jax.pretrained.families.family import Family
 
 FAMILIES: tuple[Family, ...] = (
@@ -15,6 +15,9 @@ FAMILIES: tuple[Family, ...] = (
     llama.MISTRAL,
     llama.QWEN2,
     llama.QWEN3,
+    bart.BART,
+    bart.MBART,
+    bart.MARIAN,
 )
 
 

@@ -20,6 +20,7 @@ class Checkpoint:
         config: Its configuration.
         tensors: Its tensors, under the names that transformers gives them.
         rules: Reads the rules of its tokenizer.
+        target_rules: Reads those of what a translator writes; None if they are the same.
         preprocessing: What it asks for before its model sees an image or a sound; empty if it says
             nothing.
     """
@@ -28,6 +29,7 @@ class Checkpoint:
     tensors: Tensors
     rules: Callable[[], Any]
     preprocessing: dict[str, Any] = dataclasses.field(default_factory=dict)
+    target_rules: Callable[[], Any] | None = None
 
 
 @contextlib.contextmanager
@@ -44,4 +46,10 @@ def open_checkpoint(path: Path) -> Iterator[Checkpoint]:
         return
     config = read_config(path)
     with open_tensors(path) as tensors:
-        yield Checkpoint(config, tensors, lambda: read_rules(path), read_preprocessing(path))
+        yield Checkpoint(
+            config,
+            tensors,
+            lambda: read_rules(path),
+            read_preprocessing(path),
+            lambda: read_rules(path, "target"),
+        )
