@@ -2,6 +2,7 @@
 
 import functools
 from collections.abc import Callable
+from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
@@ -11,8 +12,16 @@ from jaxtyping import Bool, Float, Int
 
 from attn_jax.hooks import tap
 from attn_jax.pretrained.errors import PretrainedError
+from attn_jax.pretrained.families.caching import (
+    CachedAttention,
+    CachedCrossAttention,
+    empty_cross_attention,
+    empty_positions,
+    empty_self_attention,
+    token_positions,
+)
 from attn_jax.pretrained.families.family import Config, Family, pair_reader, setting, some_pairs
-from attn_jax.pretrained.families.parts import HeadAttention, activation, layer_norm
+from attn_jax.pretrained.families.parts import activation, layer_norm
 from attn_jax.pretrained.reading.convert import Table
 
 
@@ -49,13 +58,13 @@ class BartLayer(nn.Module):
             key_mask: True = the token of the encoder exists; all do if None.
             states: The states of the encoder, for a decoder.
         """
-        attend = HeadAttention(self.num_heads, causal=self.is_decoder, name="attention")
+        attend = CachedAttention(self.num_heads, causal=self.is_decoder, name="attention")
         own_mask = None if self.is_decoder else key_mask
         x = tap("residual", x)
         x = self._add(x, functools.partial(attend, key_mask=own_mask), "attention_norm")
         x = tap("residual_mid", x)
         if self.is_decoder:
-            cross = HeadAttention(self.num_heads, name="cross_attention")
+            cross = CachedCrossAttention(self.num_heads, name="cross_attention")
             x = self._add(x, lambda x: cross(x, states, key_mask=key_mask), "cross_attention_norm")
             x = tap("residual_cross", x)
         return tap("residual_out", self._add(x, self._mlp, "mlp_norm"))
@@ -94,8 +103,8 @@ class BartStack(nn.Module):
         states: Float[Array, "*b k f"] | None = None,
     ) -> Float[Array, "*b t f"]:
         """Return the last states of tokens; the arguments are those of :class:`BartLayer`."""
-        places = self._places(jnp.arange(x.shape[-2]), x.shape[-1])
-        x = x + places.reshape((1,) * (x.ndim - 2) + places.shape)
+        places = self._places(token_positions(self, x.shape[-2]), x.shape[-1])
+        x = x + places.reshape((1,) * (x.ndim - places.ndim) + places.shape)
         if self.normalizes_embedding:
             x = layer_norm(1e-5, "embedding_norm")(x)
         x = tap("embedding", x)
@@ -182,6 +191,17 @@ class Bart(nn.Module):
         x = self.decoder(self._embed(decoder_tokens, self._target), key_mask, states)
         bias = self.logits_bias.reshape((1,) * (x.ndim - 1) + (-1,))
         return tap("logits", self._target.attend(x) + bias)
+
+    def empty_cache(self, batch: int, length: int) -> dict[str, Any]:
+        """Return the collection `cache` for some texts, with room for a number of tokens."""
+        layers = {}
+        for i, layer in enumerate(self.decoder.layers):
+            heads = layer.num_heads, self.features // layer.num_heads
+            layers[f"layers_{i}"] = {
+                "attention": empty_self_attention(batch, length, *heads),
+                "cross_attention": empty_cross_attention(batch, *heads),
+            }
+        return {"decoder": empty_positions(batch) | layers}
 
     @property
     def _target(self) -> nn.Embed:

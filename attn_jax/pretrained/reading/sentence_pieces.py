@@ -57,7 +57,7 @@ class SentencePieces:
         pieces = [self._pieces.get(number, _UNKNOWN) for number in numbers]
         if skip_special_tokens:
             pieces = [piece for piece in pieces if piece not in (_END, _PAD, _UNKNOWN)]
-        return self._processor.decode_pieces(pieces)
+        return self._processor.decode_pieces(pieces).strip()
 
 
 def has_sentence_pieces(folder: Path) -> bool:
