@@ -20,12 +20,26 @@ _OWN_VOCABULARY = {
     "decoder_vocab_size": 40,
     "pad_token_id": 39,
 }
+_T5 = {
+    "vocab_size": 50,
+    "d_model": 16,
+    "d_kv": 6,
+    "d_ff": 24,
+    "num_layers": 1,
+    "num_decoder_layers": 2,
+    "num_heads": 4,
+    "relative_attention_num_buckets": 8,
+    "relative_attention_max_distance": 6,
+    "decoder_start_token_id": 0,
+}
 
 SETTINGS = {
     "bart": ("BartForConditionalGeneration", _BART),
     "mbart": ("MBartForConditionalGeneration", _BART | {"scale_embedding": True}),
     "marian": ("MarianMTModel", _MARIAN),
     "marian_vocabularies": ("MarianMTModel", _MARIAN | _OWN_VOCABULARY),
+    "t5": ("T5ForConditionalGeneration", _T5),
+    "mt5": ("MT5ForConditionalGeneration", _T5 | {"feed_forward_proj": "gated-gelu"}),
 }
 """The class of transformers and the configuration of each."""
 
@@ -52,4 +66,9 @@ def random_sizes(rng):
         "decoder_attention_heads": int(decoder_heads),
         "encoder_ffn_dim": 3 * features,
         "decoder_ffn_dim": 2 * features,
+        "d_kv": int(rng.integers(1, 9)),
+        "d_ff": 3 * features,
+        "num_layers": int(rng.integers(1, 4)),
+        "num_decoder_layers": int(rng.integers(1, 4)),
+        "num_heads": int(heads),
     }

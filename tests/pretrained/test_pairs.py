@@ -54,7 +54,7 @@ def test_it_encodes_once_and_decodes_by_itself(bart):
     np.testing.assert_allclose(logits, expected, rtol=0, atol=2e-5 * np.abs(expected).max())
 
 
-@pytest.mark.parametrize("name", ["bart", "mbart", "marian"])
+@pytest.mark.parametrize("name", ["bart", "marian", "t5"])
 def test_the_logits_of_parts_are_those_of_the_whole(name, tmp_path):
     model = pretrained.load(write_golden(name, tmp_path))
     inputs, expected = golden_inputs(name), golden_arrays(name, "expected")["output"]
@@ -65,7 +65,7 @@ def test_the_logits_of_parts_are_those_of_the_whole(name, tmp_path):
     def decode(variables, tokens, states):
         return apply(variables, tokens, states, mask, method="decode", mutable=["cache"])
 
-    cache, parts = {"cache": model.model.empty_cache(2, 6)}, []
+    cache, parts = {"cache": model.model.empty_cache(2, 9)}, []
     for part in jnp.split(inputs["decoder_tokens"], [2, 3], axis=1):
         logits, cache = decode(model.variables | cache, part, states)
         states = jnp.zeros_like(states)  # whose keys and values are in the cache
@@ -104,6 +104,30 @@ def test_untied_logits_are_refused(bart):
     path.write_text(json.dumps(golden_config("bart") | {"tie_word_embeddings": False}))
     with pytest.raises(PretrainedError, match="tie_word_embeddings = False; only True"):
         pretrained.load(bart)
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [{"tie_word_embeddings": False}, {"scale_decoder_outputs": False, "tie_word_embeddings": True}],
+    ids=["transformers 4", "transformers 5"],
+)
+def test_t5_1_1_has_logits_of_its_own(settings, tmp_path):
+    folder = write_golden("mt5", tmp_path)
+    config = golden_config("mt5") | {"model_type": "t5"} | settings
+    (folder / "config.json").write_text(json.dumps(config))
+    path = folder / "model.safetensors"
+    tensors = load_file(path)
+    save_file(tensors | {"lm_head.weight": 3 * tensors["lm_head.weight"]}, path)
+    inputs, expected = golden_inputs("mt5"), golden_arrays("mt5", "expected")["output"]
+    logits = jax.jit(pretrained.load(folder))(inputs)
+    np.testing.assert_allclose(logits, 3 * expected, rtol=0, atol=6e-5 * np.abs(expected).max())
+    # Where it is stored once, it is that of the embedding.
+    del tensors["lm_head.weight"]
+    save_file(tensors, path)
+    params = pretrained.load(folder).variables["params"]
+    np.testing.assert_array_equal(
+        params["head"]["kernel"].T, params["token_embedding"]["embedding"]
+    )
 
 
 def trained(texts, size):

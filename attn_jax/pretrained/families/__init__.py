@@ -3,7 +3,7 @@
 from typing import Any
 
 from attn_jax.pretrained.errors import PretrainedError
-from attn_jax.pretrained.families import bart, bert, gpt2, llama
+from attn_jax.pretrained.families import bart, bert, gpt2, llama, t5
 from attn_jax.pretrained.families.family import Family
 
 FAMILIES: tuple[Family, ...] = (
@@ -18,6 +18,8 @@ FAMILIES: tuple[Family, ...] = (
     bart.BART,
     bart.MBART,
     bart.MARIAN,
+    t5.T5_FAMILY,
+    t5.MT5,
 )
 
 
