@@ -15,6 +15,7 @@ from attn_jax.pretrained.model import Pretrained
 from attn_jax.pretrained.reading.checkpoint import open_checkpoint
 from attn_jax.pretrained.reading.convert import convert
 from attn_jax.pretrained.reading.fused import SplitTensors
+from attn_jax.pretrained.reading.synonyms import OneNameTensors
 from attn_jax.pretrained.reading.tensors import Tensors
 from attn_jax.pretrained.sources import available, fetched
 
@@ -55,10 +56,11 @@ def load(source: str | os.PathLike[str], *, scan: bool = False) -> Pretrained:
         module = family.from_config(config)
         module = scanned_form(module) if scan else module
         tensors = SplitTensors(_Unprefixed(checkpoint.tensors, family), family.fused)
+        tensors = OneNameTensors(tensors, family.synonyms(config))
         ignored = family.ignored + family.copies(config)
         shapes = jax.eval_shape(module.init, jax.random.key(0), **family.example(config))["params"]
         shapes = unstack_shapes(shapes) if scan else shapes
-        params = convert(tensors, shapes, family.table, ignored)
+        params = convert(tensors, shapes, family.table, ignored, family.optional)
         params = stack_parameters(params) if scan else params
         reader = family.reader(checkpoint)
         rules = rules_of(config, checkpoint.generation)
@@ -103,6 +105,8 @@ _FILES = [
     "model.bin",
     "preprocessor_config.json",
     "tokenizer.json",
+    "*.spm",
+    "*vocab.json",
     "*.safetensors",
     "*.safetensors.index.json",
 ]

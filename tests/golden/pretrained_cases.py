@@ -6,6 +6,7 @@ from typing import NamedTuple
 import numpy as np
 import pretrained_cases_decoders as decoders
 import pretrained_cases_images
+import pretrained_cases_seq2seq as seq2seq
 import pretrained_cases_speech as speech
 
 _BERT = {
@@ -72,6 +73,7 @@ CASES = {
     **{name: Case(*case) for name, case in decoders.CASES.items()},
     **{name: Case(*case) for name, case in pretrained_cases_images.CASES.items()},
     **{name: Case(*case, speech.sounds) for name, case in speech.SETTINGS.items()},
+    **{name: Case(*case, seq2seq.pairs) for name, case in seq2seq.SETTINGS.items()},
 }
 """The families by name, each with a golden file."""
 
@@ -90,5 +92,6 @@ def random_config(name, rng):
         **dict.fromkeys(("intermediate_size", "hidden_dim", "n_inner"), 3 * features),
         "image_size": 4 * int(rng.integers(2, 6)),
         **speech.random_sizes(rng),
+        **seq2seq.random_sizes(rng),
     }
     return config | {key: size for key, size in sizes.items() if key in config}

@@ -3,7 +3,16 @@
 from typing import Any
 
 from attn_jax.pretrained.errors import PretrainedError
-from attn_jax.pretrained.families import bert, gemma, gpt2, llama, vit, whisper
+from attn_jax.pretrained.families import (
+    bart,
+    bert,
+    gemma,
+    gpt2,
+    llama,
+    t5,
+    vit,
+    whisper,
+)
 from attn_jax.pretrained.families.family import Family
 
 FAMILIES: tuple[Family, ...] = (
@@ -22,6 +31,11 @@ FAMILIES: tuple[Family, ...] = (
     vit.DINOV2,
     vit.DINOV2_WITH_REGISTERS,
     whisper.WHISPER,
+    bart.BART,
+    bart.MBART,
+    bart.MARIAN,
+    t5.T5_FAMILY,
+    t5.MT5,
 )
 
 

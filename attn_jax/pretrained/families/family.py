@@ -1,6 +1,7 @@
 """What a family of checkpoints is: a module, and a table from its names to ours."""
 
 import dataclasses
+import sys
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -11,7 +12,7 @@ from flax import linen as nn
 from attn_jax.pretrained.errors import PretrainedError
 from attn_jax.pretrained.reading.checkpoint import Checkpoint
 from attn_jax.pretrained.reading.convert import Table
-from attn_jax.pretrained.reading.reader import Reader, TextReader
+from attn_jax.pretrained.reading.reader import PairReader, Reader, TextReader
 from attn_jax.pretrained.reading.tokenizer import Tokenizer
 
 Config = dict[str, Any]
@@ -36,6 +37,11 @@ def some_tokens(config: Config) -> dict[str, jax.ShapeDtypeStruct]:
     return {"tokens": jax.ShapeDtypeStruct((1, 2), jnp.int32)}
 
 
+def some_pairs(config: Config) -> dict[str, jax.ShapeDtypeStruct]:
+    """Return the shapes of arguments that initialize an encoder and a decoder of tokens."""
+    return {**some_tokens(config), "decoder_tokens": jax.ShapeDtypeStruct((1, 2), jnp.int32)}
+
+
 def text_reader(checkpoint: Checkpoint, skipped_positions: int = 0) -> TextReader:
     """Return the reader of texts.
 
@@ -47,6 +53,19 @@ def text_reader(checkpoint: Checkpoint, skipped_positions: int = 0) -> TextReade
     limit = setting(config, "max_position_embeddings", "n_positions") - skipped_positions
     pad = setting(config, "pad_token_id", default=0)
     return TextReader(Tokenizer(checkpoint.rules(), pad=pad, limit=limit))
+
+
+def pair_reader(checkpoint: Checkpoint) -> PairReader:
+    """Return the reader of texts, and of what they become, for an encoder and a decoder."""
+    config = checkpoint.config
+    pad = setting(config, "pad_token_id", default=0)
+    tokenizer, target_tokenizer = (
+        # Relative positions have no end.
+        Tokenizer(rules, pad=pad, limit=config.get("max_position_embeddings", sys.maxsize))
+        for rules in (checkpoint.rules(), (checkpoint.target_rules or checkpoint.rules)())
+    )
+    start = setting(config, "decoder_start_token_id", default=pad)
+    return PairReader(tokenizer, target_tokenizer, start)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -61,6 +80,9 @@ class Family:
         ignored: Patterns of tensors without a place in the model.
         fused: For each module that holds several, stored as one, its parts.
         copies: Returns patterns of tensors that repeat others, such as a tied head.
+        synonyms: Returns, for a tensor that checkpoints store once under one of several names, the
+            other names.
+        optional: The paths of our parameters that are zero if no tensor has their values.
         example: Returns the shapes of arguments that initialize the module.
         reader: Returns what makes the module's arguments from texts, images or sounds.
     """
@@ -72,5 +94,7 @@ class Family:
     ignored: tuple[str, ...] = ()
     fused: Mapping[str, tuple[str, ...]] = dataclasses.field(default_factory=dict)
     copies: Callable[[Config], tuple[str, ...]] = lambda config: ()
+    synonyms: Callable[[Config], Mapping[str, tuple[str, ...]]] = lambda config: {}
+    optional: tuple[str, ...] = ()
     example: Callable[[Config], dict[str, jax.ShapeDtypeStruct]] = some_tokens
     reader: Callable[[Checkpoint], Reader] = text_reader

@@ -109,4 +109,5 @@ _ACTIVATIONS: dict[str, Callable[[Array], Array]] = {
     "gelu_pytorch_tanh": nn.gelu,
     "relu": nn.relu,
     "silu": nn.silu,
+    "swish": nn.silu,
 }

@@ -25,6 +25,7 @@ class Checkpoint:
         preprocessing: What it asks for before its model sees an image or a sound; empty if it says
             nothing.
         generation: How its model is to write; empty if it says nothing.
+        target_rules: Reads those of what a translator writes; None if they are the same.
     """
 
     config: dict[str, Any]
@@ -32,6 +33,7 @@ class Checkpoint:
     rules: Callable[[], Any]
     preprocessing: dict[str, Any] = dataclasses.field(default_factory=dict)
     generation: dict[str, Any] = dataclasses.field(default_factory=dict)
+    target_rules: Callable[[], Any] | None = None
 
 
 @contextlib.contextmanager
@@ -61,5 +63,11 @@ def open_checkpoint(path: Path) -> Iterator[Checkpoint]:
         return
     config = read_config(path)
     with open_tensors(path) as tensors:
-        preprocessing, generation = read_preprocessing(path), read_generation(path)
-        yield Checkpoint(config, tensors, lambda: read_rules(path), preprocessing, generation)
+        yield Checkpoint(
+            config,
+            tensors,
+            lambda: read_rules(path),
+            read_preprocessing(path),
+            read_generation(path),
+            lambda: read_rules(path, "target"),
+        )

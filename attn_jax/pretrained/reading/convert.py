@@ -1,7 +1,7 @@
 """From a checkpoint's tensors to parameters, by a table of names."""
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Container, Iterable, Mapping
 from typing import Any, Literal
 
 import jax
@@ -24,7 +24,11 @@ and what becomes of it."""
 
 
 def convert(
-    tensors: Tensors, shapes: Any, table: Table, ignored: Iterable[str] = ()
+    tensors: Tensors,
+    shapes: Any,
+    table: Table,
+    ignored: Iterable[str] = (),
+    optional: Container[str] = (),
 ) -> dict[str, Any]:
     """Return parameters with the values of a checkpoint.
 
@@ -33,6 +37,7 @@ def convert(
         shapes: The parameters as abstract arrays, whose shapes and types are kept.
         table: From the checkpoint's names to ours.
         ignored: Patterns of tensors that have no place in the model, such as buffers.
+        optional: The paths of parameters that are zero if there is no tensor for them.
 
     Raises:
         PretrainedError: If tensors are missing, left over, or of another shape.
@@ -48,13 +53,15 @@ def convert(
             by_path[ours] = name, kind
         else:
             extra.append(name)
-    _check_names(set(wanted) - set(by_path), extra)
+    missing = [path for path in wanted if path not in by_path]
+    _check_names([path for path in missing if path not in optional], extra)
     # The largest come first, so that at no time there are two copies of most of the weights.
-    largest_first = sorted(wanted, key=lambda path: -wanted[path].size)
+    largest_first = sorted(by_path, key=lambda path: -wanted[path].size)
     arrays = {
         path: _converted(tensors, *by_path[path], wanted[path], path).block_until_ready()
         for path in largest_first
     }
+    arrays |= {path: jnp.zeros(wanted[path].shape, wanted[path].dtype) for path in missing}
     return jax.tree_util.tree_map_with_path(lambda path, _: arrays[_path(path)], shapes)
 
 

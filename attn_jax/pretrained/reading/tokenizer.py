@@ -2,11 +2,12 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
 from attn_jax.pretrained.errors import PretrainedError
+from attn_jax.pretrained.reading.sentence_pieces import has_sentence_pieces, read_sentence_pieces
 
 
 class Tokenizer:
@@ -18,9 +19,6 @@ class Tokenizer:
     """
 
     def __init__(self, rules: Any, *, pad: int, limit: int) -> None:
-        # A file may set both, to lengths that need not be the model's.
-        rules.no_truncation()
-        rules.no_padding()
         self._rules = rules
         self.pad = pad
         self.limit = limit
@@ -103,17 +101,41 @@ def import_tokenizers() -> Any:
     return tokenizers
 
 
-def read_rules(folder: Path) -> Any:
-    """Read `tokenizer.json`.
+def read_rules(folder: Path, side: Literal["source", "target"] = "source") -> Any:
+    """Read `tokenizer.json`, or the two sentencepiece models of a translator.
+
+    Args:
+        folder: The folder of a checkpoint.
+        side: Whether the texts are those that a translator reads or those that it writes.
 
     Raises:
-        PretrainedError: If it is missing or damaged.
+        PretrainedError: If there is neither, or a file is damaged.
     """
-    tokenizers = import_tokenizers()
     path = folder / "tokenizer.json"
+    if not path.is_file() and has_sentence_pieces(folder):
+        return read_sentence_pieces(folder, side)
     if not path.is_file():
-        raise PretrainedError(f"{folder} has no tokenizer.json; fetch the checkpoint again.")
+        raise PretrainedError(f"{folder} has no tokenizer.json; {_way_out(folder)}")
+    tokenizers = import_tokenizers()
     try:
-        return tokenizers.Tokenizer.from_file(str(path))
+        rules = tokenizers.Tokenizer.from_file(str(path))
     except Exception as error:  # the package raises plain exceptions
         raise PretrainedError(f"{path} is damaged: {error}; fetch it again.") from error
+    # A file may set both, to lengths that need not be the model's.
+    rules.no_truncation()
+    rules.no_padding()
+    return rules
+
+
+def _way_out(folder: Path) -> str:
+    if not any((folder / name).is_file() for name in _SLOW_FILES):
+        return "fetch the checkpoint again."
+    return (
+        "make it where transformers is installed: "
+        "AutoTokenizer.from_pretrained(folder).save_pretrained(folder)."
+    )
+
+
+# What transformers makes a tokenizer.json of.
+_SLOW_FILES = ("spiece.model", "sentencepiece.bpe.model", "tokenizer.model", "vocab.json")
+_SLOW_FILES += ("vocab.txt",)
