@@ -43,6 +43,8 @@ class Command:
     """The layer that the figures show; -1 is the last."""
     head: int | None = None
     """The head that the figures show; the mean of all heads by default."""
+    card: bool = True
+    """Whether to judge a model's predictions with a report card, which takes a while."""
     save_captured: bool = False
     """Whether to save the captured weights too, as captured.npz."""
     looks: Path = LOOKS
@@ -100,10 +102,14 @@ def look(command: Command, arguments: Sequence[str]) -> Path:
     with _step("Writing and reading" if command.generate else "Reading in one program"):
         choice = Choice(command.layer, command.head)
         result = look_at(model, Given(**given), choice, command.generate)
+    card = None
+    if command.card and result.judge:
+        with _step("Judging the last layer's map (--no-card leaves it out)"):
+            card = result.judge()
     with _step("Drawing"), _new_folder(command.looks / short_name(command.model)) as folder:
         if command.save_captured:
             write_arrays(folder / "captured.npz", dict(result.captured))
-        return write_page(folder, result, model, arguments)
+        return write_page(folder, result, model, arguments, card)
 
 
 def _given(command: Command) -> dict[str, Any]:

@@ -1,11 +1,12 @@
 """The content of a page about one model and its input."""
 
 import dataclasses
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
 
+from attn_jax.measure import ReportCard
 from experiments.report import Sheet
 
 Pairs = Sequence[tuple[str, str]]
@@ -67,10 +68,12 @@ class Look:
         headline: The sizes at the top of the page, by name.
         sheets: The figures in their order on the page, drawn as they are taken.
         captured: The captured values by hook point, and the inputs they belong to.
-        judgment: How far the maps can be believed: a sentence or two.
+        judgment: How far the maps can be believed, and what the report card judges, if there is
+            one: a sentence or two.
         inputs_code: The lines of Python that make `inputs`, the model's arguments, from `model`.
         texts: The texts that the model read or wrote.
         facts: What else there is to say about the input, such as a picture's size, by name.
+        judge: Makes the report card, which takes a while; None where there is no prediction.
     """
 
     headline: Pairs
@@ -80,3 +83,4 @@ class Look:
     inputs_code: str
     texts: Sequence[Text] = ()
     facts: Pairs = ()
+    judge: Callable[[], ReportCard] | None = None

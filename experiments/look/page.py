@@ -9,6 +9,8 @@ from pathlib import Path
 
 import jax
 
+from attn_jax.measure import ReportCard
+from attn_jax.plot.card import card_content
 from attn_jax.pretrained import Pretrained, Source, available
 from attn_jax.train.disk.manifest import write_atomically
 from experiments.look.look import Look, Pairs
@@ -17,7 +19,13 @@ from experiments.report.pictures import read_pictures
 from experiments.report.render import render
 
 
-def write_page(folder: Path, look: Look, model: Pretrained, arguments: Sequence[str]) -> Path:
+def write_page(
+    folder: Path,
+    look: Look,
+    model: Pretrained,
+    arguments: Sequence[str],
+    card: ReportCard | None = None,
+) -> Path:
     """Draw the figures and write the page that holds them.
 
     Args:
@@ -25,6 +33,7 @@ def write_page(folder: Path, look: Look, model: Pretrained, arguments: Sequence[
         look: The content.
         model: The model.
         arguments: The words of the command line, for the page to repeat.
+        card: The report card, if there is one.
 
     Returns:
         The page's path.
@@ -39,6 +48,7 @@ def write_page(folder: Path, look: Look, model: Pretrained, arguments: Sequence[
         time=datetime.now(UTC).strftime("%Y-%m-%d %H:%M"),
         source=_source(model),
         look=look,
+        card=None if card is None else card_content(card),
         model=_model_facts(model),
         command=shlex.join(["python", "-m", "experiments", "look", *arguments]),
         code=_code(model, look.inputs_code),

@@ -1,7 +1,7 @@
 """A run of a model with all its attention weights captured, and how large the model is."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import jax
@@ -12,21 +12,25 @@ from attn_jax.pretrained import Pretrained
 
 
 def capture_weights(
-    model: Pretrained, inputs: Mapping[str, Any]
-) -> tuple[Any, dict[str, np.ndarray]]:
+    model: Pretrained, inputs: Mapping[str, Any], others: Sequence[str] = ()
+) -> tuple[Any, dict[str, np.ndarray], dict[str, np.ndarray]]:
     """Run a model in one program and capture the weights of all its attention.
 
     Args:
         model: The model.
         inputs: Its arguments by name.
+        others: Patterns of other hook points to capture, from which a report card is made.
 
     Returns:
-        The output, and the weights by hook point, `(batch, heads, queries, keys)`, layer by layer.
+        The output; the weights by hook point, `(batch, heads, queries, keys)`, layer by layer; and
+        the other values.
     """
-    run = jax.jit(hooks.capture(model.model.apply, "*.weights"))
+    run = jax.jit(hooks.capture(model.model.apply, ["*.weights", *others]))
     out, captured = run(model.variables, **inputs)
+    values = {name: np.asarray(value) for name, value in captured.items()}
     # jit sorts names as text, layer 10 before layer 2.
-    return out, {name: np.asarray(captured[name]) for name in sorted(captured, key=by_number)}
+    weights = sorted((name for name in values if name.endswith(".weights")), key=by_number)
+    return out, {name: values.pop(name) for name in weights}, values
 
 
 def by_number(name: str) -> list[tuple[int, str]]:

@@ -1,23 +1,32 @@
 """Texts that a model reads, or writes on: its attention from every token to every token."""
 
-from collections.abc import Iterator, Mapping, Sequence
+import functools
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import jax
 import numpy as np
 
+from attn_jax.measure import ReportCard
 from attn_jax.pretrained import Pretrained
+from experiments.look.judging import LEAST, LastLayer, judge_last_layer, judged_rows
 from experiments.look.look import Choice, Look, Text
-from experiments.look.running import capture_weights, layer_title, parameters
+from experiments.look.running import by_number, capture_weights, layer_title, parameters
 from experiments.look.sheets import Reading, draw_sheets
 
 _NO_PREDICTION = (
     "There is no report card: this model predicts nothing that its attention could be checked "
     "against. The maps show what each token reads from, not what the result depends on."
 )
-_MANY_PREDICTIONS = (
-    "There is no report card: a language model predicts at every token, and a card judges one "
-    "prediction. Give measure.report_card a function of the tokens that returns the logits of the "
-    "position in question."
+_TOO_SHORT = (
+    "There is no report card: it needs at least 4 tokens that attend to 4 or more. The maps show "
+    "what each token reads from, not what the result depends on."
+)
+_CARD = (
+    "The card judges {map} of the last layer by the model's own predictions of the next token, at "
+    "the last {count} tokens. Each prediction is an example: a token's row of that map is edited "
+    "and the rest of the model runs on, while later tokens, which the model hides, stay hidden. It "
+    "says nothing about earlier layers, whose weights also change what later tokens read, and few "
+    "examples of one text say little about others: mind the brackets."
 )
 
 
@@ -47,10 +56,13 @@ def look_at_texts(
     if generate:
         rows = zip(inputs["tokens"], inputs["key_mask"], strict=True)
         texts = [model.tokenizer.decode(row[exists].tolist()) for row, exists in rows]
-    out, captured = capture_weights(model, inputs)
+    out, captured, others = capture_weights(model, inputs, ["*.residual", "*.context", "*.value"])
     first = next(iter(captured.values()))
     choice = choice.checked(len(captured), first.shape[1])
     readings = list(_readings(model, texts, inputs, captured))
+    judgment, judge = _NO_PREDICTION, None
+    if _predicts_tokens(model, out):
+        judgment, judge = _judged(model, choice, captured | others, inputs)
     return Look(
         headline=[
             ("layers × heads", f"{len(captured)} × {first.shape[1]}"),
@@ -59,9 +71,32 @@ def look_at_texts(
         ],
         sheets=draw_sheets(readings, choice),
         captured={**captured, **inputs},
-        judgment=_MANY_PREDICTIONS if _predicts_tokens(model, out) else _NO_PREDICTION,
+        judgment=judgment,
         inputs_code=code,
         texts=[Text(reading.title, reading.text, reading.tokens) for reading in readings],
+        judge=judge,
+    )
+
+
+def _judged(
+    model: Pretrained,
+    choice: Choice,
+    captured: Mapping[str, np.ndarray],
+    inputs: Mapping[str, np.ndarray],
+) -> tuple[str, Callable[[], ReportCard] | None]:
+    """Return what the card judges in words, and what makes it."""
+    name = max((name for name in captured if name.endswith(".weights")), key=by_number)
+    head = choice.head if f"layers.{choice.layer}." in name else None
+    layer = LastLayer(name.removesuffix(".attention.weights"), head=head)
+    rows = judged_rows(captured[name], inputs["key_mask"])
+    if len(rows[0]) < LEAST:
+        return _TOO_SHORT, None
+    heads = captured[name].shape[1]
+    map_in_words = f"the mean of {heads} heads" if head is None else f"head {head}"
+    values = {n: value for n, value in captured.items() if n.startswith(f"{layer.name}.")}
+    return (
+        _CARD.format(map=map_in_words, count=len(rows[0])),
+        functools.partial(judge_last_layer, model, layer, values, inputs, rows),
     )
 
 

@@ -7,11 +7,13 @@ import runpy
 from pathlib import Path
 from types import SimpleNamespace
 
+import jax
 import numpy as np
 import pytest
 
 from attn_jax import hooks, pretrained
 from experiments.__main__ import main
+from experiments.look.judging import LastLayer, judged_rows, last_layer
 from experiments.look.kinds import Given, look_at
 from experiments.look.look import Choice
 from experiments.look.page import _model_facts, short_name
@@ -88,31 +90,61 @@ def test_the_figures_are_there_and_say_which_map_they_show(look):
     assert "Layer 0, head 3: text 2" in titles
 
 
-def test_a_language_model_is_looked_at_while_it_writes(tiny_llama_folder, tmp_path):
-    options = ["--generate", "3", "--save-captured", "--looks", str(tmp_path / "looks")]
+@pytest.fixture(scope="module")
+def written(tiny_llama_folder, tmp_path_factory):
+    """A look at a language model that writes on from a text."""
+    looks = tmp_path_factory.mktemp("looks")
+    options = ["--generate", "6", "--save-captured", "--looks", str(looks)]
     assert main(["look", str(tiny_llama_folder), "--text", "w5 w7", *options]) == 0
-    page = looked(tmp_path / "looks")
-    with np.load(page / "captured.npz") as captured:
+    return looked(looks)
+
+
+def test_a_language_model_is_looked_at_while_it_writes(written, tiny_llama_folder):
+    with np.load(written / "captured.npz") as captured:
         tokens, weights = captured["tokens"], captured["layers.0.attention.weights"]
+        assert {name.rpartition(".")[2] for name in captured} == {"weights", "tokens", "key_mask"}
     model = pretrained.load(tiny_llama_folder)
-    np.testing.assert_array_equal(tokens, model.generate(model.encode(["w5 w7"]), 3).tokens)
-    _, expected = hooks.capture(model, "layers.0.attention.weights")({"tokens": tokens})
+    np.testing.assert_array_equal(tokens, model.generate(model.encode(["w5 w7"]), 6).tokens)
+    capture = jax.jit(hooks.capture(model, "layers.0.attention.weights"))
+    _, expected = capture({"tokens": tokens})
     np.testing.assert_allclose(weights, *expected.values(), atol=1e-6)
-    assert "a language model predicts at every token" in (page / "report.html").read_text()
 
 
-def test_the_code_on_the_page_gives_what_was_captured(tiny_llama_folder, tmp_path):
-    """Its last line captures the weights of the text that the model wrote."""
-    options = ["--generate", "3", "--save-captured", "--looks", str(tmp_path / "looks")]
-    assert main(["look", str(tiny_llama_folder), "--text", "w5 'w7'", *options]) == 0
-    page = looked(tmp_path / "looks")
-    example = html.unescape((page / "report.html").read_text().split("<pre>")[-1])
+def test_the_code_on_the_page_gives_what_was_captured(written, tmp_path):
+    example = html.unescape((written / "report.html").read_text().split("<pre>")[-1])
     script = tmp_path / "example.py"
     script.write_text(example.split("</pre>")[0])
     names = runpy.run_path(str(script))
-    with np.load(page / "captured.npz") as captured:
+    with np.load(written / "captured.npz") as captured:
         for name, weights in names["weights"].items():
             np.testing.assert_allclose(weights, captured[name], atol=1e-6)
+
+
+def test_the_page_of_a_language_model_has_a_report_card(written):
+    page = (written / "report.html").read_text()
+    assert "The card judges the mean of 4 heads of the last layer" in page
+    assert "at the last 5 tokens" in page
+    assert page.count('<th scope="row">Comprehensiveness') == 1
+
+
+@pytest.mark.parametrize("head", [None, 2])
+def test_the_last_layer_alone_predicts_what_the_whole_model_does(head, tiny_llama_folder):
+    """Both with the same edit of the rows' weights."""
+    model, layer = pretrained.load(tiny_llama_folder), LastLayer("layers.1", head=head)
+    inputs = model.encode(["w5 w7 w9 w11 w13 w17 w19", "w20 w21 w22 w23 w24"])
+    _, captured = jax.jit(hooks.capture(model, ["*.weights", *layer.points]))(inputs)
+    captured = {name: np.asarray(value) for name, value in captured.items()}
+    point = "layers.1.attention.weights"
+    rows = judged_rows(captured[point], np.asarray(inputs["key_mask"]))
+    assert [pair.tolist() for pair in rows] == [[0, 0, 0, 0, 1, 1], [3, 4, 5, 6, 3, 4]]
+
+    fn, batch = last_layer(model, layer, captured, inputs, rows)
+    logits = jax.jit(hooks.intervene(fn, {point: lambda w, _: w**2}))(batch)
+    texts, positions = (axis[:, None] for axis in rows)
+    at = (texts, np.arange(4)[None] if head is None else np.array([[head]]), positions)
+    edit = {point: lambda w, _: w.at[at].set(w[at] ** 2)}
+    whole = jax.jit(hooks.intervene(model, edit))(inputs)[rows]
+    np.testing.assert_allclose(logits, whole, atol=2e-6)
 
 
 def test_a_file_is_read_as_one_text(tiny_bert_folder, tmp_path, capsys):
