@@ -12,6 +12,7 @@ from attn_jax.hooks import tap
 from attn_jax.pretrained.errors import PretrainedError
 from attn_jax.pretrained.families.family import Config, Family, setting
 from attn_jax.pretrained.families.image_heads import ClassHead, DistilledHead, Head, MeanHead
+from attn_jax.pretrained.families.layers import run_layers
 from attn_jax.pretrained.families.parts import HeadAttention, activation, layer_norm
 from attn_jax.pretrained.families.patches import PatchTokens, resize_antialiased, resize_bicubic
 from attn_jax.pretrained.reading.checkpoint import Checkpoint
@@ -75,9 +76,10 @@ class Vit(nn.Module):
 
     Attributes:
         tokens: Makes the tokens of an image.
-        layers: The layers, from the first to the last.
+        stack: The layers, from the first to the last.
         epsilon: Added to variances.
         head: Returns the logits of the classes; without one, the output is the last states.
+        scan: Whether the layers run as one scan over stacked parameters.
 
     References:
         Dosovitskiy et al., "An Image is Worth 16x16 Words", 2021. https://arxiv.org/abs/2010.11929
@@ -87,9 +89,10 @@ class Vit(nn.Module):
     """
 
     tokens: PatchTokens
-    layers: tuple[VitLayer, ...]
+    stack: tuple[VitLayer, ...]
     epsilon: float = 1e-12
     head: Head | None = None
+    scan: bool = False
 
     @nn.compact
     def __call__(
@@ -101,8 +104,7 @@ class Vit(nn.Module):
             images: `(*b, height, width, 3)`, as the checkpoint's preprocessing makes them.
         """
         x = tap("embedding", self.tokens(images))
-        for layer in self.layers:
-            x = layer(x)
+        x = run_layers(self, self.stack, x, scan=self.scan)
         x = layer_norm(self.epsilon, "norm")(x)
         return x if self.head is None else tap("logits", self.head(x, self.tokens.prefix_tokens))
 
@@ -130,8 +132,8 @@ def _from_config(config: Config) -> Vit:
         registers=setting(config, "num_register_tokens", default=0),
         resize=resize_antialiased if family == "dinov2_with_registers" else resize_bicubic,
     )
-    layers = tuple(layer.clone() for _ in range(setting(config, "num_hidden_layers")))
-    return Vit(tokens, layers, epsilon, _head(config))
+    stack = (layer,) * setting(config, "num_hidden_layers")
+    return Vit(tokens, stack, epsilon, _head(config))
 
 
 def _mlp_dim(config: Config, features: int) -> int:
