@@ -65,7 +65,7 @@ def look_at_image(model: Pretrained, path: Path, choice: Choice) -> Look:
 
 def _sight(model: Pretrained, image: np.ndarray, captured: Mapping[str, np.ndarray]) -> Sight:
     module: Any = model.model
-    tokens = module.tokens
+    tokens = getattr(module, "vision", module).tokens
     (height, width), (high, wide) = image.shape[:2], tokens.patch
     rows, columns = height // high, width // wide
     before = ["CLS" if name == "class" else name for name in tokens.class_tokens]
@@ -74,7 +74,10 @@ def _sight(model: Pretrained, image: np.ndarray, captured: Mapping[str, np.ndarr
         image[: rows * high, : columns * wide],
         (rows, columns),
         [*before, *(f"register {i + 1}" for i in range(tokens.registers))],
-        {layer_title(name): weights[0] for name, weights in captured.items()},
+        {
+            layer_title(name.removeprefix("vision.")): weights[0]
+            for name, weights in captured.items()
+        },
     )
 
 

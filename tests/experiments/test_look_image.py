@@ -74,6 +74,13 @@ def test_a_classifier_and_its_report_card(photo, tmp_path):
     assert re.search(r"head 2: \d+%", (folder / "figures/class-token.svg").read_text())
 
 
+def test_the_images_of_a_model_that_reads_texts_too(photo, tmp_path):
+    folder = look(write_golden("clip", tmp_path), photo, tmp_path)
+    page = (folder / "report.html").read_text("utf-8")
+    assert "Layer 0: what the class token looks at" in page
+    assert "There is no report card" in page
+
+
 def test_the_figures_show_what_the_class_token_attends_to():
     weights = golden_arrays("deit", "expected")["layers.1.attention.weights"][0]
     image = RNG.integers(0, 255, (16, 8, 3), np.uint8)

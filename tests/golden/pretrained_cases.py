@@ -94,4 +94,11 @@ def random_config(name, rng):
         **speech.random_sizes(rng),
         **seq2seq.random_sizes(rng),
     }
-    return config | {key: size for key, size in sizes.items() if key in config}
+    return _resized(config, sizes)
+
+
+def _resized(config, sizes):
+    return {
+        key: _resized(value, sizes) if isinstance(value, dict) else sizes.get(key, value)
+        for key, value in config.items()
+    }

@@ -47,7 +47,7 @@ def run(model, inputs):
     arguments = {_ARGUMENTS[name]: torch.from_numpy(x) for name, x in inputs.items()}
     if "images" in inputs:
         arguments["pixel_values"] = arguments["pixel_values"].movedim(-1, 1)
-    if model.config.model_type in ("vit", "deit"):
+    if model.config.model_type in ("vit", "deit", "clip"):
         arguments["interpolate_pos_encoding"] = True
     with torch.no_grad():
         result = model(
@@ -61,6 +61,11 @@ def run(model, inputs):
         values |= _layers("decoder.", result.decoder_attentions, result.decoder_hidden_states)
         for i, weights in enumerate(result.cross_attentions):
             values[f"decoder.layers.{i}.cross_attention.weights"] = weights
+    elif "vision_model_output" in result:
+        values |= {"text_vector": result.text_embeds, "image_vector": result.image_embeds}
+        for name in ("text", "vision"):
+            part = result[f"{name}_model_output"]
+            values |= _layers(f"{name}.", part.attentions, part.hidden_states)
     else:
         values |= _layers("", result.attentions, result.hidden_states)
     values = {name: x.numpy() for name, x in values.items()}
@@ -80,7 +85,9 @@ def _only_existing(name, x, inputs):
     """Return values with NaN at the tokens that fill up a text."""
     exists = inputs.get("key_mask")
     is_written = "decoder_tokens" in inputs and not name.startswith("encoder.")
-    if exists is None or is_written:
+    # CLIP's vectors and logits are those of whole texts and images.
+    is_whole = x.ndim < 3 or name.startswith("vision.")
+    if exists is None or is_written or is_whole:
         return x
     if name.endswith(".weights"):
         return np.where(exists[:, None, :, None], x, np.nan)

@@ -17,7 +17,7 @@ def test_a_tiny_checkpoint_computes_the_same(name, tmp_path):
     check(model, golden_arrays(name, "input"), golden_arrays(name, "expected"))
 
 
-@pytest.mark.parametrize("name", ["bert", "gpt2", "llama", "qwen3"])
+@pytest.mark.parametrize("name", ["bert", "gpt2", "llama", "qwen3", "dinov2"])
 def test_a_scanned_checkpoint_computes_the_same_under_the_same_names(name, tmp_path):
     model = pretrained.load(write_golden(name, tmp_path), scan=True)
     check(model, golden_arrays(name, "input"), golden_arrays(name, "expected"))

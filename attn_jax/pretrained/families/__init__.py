@@ -6,6 +6,7 @@ from attn_jax.pretrained.errors import PretrainedError
 from attn_jax.pretrained.families import (
     bart,
     bert,
+    clip,
     gemma,
     gpt2,
     llama,
@@ -26,6 +27,7 @@ FAMILIES: tuple[Family, ...] = (
     llama.QWEN3,
     gemma.GEMMA2,
     gemma.GEMMA3,
+    clip.CLIP,
     vit.VIT,
     vit.DEIT,
     vit.DINOV2,

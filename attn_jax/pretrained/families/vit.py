@@ -6,11 +6,13 @@ import jax
 import jax.numpy as jnp
 from flax import linen as nn
 from jax import Array
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 
 from attn_jax.hooks import tap
 from attn_jax.pretrained.errors import PretrainedError
 from attn_jax.pretrained.families.family import Config, Family, setting
+from attn_jax.pretrained.families.image_heads import ClassHead, DistilledHead, Head, MeanHead
+from attn_jax.pretrained.families.layers import run_layers
 from attn_jax.pretrained.families.parts import HeadAttention, activation, layer_norm
 from attn_jax.pretrained.families.patches import PatchTokens, resize_antialiased, resize_bicubic
 from attn_jax.pretrained.reading.checkpoint import Checkpoint
@@ -28,6 +30,7 @@ class VitLayer(nn.Module):
         epsilon: Added to variances.
         is_scaled: Whether a learned scale of each feature follows either part.
         is_gated: Whether half of the features inside the feed-forward network gate the others.
+        is_causal: Whether each token sees only itself and those before it.
     """
 
     num_heads: int
@@ -36,13 +39,19 @@ class VitLayer(nn.Module):
     epsilon: float = 1e-12
     is_scaled: bool = False
     is_gated: bool = False
+    is_causal: bool = False
 
     @nn.compact
-    def __call__(self, x: Float[Array, "*b t f"]) -> Float[Array, "*b t f"]:
+    def __call__(
+        self, x: Float[Array, "*b t f"], key_mask: Bool[Array, "*b t"] | None = None
+    ) -> Float[Array, "*b t f"]:
         """Apply the layer to `(*b, tokens, features)`."""
         x = tap("residual", x)
-        attend = HeadAttention(self.num_heads, is_scaled=self.is_scaled, name="attention")
-        x = tap("residual_mid", x + attend(layer_norm(self.epsilon, "attention_norm")(x)))
+        attend = HeadAttention(
+            self.num_heads, causal=self.is_causal, is_scaled=self.is_scaled, name="attention"
+        )
+        attended = attend(layer_norm(self.epsilon, "attention_norm")(x), key_mask=key_mask)
+        x = tap("residual_mid", x + attended)
         normalized = layer_norm(self.epsilon, "mlp_norm")(x)
         out = nn.Dense(x.shape[-1], name="mlp_out")(self._hidden(normalized))
         if self.is_scaled:
@@ -57,53 +66,6 @@ class VitLayer(nn.Module):
         return self.activation(gate) * hidden
 
 
-class ClassHead(nn.Module):
-    """Logits from the class token.
-
-    Attributes:
-        classes: The number of classes.
-    """
-
-    classes: int
-
-    @nn.compact
-    def __call__(self, x: Float[Array, "*b t f"], prefix_tokens: int) -> Float[Array, "*b n"]:
-        """Return the logits, `(*b, classes)`."""
-        return nn.Dense(self.classes, name="class")(x[..., 0, :])
-
-
-class DistilledHead(nn.Module):
-    """The mean of the logits of the class token and of the distillation token.
-
-    Attributes:
-        classes: The number of classes.
-    """
-
-    classes: int
-
-    @nn.compact
-    def __call__(self, x: Float[Array, "*b t f"], prefix_tokens: int) -> Float[Array, "*b n"]:
-        """Return the logits, `(*b, classes)`."""
-        logits = nn.Dense(self.classes, name="class")(x[..., 0, :])
-        return (logits + nn.Dense(self.classes, name="distillation")(x[..., 1, :])) / 2
-
-
-class MeanHead(nn.Module):
-    """Logits from the class token beside the mean of the patches.
-
-    Attributes:
-        classes: The number of classes.
-    """
-
-    classes: int
-
-    @nn.compact
-    def __call__(self, x: Float[Array, "*b t f"], prefix_tokens: int) -> Float[Array, "*b n"]:
-        """Return the logits, `(*b, classes)`."""
-        patches = x[..., prefix_tokens:, :].mean(-2)
-        return nn.Dense(self.classes, name="class")(jnp.concatenate([x[..., 0, :], patches], -1))
-
-
 class Vit(nn.Module):
     """A Vision Transformer.
 
@@ -114,9 +76,10 @@ class Vit(nn.Module):
 
     Attributes:
         tokens: Makes the tokens of an image.
-        layers: The layers, from the first to the last.
+        stack: The layers, from the first to the last.
         epsilon: Added to variances.
         head: Returns the logits of the classes; without one, the output is the last states.
+        scan: Whether the layers run as one scan over stacked parameters.
 
     References:
         Dosovitskiy et al., "An Image is Worth 16x16 Words", 2021. https://arxiv.org/abs/2010.11929
@@ -126,9 +89,10 @@ class Vit(nn.Module):
     """
 
     tokens: PatchTokens
-    layers: tuple[VitLayer, ...]
+    stack: tuple[VitLayer, ...]
     epsilon: float = 1e-12
-    head: ClassHead | DistilledHead | MeanHead | None = None
+    head: Head | None = None
+    scan: bool = False
 
     @nn.compact
     def __call__(
@@ -140,8 +104,7 @@ class Vit(nn.Module):
             images: `(*b, height, width, 3)`, as the checkpoint's preprocessing makes them.
         """
         x = tap("embedding", self.tokens(images))
-        for layer in self.layers:
-            x = layer(x)
+        x = run_layers(self, self.stack, x, scan=self.scan)
         x = layer_norm(self.epsilon, "norm")(x)
         return x if self.head is None else tap("logits", self.head(x, self.tokens.prefix_tokens))
 
@@ -163,14 +126,14 @@ def _from_config(config: Config) -> Vit:
     )
     tokens = PatchTokens(
         features,
-        patch=_pair(setting(config, "patch_size")),
+        patch=pair_of(setting(config, "patch_size")),
         grid=grid_of(config),
         class_tokens=("class", "distillation") if family == "deit" else ("class",),
         registers=setting(config, "num_register_tokens", default=0),
         resize=resize_antialiased if family == "dinov2_with_registers" else resize_bicubic,
     )
-    layers = tuple(layer.clone() for _ in range(setting(config, "num_hidden_layers")))
-    return Vit(tokens, layers, epsilon, _head(config))
+    stack = (layer,) * setting(config, "num_hidden_layers")
+    return Vit(tokens, stack, epsilon, _head(config))
 
 
 def _mlp_dim(config: Config, features: int) -> int:
@@ -180,18 +143,19 @@ def _mlp_dim(config: Config, features: int) -> int:
     return (int(size * 2 / 3) + 7) // 8 * 8 if config.get("use_swiglu_ffn") else size
 
 
-def _pair(size: int | list[int]) -> tuple[int, int]:
+def pair_of(size: int | list[int]) -> tuple[int, int]:
+    """Return a height and a width, which a configuration may give as one number."""
     height, width = (size, size) if isinstance(size, int) else size
     return height, width
 
 
 def grid_of(config: Config) -> tuple[int, int]:
     """Return the rows and columns of patches in the images of the training."""
-    image, patch = (_pair(setting(config, name)) for name in ("image_size", "patch_size"))
+    image, patch = (pair_of(setting(config, name)) for name in ("image_size", "patch_size"))
     return image[0] // patch[0], image[1] // patch[1]
 
 
-def _head(config: Config) -> ClassHead | DistilledHead | MeanHead | None:
+def _head(config: Config) -> Head | None:
     architecture = next(iter(config.get("architectures") or ()), "")
     if "ForImageClassification" not in architecture:
         return None
@@ -203,7 +167,7 @@ def _head(config: Config) -> ClassHead | DistilledHead | MeanHead | None:
 
 def an_image(config: Config) -> dict[str, jax.ShapeDtypeStruct]:
     """Return the shapes of arguments that initialize a model of images."""
-    height, width = _pair(setting(config, "patch_size"))
+    height, width = pair_of(setting(config, "patch_size"))
     return {"images": jax.ShapeDtypeStruct((1, height, width, 3), jnp.float32)}
 
 
@@ -211,7 +175,8 @@ def _square_reader(checkpoint: Checkpoint) -> ImageReader:
     return ImageReader.from_preprocessing(checkpoint.preprocessing, is_square=True)
 
 
-def _reader(checkpoint: Checkpoint) -> ImageReader:
+def image_reader(checkpoint: Checkpoint) -> ImageReader:
+    """Return the reader of images whose size, if it is one number, is that of the shorter edge."""
     return ImageReader.from_preprocessing(checkpoint.preprocessing, is_square=False)
 
 
@@ -272,7 +237,7 @@ VIT, DEIT, DINOV2, DINOV2_WITH_REGISTERS = (
     for model_type, reader in (
         ("vit", _square_reader),
         ("deit", _square_reader),
-        ("dinov2", _reader),
-        ("dinov2_with_registers", _reader),
+        ("dinov2", image_reader),
+        ("dinov2_with_registers", image_reader),
     )
 )

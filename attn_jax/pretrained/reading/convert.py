@@ -94,8 +94,7 @@ def _converted(
     tensors: Tensors, name: str, kind: Kind, leaf: jax.ShapeDtypeStruct, path: str
 ) -> jax.Array:
     shape, expected = tensors.shape(name), _source_shape(leaf.shape, kind)
-    # A bias of heads is flat in the checkpoint.
-    if shape != expected and not (kind == "same" and shape == (int(np.prod(expected)),)):
+    if shape != expected and not (kind == "same" and _fills(shape, expected)):
         raise PretrainedError(
             f"tensor {name!r} has the shape {list(shape)}, and config.json asks for "
             f"{list(expected)} ({path}); they belong to different models."
@@ -111,6 +110,12 @@ def _converted(
     tensor = tensor.T if kind in ("kernel", "out_kernel") else tensor
     array = jnp.asarray(tensor.reshape(leaf.shape), leaf.dtype)
     return array + 1 if kind == "plus_one" else array
+
+
+def _fills(shape: tuple[int, ...], expected: tuple[int, ...]) -> bool:
+    """Return whether a shape lacks only axes of length one, or is flat as the bias of heads."""
+    shape, expected = (tuple(n for n in each if n > 1) for each in (shape, expected))
+    return shape in (expected, (int(np.prod(expected)),))
 
 
 def _source_shape(shape: tuple[int, ...], kind: Kind) -> tuple[int, ...]:
