@@ -129,6 +129,17 @@ def test_it_decodes_part_by_part_and_takes_tokens_back(model):
     np.testing.assert_allclose(logits[:, 0], whole[jnp.arange(2), jnp.array([1, 2])], atol=1e-5)
 
 
+def test_it_writes_until_the_line_ends(model, arrays):
+    inputs = model.encode(["srolanh", "sok"])
+    written = model.generate(inputs, 9)
+    for tokens, row, length in zip(inputs["tokens"], written.tokens, written.lengths, strict=True):
+        row, length = np.asarray(row), int(length)
+        logits, _ = expected(arrays, np.asarray(tokens), row[: length - 1])
+        np.testing.assert_array_equal(row[1:length], logits.argmax(-1))
+        assert length == 10 or row[length - 1] == 80
+        assert 80 not in row[: length - 1]
+
+
 def test_it_reads_letters_and_writes_signs(model):
     inputs = model.encode(["Sok-Sabay 7"], ["សុខ"])
     letters = model.tokenizer.pieces(inputs["tokens"][0, :8].tolist())
