@@ -48,9 +48,10 @@ def test_it_installs_and_imports_in_a_clean_environment(wheel, tmp_path):
     assert Path(done.stdout.strip()).is_relative_to(tmp_path / "clean")
 
 
-def test_it_carries_the_page_of_the_viewer(wheel):
+def test_it_carries_the_page_of_the_viewer_and_the_vocabulary_of_netra(wheel):
     web = ROOT / "attn_jax" / "plot" / "viewer" / "web"
     needed = {str(path.relative_to(ROOT)) for path in web.rglob("*") if path.is_file()}
+    needed.add("attn_jax/pretrained/families/netra_vocabulary.json")
     with zipfile.ZipFile(wheel) as archive:
         assert "attn_jax/plot/viewer/web/main.js" in needed
         assert needed <= set(archive.namelist())

@@ -84,7 +84,7 @@ class _Unprefixed(Tensors):
 
 def _path(source: str | os.PathLike[str]) -> Path:
     path = Path(source)
-    if path.is_dir() or (path.suffix in (".gguf", ".onnx") and path.is_file()):
+    if path.is_dir() or (path.suffix in (".gguf", ".keras", ".onnx") and path.is_file()):
         return path
     sources = available()
     name = str(source)

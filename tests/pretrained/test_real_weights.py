@@ -123,3 +123,16 @@ def test_whisper(whisper):
         found = captured[f"decoder.layers.{i}.cross_attention.weights"][..., :200]
         # Recorded in half precision, which rounds by up to 2^-11 of the value.
         np.testing.assert_allclose(found, weights.astype(np.float32), rtol=2**-11, atol=1e-6)
+
+
+def test_netra():
+    expected = reference("netra")
+    model = load("netra")
+    inputs = model.encode(expected["words"].tolist())
+    np.testing.assert_array_equal(inputs["tokens"], expected["tokens"])
+    inputs["decoder_tokens"] = jax.numpy.asarray(expected["written"][:, :-1])
+    logits, captured = captured_run(model, inputs)
+    close(jax.nn.softmax(logits), expected["probabilities"], 2e-5)
+    close(captured["attention.weights"], expected["attention"], 5e-6)
+    spelled = [model.reader.target_tokenizer.decode(row.tolist()) for row in expected["written"]]
+    assert spelled == ["ស្រឡាញ់", "ភ្នំពេញ", "អភយ"]

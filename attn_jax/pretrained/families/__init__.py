@@ -10,6 +10,7 @@ from attn_jax.pretrained.families import (
     gemma,
     gpt2,
     llama,
+    netra,
     t5,
     vit,
     whisper,
@@ -38,6 +39,7 @@ FAMILIES: tuple[Family, ...] = (
     bart.MARIAN,
     t5.T5_FAMILY,
     t5.MT5,
+    netra.NETRA,
 )
 
 

@@ -94,16 +94,19 @@ class T5Layer(nn.Module):
             key_mask: True = the token of the encoder exists; all do if None.
             states: The states of the encoder, for a decoder.
         """
-        sizes = {"num_heads": self.num_heads, "head_dim": self.head_dim}
         attend = T5Attention(
-            **sizes, causal=self.is_decoder, position_bias=position_bias, name="attention"
+            self.num_heads,
+            self.head_dim,
+            causal=self.is_decoder,
+            position_bias=position_bias,
+            name="attention",
         )
         own_mask = None if self.is_decoder else key_mask
         x = tap("residual", x)
         attended = attend(self._norm("attention_norm")(x), key_mask=own_mask)
         x = tap("residual_mid", x + attended)
         if self.is_decoder:
-            cross = T5CrossAttention(**sizes, name="cross_attention")
+            cross = T5CrossAttention(self.num_heads, self.head_dim, name="cross_attention")
             attended = cross(self._norm("cross_attention_norm")(x), states, key_mask=key_mask)
             x = tap("residual_cross", x + attended)
         normalized = self._norm("mlp_norm")(x)

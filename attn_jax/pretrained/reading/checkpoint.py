@@ -1,4 +1,4 @@
-"""A checkpoint on disk: a folder of transformers' or CTranslate2's, a GGUF or an ONNX file."""
+"""A checkpoint on disk: a folder of transformers' or CTranslate2's, or a file of another format."""
 
 import contextlib
 import dataclasses
@@ -9,6 +9,7 @@ from typing import Any
 from attn_jax.pretrained.reading.config import read_config, read_generation, read_preprocessing
 from attn_jax.pretrained.reading.ctranslate2 import is_ctranslate2, open_ctranslate2
 from attn_jax.pretrained.reading.gguf import find_gguf, open_gguf
+from attn_jax.pretrained.reading.keras import find_keras, open_keras
 from attn_jax.pretrained.reading.onnx import PREPROCESSING, find_onnx, open_onnx
 from attn_jax.pretrained.reading.tensors import Tensors, open_tensors
 from attn_jax.pretrained.reading.tokenizer import read_rules
@@ -38,7 +39,7 @@ class Checkpoint:
 
 @contextlib.contextmanager
 def open_checkpoint(path: Path) -> Iterator[Checkpoint]:
-    """Open a folder of a checkpoint, a GGUF file or an ONNX file.
+    """Open a folder of a checkpoint, or a GGUF, Keras or ONNX file.
 
     Raises:
         PretrainedError: If a part of it is missing or damaged.
@@ -60,6 +61,12 @@ def open_checkpoint(path: Path) -> Iterator[Checkpoint]:
         yield Checkpoint(
             config, opened.tensors, lambda: read_rules(path), preprocessing, generation
         )
+        return
+    file = find_keras(path)
+    if file is not None:
+        keras = open_keras(file)
+        # The file has no vocabulary; the family has its own.
+        yield Checkpoint(keras.config, keras.tensors, lambda: read_rules(path))
         return
     config = read_config(path)
     with open_tensors(path) as tensors:
