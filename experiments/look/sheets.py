@@ -7,7 +7,7 @@ import numpy as np
 
 from attn_jax import plot
 from experiments.look.look import Choice
-from experiments.look.reducing import CELLS, fit, largest_tiles, mean_tiles, tile_labels
+from experiments.look.reducing import CELLS, fit, largest_tiles, mean_tiles, tile_starts
 from experiments.report import Sheet
 
 _LONG = 64
@@ -110,8 +110,12 @@ def _map(reading: Reading, choice: Choice, most: int) -> Sheet:
         "--layer and --head choose another map."
     )
     if len(tokens) > most:
-        chosen, tokens = largest_tiles(chosen, most), tile_labels(tokens, most)
-        caption += f" It is cut into {most} × {most} tiles, each as dark as its largest weight."
+        starts = tile_starts(len(tokens), most)
+        chosen, tokens = largest_tiles(chosen, most), [tokens[start] for start in starts]
+        caption += (
+            f" It is cut into {most} × {most} tiles, each as dark as its largest weight and "
+            "labeled with its first token."
+        )
     darkest = None
     if len(tokens) > _LONG:
         # A few large weights, often those of the first token, would leave all others white.
