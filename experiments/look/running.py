@@ -12,25 +12,28 @@ from attn_jax.pretrained import Pretrained
 
 
 def capture_weights(
-    model: Pretrained, inputs: Mapping[str, Any], others: Sequence[str] = ()
-) -> tuple[Any, dict[str, np.ndarray], dict[str, np.ndarray]]:
+    model: Pretrained, inputs: Mapping[str, Any]
+) -> tuple[Any, dict[str, np.ndarray]]:
     """Run a model in one program and capture the weights of all its attention.
 
     Args:
         model: The model.
         inputs: Its arguments by name.
-        others: Patterns of other hook points to capture, from which a report card is made.
 
     Returns:
-        The output; the weights by hook point, `(batch, heads, queries, keys)`, layer by layer; and
-        the other values.
+        The output, and the weights by hook point, `(batch, heads, queries, keys)`, layer by layer.
     """
-    run = jax.jit(hooks.capture(model.model.apply, ["*.weights", *others]))
+    return capture_values(model, inputs, ["*.weights"])
+
+
+def capture_values(
+    model: Pretrained, inputs: Mapping[str, Any], patterns: Sequence[str]
+) -> tuple[Any, dict[str, np.ndarray]]:
+    """Run a model in one program and capture the values at some hook points, layer by layer."""
+    run = jax.jit(hooks.capture(model.model.apply, list(patterns)))
     out, captured = run(model.variables, **inputs)
-    values = {name: np.asarray(value) for name, value in captured.items()}
     # jit sorts names as text, layer 10 before layer 2.
-    weights = sorted((name for name in values if name.endswith(".weights")), key=by_number)
-    return out, {name: values.pop(name) for name in weights}, values
+    return out, {name: np.asarray(captured[name]) for name in sorted(captured, key=by_number)}
 
 
 def by_number(name: str) -> list[tuple[int, str]]:

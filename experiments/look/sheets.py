@@ -7,10 +7,17 @@ import numpy as np
 
 from attn_jax import plot
 from experiments.look.look import Choice
+from experiments.look.reducing import CELLS, fit, largest_tiles, mean_tiles, tile_starts
 from experiments.report import Sheet
 
 _LONG = 64
 """The most tokens whose maps are drawn cell by cell in the figure of every head."""
+
+_HEADS_CELLS = 300_000
+"""The most cells of that figure, of all maps of a page together."""
+
+_MAP_CELLS = 65_536
+"""The most cells of the figures of one map, of all texts together."""
 
 
 class Reading(NamedTuple):
@@ -42,20 +49,32 @@ def draw_sheets(readings: Sequence[Reading], choice: Choice) -> Iterator[Sheet]:
         The figures in their order on the page.
     """
     lengths = {len(reading.tokens) for reading in readings}
-    if len(readings) == 2 and len(lengths) == 1:
-        yield _comparison(readings[0], readings[1], choice)
-    for draw in (_viewer, _map, _heads):
-        for reading in readings:
-            yield draw(reading, choice)
+    is_compared = len(readings) == 2 and len(lengths) == 1
+    # The comparison holds the maps of both texts once more.
+    room = CELLS // (4 if is_compared else len(readings))
+    if is_compared:
+        yield _comparison(readings[0], readings[1], choice, room)
+    for reading in readings:
+        yield _viewer(reading, choice, room)
+    for reading in readings:
+        yield _map(reading, choice, int((_MAP_CELLS / len(readings)) ** 0.5))
+    for reading in readings:
+        maps = sum(map(len, reading.layers.values())) * len(readings)
+        yield _heads(reading, min(_LONG, int((_HEADS_CELLS / maps) ** 0.5)))
 
 
-def _comparison(first: Reading, second: Reading, choice: Choice) -> Sheet:
+def _comparison(first: Reading, second: Reading, choice: Choice, room: int) -> Sheet:
     pairs = zip(first.tokens, second.tokens, strict=True)
+    tokens = [one if one == other else f"{one} / {other}" for one, other in pairs]
+    maps = fit(first.layers, tokens, choice.layer, room)
+    others = {
+        name: mean_tiles(weights, len(maps.labels[name])) for name, weights in second.layers.items()
+    }
     view = plot.viewer(
-        first.layers,
+        maps.layers,
         axes="hqk",
-        tokens=[one if one == other else f"{one} / {other}" for one, other in pairs],
-        compare=second.layers,
+        tokens=maps.labels,
+        compare=others if maps.note else second.layers,
         compare_names=("text 1", "text 2"),
         title="Text 1 and text 2",
     )
@@ -63,35 +82,42 @@ def _comparison(first: Reading, second: Reading, choice: Choice) -> Sheet:
         "compare",
         "Text 1 and text 2",
         "The same head on both texts, and the difference. Choose a layer and a head, and point at "
-        "a cell; the tokens are paired by position.",
+        f"a cell; the tokens are paired by position. {maps.note}".strip(),
         view.select(view="compare", **_selection(choice)),
     )
 
 
-def _viewer(reading: Reading, choice: Choice) -> Sheet:
-    view = plot.viewer(
-        reading.layers, axes="hqk", tokens=reading.tokens, title=_short(reading.text)
-    )
+def _viewer(reading: Reading, choice: Choice, room: int) -> Sheet:
+    maps = fit(reading.layers, reading.tokens, choice.layer, room)
+    view = plot.viewer(maps.layers, axes="hqk", tokens=maps.labels, title=_short(reading.text))
     has_several = sum(map(len, reading.layers.values())) > 1
     return Sheet(
         f"viewer{reading.number}",
         _titled("Look around", reading),
         "Click a head to open its map. Under Tokens, point at a word to see what it attends to and "
-        "what attends to it.",
+        f"what attends to it. {maps.note}".strip(),
         view.select(view="overview" if has_several else "matrix", **_selection(choice)),
     )
 
 
-def _map(reading: Reading, choice: Choice) -> Sheet:
+def _map(reading: Reading, choice: Choice, most: int) -> Sheet:
     name, weights = list(reading.layers.items())[choice.layer]
     head = f"mean of {len(weights)} heads" if choice.head is None else f"head {choice.head}"
     chosen = weights.mean(0) if choice.head is None else weights[choice.head]
+    tokens = reading.tokens
     caption = (
         "Each row is a token that attends, each column a token that is attended to. "
         "--layer and --head choose another map."
     )
+    if len(tokens) > most:
+        starts = tile_starts(len(tokens), most)
+        chosen, tokens = largest_tiles(chosen, most), [tokens[start] for start in starts]
+        caption += (
+            f" It is cut into {most} × {most} tiles, each as dark as its largest weight and "
+            "labeled with its first token."
+        )
     darkest = None
-    if len(reading.tokens) > _LONG:
+    if len(tokens) > _LONG:
         # A few large weights, often those of the first token, would leave all others white.
         darkest = float(np.quantile(chosen, 0.99))
         caption += " The darkest color stands for the largest hundredth of the weights."
@@ -99,28 +125,23 @@ def _map(reading: Reading, choice: Choice) -> Sheet:
         f"map{reading.number}",
         _titled(f"{name.capitalize()}, {head}", reading),
         caption,
-        plot.heatmap(chosen, queries=reading.tokens, keys=reading.tokens, vmax=darkest),
+        plot.heatmap(chosen, queries=tokens, keys=tokens, vmax=darkest, normalized=False),
     )
 
 
-def _heads(reading: Reading, choice: Choice) -> Sheet:
-    maps, caption = np.stack([*reading.layers.values()]), "All maps on one color scale."
-    if len(reading.tokens) > _LONG:
-        maps = _largest_of_tiles(maps)
+def _heads(reading: Reading, most: int) -> Sheet:
+    layers, caption = list(reading.layers.values()), "All maps on one color scale."
+    if len(reading.tokens) > most:
+        layers = [largest_tiles(weights, most) for weights in layers]
         caption += (
-            f" Each map is cut into {_LONG} × {_LONG} tiles, each as dark as its largest weight."
+            f" Each map is cut into {most} × {most} tiles, each as dark as its largest weight."
         )
     return Sheet(
         f"heads{reading.number}",
         _titled("Every head", reading),
         caption,
-        plot.heads(maps, normalized=False),
+        plot.heads(np.stack(layers), normalized=False),
     )
-
-
-def _largest_of_tiles(maps: np.ndarray) -> np.ndarray:
-    starts = np.arange(_LONG) * maps.shape[-1] // _LONG
-    return np.maximum.reduceat(np.maximum.reduceat(maps, starts, axis=-2), starts, axis=-1)
 
 
 def _selection(choice: Choice) -> dict[str, int | str]:

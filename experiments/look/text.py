@@ -10,9 +10,10 @@ from attn_jax.measure import ReportCard
 from attn_jax.pretrained import Pretrained
 from experiments.look.judging import LEAST, LastLayer, judge_last_layer, judged_rows
 from experiments.look.look import Choice, Look, Text
-from experiments.look.running import by_number, capture_weights, layer_title, parameters
+from experiments.look.running import by_number, capture_values, layer_title, parameters
 from experiments.look.sheets import Reading, draw_sheets
 
+_VALUES = ("*.weights", "*.residual", "*.context", "*.value")
 _NO_PREDICTION = (
     "There is no report card: this model predicts nothing that its attention could be checked "
     "against. The maps show what each token reads from, not what the result depends on."
@@ -56,13 +57,14 @@ def look_at_texts(
     if generate:
         rows = zip(inputs["tokens"], inputs["key_mask"], strict=True)
         texts = [model.tokenizer.decode(row[exists].tolist()) for row, exists in rows]
-    out, captured, others = capture_weights(model, inputs, ["*.residual", "*.context", "*.value"])
+    out, values = capture_values(model, inputs, _VALUES)
+    captured = {name: value for name, value in values.items() if name.endswith(".weights")}
     first = next(iter(captured.values()))
     choice = choice.checked(len(captured), first.shape[1])
     readings = list(_readings(model, texts, inputs, captured))
     judgment, judge = _NO_PREDICTION, None
     if _predicts_tokens(model, out):
-        judgment, judge = _judged(model, choice, captured | others, inputs)
+        judgment, judge = _judged(model, choice, values, inputs)
     return Look(
         headline=[
             ("layers × heads", f"{len(captured)} × {first.shape[1]}"),
@@ -81,22 +83,22 @@ def look_at_texts(
 def _judged(
     model: Pretrained,
     choice: Choice,
-    captured: Mapping[str, np.ndarray],
+    values: Mapping[str, np.ndarray],
     inputs: Mapping[str, np.ndarray],
 ) -> tuple[str, Callable[[], ReportCard] | None]:
     """Return what the card judges in words, and what makes it."""
-    name = max((name for name in captured if name.endswith(".weights")), key=by_number)
+    name = max((name for name in values if name.endswith(".weights")), key=by_number)
     head = choice.head if f"layers.{choice.layer}." in name else None
     layer = LastLayer(name.removesuffix(".attention.weights"), head=head)
-    rows = judged_rows(captured[name], inputs["key_mask"])
+    rows = judged_rows(values[name], inputs["key_mask"])
     if len(rows[0]) < LEAST:
         return _TOO_SHORT, None
-    heads = captured[name].shape[1]
+    heads = values[name].shape[1]
     map_in_words = f"the mean of {heads} heads" if head is None else f"head {head}"
-    values = {n: value for n, value in captured.items() if n.startswith(f"{layer.name}.")}
+    own = {n: value for n, value in values.items() if n.startswith(f"{layer.name}.")}
     return (
         _CARD.format(map=map_in_words, count=len(rows[0])),
-        functools.partial(judge_last_layer, model, layer, values, inputs, rows),
+        functools.partial(judge_last_layer, model, layer, own, inputs, rows),
     )
 
 

@@ -4,6 +4,7 @@ import html
 import json
 import re
 import runpy
+from itertools import pairwise
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -17,6 +18,7 @@ from experiments.look.judging import LastLayer, judged_rows, last_layer
 from experiments.look.kinds import Given, look_at
 from experiments.look.look import Choice
 from experiments.look.page import _model_facts, short_name
+from experiments.look.reducing import fit
 from experiments.look.running import by_number
 from experiments.look.sheets import Reading, draw_sheets
 
@@ -194,6 +196,49 @@ def test_the_heads_of_a_long_text_lose_no_large_weight():
                 (i * 131 // 64, (i + 1) * 131 // 64) for i in (row, column)
             )
             assert image[row, column] == whole[top:bottom, left:right].max()
+
+
+def test_maps_that_fit_are_stored_as_they_are():
+    text = reading()
+    maps = fit(text.layers, text.tokens, 0)
+    assert maps.note == ""
+    assert maps.labels == {"layer 0": text.tokens, "layer 1": text.tokens}
+    for name, weights in text.layers.items():
+        np.testing.assert_array_equal(maps.layers[name], weights)
+
+
+def test_layers_that_do_not_fit_are_stored_as_tiles_except_for_the_chosen_one():
+    text = reading(tokens=11, layers=3, heads=2)
+    maps = fit(text.layers, text.tokens, -1, room=405)
+    np.testing.assert_array_equal(maps.layers["layer 2"], text.layers["layer 2"])
+    assert maps.labels["layer 2"] == text.tokens
+    assert "Layer 2 is stored token by token, the other layers as 6 × 6 tiles" in maps.note
+    assert maps.labels["layer 1"] == ["t0", "t1…t2", "t3…t4", "t5…t6", "t7…t8", "t9…t10"]
+    ends = [0, 1, 3, 5, 7, 9, 11]
+    for head in range(2):
+        whole = text.layers["layer 1"][head]
+        for row, (top, bottom) in enumerate(pairwise(ends)):
+            for column, (left, right) in enumerate(pairwise(ends)):
+                share = whole[top:bottom, left:right].sum() / (bottom - top)
+                assert maps.layers["layer 1"][head, row, column] == pytest.approx(share, abs=1e-6)
+
+
+@pytest.mark.parametrize("layers", [1, 4])
+def test_no_text_takes_more_room_than_there_is(layers):
+    text = reading(tokens=40, layers=layers, heads=3)
+    maps = fit(text.layers, text.tokens, 0, room=500)
+    assert 300 < sum(weights.size for weights in maps.layers.values()) <= 500
+    for name, weights in maps.layers.items():
+        assert weights.shape == (3, *[len(maps.labels[name])] * 2)
+        np.testing.assert_allclose(weights.sum(-1), 1, rtol=1e-5)
+
+
+def test_two_long_texts_of_one_length_are_compared_tile_by_tile(monkeypatch):
+    monkeypatch.setattr("experiments.look.sheets.CELLS", 4 * 246)
+    first, second = reading(7, number="-1"), reading(7, number="-2")
+    compared = sheets(first, second)["compare"]
+    assert "Layer 1 is stored token by token, the other layers as 5 × 5 tiles" in compared.caption
+    assert '"t1","t2\\u2026t3"' in compared.figure.html()
 
 
 def test_layers_are_in_the_order_of_their_numbers():
