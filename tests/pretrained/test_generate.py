@@ -1,7 +1,5 @@
 """Writing with a cache, against passes without one."""
 
-import dataclasses
-
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -11,8 +9,6 @@ from pretrained_folder import write_golden
 from attn_jax import pretrained
 from attn_jax.hooks import capture, intervene
 from attn_jax.pretrained import PretrainedError
-from attn_jax.pretrained.generation.rules import Rules
-from attn_jax.pretrained.generation.sampling import Sampling
 from attn_jax.pretrained.generation.writer import write
 
 FAMILIES = ["gpt2", "llama", "mistral", "gemma3"]
@@ -23,27 +19,10 @@ TEXTS = {
 }
 
 
-@pytest.fixture(scope="module")
-def load(tmp_path_factory):
-    """Open the checkpoint of a golden file, with padding that is in its vocabulary."""
-    models = {}
-
-    def load(family):
-        if family not in models:
-            folder = tmp_path_factory.mktemp("golden")
-            model = pretrained.load(write_golden(family, folder))
-            models[family] = dataclasses.replace(
-                model, rules=dataclasses.replace(model.rules, pad=1)
-            )
-        return models[family]
-
-    return load
-
-
 @pytest.fixture(scope="module", params=FAMILIES)
-def run(request, load):
+def run(request, golden_model):
     """Return a model, what it wrote, what was captured, and the same by a pass without a cache."""
-    model = load(request.param)
+    model = golden_model(request.param)
     spec = ["*.weights", "*.logits", "*.token"]
     written, captured = model.generate(TEXTS, STEPS, stop=(), capture=spec)
     _, whole = jax.jit(capture(model, ["*.weights", "logits"]))(written.inputs)
@@ -98,9 +77,9 @@ def test_the_logits_of_steps_are_those_of_the_whole(run):
         np.testing.assert_array_equal(tokens[step], ends)
 
 
-def test_summaries_are_those_of_the_maps(load):
+def test_summaries_are_those_of_the_maps(golden_model):
     spec = ["steps.*.layers.1.attention.weights", "steps.*.layers.1.attention.summary"]
-    _, captured = load("mistral").generate(TEXTS, STEPS, stop=(), capture=spec)
+    _, captured = golden_model("mistral").generate(TEXTS, STEPS, stop=(), capture=spec)
     weights, summary = (captured[name] for name in spec)
     weights = np.asarray(weights, float)[:, :, :, 0]
     logs = np.log(np.where(weights > 0, weights, 1))
@@ -119,8 +98,8 @@ def without_head_1(weights, site):
     [("steps.3", [3]), ("*", range(-3, STEPS))],
     ids=["step 3", "all"],
 )
-def test_an_edit_of_steps_is_one_of_their_rows(load, glob, steps):
-    model = load("mistral")
+def test_an_edit_of_steps_is_one_of_their_rows(golden_model, glob, steps):
+    model = golden_model("mistral")
     name = "layers.0.attention.weights"
     write = intervene(model.generating(STEPS, stop=()), {f"{glob}.{name}": without_head_1})
     written, captured = jax.jit(capture(write, "steps.*.logits"))(TEXTS)
@@ -141,8 +120,8 @@ def test_an_edit_of_steps_is_one_of_their_rows(load, glob, steps):
         assert np.allclose(expected, rows(plain, step), atol=1e-6) == (step < min(steps))
 
 
-def test_a_token_can_be_put_in_the_mouth_of_a_model(load):
-    model = load("gpt2")
+def test_a_token_can_be_put_in_the_mouth_of_a_model(golden_model):
+    model = golden_model("gpt2")
     forced = {"steps.1.token": lambda token, site: jnp.full_like(token, 17)}
     written = jax.jit(intervene(model.generating(STEPS, stop=()), forced))(TEXTS)
     expected = np.asarray(jax.jit(model)(written.inputs).argmax(-1))
@@ -152,8 +131,8 @@ def test_a_token_can_be_put_in_the_mouth_of_a_model(load):
             assert written.tokens[b, position] == expected[b, position - 1]
 
 
-def test_a_text_ends_with_a_token_that_ends_texts(load):
-    model = load("llama")
+def test_a_text_ends_with_a_token_that_ends_texts(golden_model):
+    model = golden_model("llama")
     written = model.generate(TEXTS, STEPS, stop=())
     first = int(written.tokens[1, LENGTHS[1] + 1])
     short = model.generate(TEXTS, STEPS, stop=[first, 49])
@@ -167,97 +146,8 @@ def test_a_text_ends_with_a_token_that_ends_texts(load):
     assert short.lengths[1] <= LENGTHS[1] + 2
 
 
-def test_the_checkpoint_says_what_ends_a_text(tmp_path):
-    folder = write_golden("llama", tmp_path)
-    (folder / "generation_config.json").write_text(
-        '{"eos_token_id": [7, 9], "pad_token_id": null, "suppress_tokens": [3], '
-        '"begin_suppress_tokens": [4], "bad_words_ids": [[5], [6, 7]]}'
-    )
-    rules = pretrained.load(folder).rules
-    assert (rules.stop, rules.pad, rules.limit) == ((7, 9), 7, 40)
-    assert (rules.suppressed, rules.suppressed_first, rules.first) == ((3, 5), (4,), None)
-
-
-def test_what_may_not_be_written_has_no_chance():
-    logits = jnp.arange(8.0).reshape(2, 4)
-    rules = Rules(suppressed=(3,), suppressed_first=(2,))
-    gone = -np.inf
-    np.testing.assert_array_equal(
-        rules.permit(logits, jnp.array(0)), [[0, 1, gone, gone], [4, 5, gone, gone]]
-    )
-    np.testing.assert_array_equal(
-        rules.permit(logits, jnp.array(1)), [[0, 1, 2, gone], [4, 5, 6, gone]]
-    )
-    forced = dataclasses.replace(rules, first=1)
-    assert forced.permit(logits, jnp.array(0)).argmax(-1).tolist() == [1, 1]
-    assert forced.permit(logits, jnp.array(1)).argmax(-1).tolist() == [2, 2]
-
-
-def test_suppressed_tokens_are_not_written(load):
-    model = load("llama")
-    token = int(model.generate(TEXTS, STEPS, stop=()).tokens[0, LENGTHS[0]])
-    rules = dataclasses.replace(model.rules, suppressed=(token,))
-    short = dataclasses.replace(model, rules=rules).generate(TEXTS, STEPS, stop=())
-    assert token not in short.tokens[0, LENGTHS[0] :]
-
-
-def restricted(logits, temperature, top_k=None, top_p=None):
-    """Return the probabilities of the tokens that may be drawn, in float64."""
-    order = np.argsort(-logits)
-    exponents = np.exp((logits.astype(float) - logits.max()) / temperature)
-    order = order[:top_k]
-    probabilities = exponents[order] / exponents[order].sum()
-    if top_p is not None:
-        count = 1
-        while probabilities[:count].sum() < top_p:
-            count += 1
-        order = order[:count]
-    result = np.zeros(len(logits))
-    result[order] = exponents[order] / exponents[order].sum()
-    return result
-
-
-OPTIONS = [(1.0, None, None), (0.5, 5, None), (1.5, None, 0.6), (0.8, 7, 0.5), (2.0, 1, 1.0)]
-
-
-@pytest.mark.parametrize(("temperature", "top_k", "top_p"), OPTIONS)
-def test_the_distribution_is_the_one_that_was_asked_for(temperature, top_k, top_p):
-    logits = np.random.default_rng(3).normal(size=(4, 30)).astype(np.float32) * 2
-    sampling = Sampling(temperature, top_k, top_p)
-    probabilities = jax.nn.softmax(jax.jit(sampling.restrict)(jnp.asarray(logits)))
-    for row, own in zip(probabilities, logits, strict=True):
-        np.testing.assert_allclose(row, restricted(own, temperature, top_k, top_p), atol=1e-6)
-
-
-def test_tokens_are_drawn_from_it(load):
-    model, count = load("gpt2"), 4000
-    logits = np.asarray(model({"tokens": jnp.array([[5, 7]])})[0, -1])
-    texts = {"tokens": jnp.tile(jnp.array([[5, 7]]), (count, 1))}
-    options = {"temperature": 0.05, "top_k": 8, "top_p": 0.9}
-    tokens = model.generate(texts, 1, rng=jax.random.key(0), **options).tokens[:, 2]
-    expected = restricted(logits, *options.values())
-    assert 1 < (expected > 0).sum() < 9
-    frequencies = np.bincount(tokens, minlength=50) / count
-    # Five standard deviations of a count.
-    np.testing.assert_array_less(
-        abs(frequencies - expected), 5 * np.sqrt(expected * (1 - expected) / count) + 1e-9
-    )
-
-
-def test_draws_follow_from_the_random_key_and_differ_between_steps(load):
-    model = load("gpt2")
-    texts = {"tokens": jnp.tile(jnp.array([[5, 7]]), (50, 1))}
-    draw = [
-        np.asarray(model.generate(texts, 2, rng=jax.random.key(i), temperature=99.0).tokens)
-        for i in (0, 0, 1)
-    ]
-    np.testing.assert_array_equal(draw[0], draw[1])
-    assert (draw[0] != draw[2]).any()
-    assert (draw[0][:, 2] != draw[0][:, 3]).any()
-
-
-def test_numbers_and_texts_may_change_without_a_compilation(load):
-    model = load("gpt2")
+def test_numbers_and_texts_may_change_without_a_compilation(golden_model):
+    model = golden_model("gpt2")
     rng = jax.random.key(0)
     model.generate(TEXTS, 2, rng=rng, temperature=0.5, top_p=0.5, capture="*.token")
     before = write._cache_size()
@@ -267,8 +157,8 @@ def test_numbers_and_texts_may_change_without_a_compilation(load):
 
 
 @pytest.mark.parametrize("family", ["gpt2", "qwen3"])
-def test_the_logits_of_parts_are_those_of_the_whole(family, load):
-    model = load(family)
+def test_the_logits_of_parts_are_those_of_the_whole(family, golden_model):
+    model = golden_model(family)
     tokens = jnp.array([[5, 7, 11, 2, 30, 31, 17]])
     cache, parts = model.model.empty_cache(1, 9), []
     apply = jax.jit(lambda variables, tokens: model.model.apply(variables, tokens, mutable="cache"))
@@ -298,16 +188,16 @@ RNG = jax.random.key(0)
         (1, {"top_k": 3, "rng": RNG}, "top_k=3 and top_p=None restrict draws"),
     ],
 )
-def test_what_it_cannot_do(steps, options, message, load):
+def test_what_it_cannot_do(steps, options, message, golden_model):
     with pytest.raises(PretrainedError, match=message):
-        load("llama").generate(TEXTS, steps, **options)
+        golden_model("llama").generate(TEXTS, steps, **options)
 
 
 @pytest.mark.parametrize("row", [[False, True], [False, False]])
-def test_texts_begin_at_the_left(row, load):
+def test_texts_begin_at_the_left(row, golden_model):
     inputs = {"tokens": jnp.ones((2, 2), int), "key_mask": jnp.array([[True, True], row])}
     with pytest.raises(PretrainedError, match=r"text 1 has the key_mask .* padding comes after it"):
-        load("llama").generate(inputs, 1)
+        golden_model("llama").generate(inputs, 1)
 
 
 def test_an_encoder_does_not_generate(tmp_path):

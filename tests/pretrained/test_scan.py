@@ -58,8 +58,14 @@ def test_an_edit_of_one_layer(family, tmp_path):
 
 @pytest.mark.parametrize("family", ["gpt2", "llama"])
 def test_it_writes_the_same(family, tmp_path):
-    expected, written = (model.generate(INPUTS, 5) for model in load(family, tmp_path))
+    (expected, unrolled), (written, scanned) = (
+        model.generate(INPUTS, 5, stop=(), capture="*.weights") for model in load(family, tmp_path)
+    )
     np.testing.assert_array_equal(written.tokens, expected.tokens)
+    stacked = scanned["steps.*.layers.*.attention.weights"]
+    for i in range(2):
+        weights = unrolled[f"steps.*.layers.{i}.attention.weights"]
+        np.testing.assert_allclose(stacked[:, i], weights, rtol=0, atol=2e-6)
 
 
 @pytest.mark.parametrize(

@@ -61,7 +61,8 @@ def set_lengths(cache: Any, lengths: Int[Array, " b"]) -> Any:
     """Return a cache in which each row holds so many tokens; later calls overwrite the rest."""
 
     def replace(path: tuple[Any, ...], value: Array) -> Array:
-        return lengths if path[-1].key == "length" else value
+        is_length = path[-1].key == "length"  # which scanned layers stack
+        return jnp.broadcast_to(lengths, value.shape) if is_length else value
 
     return jax.tree.map_with_path(replace, cache)
 

@@ -70,7 +70,7 @@ def rules_of(config: dict[str, Any], generation: dict[str, Any]) -> Rules:
 
 
 def _limit(config: dict[str, Any]) -> int | None:
-    if config.get("model_type") == "t5":  # its positions are distances, and any length will do
+    if config.get("model_type") in ("t5", "mt5"):  # their positions are distances, without an end
         return None
     names = ("max_target_positions", "max_position_embeddings", "n_positions")
     return next((config[name] for name in names if config.get(name)), None)

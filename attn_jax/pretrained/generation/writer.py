@@ -83,6 +83,8 @@ class Writer:
             )
         prompt, lengths, read = self._reading(inputs)
         batch, length = prompt.shape
+        # What a decoder must write first follows the one token with which it begins.
+        rules = self.rules if length == 1 else dataclasses.replace(self.rules, first=None)
         if length + self.steps > (self.rules.limit or math.inf):
             raise PretrainedError(
                 f"{length} tokens and {self.steps} steps make {length + self.steps}, and the model "
@@ -96,7 +98,7 @@ class Writer:
         def step(carry, now):
             (cache, token, has_ended), (number, rng) = carry, now
             logits, cache = read("steps", cache, token[:, None])
-            logits = self.rules.permit(logits[:, -1], number)
+            logits = rules.permit(logits[:, -1], number)
             with jax.named_scope("steps"):
                 token = tap("token", self._choose(logits, rng).astype(token.dtype))
             token = jnp.where(has_ended, self.rules.pad, token)
