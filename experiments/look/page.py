@@ -83,8 +83,9 @@ def _model_facts(model: Pretrained) -> Pairs:
     if source is None:
         return [*facts, ("from", model.name), ("license", "not stated in the checkpoint's files")]
     bytes_are = "those that its makers published" if source.is_upstream else "converted by others"
+    hub_name = [("name on the hub", source.hub_name)] if source.hub_name else []
     return [
-        ("name on the hub", source.hub_name),
+        *hub_name,
         ("made by", source.origin),
         ("license", source.license),
         *facts,

@@ -14,7 +14,8 @@ from attn_jax.pretrained.reading.reader import PairReader
 from attn_jax.pretrained.reading.sentence_pieces import Encoding
 from attn_jax.pretrained.reading.tokenizer import Tokenizer
 
-_UNKNOWN, _START, _END = 1, "\t", "\n"
+_UNKNOWN = 1  # the padding has 0
+_START, _END = "\t", "\n"
 # In training every word was filled up to so many letters, with zeros that took part.
 _WIDTH = 25
 
@@ -29,7 +30,7 @@ class Letters:
 
     def __init__(self, signs: Sequence[str], end: str = "") -> None:
         self._signs = signs
-        self._numbers = {sign: number for number, sign in enumerate(signs)}
+        self._numbers = {sign: i for i, sign in enumerate(signs) if i > _UNKNOWN}
         self._end = end
 
     def encode_batch(self, texts: Iterable[str]) -> list[Encoding]:
@@ -45,11 +46,10 @@ class Letters:
 
     def decode(self, numbers: Sequence[int], skip_special_tokens: bool = True) -> str:
         """Return the text of some numbers, up to its end."""
-        signs = [self._signs[number] for number in numbers]
         if not skip_special_tokens:
-            return "".join(signs)
-        written = signs[: signs.index(_END)] if _END in signs else signs
-        return "".join(sign for sign in written if len(sign) == 1 and sign != _START)
+            return "".join(self._signs[number] for number in numbers)
+        text = "".join(self._signs[number] for number in numbers if number > _UNKNOWN)
+        return text.partition(_END)[0].replace(_START, "")
 
 
 @dataclasses.dataclass(frozen=True)
