@@ -1,0 +1,10 @@
+"""What is done with a model to understand it: ablation, patching, lenses, circuits.
+
+Functions with hook points in, arrays out. Every function here takes any function whose values have
+hook points: a module of this library, a checkpoint of `attn_jax.pretrained`, or another model given
+hook points by :func:`attn_jax.hooks.tap_attention`.
+"""
+
+from attn_jax.circuits.scores import Scores
+
+__all__ = ["Scores"]
