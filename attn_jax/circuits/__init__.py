@@ -5,6 +5,17 @@ hook points: a module of this library, a checkpoint of `attn_jax.pretrained`, or
 hook points by :func:`attn_jax.hooks.tap_attention`.
 """
 
+from attn_jax.circuits.ablation import ablate_heads
+from attn_jax.circuits.edits import attention_knockout, steer
+from attn_jax.circuits.metrics import kl, logit_difference, probability
 from attn_jax.circuits.scores import Scores
 
-__all__ = ["Scores"]
+__all__ = [
+    "Scores",
+    "ablate_heads",
+    "attention_knockout",
+    "kl",
+    "logit_difference",
+    "probability",
+    "steer",
+]
