@@ -77,7 +77,7 @@ def steer(
     pattern: Pattern,
     vector: ArrayLike,
     *,
-    scale: float = 1.0,
+    scale: ArrayLike = 1.0,
     layers: Which | None = None,
     positions: Which | None = None,
     steps: Which | None = None,
@@ -117,7 +117,7 @@ def steer(
     """
 
     def add(value: Array, site: Site) -> Array:
-        if jnp.broadcast_shapes(value.shape, jnp.shape(vector)) != value.shape:
+        if not _fits(jnp.shape(vector), value.shape):
             raise HookError(
                 f"a vector of shape {list(jnp.shape(vector))} cannot be added to {site.name!r}, of "
                 f"shape {list(value.shape)}."
@@ -129,6 +129,12 @@ def steer(
 
     edit = patch(add, layers=layers, positions=positions, position_axis=-2)
     return intervene(fn, dict.fromkeys(as_patterns(pattern), edit))
+
+
+def _fits(shape: Sequence[int], target: Sequence[int]) -> bool:
+    """Return whether an array of one shape can be broadcast to another."""
+    pairs = zip(reversed(shape), reversed(target), strict=False)
+    return len(shape) <= len(target) and all(own in (1, size) for own, size in pairs)
 
 
 def _is_step(steps: Which, site: Site) -> Array:
@@ -146,7 +152,7 @@ def _mask_of(edges: Edges, shape: Sequence[int], name: str) -> Array:
     """Return a mask of the edges that broadcasts with weights of a shape."""
     if isinstance(edges, np.ndarray | jax.Array):
         mask = jnp.asarray(edges)
-        if mask.dtype != bool or jnp.broadcast_shapes(mask.shape, tuple(shape)) != tuple(shape):
+        if mask.dtype != bool or not _fits(mask.shape, shape):
             raise HookError(
                 f"edges of dtype {mask.dtype} and shape {list(mask.shape)} do not fit the weights "
                 f"{name!r}, of shape {list(shape)}: pass booleans (queries, keys)."

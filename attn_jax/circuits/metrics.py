@@ -4,8 +4,12 @@ from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax.typing import ArrayLike
 from jaxtyping import Array, Bool, Float, Int
+
+KeyMask = Bool[Array | np.ndarray, "n t"]
+"""True where a token of a text exists."""
 
 
 def logit_difference(
@@ -13,7 +17,7 @@ def logit_difference(
     wrong: ArrayLike,
     *,
     position: int = -1,
-    key_mask: Bool[Array, "n t"] | None = None,
+    key_mask: KeyMask | None = None,
 ) -> Callable[[Array], Array]:
     """Return the metric logit of the right token minus logit of the wrong one, a mean over texts.
 
@@ -41,7 +45,7 @@ def logit_difference(
 
 
 def probability(
-    token: ArrayLike, *, position: int = -1, key_mask: Bool[Array, "n t"] | None = None
+    token: ArrayLike, *, position: int = -1, key_mask: KeyMask | None = None
 ) -> Callable[[Array], Array]:
     """Return the metric probability of a token, a mean over texts.
 
@@ -69,7 +73,7 @@ def kl(
     reference: Float[Array, "n ... v"],
     *,
     position: int = -1,
-    key_mask: Bool[Array, "n t"] | None = None,
+    key_mask: KeyMask | None = None,
 ) -> Callable[[Array], Array]:
     """Return the metric divergence of the prediction from another, KL(reference, prediction).
 
@@ -97,7 +101,7 @@ def kl(
 
 
 def at_position(
-    values: Float[Array, "n ... v"], position: int, key_mask: Bool[Array, "n t"] | None = None
+    values: Float[Array, "n ... v"], position: int, key_mask: KeyMask | None = None
 ) -> Float[Array, "n v"]:
     """Return the values at one position of each text, `(n, t, v)` to `(n, v)`.
 
@@ -121,13 +125,13 @@ def at_position(
 
 
 def position_of(
-    number: Int[Array, " n"], tokens: int, key_mask: Bool[Array, "n t"] | None
+    number: Int[Array, " n"], tokens: int, key_mask: KeyMask | None
 ) -> Int[Array, " n"]:
     """Return positions counted from the start, where negative ones count from each text's end."""
     if key_mask is None:
         end = jnp.full(number.shape, tokens)
     else:
-        end = tokens - jnp.flip(key_mask, -1).argmax(-1)
+        end = tokens - jnp.flip(jnp.asarray(key_mask), -1).argmax(-1)
     return jnp.where(number < 0, number + end, number)
 
 

@@ -24,7 +24,7 @@ Values = ArrayLike | Mapping[str, ArrayLike] | EditFunction
 _HEADS_QUERIES_KEYS = (-3, -2)
 _TOKENS_HEADS_FEATURES = (-2, -3)
 _AXES: dict[str, tuple[int, int]] = dict.fromkeys(
-    ("query", "key", "value", "context"), _TOKENS_HEADS_FEATURES
+    ("query", "key", "value", "context", "head_output"), _TOKENS_HEADS_FEATURES
 )
 
 
@@ -48,9 +48,9 @@ def patch(
             first one in the name of its hook point.
         heads: The heads to edit, all if None. Pass a traced number to `vmap` over heads.
         positions: The queries, or tokens, to edit, all if None.
-        head_axis: The axis of the heads; if None -2 for `query`, `key`, `value` and `context`,
-            `(*b, tokens, heads, features)`, and -3 for all others, as `(*b, heads, queries,
-            keys)`.
+        head_axis: The axis of the heads; if None -2 for `query`, `key`, `value`, `context` and
+            `head_output`, `(*b, tokens, heads, features)`, and -3 for all others, as `(*b, heads,
+            queries, keys)`.
         position_axis: The axis of the positions; if None -3 and -2, likewise. For values without
             an axis of heads, `(*b, tokens, features)`, set it to -2.
 
