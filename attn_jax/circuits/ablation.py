@@ -15,6 +15,7 @@ from attn_jax.circuits.sites import (
     attention_places,
     find_places,
     join_layers,
+    names_of,
 )
 from attn_jax.hooks import HookError, capture, patch
 from attn_jax.hooks.freed import run_freed
@@ -85,11 +86,11 @@ def ablate_heads(
     if other is not None:
         check_same_shapes(inputs, other)
 
-    def effects(inputs: Any, other: Any) -> list[Array]:
+    def effects(inputs: Any, other: Any) -> Array:
         score = scored(metric, inputs)
         new = 0.0 if by == "zero" else _replacements(fn, places, by, inputs, other)
         whole = score(fn)
-        return [
+        changes = [
             map_edits(
                 score,
                 fn,
@@ -102,8 +103,9 @@ def ablate_heads(
             - whole
             for place in places
         ]
+        return join_layers(changes)
 
-    return join_layers(run_freed(effects, inputs, other), ("layer", "head"), places)
+    return Scores(run_freed(effects, inputs, other), ("layer", "head"), names_of(places))
 
 
 def _replacements(

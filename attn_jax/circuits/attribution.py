@@ -16,7 +16,15 @@ from attn_jax.circuits.metrics import KeyMask
 from attn_jax.circuits.parts import Parts, Role
 from attn_jax.circuits.patching import Direction, check_direction
 from attn_jax.circuits.scores import Scores
-from attn_jax.circuits.sites import Metric, Model, Pattern, Place, find_places, join_layers
+from attn_jax.circuits.sites import (
+    Metric,
+    Model,
+    Pattern,
+    Place,
+    find_places,
+    join_layers,
+    names_of,
+)
 from attn_jax.hooks import activation_grads, capture, intervene
 from attn_jax.hooks.freed import run_freed
 
@@ -92,20 +100,21 @@ def attribution_patching(
         models = [_stopped(fn, names) for names in _layers(find_places(fn, clean, drop, use=use))]
     effects = functools.partial(exact_effects if exact_softmax else _linear_effects, fn, places)
 
-    def estimates(clean: Any, corrupted: Any) -> list[Array]:
+    def estimates(clean: Any, corrupted: Any) -> Array:
         base, donor = (corrupted, clean) if direction == "denoising" else (clean, corrupted)
         gradients = [functools.partial(_gradients, model, metric, base) for model in models]
         runs = [
             [_sums(parts, *each) for each in zip(places, counts, values, strict=True)]
             for values in effects(base, donor, gradients)
         ]
-        if drop is None:
-            return runs[0]
-        # The layer that a value lies in hides all of its effect: one of the runs counts zero.
-        count = max(1, len(models) - 1)
-        return [jnp.abs(jnp.stack(each)).sum(0) / count for each in zip(*runs, strict=True)]
+        results = runs[0]
+        if drop is not None:
+            # The layer that a value lies in hides all of its effect: one of the runs counts zero.
+            count = max(1, len(models) - 1)
+            results = [jnp.abs(jnp.stack(each)).sum(0) / count for each in zip(*runs, strict=True)]
+        return join_layers(results)
 
-    return join_layers(run_freed(estimates, clean, corrupted), ("layer", *parts.roles), places)
+    return Scores(run_freed(estimates, clean, corrupted), ("layer", *parts.roles), names_of(places))
 
 
 def _gradients(fn: Model, metric: Metric, inputs: Any, names: Sequence[str]) -> dict[str, Array]:

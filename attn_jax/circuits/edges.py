@@ -7,6 +7,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.core import Tracer
 from jaxtyping import Array, Float
 
 from attn_jax.circuits.checks import check_same_shapes, scored
@@ -205,7 +206,7 @@ def _mean(fn: Callable[[Array], Array], xs: Array) -> Array:
 
 
 def _check_sum(error: Array) -> None:
-    if not isinstance(error, jax.core.Tracer) and error > 1e-3:
+    if not isinstance(error, Tracer) and error > 1e-3:
         raise ValueError(
             "the outputs of heads and feed-forward networks do not sum to the last residual "
             f"stream: they miss {float(error):.2g} of the largest change. Edge attribution is for "

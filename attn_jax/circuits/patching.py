@@ -3,13 +3,11 @@
 from collections.abc import Sequence
 from typing import Any, Literal
 
-from jaxtyping import Array
-
 from attn_jax.circuits.checks import check_same_shapes, scored
 from attn_jax.circuits.metrics import KeyMask
 from attn_jax.circuits.parts import Parts, Role, replacing
 from attn_jax.circuits.scores import Scores
-from attn_jax.circuits.sites import Metric, Model, Pattern, find_places, join_layers
+from attn_jax.circuits.sites import Metric, Model, Pattern, find_places, join_layers, names_of
 from attn_jax.hooks import capture
 from attn_jax.hooks.freed import run_freed
 from attn_jax.measure.numbered import map_edits
@@ -81,7 +79,7 @@ def activation_patching(
     counts = [parts.counts(place) for place in places]
     names = [place.point.name for place in places]
 
-    def metrics(clean: Any, corrupted: Any) -> list[Array]:
+    def metrics(clean: Any, corrupted: Any) -> Array:
         base, donor = (corrupted, clean) if direction == "denoising" else (clean, corrupted)
         _, values = capture(fn, names)(donor)
         score = scored(metric, base)
@@ -97,13 +95,13 @@ def activation_patching(
             )
             for place, count in zip(places, counts, strict=True)
         ]
-        if not normalized:
-            return results
-        start, end = scored(metric, corrupted)(fn), scored(metric, clean)(fn)
-        return [(result - start) / (end - start) for result in results]
+        if normalized:
+            start, end = scored(metric, corrupted)(fn), scored(metric, clean)(fn)
+            results = [(result - start) / (end - start) for result in results]
+        return join_layers(results)
 
     check_direction(direction)
-    return join_layers(run_freed(metrics, clean, corrupted), ("layer", *parts.roles), places)
+    return Scores(run_freed(metrics, clean, corrupted), ("layer", *parts.roles), names_of(places))
 
 
 def check_direction(direction: str) -> None:

@@ -12,10 +12,10 @@ from attn_jax.circuits.sites import (
     Metric,
     Model,
     Pattern,
-    Place,
     as_patterns,
     find_places,
     join_layers,
+    names_of,
 )
 from attn_jax.hooks import HookError, capture, hook_points, intervene, patch
 from attn_jax.hooks.freed import run_freed
@@ -79,9 +79,11 @@ def path_patching(
         late = next(place.point.name for place in starts if place not in early)
         raise HookError(f"the sender {late!r} comes after the last receiver, {order[last]!r}.")
 
-    def effects(clean: Any, corrupted: Any) -> list[Array]:
-        _, old = capture(fn, list(dict.fromkeys([*fixed, *names_of(early)])))(clean)
-        _, new = capture(fn, names_of(early))(corrupted)
+    starting = [place.point.name for place in early]
+
+    def effects(clean: Any, corrupted: Any) -> Array:
+        _, old = capture(fn, list(dict.fromkeys([*fixed, *starting])))(clean)
+        _, new = capture(fn, starting)(corrupted)
         held = intervene(fn, dict.fromkeys(fixed, patch(old)))
 
         def score(edited: Model) -> Array:
@@ -90,7 +92,7 @@ def path_patching(
             return scored(metric, clean)(intervene(fn, edits))
 
         whole = scored(metric, clean)(fn)
-        return [
+        changes = [
             map_edits(
                 score,
                 held,
@@ -103,13 +105,9 @@ def path_patching(
             - whole
             for place in early
         ]
+        return join_layers(changes)
 
-    return join_layers(run_freed(effects, clean, corrupted), ("layer", "head"), early)
-
-
-def names_of(places: Sequence[Place]) -> list[str]:
-    """Return the names of the hook points of some places."""
-    return [place.point.name for place in places]
+    return Scores(run_freed(effects, clean, corrupted), ("layer", "head"), names_of(early))
 
 
 def _heads_by_pattern(

@@ -6,9 +6,8 @@ from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
-from jax import Array
+from jaxtyping import Array, Float
 
-from attn_jax.circuits.scores import Scores
 from attn_jax.hooks import HookError, HookPoint, hook_points
 from attn_jax.hooks.patching import axis_of
 from attn_jax.hooks.patterns import Selection, key, match
@@ -91,18 +90,19 @@ def _parent(place: Place) -> str:
     return place.point.name.rpartition(".")[0]
 
 
-def join_layers(values: Sequence[Array], axes: tuple[str, ...], places: Sequence[Place]) -> Scores:
-    """Return the numbers of some places as one table, NaN where a layer has fewer than others.
+def join_layers(values: Sequence[Array]) -> Float[Array, "layer ..."]:
+    """Return the numbers of some places, `(s, ...)` each, as one array.
 
-    Args:
-        values: For each place, its numbers, `(s, ...)`.
-        axes: The names of the axes, that of the layers first.
-        places: The places.
+    It is NaN where a layer has fewer numbers than others.
     """
     largest = np.max([value.shape[1:] for value in values], axis=0)
     padded = [jnp.pad(value, _missing(value, largest), constant_values=jnp.nan) for value in values]
-    names = tuple(name for place in places for name in place.names)
-    return Scores(jnp.concatenate(padded), axes, names)
+    return jnp.concatenate(padded)
+
+
+def names_of(places: Sequence[Place]) -> tuple[str, ...]:
+    """Return the names of all steps of some places, in the order of :func:`join_layers`."""
+    return tuple(name for place in places for name in place.names)
 
 
 def _missing(value: Array, largest: np.ndarray) -> list[tuple[int, int]]:

@@ -67,13 +67,26 @@ def test_a_scanned_stack_gives_the_same_under_the_same_names(zeroed):
 
 
 def test_one_program_holds_all_runs_and_the_layers_before_are_computed_once():
-    run = jax.jit(lambda tokens: circuits.ablate_heads(model, tokens, METRIC).values)
-    run(TOKENS)
-    assert run._cache_size() == 1
-    flops = run.lower(TOKENS).compile().cost_analysis()["flops"]
-    whole = jax.jit(lambda tokens: METRIC(model(tokens))).lower(TOKENS).compile()
-    single = whole.cost_analysis()["flops"]
-    assert flops < 0.75 * LAYERS * HEADS * single
+    compiled = []
+
+    def listen(event, duration, **_):
+        if event == "/jax/core/compile/backend_compile_duration":
+            compiled.append(event)
+
+    jax.monitoring.register_event_duration_secs_listener(listen)
+    try:
+        circuits.ablate_heads(model, TOKENS, METRIC)
+    finally:
+        jax.monitoring.unregister_event_duration_listener(listen)
+    assert len(compiled) == 1
+    flops = flops_of(lambda tokens: circuits.ablate_heads(model, tokens, METRIC).values)
+    assert flops < 0.75 * LAYERS * HEADS * flops_of(lambda tokens: METRIC(model(tokens)))
+
+
+def flops_of(fn):
+    cost = jax.jit(fn).lower(TOKENS).compile().cost_analysis()
+    assert cost is not None
+    return cost["flops"]
 
 
 def test_heads_known_by_their_weights_alone_are_set_to_zero():
