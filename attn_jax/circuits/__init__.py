@@ -6,16 +6,46 @@ hook points by :func:`attn_jax.hooks.tap_attention`.
 """
 
 from attn_jax.circuits.ablation import ablate_heads
+from attn_jax.circuits.direct import DirectAttribution, direct_logit_attribution
 from attn_jax.circuits.edits import attention_knockout, steer
+from attn_jax.circuits.head_loadings import head_loadings
+from attn_jax.circuits.head_scores import head_scores
+from attn_jax.circuits.lenses import TunedLens, logit_lens, tuned_lens
 from attn_jax.circuits.metrics import kl, logit_difference, probability
+from attn_jax.circuits.prompts import Needles, needle_tokens, repeated_tokens
+from attn_jax.circuits.qk_attribution import QKAttribution, qk_attribution
 from attn_jax.circuits.scores import Scores
+from attn_jax.circuits.weights import (
+    FactoredMatrix,
+    composition_scores,
+    copying_score,
+    ov_circuit,
+    qk_circuit,
+)
 
 __all__ = [
+    "DirectAttribution",
+    "FactoredMatrix",
+    "Needles",
+    "QKAttribution",
     "Scores",
+    "TunedLens",
     "ablate_heads",
     "attention_knockout",
+    "composition_scores",
+    "copying_score",
+    "direct_logit_attribution",
+    "head_loadings",
+    "head_scores",
     "kl",
     "logit_difference",
+    "logit_lens",
+    "needle_tokens",
+    "ov_circuit",
     "probability",
+    "qk_attribution",
+    "qk_circuit",
+    "repeated_tokens",
     "steer",
+    "tuned_lens",
 ]
