@@ -6,6 +6,7 @@ from typing import Any, Literal, NamedTuple
 import jax
 import jax.numpy as jnp
 from jax import Array
+from jax.core import Tracer
 
 from attn_jax.circuits.checks import scored
 from attn_jax.circuits.frozen import (
@@ -110,18 +111,18 @@ def direct_logit_attribution(
         out, values = read(fn, point_names(*groups.values()), inputs)
         direct = direct_metric(fn, inputs, metric, {name: values.pop(name) for name in fixed})
         shares = direct_shares(direct, values)
-        tables = [
+        tables = (
             _table(shares, groups["heads"], ("head",), tuple(keep)),
             _table(shares, groups["mlps"], (), tuple(keep)),
             _table(shares, groups["embeddings"], (), tuple(keep)),
-        ]
+        )
         value = scored(metric, inputs)(lambda _: out)
         bias = direct(jax.tree.map(jnp.zeros_like, values))
         total = sum((jnp.nansum(table.values) for table in tables), bias)
         return DirectAttribution(*tables, bias, value, value - total)
 
     attribution = run_freed(attribute, inputs)
-    if not isinstance(attribution.metric, jax.core.Tracer):
+    if not isinstance(attribution.metric, Tracer):
         _check_sum(attribution)
     return attribution
 

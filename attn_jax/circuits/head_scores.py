@@ -88,13 +88,15 @@ def head_scores(
     places = find_places(fn, tokens, attention, use="head_scores")
     _check_weights(places, tokens.shape)
 
+    size = 0 if needles is None else needles.size
+
     def score(tokens: Array, needle: Any, order: Array | None) -> dict[str, Scores]:
         targets = attended_keys(tokens)
         rows = _reduced(fn, places, tokens, functools.partial(_mean_weights, targets))
         tables = {name: [row[:, i] for row in rows] for i, name in enumerate(targets)}
         if needle is not None:
             text, starts = needle
-            look_up = functools.partial(_looked_up, text, starts, needles.size)
+            look_up = functools.partial(_looked_up, text, starts, size)
             tables["retrieval"] = _reduced(fn, places, text, look_up)
         scores = {name: join_layers(table, AXES, places) for name, table in tables.items()}
         return scores if order is None else scores | {"successor": successor_scores(fn, order)}

@@ -147,7 +147,7 @@ def tuned_lens(
         raise ValueError("batches is empty; a lens is trained for one step on each batch.")
     places = find_places(fn, first, residuals, use="tuned_lens")
     count, features = sum(len(p.names) for p in places), places[0].point.shape[-1]
-    maps = jnp.zeros((count, features, features)), jnp.zeros((count, features))
+    maps = (jnp.zeros((count, features, features)), jnp.zeros((count, features)))
 
     def step(maps: tuple[Array, Array], state: Any, inputs: Any) -> tuple[Any, Any, Array]:
         gradients, losses = jax.grad(_losses, has_aux=True)(maps, fn, places, inputs)
@@ -160,7 +160,7 @@ def tuned_lens(
         run = run or prepare_freed(step, maps, state, inputs)
         maps, state, losses = run(maps, state, inputs)
         history.append(losses)
-    return TunedLens(*maps, jnp.stack(history))
+    return TunedLens(maps[0], maps[1], jnp.stack(history))
 
 
 def _losses(

@@ -152,7 +152,7 @@ def _written_before(groups: Mapping[str, list[Place]], attention: str) -> dict[s
         if own_layer is None:
             is_before = own_stack.rpartition(".")[0] == stack.rpartition(".")[0]
         else:
-            is_before = own_stack == stack and own_layer < layer
+            is_before = own_stack == stack and own_layer < (layer or 0)
         written |= {name: place} if is_before else {}
     return written
 
