@@ -14,6 +14,7 @@ from attn_jax.hooks import tap
 from attn_jax.nn import QueryKeyNorm, Rotary
 from attn_jax.pretrained.errors import PretrainedError
 from attn_jax.pretrained.families.family import Config, Family, setting
+from attn_jax.pretrained.families.norms import RMSNorm
 from attn_jax.pretrained.families.parts import HeadAttention, activation
 from attn_jax.pretrained.reading.convert import Table
 
@@ -108,9 +109,9 @@ class LlamaLayer(nn.Module):
     ) -> Float[Array, "*b t f"]:
         """Apply the layer to `(*b, tokens, features)`."""
         x = tap("residual", x)
-        normalized = nn.RMSNorm(self.epsilon, name="attention_norm")(x)
+        normalized = RMSNorm(self.epsilon, name="attention_norm")(x)
         x = tap("residual_mid", x + self._attention()(normalized, key_mask=key_mask))
-        normalized = nn.RMSNorm(self.epsilon, name="mlp_norm")(x)
+        normalized = RMSNorm(self.epsilon, name="mlp_norm")(x)
         gate = self.activation(self._dense(self.mlp_dim, "mlp_gate")(normalized))
         hidden = gate * self._dense(self.mlp_dim, "mlp_in")(normalized)
         hidden = tap("mlp", self._dense(x.shape[-1], "mlp_out")(hidden))
@@ -177,7 +178,7 @@ class Llama(nn.Module):
         x = tap("embedding", embed(tokens))
         for layer in self.layers:
             x = layer(x, key_mask)
-        x = nn.RMSNorm(self.epsilon, name="norm")(x)
+        x = RMSNorm(self.epsilon, name="norm")(x)
         if self.has_head:
             return tap("logits", nn.Dense(self.vocabulary, use_bias=False, name="head")(x))
         return tap("logits", embed.attend(x))

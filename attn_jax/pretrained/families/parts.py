@@ -13,6 +13,7 @@ from jaxtyping import Float
 from attn_jax.hooks import tap_derived
 from attn_jax.nn import MultiHeadAttention
 from attn_jax.pretrained.errors import PretrainedError
+from attn_jax.pretrained.families.norms import LayerNorm
 
 
 @dataclasses.dataclass(frozen=True)
@@ -66,9 +67,9 @@ class HeadAttention(MultiHeadAttention):
         return tap_derived(HeadOutput(), out, {"heads": context, "kernel": kernel})
 
 
-def layer_norm(epsilon: float, name: str) -> nn.LayerNorm:
-    """Create a normalization whose variance is that of the centered values, as PyTorch's."""
-    return nn.LayerNorm(epsilon=epsilon, use_fast_variance=False, name=name)
+def layer_norm(epsilon: float, name: str) -> LayerNorm:
+    """Create a layer normalization."""
+    return LayerNorm(epsilon, name=name)
 
 
 def activation(name: str) -> Callable[[Array], Array]:
