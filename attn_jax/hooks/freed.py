@@ -8,25 +8,48 @@ import jax
 from jax.core import eval_jaxpr
 
 
-def run_freed(fn: Callable[..., Any], *args: Any) -> Any:
-    """Call a function of arrays, compiled, and let go of its program when the call is over.
+def prepare_freed(fn: Callable[..., Any], *args: Any) -> Callable[..., Any]:
+    """Return a function of arrays as a compiled one, whose program is freed with it.
 
     Outside of `jit` JAX compiles each loop by itself and keeps the program of the loop's body,
     megabytes that no later call finds again if the body is a new function each time. A program of
     `jit` is freed with its function.
 
     Args:
-        fn: The function, which contains the loops.
+        fn: The function.
+        *args: Arguments of the shapes that it will be called with, pytrees of arrays.
+
+    Returns:
+        The same function for such arguments.
+    """
+    trees = []
+
+    def flat(*args: Any) -> list[Any]:
+        leaves, tree = jax.tree.flatten(fn(*args))
+        trees.append(tree)
+        return leaves
+
+    jaxpr = jax.make_jaxpr(flat)(*args)
+    # Arrays that the function closes over are arguments here, so that the program holds no copies.
+    run = jax.jit(functools.partial(eval_jaxpr, jaxpr.jaxpr), inline=True)
+
+    def call(*args: Any) -> Any:
+        return jax.tree.unflatten(trees[-1], run(jaxpr.consts, *jax.tree.leaves(args)))
+
+    return call
+
+
+def run_freed(fn: Callable[..., Any], *args: Any) -> Any:
+    """Call a function of arrays, compiled, and let go of its program when the call is over.
+
+    Args:
+        fn: The function, which contains loops.
         *args: Its arguments, pytrees of arrays.
 
     Returns:
         What the function returns.
     """
-    jaxpr, shapes = jax.make_jaxpr(fn, return_shape=True)(*args)
-    # Arrays that the function closes over are arguments here, so that the program holds no copies.
-    run = jax.jit(functools.partial(eval_jaxpr, jaxpr.jaxpr), inline=True)
-    outs = run(jaxpr.consts, *jax.tree.leaves(args))
-    return jax.tree.unflatten(jax.tree.structure(shapes), outs)
+    return prepare_freed(fn, *args)(*args)
 
 
 def map_freed(fn: Callable[[Any], Any], xs: Any) -> Any:

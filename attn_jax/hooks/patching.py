@@ -12,20 +12,24 @@ from jax.typing import ArrayLike
 
 from attn_jax.hooks.patterns import HookError
 from attn_jax.hooks.plan import EditFunction, Site
+from attn_jax.hooks.points import HookPoint
 
 Which = int | np.integer | Sequence[int] | np.ndarray | slice | Array
 """A selection of layers, heads or positions: a number, several, a slice, or a traced number."""
+
+Values = ArrayLike | Mapping[str, ArrayLike] | EditFunction
+"""The replacements for some values."""
 
 # The axes of the heads and of the positions, from the right.
 _HEADS_QUERIES_KEYS = (-3, -2)
 _TOKENS_HEADS_FEATURES = (-2, -3)
 _AXES: dict[str, tuple[int, int]] = dict.fromkeys(
-    ("query", "key", "value", "context"), _TOKENS_HEADS_FEATURES
+    ("query", "key", "value", "context", "head_output"), _TOKENS_HEADS_FEATURES
 )
 
 
 def patch(
-    values: ArrayLike | Mapping[str, ArrayLike],
+    values: Values,
     *,
     layers: Which | None = None,
     heads: Which | None = None,
@@ -37,15 +41,16 @@ def patch(
 
     Args:
         values: The replacements: a dictionary that :func:`capture` returned for another input,
-            from which each hook point takes the entry of its name; or one array, or a number,
-            for all hook points. Stacks of a scanned loop are taken apart.
+            from which each hook point takes the entry of its name; one array, or a number, for all
+            hook points; or an edit, a function of the value and its site, which is then done in the
+            selected parts alone. Stacks of a scanned loop are taken apart.
         layers: The layers to edit, all if None, counted from 0. The number of a layer is the
             first one in the name of its hook point.
         heads: The heads to edit, all if None. Pass a traced number to `vmap` over heads.
         positions: The queries, or tokens, to edit, all if None.
-        head_axis: The axis of the heads; if None -2 for `query`, `key`, `value` and `context`,
-            `(*b, tokens, heads, features)`, and -3 for all others, as `(*b, heads, queries,
-            keys)`.
+        head_axis: The axis of the heads; if None -2 for `query`, `key`, `value`, `context` and
+            `head_output`, `(*b, tokens, heads, features)`, and -3 for all others, as `(*b, heads,
+            queries, keys)`.
         position_axis: The axis of the positions; if None -3 and -2, likewise. For values without
             an axis of heads, `(*b, tokens, features)`, set it to -2.
 
@@ -71,10 +76,10 @@ def patch(
     def edit(value: Array, site: Site) -> Array:
         new = _replacement(site, values, value)
         if heads is not None:
-            axis = _axis(site, "head") if head_axis is None else head_axis
+            axis = axis_of(site.point, "head") if head_axis is None else head_axis
             new = jnp.where(_mask_along("heads", heads, value, axis), new, value)
         if positions is not None:
-            axis = _axis(site, "query") if position_axis is None else position_axis
+            axis = axis_of(site.point, "query") if position_axis is None else position_axis
             new = jnp.where(_mask_along("positions", positions, value, axis), new, value)
         if layers is not None:
             new = jnp.where(_contains(layers, _layer(site)), new, value)
@@ -111,24 +116,34 @@ def _numbers_in(name: str) -> list[str]:
     return [part for part in name.split(".") if part.isdecimal()]
 
 
-def _axis(site: Site, role: str) -> int:
-    """Return the axis of the heads or of the queries, counted from the end."""
-    axes = site.point.axes
+def axis_of(point: HookPoint, role: str) -> int:
+    """Return the axis of the heads or of the queries, counted from the end.
+
+    Args:
+        point: The hook point of a value that has such an axis.
+        role: `head` or `query`, which stands for positions.
+
+    Raises:
+        HookError: If the program does not tell.
+    """
+    axes = point.axes
     if not axes:
-        leaf = site.name.rpartition(".")[2].partition("#")[0]
+        leaf = point.name.rpartition(".")[2].partition("#")[0]
         return _AXES.get(leaf, _HEADS_QUERIES_KEYS)[role == "query"]
     if role not in axes:
         option = "head_axis" if role == "head" else "position_axis"
         raise HookError(
-            f"the program does not tell which axis of {site.name!r}, of shape "
-            f"{list(site.point.shape)}, is that of the {role}s: its axes are {', '.join(axes)}. "
+            f"the program does not tell which axis of {point.name!r}, of shape "
+            f"{list(point.shape)}, is that of the {role}s: its axes are {', '.join(axes)}. "
             f"Pass {option}=..., counted from the end."
         )
     return axes.index(role) - len(axes)
 
 
-def _replacement(site: Site, values: ArrayLike | Mapping[str, ArrayLike], old: Array) -> Array:
+def _replacement(site: Site, values: Values, old: Array) -> Array:
     """Return the replacement of one value, in its shape and dtype."""
+    if callable(values):
+        values = values(old, site)
     name, new = _entry(site, values) if isinstance(values, Mapping) else (site.name, values)
     steps, new = _stacked_steps(site, name), jnp.asarray(new)
     if steps and new.ndim == old.ndim + len(steps):

@@ -8,8 +8,10 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
-from attn_jax.hooks import Site, activation_grads, capture, intervene
-from attn_jax.hooks.freed import map_freed
+from attn_jax.hooks import Site, activation_grads, capture, intervene, patch
+from attn_jax.hooks.freed import map_freed, run_freed
+from attn_jax.hooks.plan import EditFunction
+from attn_jax.measure.numbered import all_steps, map_edits
 from attn_jax.measure.outputs import class_logits
 from attn_jax.measure.reweigh import Model, Pattern
 
@@ -101,13 +103,25 @@ def head_ablation(
         Michel, Levy and Neubig, 2019, section 3.2, https://arxiv.org/abs/1905.10650.
     """
     shapes = _head_shapes(fn, inputs, attention, len(target))
-    total = sum(map(np.prod, shapes.values()))
 
-    def rise(gates: Array) -> Array:
-        return _loss(_gated(fn, attention, _split(gates, shapes))(inputs), target).mean()
+    def loss(fn: Model) -> Array:
+        return _loss(fn(inputs), target).mean()
 
-    whole = rise(jnp.ones(total))
-    return _split(map_freed(rise, 1 - jnp.eye(total)) - whole, shapes)
+    def rises() -> dict[str, Array]:
+        whole = loss(fn)
+        return {
+            name: map_edits(
+                loss, fn, name, _without_head, shape[-1:], steps=all_steps(shape[:-1])
+            ).reshape(shape)
+            - whole
+            for name, shape in shapes.items()
+        }
+
+    return run_freed(rises)
+
+
+def _without_head(head: Array) -> EditFunction:
+    return patch(0.0, heads=head)
 
 
 def pruning_curve(

@@ -14,6 +14,7 @@ from attn_jax.pretrained.errors import PretrainedError
 from attn_jax.pretrained.generation.rules import Rules
 from attn_jax.pretrained.generation.sampling import sampling_of
 from attn_jax.pretrained.generation.writer import Writer, Written, check_texts, frozen, write
+from attn_jax.pretrained.head_matrices import HeadMatrices, head_matrices
 from attn_jax.pretrained.reading.reader import Reader
 from attn_jax.pretrained.reading.tokenizer import Tokenizer
 
@@ -152,6 +153,24 @@ class Pretrained:
         rules = self.rules if stop is None else dataclasses.replace(self.rules, stop=tuple(stop))
         sampling = sampling_of(temperature, top_k, top_p)
         return Writer(self.variables, sampling, self.model, rules, steps)
+
+    def head_matrices(self, pattern: str = "*", *, fold: str | None = None) -> HeadMatrices:
+        """Return the weights of each head as matrices, for the study of circuits.
+
+        Args:
+            pattern: The attentions, all of one shape, as a glob: `"decoder.layers.*.attention"`.
+            fold: The normalization before each attention whose `scale` is multiplied into query,
+                key and value: `"attention_norm"` for GPT-2 and the Llama line. For one that centers
+                features, the part of the matrices that reads their mean is removed too.
+
+        Returns:
+            `query`, `key` and `value`, `(layers, heads, features, head_dim)`, and `out`,
+            `(layers, heads, head_dim, features)`. Positions, such as rotary ones, are left out.
+
+        Raises:
+            PretrainedError: If no attention matches, or they differ in shape.
+        """
+        return head_matrices(self.variables["params"], pattern, fold=fold)
 
     def encode(self, *args: Any, **kwargs: Any) -> dict[str, Array]:
         """Return what the model takes, by name: for a model of texts, call it with a list of them.

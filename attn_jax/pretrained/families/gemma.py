@@ -9,6 +9,7 @@ from attn_jax.hooks import tap
 from attn_jax.pretrained.errors import PretrainedError
 from attn_jax.pretrained.families.family import Config, Family, setting
 from attn_jax.pretrained.families.llama import TABLE, Llama, LlamaLayer, rotary
+from attn_jax.pretrained.families.norms import RMSNorm
 from attn_jax.pretrained.families.parts import activation
 from attn_jax.pretrained.reading.convert import Table
 
@@ -33,7 +34,7 @@ class GemmaLayer(LlamaLayer):
         return tap("residual_out", x + self._norm("mlp_out_norm", hidden))
 
     def _norm(self, name: str, x: Array) -> Array:
-        return nn.RMSNorm(self.epsilon, name=name)(x)
+        return RMSNorm(self.epsilon, name=name)(x)
 
 
 def _from_config(config: Config) -> Llama:

@@ -15,6 +15,7 @@ from attn_jax.pretrained.errors import PretrainedError
 from attn_jax.pretrained.families.caching import CachedAttention, empty_self_attention
 from attn_jax.pretrained.families.family import Config, Family, setting
 from attn_jax.pretrained.families.layers import layers_cache, run_layers
+from attn_jax.pretrained.families.norms import RMSNorm
 from attn_jax.pretrained.families.parts import activation, at_positions
 from attn_jax.pretrained.reading.convert import Table
 
@@ -88,9 +89,9 @@ class LlamaLayer(nn.Module):
     ) -> Float[Array, "*b t f"]:
         """Apply the layer to `(*b, tokens, features)`."""
         x = tap("residual", x)
-        normalized = nn.RMSNorm(self.epsilon, name="attention_norm")(x)
+        normalized = RMSNorm(self.epsilon, name="attention_norm")(x)
         x = tap("residual_mid", x + self._attention()(normalized, key_mask=key_mask))
-        normalized = nn.RMSNorm(self.epsilon, name="mlp_norm")(x)
+        normalized = RMSNorm(self.epsilon, name="mlp_norm")(x)
         return tap("residual_out", x + self._feed_forward(normalized))
 
     def _feed_forward(self, x: Array) -> Array:
@@ -172,7 +173,7 @@ class Llama(nn.Module):
         x = tap("embedding", embed(tokens) * self.embedding_scale)
         x = run_layers(self, self.stack, x, key_mask, scan=self.scan)
         x = at_positions(x, logits_at)
-        x = nn.RMSNorm(self.epsilon, name="norm")(x)
+        x = RMSNorm(self.epsilon, name="norm")(x)
         if self.has_head:
             logits = nn.Dense(self.vocabulary, use_bias=False, name="head")(x)
         else:

@@ -13,6 +13,7 @@ from jaxtyping import Float, Int
 from attn_jax.hooks import tap_derived
 from attn_jax.nn import MultiHeadAttention
 from attn_jax.pretrained.errors import PretrainedError
+from attn_jax.pretrained.families.norms import LayerNorm
 
 
 @dataclasses.dataclass(frozen=True)
@@ -85,9 +86,9 @@ def at_positions(
     return jnp.take_along_axis(x, each[..., None], axis=-2)
 
 
-def layer_norm(epsilon: float, name: str) -> nn.LayerNorm:
-    """Create a normalization whose variance is that of the centered values, as PyTorch's."""
-    return nn.LayerNorm(epsilon=epsilon, use_fast_variance=False, name=name)
+def layer_norm(epsilon: float, name: str) -> LayerNorm:
+    """Create a layer normalization."""
+    return LayerNorm(epsilon, name=name)
 
 
 def activation(name: str) -> Callable[[Array], Array]:

@@ -17,6 +17,7 @@ from attn_jax.pretrained.families.caching import (
     empty_self_attention,
 )
 from attn_jax.pretrained.families.family import Config, Family, pair_reader, setting, some_pairs
+from attn_jax.pretrained.families.norms import RMSNorm
 from attn_jax.pretrained.families.parts import HeadAttention, activation
 from attn_jax.pretrained.reading.convert import Table
 
@@ -116,8 +117,8 @@ class T5Layer(nn.Module):
         hidden = tap("mlp", self._dense(x.shape[-1], "mlp_out")(hidden))
         return tap("residual_out", x + hidden)
 
-    def _norm(self, name: str) -> nn.RMSNorm:
-        return nn.RMSNorm(self.epsilon, name=name)
+    def _norm(self, name: str) -> RMSNorm:
+        return RMSNorm(self.epsilon, name=name)
 
     def _dense(self, features: int, name: str) -> nn.Dense:
         return nn.Dense(features, use_bias=False, name=name)
@@ -155,7 +156,7 @@ class T5Stack(nn.Module):
         x = tap("embedding", x)
         for layer in self.layers:
             x = layer(x, position_bias, key_mask, states)
-        return nn.RMSNorm(first.epsilon, name="norm")(x)
+        return RMSNorm(first.epsilon, name="norm")(x)
 
 
 class T5(nn.Module):

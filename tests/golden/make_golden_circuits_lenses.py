@@ -1,0 +1,120 @@
+"""Write what TransformerLens says of lenses, direct attribution and heads, on two tiny checkpoints.
+
+The weights are those of the golden files of `gpt2` and `llama`. It runs in an environment with
+transformer_lens: `python make_golden_circuits_lenses.py`.
+"""
+
+import json
+import tempfile
+from importlib.metadata import version
+from pathlib import Path
+
+import numpy as np
+import torch
+import transformers
+from tokenizers import Tokenizer, models
+from transformer_lens import head_detector
+from transformer_lens.model_bridge import TransformerBridge
+
+FOLDER = Path(__file__).parent
+PEERS = {"gpt2": "GPT2LMHeadModel", "llama": "LlamaForCausalLM"}
+TOKENS = np.array([[1, 9, 4, 7, 23, 9, 4, 7, 23], [1, 30, 8, 8, 41, 30, 8, 8, 41]])
+RIGHT, WRONG = 4, 9
+
+
+def bridge(name):
+    """Return the checkpoint in TransformerLens, its normalizations' scales folded into weights."""
+    golden = np.load(FOLDER / f"pretrained_{name}.npz")
+    model_class = getattr(transformers, PEERS[name])
+    config = json.loads(str(golden["config"]))
+    model = model_class(model_class.config_class(**config, attn_implementation="eager")).eval()
+    start = "tensor/"
+    tensors = {
+        key.removeprefix(start): torch.from_numpy(golden[key])
+        for key in golden
+        if key.startswith(start)
+    }
+    model.load_state_dict(tensors, strict=False)  # the head may be that of the embedding
+    rules = Tokenizer(models.WordLevel({str(i): i for i in range(50)}, unk_token="0"))
+    special = dict.fromkeys(("unk_token", "bos_token", "eos_token", "pad_token"), "0")
+    with tempfile.TemporaryDirectory() as folder:
+        made = transformers.PreTrainedTokenizerFast(tokenizer_object=rules, **special)
+        made.save_pretrained(folder)
+        tokenizer = transformers.AutoTokenizer.from_pretrained(folder)
+        peer = TransformerBridge.boot_transformers(name, hf_model=model, tokenizer=tokenizer)
+    peer.enable_compatibility_mode(
+        center_writing_weights=False, center_unembed=False, fold_value_biases=False
+    )
+    return peer
+
+
+def shares(cache, peer):
+    """Return what each part adds to a difference of logits, at every position."""
+    parts, labels = cache.get_full_resid_decomposition(expand_neurons=False, return_labels=True)
+    values = cache.logit_attrs(parts, tokens=RIGHT, incorrect_tokens=WRONG).numpy()
+    by_label = dict(zip(labels, values, strict=True))
+    layers, heads = peer.cfg.n_layers, peer.cfg.n_heads
+    return {
+        "heads": [[by_label[f"L{i}H{j}"] for j in range(heads)] for i in range(layers)],
+        "mlps": [by_label[f"{i}_mlp_out"] for i in range(layers)],
+        "embeddings": sum(by_label[x] for x in ("embed", "pos_embed") if x in by_label),
+    }
+
+
+def similarities(cache, peer):
+    """Return the share of all attention that falls on the keys of each kind of head."""
+    scores = {}
+    for name in ("previous_token", "duplicate_token", "induction"):
+        pattern_of = getattr(head_detector, f"get_{name}_head_detection_pattern")
+        scores[name] = np.array(
+            [
+                [
+                    np.mean(
+                        [
+                            head_detector.compute_head_attention_similarity_score(
+                                cache[f"blocks.{i}.attn.hook_pattern"][n, j],
+                                pattern_of(torch.from_numpy(TOKENS[n : n + 1])).float(),
+                                exclude_bos=False,
+                                exclude_current_token=False,
+                                error_measure="mul",
+                            )
+                            for n in range(len(TOKENS))
+                        ]
+                    )
+                    for j in range(peer.cfg.n_heads)
+                ]
+                for i in range(peer.cfg.n_layers)
+            ]
+        )
+    return scores
+
+
+def main():
+    for name in PEERS:
+        peer = bridge(name)
+        with torch.no_grad():
+            logits, cache = peer.run_with_cache(torch.from_numpy(TOKENS))
+            streams = cache.accumulated_resid(apply_ln=True)
+            bias = 0 if peer.b_U is None else peer.b_U
+            values = {
+                "logits": logits,
+                "lens": streams[1:] @ peer.W_U + bias,
+                **{f"direct/{key}": x for key, x in shares(cache, peer).items()},
+                **{f"score/{key}": x for key, x in similarities(cache, peer).items()},
+                **{f"composition/{kind}": peer.all_composition_scores(kind) for kind in "QKV"},
+            }
+        np.savez_compressed(
+            FOLDER / f"circuits_lenses_{name}.npz",
+            versions=[
+                f"{package} {version(package)}"
+                for package in ("transformer_lens", "torch", "transformers")
+            ],
+            tokens=TOKENS,
+            difference=[RIGHT, WRONG],
+            **{key: np.asarray(x, np.float32) for key, x in values.items()},
+        )
+        print(f"circuits_lenses_{name}.npz")
+
+
+if __name__ == "__main__":
+    main()
