@@ -125,6 +125,21 @@ def test_whisper(whisper):
         np.testing.assert_allclose(found, weights.astype(np.float32), rtol=2**-11, atol=1e-6)
 
 
+def test_whisper_writes_what_was_said(whisper):
+    expected = reference("whisper-tiny.en")
+    tokens = expected["tokens"]
+    inputs = whisper.encode([SENTENCE])
+    spec = "steps.*.decoder.layers.3.cross_attention.weights"
+    written, captured = whisper.generate(inputs, tokens.shape[1] + 5, capture=spec)
+    assert written.lengths.tolist() == [tokens.shape[1]]
+    np.testing.assert_array_equal(written.tokens[:, : tokens.shape[1]], tokens)
+    assert whisper.tokenizer.decode(tokens[0].tolist()).strip() == str(expected["text"]).strip()
+    (i,) = np.flatnonzero(expected["layers"] == 3)
+    recorded = expected["cross_attentions"][i][0, :, 1:-1].astype(np.float32)
+    steps = np.moveaxis(np.asarray(captured[spec])[: recorded.shape[1], 0, :, 0, :200], 0, 1)
+    np.testing.assert_allclose(steps, recorded, rtol=2**-11, atol=1e-6)
+
+
 def test_netra():
     expected = reference("netra")
     model = load("netra")
