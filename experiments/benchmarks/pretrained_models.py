@@ -35,7 +35,7 @@ GPT2 = {
     "layer_norm_epsilon": 1e-5,
 }
 
-_NORM = {"deviation": "hook_scale", "normalized": "hook_normalized", "output": "hook_out"}
+_NORM = {"denominator": "hook_scale", "normalized": "hook_normalized", "output": "hook_out"}
 _LAYER = {
     "residual": "hook_resid_pre",
     "attention.query": "attn.hook_q",
