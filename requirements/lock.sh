@@ -27,6 +27,13 @@ with open("pyproject.toml", "rb") as file:
 PYTHON
 }
 
+# compile_lens LOCK OPTIONS... locks TransformerLens, without a dependency that comes as source only
+# and that nothing imports.
+compile_lens() {
+  compile "$@" --group lens -c requirements/parity.lock \
+    --override <(echo "transformers-stream-generator ; python_version < '0'")
+}
+
 compile base pyproject.toml --extra hub --group test
 compile build --group build -c requirements/base.lock
 compile dev pyproject.toml --group dev -c requirements/base.lock
@@ -35,6 +42,7 @@ for device in cuda tpu; do
 done
 compile oldest --group oldest
 compile parity --group parity -c requirements/base.lock -c requirements/dev.lock
+compile_lens lens
 # transformers 4, and tunix, need older packages than base has, which their environments put in front.
 for group in interop interop-all; do
   compile "$group" --group "$group" -c <(
@@ -47,3 +55,5 @@ torch="$(sed -n 's/^torch==\([^ ]*\).*/torch==\1+cpu/p' requirements/parity.lock
 compile parity-cpu --group parity -c requirements/base.lock -c requirements/dev.lock -c <(echo "$torch") \
   ${PIP_FIND_LINKS:+--find-links "$PIP_FIND_LINKS"} ||
   echo "parity-cpu.lock stays as it was: PIP_FIND_LINKS names no folder with a wheel of $torch"
+compile_lens lens-cpu -c <(echo "$torch") ${PIP_FIND_LINKS:+--find-links "$PIP_FIND_LINKS"} ||
+  echo "lens-cpu.lock stays as it was: PIP_FIND_LINKS names no folder with a wheel of $torch"

@@ -14,7 +14,7 @@ ROOT = Path(__file__).resolve().parents[2]
 PEERS = ROOT / ".peers"
 # Float32 sums in another order change the logits by less than this.
 _TOLERANCE = 1e-3
-_LOCKS = [ROOT / "requirements" / f"{name}.lock" for name in ("parity-cpu", "parity")]
+_LOCKS = ("parity-cpu", "parity")
 
 
 class Peer:
@@ -85,7 +85,7 @@ class SameModel(Peer):
             )
 
 
-def peers_python(folder: Path = PEERS) -> Path:
+def peers_python(folder: Path = PEERS, locks: Sequence[str] = _LOCKS) -> Path:
     """Return the interpreter of the peers' environment, which is made if it does not exist.
 
     PyTorch's CPU build is installed if pip finds one that the lock admits. Otherwise the registry's
@@ -93,28 +93,33 @@ def peers_python(folder: Path = PEERS) -> Path:
 
     Args:
         folder: The folder of the environment.
+        locks: The names of locks in `requirements/`, of which the first that pip can install is.
 
     Returns:
         The path of its Python.
 
     Raises:
-        RuntimeError: If pip cannot install the peers.
+        RuntimeError: If pip cannot install the peers, or the folder is a link, behind which
+            somebody else's environment would be cleared.
     """
     python = folder / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
-    locks = "".join(lock.read_text() for lock in _LOCKS)
+    paths = [ROOT / "requirements" / f"{name}.lock" for name in locks]
+    content = "".join(path.read_text() for path in paths)
     stamp = folder / "installed.lock"
-    if not stamp.is_file() or stamp.read_text() != locks:
+    if not stamp.is_file() or stamp.read_text() != content:
+        if folder.is_symlink():
+            raise RuntimeError(f"{folder} is a link to an environment of other locks; remove it.")
         print(f"making {folder.name}/, the environment of the benchmarks' peers", flush=True)
         venv.create(folder, with_pip=True, clear=True)
-        _install(python)
-        stamp.write_text(locks)
+        _install(python, paths)
+        stamp.write_text(content)
     return python
 
 
-def _install(python: Path) -> None:
+def _install(python: Path, locks: Sequence[Path]) -> None:
     pip = [str(python), "-m", "pip", "install", "--quiet", "--no-deps", "--require-hashes"]
     errors = []
-    for lock in _LOCKS:
+    for lock in locks:
         command = [*pip, "--only-binary", ":all:", "--requirement", str(lock)]
         done = subprocess.run(command, stderr=subprocess.PIPE, text=True)
         if done.returncode == 0:

@@ -37,7 +37,8 @@ class BertLayer(nn.Module):
         x = tap("residual", x)
         attended = HeadAttention(self.num_heads, name="attention")(x, key_mask=key_mask)
         x = tap("residual_mid", layer_norm(self.epsilon, "attention_norm")(x + attended))
-        hidden = self.activation(nn.Dense(self.mlp_dim, name="mlp_in")(x))
+        hidden = tap("mlp_in", nn.Dense(self.mlp_dim, name="mlp_in")(x))
+        hidden = tap("mlp_hidden", self.activation(hidden))
         hidden = tap("mlp", nn.Dense(x.shape[-1], name="mlp_out")(hidden))
         return tap("residual_out", layer_norm(self.epsilon, "mlp_norm")(x + hidden))
 
@@ -45,8 +46,10 @@ class BertLayer(nn.Module):
 class Bert(nn.Module):
     """A BERT encoder.
 
-    Hook points beside those of attention (`layers.3.attention.weights`): `embedding`, and in each
-    layer `residual` (what enters it), `residual_mid` (after attention), `mlp` and `residual_out`.
+    Hook points beside those of attention (`layers.3.attention.weights`) and of the norms
+    (:class:`LayerNorm`): `embedding`, and in each layer `residual` (what enters it), `residual_mid`
+    (after attention), `mlp_in` and `mlp_hidden` (before and after the activation), `mlp` and
+    `residual_out`.
 
     Attributes:
         vocabulary: The number of tokens.

@@ -46,7 +46,8 @@ class Gpt2Layer(nn.Module):
         attended = attend(layer_norm(self.epsilon, "attention_norm")(x), key_mask=key_mask)
         x = tap("residual_mid", x + attended)
         normalized = layer_norm(self.epsilon, "mlp_norm")(x)
-        hidden = self.activation(nn.Dense(self.mlp_dim, name="mlp_in")(normalized))
+        hidden = tap("mlp_in", nn.Dense(self.mlp_dim, name="mlp_in")(normalized))
+        hidden = tap("mlp_hidden", self.activation(hidden))
         hidden = tap("mlp", nn.Dense(x.shape[-1], name="mlp_out")(hidden))
         return tap("residual_out", x + hidden)
 
@@ -54,9 +55,10 @@ class Gpt2Layer(nn.Module):
 class Gpt2(nn.Module):
     """The language model GPT-2.
 
-    Hook points beside those of attention (`layers.3.attention.weights`): `embedding`, in each layer
-    `residual` (what enters it), `residual_mid` (after attention), `mlp` and `residual_out`, and
-    `logits`.
+    Hook points beside those of attention (`layers.3.attention.weights`) and of the norms
+    (:class:`LayerNorm`): `token_embedding`, `position_embedding`, `embedding` (their sum), in each
+    layer `residual` (what enters it), `residual_mid` (after attention), `mlp_in` and `mlp_hidden`
+    (before and after the activation), `mlp` and `residual_out`, and `logits`.
 
     Attributes:
         vocabulary: The number of tokens.
@@ -102,10 +104,10 @@ class Gpt2(nn.Module):
         """
         embed = nn.Embed(self.vocabulary, self.features, name="token_embedding")
         place = nn.Embed(self.positions, self.features, name="position_embedding")
-        x = embed(tokens)
-        positions = place(token_positions(self, tokens.shape[-1]))
-        positions = positions.reshape((1,) * (x.ndim - positions.ndim) + positions.shape)
-        x = tap("embedding", x + positions)
+        x = tap("token_embedding", embed(tokens))
+        places = tap("position_embedding", place(token_positions(self, tokens.shape[-1])))
+        places = places.reshape((1,) * (x.ndim - places.ndim) + places.shape)
+        x = tap("embedding", x + places)
         layer = Gpt2Layer(self.num_heads, self.mlp_dim, self.activation, self.epsilon, parent=None)
         x = run_layers(self, [layer] * self.num_layers, x, key_mask, scan=self.scan)
         x = at_positions(x, logits_at)

@@ -96,7 +96,7 @@ class LlamaLayer(nn.Module):
 
     def _feed_forward(self, x: Array) -> Array:
         gate = self.activation(self._dense(self.mlp_dim, "mlp_gate")(x))
-        hidden = gate * self._dense(self.mlp_dim, "mlp_in")(x)
+        hidden = tap("mlp_hidden", gate * self._dense(self.mlp_dim, "mlp_in")(x))
         return tap("mlp", self._dense(x.shape[-1], "mlp_out")(hidden))
 
     def _dense(self, features: int, name: str) -> nn.Dense:
@@ -125,9 +125,9 @@ class LlamaLayer(nn.Module):
 class Llama(nn.Module):
     """A language model of the Llama line.
 
-    Hook points beside those of attention (`layers.3.attention.weights`): `embedding`, in each layer
-    `residual` (what enters it), `residual_mid` (after attention), `mlp` and `residual_out`, and
-    `logits`.
+    Hook points beside those of attention (`layers.3.attention.weights`) and of the norms
+    (:class:`RMSNorm`): `embedding`, in each layer `residual` (what enters it), `residual_mid`
+    (after attention), `mlp_hidden` (gated), `mlp` and `residual_out`, and `logits`.
 
     Attributes:
         vocabulary: The number of tokens.
