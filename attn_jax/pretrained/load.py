@@ -104,6 +104,7 @@ _FILES = [
     "generation_config.json",
     "model.bin",
     "preprocessor_config.json",
+    "processor_config.json",
     "tokenizer.json",
     "*.spm",
     "*vocab.json",

@@ -56,6 +56,21 @@ def test_an_early_configuration_ends_a_text_at_its_largest_number(model, tmp_pat
     np.testing.assert_array_equal(opened(INPUTS), model(INPUTS))
 
 
+def test_the_settings_of_images_in_the_file_of_transformers_5(model, tmp_path):
+    folder = write_golden("clip", tmp_path, WORDS)
+    settings = folder / "preprocessor_config.json"
+    whole = folder / "processor_config.json"
+    whole.write_text(f'{{"image_processor": {settings.read_text()}}}')
+    settings.unlink()
+    assert pretrained.load(folder).reader.images == model.reader.images
+    whole.write_text('{"image_processor": 3}')
+    with pytest.raises(PretrainedError, match=r"processor_config.json holds int, not an object"):
+        pretrained.load(folder)
+    whole.unlink()
+    with pytest.raises(PretrainedError, match=r"has no preprocessor_config.json"):
+        pretrained.load(folder)
+
+
 def test_neither_images_nor_texts(model):
     with pytest.raises(ValueError, match="neither images nor tokens; give one or both"):
         model({})
