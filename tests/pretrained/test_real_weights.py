@@ -120,9 +120,9 @@ def test_whisper(whisper):
     )
     close(states[:, ::150], expected["states"], 2e-5)
     for i, weights in zip(expected["layers"], expected["cross_attentions"], strict=True):
-        found = captured[f"decoder.layers.{i}.cross_attention.weights"][..., :200]
+        heard = captured[f"decoder.layers.{i}.cross_attention.weights"][..., :200]
         # Recorded in half precision, which rounds by up to 2^-11 of the value.
-        np.testing.assert_allclose(found, weights.astype(np.float32), rtol=2**-11, atol=1e-6)
+        np.testing.assert_allclose(heard, weights.astype(np.float32), rtol=2**-11, atol=1e-6)
 
 
 def test_whisper_writes_what_was_said(whisper):
@@ -151,3 +151,12 @@ def test_netra():
     close(captured["attention.weights"], expected["attention"], 5e-6)
     spelled = [model.reader.target_tokenizer.decode(row.tolist()) for row in expected["written"]]
     assert spelled == ["ស្រឡាញ់", "ភ្នំពេញ", "អភយ"]
+
+
+def test_whisper_writes_down_what_was_said(whisper):
+    expected = reference("whisper-tiny.en")
+    tokens = expected["tokens"]
+    written, lengths = whisper.generate(whisper.encode([SENTENCE]), tokens.shape[1] + 3)
+    np.testing.assert_array_equal(written[:, : tokens.shape[1]], tokens)
+    assert lengths.tolist() == [tokens.shape[1]]
+    assert whisper.tokenizer.decode(written[0].tolist()) == str(expected["text"])

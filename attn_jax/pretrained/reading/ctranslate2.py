@@ -115,12 +115,12 @@ def open_ctranslate2(folder: Path) -> Ctranslate2Model:
 def _named(path: Path, arrays: dict[str, np.ndarray]) -> Iterator[tuple[str, np.ndarray]]:
     """Yield the tensors, those that are stored as one apart."""
     for name, array in arrays.items():
-        found = re.fullmatch(r"(encoder|decoder)/layer_(\d+)/(.+)/(weight|bias|gamma|beta)", name)
-        parts = _PARTS.get(found[3], ()) if found else ()
-        if not parts:
+        match = re.fullmatch(r"(encoder|decoder)/layer_(\d+)/(.+)/(weight|bias|gamma|beta)", name)
+        if match is None or match[3] not in _PARTS:
             yield _WHOLE.get(name, name), array
             continue
-        kind = {"gamma": "weight", "beta": "bias"}.get(found[4], found[4])
+        parts = _PARTS[match[3]]
+        kind = {"gamma": "weight", "beta": "bias"}.get(match[4], match[4])
         if len(array) % len(parts):
             raise PretrainedError(f"{path}: {name!r} has {len(array)} rows for {len(parts)} parts.")
         for part, rows in zip(parts, np.split(array, len(parts)), strict=True):
@@ -128,12 +128,12 @@ def _named(path: Path, arrays: dict[str, np.ndarray]) -> Iterator[tuple[str, np.
                 if rows.any():
                     raise PretrainedError(f"{path}: keys have a bias, and Whisper's have none.")
             else:
-                yield f"{found[1]}.layers.{found[2]}.{part}.{kind}", rows
+                yield f"{match[1]}.layers.{match[2]}.{part}.{kind}", rows
 
 
 def _config(path: Path, tensors: dict[str, np.ndarray], numbers: dict[str, int]) -> dict[str, Any]:
     """Return the settings that the shapes of tensors tell."""
-    config = {"model_type": "whisper", "activation_function": "gelu"}
+    config: dict[str, Any] = {"model_type": "whisper", "activation_function": "gelu"}
     try:
         config["vocab_size"], config["d_model"] = tensors["decoder.embed_tokens.weight"].shape
         config["num_mel_bins"] = tensors["encoder.conv1.weight"].shape[1]

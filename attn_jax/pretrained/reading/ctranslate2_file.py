@@ -62,7 +62,7 @@ class _Cursor:
         return self._content[start : self._position]
 
     def _number(self, code: str) -> int:
-        return struct.unpack(f"<{code}", self._take(struct.calcsize(f"<{code}")))[0]
+        return struct.unpack(f"<{code}", self._take(struct.calcsize(f"<{code}")).tobytes())[0]
 
     def _text(self) -> str:
         content = self._take(self._number("H")).tobytes()
