@@ -193,3 +193,12 @@ class Pretrained:
         if tokenizer is None:
             raise PretrainedError(f"{self.name} reads no texts, so it has no tokenizer.")
         return tokenizer
+
+    @property
+    def target_tokenizer(self) -> Tokenizer:
+        """The tokenizer of what the model writes, often the same as that of what it reads.
+
+        Raises:
+            PretrainedError: If it does neither.
+        """
+        return getattr(self.reader, "target_tokenizer", None) or self.tokenizer

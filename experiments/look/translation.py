@@ -72,7 +72,7 @@ def look_at_translation(model: Pretrained, text: str, choice: Choice, generate: 
     cross = parts[0]
     heads = max(len(weights) for weights in cross.layers.values())
     choice = choice.checked(len(cross.layers), heads)
-    target = model.reader.target_tokenizer
+    target = model.target_tokenizer
     return Look(
         headline=[
             ("layers × heads", f"{len(cross.layers)} × {heads}"),
@@ -112,7 +112,7 @@ def _parts(
     model: Pretrained, captured: Mapping[str, np.ndarray], read: list[str], tokens: list[int]
 ) -> list[Maps]:
     """Return the maps of each part that the model has, those between the two texts first."""
-    shown = model.reader.target_tokenizer.shown(tokens)
+    shown = model.target_tokenizer.shown(tokens)
     before, after = shown[:-1], shown[1:]
     parts = [
         Maps(

@@ -106,7 +106,7 @@ def test_it_reads_letters_and_writes_signs(model):
     letters = model.tokenizer.pieces(inputs["tokens"][0, :8].tolist())
     assert "".join(letters) == "soksabay"
     assert inputs["tokens"][0, 8:].tolist() == [0] * 17
-    written = model.reader.target_tokenizer
+    written = model.target_tokenizer
     assert inputs["decoder_tokens"][0, 0] == 79
     assert written.decode([*inputs["decoder_tokens"][0].tolist(), 80, 5]) == "សុខ"
     assert written.shown([79, 80, 0, 6]) == ["⇥", "⏎", "·", "ស"]

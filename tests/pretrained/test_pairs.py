@@ -198,7 +198,7 @@ def test_each_side_of_marian_has_its_sentencepiece_model(marian, pieces):
         expected[side] = [numbers[piece] for piece in processor.encode(text, out_type=str)]
     np.testing.assert_array_equal(inputs["tokens"][0], [2, *expected["source"], 0])
     np.testing.assert_array_equal(inputs["decoder_tokens"][0], [3, *expected["target"]])
-    assert model.reader.target_tokenizer.decode([*expected["target"], 0]) == "un chat"
+    assert model.target_tokenizer.decode([*expected["target"], 0]) == "un chat"
     assert model.tokenizer.pieces([2, 0]) == [">>fra<<", "</s>"]
 
 

@@ -149,7 +149,7 @@ def test_netra():
     logits, captured = captured_run(model, inputs)
     close(jax.nn.softmax(logits), expected["probabilities"], 2e-5)
     close(captured["attention.weights"], expected["attention"], 5e-6)
-    spelled = [model.reader.target_tokenizer.decode(row.tolist()) for row in expected["written"]]
+    spelled = [model.target_tokenizer.decode(row.tolist()) for row in expected["written"]]
     assert spelled == ["ស្រឡាញ់", "ភ្នំពេញ", "អភយ"]
 
 
