@@ -34,7 +34,9 @@ for device in cuda tpu; do
   compile "$device" -c requirements/base.lock <(extra "$device")
 done
 compile oldest --group oldest
-compile parity --group parity -c requirements/base.lock -c requirements/dev.lock
+for peers in parity bridge; do
+  compile "$peers" --group "$peers" -c requirements/base.lock -c requirements/dev.lock
+done
 # transformers 4, and tunix, need older packages than base has, which their environments put in front.
 for group in interop interop-all; do
   compile "$group" --group "$group" -c <(
@@ -42,8 +44,10 @@ for group in interop interop-all; do
   )
 done
 
-# The registry has no CPU build of PyTorch for Linux: the lock admits the wheels that pip finds here.
-torch="$(sed -n 's/^torch==\([^ ]*\).*/torch==\1+cpu/p' requirements/parity.lock)"
-compile parity-cpu --group parity -c requirements/base.lock -c requirements/dev.lock -c <(echo "$torch") \
-  ${PIP_FIND_LINKS:+--find-links "$PIP_FIND_LINKS"} ||
-  echo "parity-cpu.lock stays as it was: PIP_FIND_LINKS names no folder with a wheel of $torch"
+# The registry has no CPU build of PyTorch for Linux: the locks admit the wheels that pip finds here.
+for peers in parity bridge; do
+  torch="$(sed -n 's/^torch==\([^ ]*\).*/torch==\1+cpu/p' "requirements/$peers.lock")"
+  compile "$peers-cpu" --group "$peers" -c requirements/base.lock -c requirements/dev.lock \
+    -c <(echo "$torch") ${PIP_FIND_LINKS:+--find-links "$PIP_FIND_LINKS"} ||
+    echo "$peers-cpu.lock stays as it was: PIP_FIND_LINKS names no folder with a wheel of $torch"
+done
