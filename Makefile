@@ -1,6 +1,6 @@
 # Everything a user or a developer runs; `make` alone lists it.
 .DEFAULT_GOAL := help
-.PHONY: help setup train report look list test fuzz soak crash check lint oldest next parity interop pretrained golden bench data notebooks docs clean
+.PHONY: help setup train report look list test fuzz soak crash check lint oldest next parity interop bridge pretrained golden bench data notebooks docs clean
 
 EXP ?=
 RUN ?=
@@ -19,6 +19,7 @@ ready := .venv/.ready
 ready_dev := .venv/.ready-dev
 parity_py := .parity/bin/python
 ready_parity := .parity/.ready
+bridge_py := .bridge/bin/python
 interop_env := $(if $(filter --all,$(ARGS)),.interop-all,.interop)
 # Nothing is installed but what a lock names by hash, and no source is built.
 locked := -m pip --disable-pip-version-check install --quiet --no-deps --require-hashes --only-binary :all:
@@ -105,6 +106,9 @@ parity: $(ready_parity) ## compare with PyTorch, transformers, entmax and captum
 interop: $(interop_env)/.ready ## try models of other libraries, and write docs/interop.md (ARGS=--all tries those of gigabytes)
 	$(interop_env)/bin/python -m pytest -q -rs tests/interop $(ARGS)
 
+bridge: .bridge/.ready ## open PyTorch models of transformers, and write docs/bridge.md (in .bridge/)
+	$(bridge_py) -m pytest -q -rs tests/bridge $(ARGS)
+
 pretrained: $(ready) ## compare real weights, fetched once by hash, with what transformers recorded
 	ATTN_JAX_REAL_WEIGHTS=1 $(py) -m pytest -n 0 -q -rs tests/pretrained/test_real_weights.py $(ARGS)
 
@@ -134,11 +138,11 @@ clean: ## remove what was built, not runs/ and not .venv/
 # where pip finds one; the registry's own brings gigabytes of CUDA.
 purelib := -c 'import sysconfig; print(sysconfig.get_path("purelib"))'
 
-$(ready_parity): $(ready_dev) requirements/parity.lock requirements/parity-cpu.lock
-	@echo "Setting up .parity, with the packages this library is compared with (a few minutes, once)"
-	@$(py) -m venv --clear .parity
-	@$(py) $(purelib) > "$$($(parity_py) $(purelib))/project.pth"
-	@$(parity_py) $(locked) -r requirements/parity-cpu.lock || $(parity_py) $(locked) -r requirements/parity.lock
+.parity/.ready .bridge/.ready: .%/.ready: requirements/%.lock requirements/%-cpu.lock $(ready_dev)
+	@echo "Setting up .$*, with PyTorch and transformers (a few minutes, once)"
+	@$(py) -m venv --clear .$*
+	@$(py) $(purelib) > "$$(.$*/bin/python $(purelib))/project.pth"
+	@.$*/bin/python $(locked) -r requirements/$*-cpu.lock || .$*/bin/python $(locked) -r requirements/$*.lock
 	@touch $@
 
 .interop/.ready .interop-all/.ready: .%/.ready: requirements/%.lock $(ready_dev)

@@ -41,7 +41,9 @@ for device in cuda tpu; do
   compile "$device" -c requirements/base.lock <(extra "$device")
 done
 compile oldest --group oldest
-compile parity --group parity -c requirements/base.lock -c requirements/dev.lock
+for peers in parity bridge; do
+  compile "$peers" --group "$peers" -c requirements/base.lock -c requirements/dev.lock
+done
 compile_lens lens
 # transformers 4, and tunix, need older packages than base has, which their environments put in front.
 for group in interop interop-all; do
@@ -50,10 +52,13 @@ for group in interop interop-all; do
   )
 done
 
-# The registry has no CPU build of PyTorch for Linux: the lock admits the wheels that pip finds here.
+# The registry has no CPU build of PyTorch for Linux: the locks admit the wheels that pip finds here.
+for peers in parity bridge; do
+  torch="$(sed -n 's/^torch==\([^ ]*\).*/torch==\1+cpu/p' "requirements/$peers.lock")"
+  compile "$peers-cpu" --group "$peers" -c requirements/base.lock -c requirements/dev.lock \
+    -c <(echo "$torch") ${PIP_FIND_LINKS:+--find-links "$PIP_FIND_LINKS"} ||
+    echo "$peers-cpu.lock stays as it was: PIP_FIND_LINKS names no folder with a wheel of $torch"
+done
 torch="$(sed -n 's/^torch==\([^ ]*\).*/torch==\1+cpu/p' requirements/parity.lock)"
-compile parity-cpu --group parity -c requirements/base.lock -c requirements/dev.lock -c <(echo "$torch") \
-  ${PIP_FIND_LINKS:+--find-links "$PIP_FIND_LINKS"} ||
-  echo "parity-cpu.lock stays as it was: PIP_FIND_LINKS names no folder with a wheel of $torch"
 compile_lens lens-cpu -c <(echo "$torch") ${PIP_FIND_LINKS:+--find-links "$PIP_FIND_LINKS"} ||
   echo "lens-cpu.lock stays as it was: PIP_FIND_LINKS names no folder with a wheel of $torch"

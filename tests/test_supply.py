@@ -23,7 +23,8 @@ def test_each_line_of_a_lock_has_a_version_and_hashes(lock):
     assert ENTRY.sub("", lock.read_text()) == ""
 
 
-MEETING = ["build", "dev", "cuda", "tpu", "parity", "parity-cpu", "interop", "interop-all"]
+MEETING = ["build", "dev", "cuda", "tpu", "parity", "parity-cpu", "bridge", "bridge-cpu"]
+MEETING += ["interop", "interop-all"]
 
 
 @pytest.mark.parametrize("name", MEETING)

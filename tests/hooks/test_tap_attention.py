@@ -74,6 +74,14 @@ def softmax_of(change):
     return lambda x: weigh(change(jax.nn.softmax(scores(x))), x)
 
 
+def joined_products(x):
+    """BLOOM's: the products have heads and batch in one axis, and softmax two of them."""
+    joined = x.swapaxes(1, 2).reshape(B * H, T, D)
+    s = (joined @ joined.swapaxes(1, 2) / D**0.5).reshape(B, H, T, T)
+    context = jax.nn.softmax(s).reshape(B * H, T, T) @ joined
+    return context.reshape(B, H, T, D).swapaxes(1, 2)
+
+
 def summed_afterwards(x, total):
     e = jnp.exp(scores(x))
     return weigh(e, x) / total(e).swapaxes(1, 2)[..., None]
@@ -163,6 +171,7 @@ REWORDINGS = {
         )(x.swapaxes(1, 2).reshape(B * H, T, D)),
         FULL,
     ),
+    "heads and batch in one axis in the products alone": (joined_products, FULL),
 }
 
 

@@ -212,8 +212,9 @@ def _score_product(scores: Value, labels: Labels, keys: set[Atom]) -> _ScoreProd
         free: dict[Atom, int] = {}
         by_axis: dict[int, tuple[Atom, ...]] = {}
         for label, origin in zip(labels, at_scores, strict=True):
-            for (_, axis), _ in origin:
-                by_axis[axis] = label
+            for atom in origin:
+                (_, axis), _ = whole(atom)
+                by_axis[axis] = (*by_axis.get(axis, ()), *label)
                 if axis >= batch:
                     free |= dict.fromkeys(label, 0 if axis < batch + lefts else 1)
         sides = {free[atom] for atom in keys if atom in free}
