@@ -18,7 +18,7 @@ from attn_jax.circuits.frozen import (
     read,
 )
 from attn_jax.circuits.scores import Scores
-from attn_jax.circuits.sites import Metric, Model, Pattern, Place, join_layers
+from attn_jax.circuits.sites import Metric, Model, Pattern, Place, join_layers, names_of
 from attn_jax.hooks import HookError
 from attn_jax.hooks.freed import run_freed
 
@@ -164,7 +164,8 @@ def _table(
     axes = ("layer", *own, *keep)
     if not places:
         return Scores(jnp.zeros((0,) * len(axes)), axes)
-    return join_layers([_sum(layers_of(p, shares), own, keep) for p in places], axes, places)
+    rows = [_sum(layers_of(place, shares), own, keep) for place in places]
+    return Scores(join_layers(rows), axes, names_of(places))
 
 
 def _sum(share: Array, own: tuple[str, ...], keep: tuple) -> Array:

@@ -18,7 +18,7 @@ from attn_jax.circuits.frozen import (
 )
 from attn_jax.circuits.qk_attribution import check_features
 from attn_jax.circuits.scores import Scores
-from attn_jax.circuits.sites import Metric, Model, Pattern, Place, as_patterns
+from attn_jax.circuits.sites import Metric, Model, Pattern, Place, as_patterns, names_of
 from attn_jax.hooks import HookError, capture, intervene
 from attn_jax.hooks.freed import run_freed
 
@@ -112,8 +112,7 @@ def head_loadings(
         return jax.vmap(table)(features)
 
     values = run_freed(load, inputs, features)
-    names = tuple(name for place in contexts for name in place.names)
-    return Scores(values, ("feature", "layer", "head"), names)
+    return Scores(values, ("feature", "layer", "head"), names_of(contexts))
 
 
 def _loading(weights: Array, value: Array, reader: Array) -> Array:

@@ -11,7 +11,7 @@ from jaxtyping import Array, Bool, Int
 from attn_jax.circuits.frozen import layers_of, point_names
 from attn_jax.circuits.prompts import Needles
 from attn_jax.circuits.scores import Scores
-from attn_jax.circuits.sites import Model, Pattern, Place, find_places, join_layers
+from attn_jax.circuits.sites import Model, Pattern, Place, find_places, join_layers, names_of
 from attn_jax.circuits.successors import successor_scores
 from attn_jax.hooks import HookError, capture
 from attn_jax.hooks.freed import run_freed
@@ -98,7 +98,9 @@ def head_scores(
             text, starts = needle
             look_up = functools.partial(_looked_up, text, starts, size)
             tables["retrieval"] = _reduced(fn, places, text, look_up)
-        scores = {name: join_layers(table, AXES, places) for name, table in tables.items()}
+        scores = {
+            name: Scores(join_layers(rows), AXES, names_of(places)) for name, rows in tables.items()
+        }
         return scores if order is None else scores | {"successor": successor_scores(fn, order)}
 
     return run_freed(score, tokens, needles and needles[:2], order)

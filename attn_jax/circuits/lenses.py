@@ -12,7 +12,7 @@ from jaxtyping import Float
 
 from attn_jax.circuits.frozen import all_layers, point_names, read, stacked
 from attn_jax.circuits.scores import Scores
-from attn_jax.circuits.sites import Model, Pattern, Place, find_places
+from attn_jax.circuits.sites import Model, Pattern, Place, find_places, names_of
 from attn_jax.hooks import intervene
 from attn_jax.hooks.freed import prepare_freed, run_freed
 
@@ -99,7 +99,7 @@ def logit_lens(
     values = run_freed(look, inputs, lens)
     rank = len(places[-1].point.shape)  # as `(*b, tokens, features)`, so `(*b, tokens, vocabulary)`
     axes = ("batch", "position", "vocabulary")[-rank:][: values.ndim - 1]
-    return Scores(values, ("layer", *axes), tuple(name for p in places for name in p.names))
+    return Scores(values, ("layer", *axes), names_of(places))
 
 
 def rest(fn: Model, places: list[Place], inputs: Any) -> Callable[[Array], Any]:

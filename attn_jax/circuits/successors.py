@@ -13,7 +13,7 @@ from attn_jax.circuits.frozen import (
     read,
 )
 from attn_jax.circuits.scores import Scores
-from attn_jax.circuits.sites import Model, join_layers
+from attn_jax.circuits.sites import Model, join_layers, names_of
 
 
 def successor_scores(fn: Model, order: Int[Array, " m"]) -> Scores:
@@ -48,4 +48,5 @@ def successor_scores(fn: Model, order: Int[Array, " m"]) -> Scores:
         of_others = jnp.where(is_next, -jnp.inf, each).max(0)
         return (of_next > of_others).mean((1, 2))
 
-    return join_layers([share_of_hits(each) for each in raised], ("layer", "head"), places)
+    values = join_layers([share_of_hits(each) for each in raised])
+    return Scores(values, ("layer", "head"), names_of(places))

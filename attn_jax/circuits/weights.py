@@ -41,7 +41,8 @@ class FactoredMatrix:
 
     def norm(self) -> Float[Array, "*b"]:
         """Return the Frobenius norm of each matrix."""
-        return _norm(self.left.mT @ self.left, self.right)
+        squares = (self.left.mT @ self.left) * (self.right @ self.right.mT)
+        return _root(squares.sum((-2, -1)))
 
     def eigenvalues(self) -> Complex[Array, "*b rank"]:
         """Return the eigenvalues that may differ from zero; NumPy computes them on the CPU.
@@ -65,9 +66,9 @@ class FactoredMatrix:
         return jnp.linalg.svd(left @ right.mT, compute_uv=False)
 
 
-def _norm(left_gram: Array, right: Array) -> Array:
-    """Return the Frobenius norm of a product, given the Gram matrix of its left factor."""
-    return jnp.sqrt(jnp.maximum((left_gram * (right @ right.mT)).sum((-2, -1)), 0))
+def _root(square: Array) -> Array:
+    """Return the root of a sum that rounding may have left below zero."""
+    return jnp.sqrt(jnp.maximum(square, 0))
 
 
 def _eigenvalues(matrix: ArrayLike) -> np.ndarray:
@@ -202,10 +203,12 @@ def composition_scores(
         raise ValueError(f"kind={kind!r} is none of 'query', 'key' and 'value'.")
     reader, writer = readers[kind], FactoredMatrix(w_value, w_out)
 
+    reader_gram = reader.right @ reader.right.mT
+
     def with_all(head: FactoredMatrix) -> Array:
         inner = jnp.einsum("df,lhfe->lhde", head.right, reader.left)
-        gram = (head.left.mT @ head.left)[None, None]
-        return _norm(gram, inner @ reader.right) / reader.norm() / head.norm()
+        squares = (head.left.mT @ head.left @ inner) * (inner @ reader_gram)
+        return _root(squares.sum((-2, -1))) / reader.norm() / head.norm()
 
     scores = jax.lax.map(lambda layer: jax.lax.map(with_all, layer), writer)
     layers = jnp.arange(len(w_out))
