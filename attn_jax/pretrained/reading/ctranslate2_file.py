@@ -9,13 +9,13 @@ import math
 import struct
 from pathlib import Path
 
-import ml_dtypes
+import jax.numpy as jnp
 import numpy as np
 
 from attn_jax.pretrained.errors import PretrainedError
 
 _VERSION = 6
-_TYPES = [np.dtype(code) for code in ("<f4", "i1", "<i2", "<i4", "<f2", ml_dtypes.bfloat16)]
+_TYPES = [np.dtype(code) for code in ("<f4", "i1", "<i2", "<i4", "<f2", jnp.bfloat16)]
 
 
 def read_file(path: Path) -> tuple[str, dict[str, np.ndarray]]:
