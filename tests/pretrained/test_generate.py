@@ -156,7 +156,7 @@ def test_numbers_and_texts_may_change_without_a_compilation(golden_model):
     assert write._cache_size() == before
 
 
-@pytest.mark.parametrize("family", ["gpt2", "qwen3", "gemma2"])
+@pytest.mark.parametrize("family", ["gpt2", "qwen3"])
 def test_the_logits_of_parts_are_those_of_the_whole(family, golden_model):
     model = golden_model(family)
     tokens = jnp.array([[5, 7, 11, 2, 30, 31, 17]])
