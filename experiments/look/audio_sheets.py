@@ -118,7 +118,8 @@ def _over_time(
 
 def _draw_sound(ax: Axes, listening: Listening) -> None:
     style(ax)
-    mel = log_mel(listening.samples, rate=RATE)
+    short = max(0, RATE // 100 - len(listening.samples))  # less than a frame
+    mel = log_mel(np.pad(listening.samples, (0, short)), rate=RATE)
     ax.imshow(
         mel, cmap="gray_r", origin="lower", aspect="auto", extent=(0, listening.seconds, 0, 1)
     )

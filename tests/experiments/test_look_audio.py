@@ -1,5 +1,6 @@
 """The page of a recording: its transcript, the attention to the sound, and the times of words."""
 
+import dataclasses
 import html
 import json
 import runpy
@@ -120,8 +121,10 @@ def test_words_begin_where_the_attention_of_their_first_token_does():
     np.testing.assert_allclose([word.end for word in sound.timed], [0.3, 1.2, 1.9])
 
 
-def test_nothing_said_has_no_words():
-    sound = listening([], 0.0, 0.5, [])
+@pytest.mark.parametrize("count", [100, 8000])
+def test_nothing_said_has_no_words(count):
+    samples = np.zeros(count, np.float32)
+    sound = dataclasses.replace(listening([], 0.0, FRAME, []), samples=samples)
     assert sound.timed == []
     assert next(draw_sheets(sound, Choice(0, None))).name == "words"
 

@@ -126,14 +126,19 @@ def test_files_that_are_no_sound(content, message, tmp_path):
     assert "\n" not in str(error.value)
 
 
-def test_a_file_of_floats_and_half_a_file(tmp_path):
+def test_half_a_file_and_headers_that_are_not_read(tmp_path):
     path = write_wave(tmp_path / "a.wav", bytes(400))
     content = bytearray(path.read_bytes())
     with pytest.raises(PretrainedError, match="header says 200 samples, and 150 are there"):
         read_wave(damaged(tmp_path, bytes(content[:-100])))
-    content[20] = 3  # the code of floats
-    with pytest.raises(PretrainedError, match="no WAV file of integers"):
-        read_wave(damaged(tmp_path, bytes(content)))
+    for place, number, message in [
+        (20, 3, "no WAV file of integers"),  # the code of floats
+        (24, 0, "16 bits, 0 a second"),
+        (34, 64, "64 bits, 220 a second"),
+    ]:
+        other = bytes([*content[:place], number, *content[place + 1 :]])
+        with pytest.raises(PretrainedError, match=message):
+            read_wave(damaged(tmp_path, other))
 
 
 LONG = tone(220, 1.5)

@@ -28,17 +28,17 @@ def read_wave(path: str | os.PathLike[str]) -> tuple[np.ndarray, int]:
     path = Path(path)
     try:
         with path.open("rb") as file, wave.open(file) as sound:
-            count, width, channels = (
-                sound.getnframes(),
-                sound.getsampwidth(),
-                sound.getnchannels(),
-            )
-            rate, content = sound.getframerate(), sound.readframes(count)
+            channels, width, rate, count, *_ = sound.getparams()
+            content = sound.readframes(count)
     except (wave.Error, EOFError) as error:
         reason = str(error) or "it ends too early"
         raise PretrainedError(
             f"{path} is no WAV file of integers ({reason}); {_CONVERT.format(path)}"
         ) from error
+    if width > 4 or not rate:
+        raise PretrainedError(
+            f"{path} has samples of {8 * width} bits, {rate} a second; {_CONVERT.format(path)}"
+        )
     if len(content) != count * width * channels:
         raise PretrainedError(
             f"{path} is cut short: its header says {count} samples, and "
