@@ -79,9 +79,8 @@ class Family:
         prefix: What stands before every name in checkpoints that have a head.
         ignored: Patterns of tensors without a place in the model.
         fused: For each module that holds several, stored as one, its parts.
-        copies: Returns patterns of tensors that repeat others, such as a tied head.
-        synonyms: Returns, for a tensor that checkpoints store once under one of several names, the
-            other names.
+        synonyms: Returns, for a tensor that checkpoints store under one of several names or under
+            all of them, such as an embedding that is also the head, the other names.
         optional: The paths of our parameters that are zero if no tensor has their values.
         example: Returns the shapes of arguments that initialize the module.
         reader: Returns what makes the module's arguments from texts, images or sounds.
@@ -93,7 +92,6 @@ class Family:
     prefix: str
     ignored: tuple[str, ...] = ()
     fused: Mapping[str, tuple[str, ...]] = dataclasses.field(default_factory=dict)
-    copies: Callable[[Config], tuple[str, ...]] = lambda config: ()
     synonyms: Callable[[Config], Mapping[str, tuple[str, ...]]] = lambda config: {}
     optional: tuple[str, ...] = ()
     example: Callable[[Config], dict[str, jax.ShapeDtypeStruct]] = some_tokens

@@ -110,8 +110,10 @@ def _rotary_config(config: Config, kind: str) -> Config:
     return {"rope_theta": 1e6} | config
 
 
-def _copies(config: Config) -> tuple[str, ...]:
-    return (r"lm_head\.weight",) if config.get("tie_word_embeddings", True) else ()
+def _synonyms(config: Config) -> dict[str, tuple[str, ...]]:
+    if config.get("tie_word_embeddings", True):
+        return {"embed_tokens.weight": ("lm_head.weight",)}
+    return {}
 
 
 _NORMS = {
@@ -129,6 +131,6 @@ _TABLE: Table = {
 }
 
 GEMMA2, GEMMA3 = (
-    Family(model_type, _from_config, _TABLE, "model.", copies=_copies)
+    Family(model_type, _from_config, _TABLE, "model.", synonyms=_synonyms)
     for model_type in ("gemma2", "gemma3_text")
 )

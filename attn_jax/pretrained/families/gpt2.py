@@ -155,8 +155,8 @@ def _is_tied(config: Config) -> bool:
     return config.get("tie_word_embeddings", True)
 
 
-def _copies(config: Config) -> tuple[str, ...]:
-    return (r"lm_head\.weight",) if _is_tied(config) else ()
+def _synonyms(config: Config) -> dict[str, tuple[str, ...]]:
+    return {"wte.weight": ("lm_head.weight",)} if _is_tied(config) else {}
 
 
 _FUSED = {"attn.c_attn": ("attn.query", "attn.key", "attn.value")}
@@ -182,4 +182,6 @@ _TABLE: Table = {
 # The causal masks that earlier releases saved.
 _BUFFERS = (r"h\.\d+\.attn\.(masked_)?bias",)
 
-GPT2 = Family("gpt2", _from_config, _TABLE, "transformer.", _BUFFERS, copies=_copies, fused=_FUSED)
+GPT2 = Family(
+    "gpt2", _from_config, _TABLE, "transformer.", _BUFFERS, fused=_FUSED, synonyms=_synonyms
+)

@@ -254,8 +254,10 @@ def _windows(config: Config) -> list[int | None]:
     return [None if is_full else window for is_full in full]
 
 
-def _copies(config: Config) -> tuple[str, ...]:
-    return (r"lm_head\.weight",) if config.get("tie_word_embeddings") else ()
+def _synonyms(config: Config) -> dict[str, tuple[str, ...]]:
+    if config.get("tie_word_embeddings"):
+        return {"embed_tokens.weight": ("lm_head.weight",)}
+    return {}
 
 
 _DENSE = {
@@ -285,6 +287,6 @@ TABLE: Table = {
 _BUFFERS = (r"(layers\.\d+\.self_attn\.)?rotary_emb\.inv_freq",)
 
 LLAMA, MISTRAL, QWEN2, QWEN3 = (
-    Family(model_type, _from_config, TABLE, "model.", _BUFFERS, copies=_copies)
+    Family(model_type, _from_config, TABLE, "model.", _BUFFERS, synonyms=_synonyms)
     for model_type in ("llama", "mistral", "qwen2", "qwen3")
 )

@@ -263,8 +263,8 @@ def _is_tied(config: Config) -> bool:
     return config.get("tie_word_embeddings", True)
 
 
-def _copies(config: Config) -> tuple[str, ...]:
-    return (r"proj_out\.weight",) if _is_tied(config) else ()
+def _synonyms(config: Config) -> dict[str, tuple[str, ...]]:
+    return {"decoder.embed_tokens.weight": ("proj_out.weight",)} if _is_tied(config) else {}
 
 
 def _example(config: Config) -> dict[str, jax.ShapeDtypeStruct]:
@@ -328,7 +328,7 @@ WHISPER = Family(
     _from_config,
     _TABLE,
     "model.",
-    copies=_copies,
+    synonyms=_synonyms,
     example=_example,
     reader=_reader,
 )

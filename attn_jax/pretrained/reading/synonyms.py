@@ -17,9 +17,11 @@ class OneNameTensors(Tensors):
 
     def __init__(self, tensors: Tensors, synonyms: Mapping[str, tuple[str, ...]]) -> None:
         others = {other for names in synonyms.values() for other in names}
+        # A set, as asking the tensors for a name reads the tensor.
+        available = set(tensors)
         stored = {name: name for name in tensors if name not in others}
         for name, names in synonyms.items():
-            present = [other for other in (name, *names) if other in tensors]
+            present = [other for other in (name, *names) if other in available]
             if present:
                 stored[name] = present[0]
         super().__init__(stored)
