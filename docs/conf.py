@@ -21,9 +21,11 @@ extensions = [
     "myst_nb",
     "api_pages",
     "docstrings",
+    "live_viewer",
     "mathml",
+    "weights",
 ]
-exclude_patterns = ["_build", "_ext"]
+exclude_patterns = ["_build", "_ext", "data"]
 
 # Docstrings: single backticks are code, and a link where the code is documented.
 default_role = "py:obj"

@@ -173,6 +173,11 @@ def fetched(source: Source) -> Path:
     return folder
 
 
+def is_fetched(source: Source) -> bool:
+    """Return whether some weights are in the cache, whole; nothing is downloaded."""
+    return _damaged(cache_folder() / "pretrained" / source.name, source) is None
+
+
 def _copy(root: Traversable, source: Source, target: Path) -> None:
     target.mkdir()
     for part in source.folder.split("/"):

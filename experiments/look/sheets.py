@@ -13,7 +13,7 @@ from experiments.report import Sheet
 _LONG = 64
 """The most tokens whose maps are drawn cell by cell in the figure of every head."""
 
-_HEADS_CELLS = 300_000
+_HEADS_CELLS = 180_000
 """The most cells of that figure, of all maps of a page together."""
 
 _MAP_CELLS = 65_536
