@@ -3,6 +3,8 @@
 from collections.abc import Sequence
 from typing import Any, Literal
 
+from jaxtyping import Array
+
 from attn_jax.circuits.checks import check_same_shapes, scored
 from attn_jax.circuits.metrics import KeyMask
 from attn_jax.circuits.parts import Parts, Role, replacing
