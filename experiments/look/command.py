@@ -104,7 +104,7 @@ def look(command: Command, arguments: Sequence[str]) -> Path:
         result = look_at(model, Given(**given), choice, command.generate)
     card = None
     if command.card and result.judge:
-        with _step("Judging the last layer's map (--no-card leaves it out)"):
+        with _step("Judging a map by predictions (--no-card leaves it out)"):
             card = result.judge()
     with _step("Drawing"), _new_folder(command.looks / short_name(command.model)) as folder:
         if command.save_captured:

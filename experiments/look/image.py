@@ -1,5 +1,6 @@
 """An image that a model sees: its attention over the patches."""
 
+import functools
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,10 @@ _NO_PREDICTION = (
     "There is no report card: this model predicts nothing that its attention could be checked "
     "against. The maps show which patches the class token reads from, not what a decision depends "
     "on."
+)
+_CARD = (
+    "The card edits the chosen layer's weights and asks how far the prediction for this one image "
+    "depends on them. One image is one example: measure.report_card says more on a batch of images."
 )
 _MOST_CLASSES = 5
 
@@ -44,22 +49,23 @@ def look_at_image(model: Pretrained, path: Path, choice: Choice) -> Look:
     heads = next(iter(captured.values())).shape[1]
     choice = choice.checked(len(captured), heads)
     classes = _classes(model, np.asarray(out))
-    card = _card(model, inputs, list(captured)[choice.layer]) if classes else None
+    attention = list(captured)[choice.layer]
     return Look(
         headline=[
             ("layers × heads", f"{len(captured)} × {heads}"),
             ("patches", f"{sight.grid[0]} × {sight.grid[1]}"),
             ("parameters", parameters(model)),
         ],
-        sheets=draw_sheets(sight, choice, classes, card),
+        sheets=draw_sheets(sight, choice, classes),
         captured={**captured, **inputs},
-        judgment=_NO_PREDICTION if card is None else _judgment(card),
+        judgment=_CARD if classes else _NO_PREDICTION,
         inputs_code=f"inputs = model.encode(images=[{str(path)!r}])",
         facts=[
             ("image", path.name),
             ("as the model sees it", f"{image.shape[1]} × {image.shape[0]} pixels"),
             ("tokens before the patches", ", ".join(sight.before)),
         ],
+        judge=functools.partial(_judge, model, inputs, attention) if classes else None,
     )
 
 
@@ -91,14 +97,8 @@ def _classes(model: Pretrained, out: np.ndarray) -> Pairs:
     return [(names.get(str(i), f"class {i}"), f"{probabilities[i]:.1%}") for i in largest]
 
 
-def _card(model: Pretrained, inputs: Mapping[str, np.ndarray], attention: str) -> Any:
+def _judge(
+    model: Pretrained, inputs: Mapping[str, np.ndarray], attention: str
+) -> measure.ReportCard:
     """Return the card of what the class token attends to in a layer."""
     return measure.report_card(model, dict(inputs), attention=attention, query=0)
-
-
-def _judgment(card: Any) -> str:
-    return (
-        f"{card.verdict} The report card stands in the viewer. It edits the chosen layer's weights "
-        "and asks how far the prediction for this one image depends on them; it says more on a "
-        "batch of images."
-    )

@@ -1,7 +1,7 @@
 """The figures of an image and a model's attention over it, for the page."""
 
 from collections.abc import Iterator
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
@@ -42,14 +42,13 @@ class Sight(NamedTuple):
         return np.stack([w[:, 0, len(self.before) :] for w in self.layers.values()])
 
 
-def draw_sheets(sight: Sight, choice: Choice, classes: Pairs, card: Any) -> Iterator[Sheet]:
+def draw_sheets(sight: Sight, choice: Choice, classes: Pairs) -> Iterator[Sheet]:
     """Draw the figures of an image.
 
     Args:
         sight: The image with the attention.
         choice: The map in the figures.
         classes: The most probable classes with their probabilities, if the model has any.
-        card: The report card of the chosen layer, or None.
 
     Yields:
         The figures in their order on the page.
@@ -58,7 +57,7 @@ def draw_sheets(sight: Sight, choice: Choice, classes: Pairs, card: Any) -> Iter
         table = Table(("class", "probability"), classes)
         yield Sheet("classes", "What it predicts", "The most probable classes.", table)
     yield _class_token(sight, choice)
-    yield _viewer(sight, choice, card)
+    yield _viewer(sight, choice)
     yield _every_head(sight)
 
 
@@ -94,7 +93,7 @@ def _overlays(sight: Sight, weights: dict[int, np.ndarray]) -> Figure:
     return figure
 
 
-def _viewer(sight: Sight, choice: Choice, card: Any) -> Sheet:
+def _viewer(sight: Sight, choice: Choice) -> Sheet:
     view = plot.viewer(
         sight.layers,
         axes="hqk",
@@ -102,7 +101,6 @@ def _viewer(sight: Sight, choice: Choice, card: Any) -> Sheet:
         images=sight.image,
         grid=sight.grid,
         prefix_tokens=len(sight.before),
-        card=card,
         title="The image",
     )
     head = "mean" if choice.head is None else choice.head

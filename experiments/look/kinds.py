@@ -2,7 +2,6 @@
 
 import inspect
 from collections.abc import Sequence
-from importlib import import_module
 from pathlib import Path
 from typing import NamedTuple
 
@@ -63,9 +62,13 @@ def look_at(model: Pretrained, given: Given, choice: Choice, generate: int = 0) 
         raise ValueError(f"--generate {generate} is for texts; leave it out to look at {kind}.")
     # Each file is imported where it is used: the readers of images and sounds take their time.
     if given.image:
-        return import_module("experiments.look.image").look_at_image(model, given.image, choice)
+        from experiments.look.image import look_at_image
+
+        return look_at_image(model, given.image, choice)
     if given.sound:
-        return import_module("experiments.look.audio").look_at_sound(model, given.sound, choice)
+        from experiments.look.audio import look_at_sound
+
+        return look_at_sound(model, given.sound, choice)
     return _look_at_texts(model, given.texts or [EXAMPLE], choice, generate)
 
 
@@ -82,5 +85,6 @@ def _look_at_texts(model: Pretrained, texts: Sequence[str], choice: Choice, gene
         return look_at_texts(model, texts, choice, generate)
     if len(texts) > 1:
         raise ValueError(f"{model.name} writes a text after the one that it reads; drop --text2.")
-    translation = import_module("experiments.look.translation")
-    return translation.look_at_translation(model, texts[0], choice, generate)
+    from experiments.look.translation import look_at_translation
+
+    return look_at_translation(model, texts[0], choice, generate)

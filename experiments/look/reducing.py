@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-CELLS = 1_600_000
+CELLS = 1_500_000
 """The most weights that the viewers of a page hold: one takes half a byte to a byte."""
 
 _SHARE = 0.6

@@ -68,7 +68,7 @@ def test_a_classifier_and_its_report_card(photo, tmp_path):
     order = np.argsort(-probabilities)
     assert rows == [[names[str(i)], f"{probabilities[i]:.1%}"] for i in order]
     page = (folder / "report.html").read_text("utf-8")
-    assert "The report card stands in the viewer" in page
+    assert "The card edits the chosen layer" in page
     assert "Permuted weights" in html.unescape(page)
     assert "Layer 0: what the class token looks at" in page
     assert re.search(r"head 2: \d+%", (folder / "figures/class-token.svg").read_text())
@@ -85,7 +85,7 @@ def test_the_figures_show_what_the_class_token_attends_to():
     weights = golden_arrays("deit", "expected")["layers.1.attention.weights"][0]
     image = RNG.integers(0, 255, (16, 8, 3), np.uint8)
     sight = Sight(image, (4, 2), ["CLS", "distillation"], {"layer 0": weights, "layer 1": weights})
-    sheets = {sheet.name: sheet for sheet in draw_sheets(sight, Choice(1), [], None)}
+    sheets = {sheet.name: sheet for sheet in draw_sheets(sight, Choice(1), [])}
     assert list(sheets) == ["class-token", "viewer", "heads"]
     first, *overlays = sheets["class-token"].figure.axes
     np.testing.assert_array_equal(first.images[0].get_array(), image)
