@@ -100,6 +100,8 @@ class Family:
             transformers returns their weights.
         projection: The module that reads the heads of the first of them; None if none does.
         is_routed: Whether attention goes through AttentionInterface; else it is found.
+        has_gradients: Whether the weights that it returns are those it uses, so that PyTorch gives
+            gradients by them.
     """
 
     peer: str
@@ -108,6 +110,7 @@ class Family:
     names: Mapping[str, str]
     projection: str | None
     is_routed: bool = True
+    has_gradients: bool = True
 
     def model(self, seed):
         """Return a model with random weights, larger than usual so that attention is peaked."""
@@ -195,7 +198,7 @@ FAMILIES = {
         "XLNetModel",
         {"vocab_size": 97, "d_model": WIDTH, "n_layer": 2, "n_head": HEADS, "d_inner": 56},
         tokens,
-        **only("layer.{}.rel_attn", None, **OWN),
+        **only("layer.{}.rel_attn", None, has_gradients=False, **OWN),
     ),
     "GPT-2": Family("GPT2LMHeadModel", GPT, padded, **decoder("transformer.h.{}.attn", "c_proj")),
     "GPT-J": Family(
@@ -286,7 +289,7 @@ FAMILIES = {
             "window_size": 4,
         },
         images,
-        **only("encoder.layers.{}.blocks.0.attention", None),
+        **decoder("encoder.layers.{}.blocks.0.attention", "o_proj"),
     ),
     "SigLIP": Family(
         "SiglipVisionModel", VISION, images, **decoder("encoder.layers.{}.self_attn", "out_proj")

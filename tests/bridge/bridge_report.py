@@ -9,6 +9,7 @@ from bridge_families import FAMILIES
 
 PAGE = Path(__file__).parents[2] / "docs" / "bridge.md"
 COLUMNS = ["output", "maps", "edited", "gradient"]
+MARKS = {True: "yes", False: "no", None: "not tried"}
 _results: dict[tuple[str, str], bool] = {}
 
 
@@ -48,7 +49,5 @@ def _table() -> str:
 
 def _row(name: str) -> list[str]:
     family = FAMILIES[name]
-    marks = ["yes" if _results.get((name, column)) else "no" for column in COLUMNS]
-    if family.projection is None:
-        marks[COLUMNS.index("edited")] = "not tried"
+    marks = [MARKS[_results.get((name, column))] for column in COLUMNS]
     return [name, f"`{family.peer}`", "routed" if family.is_routed else "found", *marks]
