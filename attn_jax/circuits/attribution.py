@@ -81,9 +81,9 @@ def attribution_patching(
         >>> from attn_jax import hooks
         >>> def fn(x):
         ...     return hooks.tap("layers.0.residual", x)[:, -1] ** 2
-        >>> clean, corrupted = jnp.full((1, 2, 1), 1.1), jnp.ones((1, 2, 1))
+        >>> clean, corrupted = jnp.full((1, 2, 1), 1.5), jnp.ones((1, 2, 1))
         >>> attribution_patching(fn, clean, corrupted, jnp.sum).values
-        Array([[0.       , 0.2000001]], dtype=float32)
+        Array([[0., 1.]], dtype=float32)
 
     References:
         Nanda, "Attribution Patching", 2023; Kramár et al., "AtP*: An efficient and scalable method
