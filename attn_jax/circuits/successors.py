@@ -48,5 +48,5 @@ def successor_scores(fn: Model, order: Int[Array, " m"]) -> Scores:
         of_others = jnp.where(is_next, -jnp.inf, each).max(0)
         return (of_next > of_others).mean((1, 2))
 
-    values = join_layers([share_of_hits(each) for each in raised])
-    return Scores(values, ("layer", "head"), names_of(places))
+    shares_of_hits = join_layers([share_of_hits(each) for each in raised])
+    return Scores(shares_of_hits, ("layer", "head"), names_of(places))
