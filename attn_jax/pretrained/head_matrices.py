@@ -4,6 +4,7 @@ import fnmatch
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
+import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
@@ -46,7 +47,7 @@ def head_matrices(
         PretrainedError: If no attention matches, or they differ in shape.
     """
     layers = [
-        _matrices(parent, parent[name], fold)
+        _matrices(parent, name, fold)
         for path, parent, name in _attentions(params)
         if fnmatch.fnmatch(path, pattern)
     ]
@@ -72,10 +73,14 @@ def _attentions(
             continue
         stem, _, number = name.rpartition("_")
         below = f"{path}.{stem}.{number}" if number.isdecimal() else f"{path}.{name}"
-        if all(isinstance(child.get(part), Mapping) for part in _PROJECTIONS):
-            yield below.lstrip("."), params, name
-        else:
+        if not all(isinstance(child.get(part), Mapping) for part in _PROJECTIONS):
             yield from _attentions(child, below)
+        elif child["query"]["kernel"].ndim == 3:
+            yield below.lstrip("."), params, name
+        else:  # a stack of scanned layers
+            for i in range(len(child["query"]["kernel"])):
+                layer = jax.tree.map(lambda x, i=i: x[i], params)
+                yield f"{path}.{i}.{name}".lstrip("."), layer, name
 
 
 def _by_number(name: str) -> tuple[str, int]:
@@ -83,9 +88,8 @@ def _by_number(name: str) -> tuple[str, int]:
     return (stem, int(number)) if number.isdecimal() else (name, 0)
 
 
-def _matrices(
-    parent: Mapping[str, Any], attention: Mapping[str, Any], fold: str | None
-) -> tuple[Array, ...]:
+def _matrices(parent: Mapping[str, Any], name: str, fold: str | None) -> tuple[Array, ...]:
+    attention = parent[name]
     query, key, value = (attention[part]["kernel"] for part in _PROJECTIONS[:3])
     if fold is not None:
         query, key, value = (_folded(parent, fold, each) for each in (query, key, value))

@@ -5,20 +5,20 @@ from pathlib import Path
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from pretrained_folder import write_golden
+from pretrained_folder import golden_arrays, write_golden
 
 from attn_jax import circuits, pretrained
 
-NAMES = ["gpt2", "llama"]
 TOLERANCE = 1e-4
 
 
-@pytest.fixture(scope="module", params=NAMES)
+@pytest.fixture(scope="module", params=["gpt2", "llama", "gpt2-scanned"])
 def pair(request, tmp_path_factory):
     """A checkpoint as a function of tokens, the checkpoint itself, and the golden values."""
-    folder = tmp_path_factory.mktemp(request.param)
-    model = pretrained.load(write_golden(request.param, folder))
-    golden = np.load(Path(__file__).parent / f"circuits_lenses_{request.param}.npz")
+    name, _, scanned = request.param.partition("-")
+    folder = write_golden(name, tmp_path_factory.mktemp(name))
+    model = pretrained.load(folder, scan=bool(scanned))
+    golden = np.load(Path(__file__).parent / f"circuits_lenses_{name}.npz")
     return lambda tokens: model({"tokens": tokens}), model, golden
 
 
@@ -66,3 +66,15 @@ def test_composition(pair, kind):
     _, model, golden = pair
     scores = circuits.composition_scores(*model.head_matrices(fold="attention_norm"), kind=kind)
     close(scores.values, golden[f"composition/{kind[0].upper()}"])
+
+
+@pytest.mark.parametrize("name", ["bert", "t5", "whisper"])
+def test_shares_add_up_in_other_families(name, tmp_path):
+    """Normalized after each part, without biases, and with cross-attention."""
+    model = pretrained.load(write_golden(name, tmp_path))
+    shares = circuits.direct_logit_attribution(
+        model, golden_arrays(name, "input"), lambda out: (out[..., 3] - out[..., 5]).sum()
+    )
+    tables = (shares.heads, shares.mlps, shares.embeddings)
+    total = sum(float(np.asarray(table).sum()) for table in tables) + float(shares.bias)
+    close(total, float(shares.metric))

@@ -55,5 +55,6 @@ def family_of(config: dict[str, Any]) -> Family:
             return family
     known = ", ".join(family.model_type for family in FAMILIES)
     raise PretrainedError(
-        f"config.json says model_type {name!r}, and the families known here are {known}."
+        f"config.json says model_type {name!r}, and the families known here are {known}. "
+        "interop.open_torch opens any model of transformers by PyTorch instead."
     )
