@@ -18,6 +18,8 @@ from attn_jax.circuits.patching import activation_patching
 from attn_jax.circuits.paths import path_patching
 from attn_jax.circuits.prompts import Needles, needle_tokens, repeated_tokens
 from attn_jax.circuits.qk_attribution import QKAttribution, qk_attribution
+from attn_jax.circuits.recorded import Recording, load
+from attn_jax.circuits.recording import record
 from attn_jax.circuits.scores import Scores
 from attn_jax.circuits.weights import (
     FactoredMatrix,
@@ -33,6 +35,7 @@ __all__ = [
     "FactoredMatrix",
     "Needles",
     "QKAttribution",
+    "Recording",
     "Scores",
     "TunedLens",
     "ablate_heads",
@@ -46,6 +49,7 @@ __all__ = [
     "head_loadings",
     "head_scores",
     "kl",
+    "load",
     "logit_difference",
     "logit_lens",
     "needle_tokens",
@@ -54,6 +58,7 @@ __all__ = [
     "probability",
     "qk_attribution",
     "qk_circuit",
+    "record",
     "repeated_tokens",
     "steer",
     "tuned_lens",
