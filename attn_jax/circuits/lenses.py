@@ -1,9 +1,8 @@
 """Lenses: what the residual stream of each layer already predicts."""
 
-import dataclasses
 import itertools
 from collections.abc import Callable, Iterable
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -19,9 +18,7 @@ from attn_jax.hooks.freed import prepare_freed, run_freed
 RESIDUALS = "*.residual_out"
 
 
-@jax.tree_util.register_dataclass
-@dataclasses.dataclass(frozen=True)
-class TunedLens:
+class TunedLens(NamedTuple):
     """An affine map for each layer, from its residual stream to that of the last layer.
 
     Attributes:

@@ -1,7 +1,6 @@
 """The circuits that a head's weights make, and how the heads of two layers compose."""
 
-import dataclasses
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -12,9 +11,7 @@ from jaxtyping import Array, Complex, Float
 from attn_jax.circuits.scores import Scores
 
 
-@jax.tree_util.register_dataclass
-@dataclasses.dataclass(frozen=True)
-class FactoredMatrix:
+class FactoredMatrix(NamedTuple):
     """A matrix of low rank, or many of them, as a product that is not multiplied out.
 
     Attributes:
@@ -56,8 +53,9 @@ class FactoredMatrix:
             )
         # They are those of the product in the other order, which is small.
         small = self.right @ self.left
-        result = jax.ShapeDtypeStruct(small.shape[:-1], jnp.complex64)
-        return jax.pure_callback(_eigenvalues, result, small, vmap_method="expand_dims")
+        shape = jax.ShapeDtypeStruct((*small.shape[:-1], 2), jnp.float32)
+        parts = jax.pure_callback(_eigenvalues, shape, small, vmap_method="expand_dims")
+        return jax.lax.complex(parts[..., 0], parts[..., 1])
 
     def singular_values(self) -> Float[Array, "*b rank"]:
         """Return the singular values, largest first."""
@@ -72,7 +70,9 @@ def _root(square: Array) -> Array:
 
 
 def _eigenvalues(matrix: ArrayLike) -> np.ndarray:
-    return np.linalg.eigvals(np.asarray(matrix)).astype(np.complex64)
+    """Return real and imaginary parts, as callbacks of earlier JAX return no complex numbers."""
+    values = np.linalg.eigvals(np.asarray(matrix))
+    return np.stack([values.real, values.imag], -1).astype(np.float32)
 
 
 def qk_circuit(

@@ -7,10 +7,12 @@ import optax
 import pytest
 from models import FIRST, VOCABULARY, model, random_weights
 
+from attn_jax import circuits
 from attn_jax.circuits import logit_lens, tuned_lens
 from attn_jax.hooks import HookError, capture, tap
 
 WEIGHTS = random_weights(layers=3, mlp_dim=6)
+METRIC = circuits.logit_difference(3, 5)
 TOKENS = jnp.array([[FIRST, 3, 7, 1, 3], [FIRST, 2, 2, 5, 8]])
 
 
@@ -139,3 +141,30 @@ def test_streams_of_different_shapes(fn):
     with pytest.raises(HookError, match=r"has the shape \[2, 5, 10\] and 'logits' \[2, 5, 11\]"):
         logit_lens(fn, TOKENS, residuals=["*.residual_out", "logits"])
     assert VOCABULARY == 11
+
+
+@pytest.mark.parametrize("verb", ["logit_lens", "direct", "scores", "attribution", "loadings"])
+def test_a_verb_is_one_program(fn, verb):
+    features = jnp.ones((2, 2, 5, 10))
+    calls = {
+        "logit_lens": lambda: logit_lens(fn, TOKENS),
+        "direct": lambda: circuits.direct_logit_attribution(fn, TOKENS, METRIC),
+        "scores": lambda: circuits.head_scores(fn, TOKENS),
+        "attribution": lambda: circuits.qk_attribution(
+            fn, TOKENS, "layers.1.attention", query=3, key=1
+        ),
+        "loadings": lambda: circuits.head_loadings(fn, TOKENS, features, METRIC),
+    }
+    calls[verb]()  # JAX compiles its own small operations once
+    compiled = []
+
+    def listen(event, duration, **_):
+        if event == "/jax/core/compile/backend_compile_duration":
+            compiled.append(event)
+
+    jax.monitoring.register_event_duration_secs_listener(listen)
+    try:
+        calls[verb]()
+    finally:
+        jax.monitoring.unregister_event_duration_listener(listen)
+    assert len(compiled) == 1

@@ -1,7 +1,7 @@
 """Write what TransformerLens says of lenses, direct attribution and heads, on two tiny checkpoints.
 
 The weights are those of the golden files of `gpt2` and `llama`. It runs in an environment with
-transformer_lens: `python make_golden_circuits_lenses.py`.
+transformer_lens: `python circuits_lenses_peers.py`.
 """
 
 import json
