@@ -44,6 +44,9 @@ _RAMP = (
     (0.105, "#3a0a42"),
 )
 
+# Negative, none, positive: WRONG and RIGHT in the middle of either half.
+_SIGNED_RAMP = ("#7a3300", "#d55e00", "#f2b48a", "#ffffff", "#8fc1e3", "#0072b2", "#053b61")
+
 
 def _attention() -> Colormap:
     lightest, darkest = _RAMP[0][0], _RAMP[-1][0]
@@ -60,6 +63,12 @@ def _attention_dark() -> Colormap:
     darkest, lightest = steps[0][0], steps[-1][0]
     anchors = [((light - darkest) / (lightest - darkest), color) for light, color in steps]
     return LinearSegmentedColormap.from_list("attention_dark", anchors, N=256)
+
+
+def _signed() -> Colormap:
+    """Run from vermilion over white at zero to blue, as dark at one end as at the other."""
+    ramp = LinearSegmentedColormap.from_list("signed", _SIGNED_RAMP, N=257)
+    return ramp.with_extremes(bad=(0, 0, 0, 0))
 
 
 def _overlay(strongest: float = 0.9) -> Colormap:
@@ -82,3 +91,4 @@ ATTENTION = _attention()
 ATTENTION_DARK = _attention_dark()
 ATTENTION_OVERLAY = _overlay()
 ATTENTION_SCALE = _on_paper(ATTENTION_OVERLAY)
+SIGNED = _signed()

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 from cases import Case, close, double, draws, equal, pick, weights
 from cases_ops import TYPES
+from matplotlib.patches import PathPatch
 from PIL import Image
 
 LABELS = ("a", "$x$", "<b>", "שלום", "注意", "", "a\nb", "\ud800", "é" * 9, "_^{")
@@ -142,6 +143,38 @@ def check_received(result, received, **_):
     close(drawn_maps(result)[0], received / received.sum(-1, keepdims=True))
 
 
+def signed_table(draw):
+    x = draw.floats(3, 5)
+    return np.where(draw.mask(3, 5), x, np.nan) if draw.pick(True, False) else x
+
+
+def check_score_map(result, scores, **_):
+    (array, *_) = drawn_maps(result)
+    equal(np.ma.getmaskarray(array), np.isnan(scores))
+    close(np.ma.filled(array, 0), np.nan_to_num(double(scores), nan=0.0))
+
+
+def graph(draw):
+    numbers = [float(x) for x in draw.floats(6)]
+    heads = [f"layers.{layer}.heads.{head}" for layer in (0, 1) for head in (0, 1)]
+    ends = [
+        ("embedding", f"{heads[0]}.query"),
+        (draw.pick("embedding", heads[0]), f"{heads[2]}.{draw.pick('key', 'value')}"),
+        (heads[1], draw.pick("layers.0.mlp", "logits")),
+        ("layers.0.mlp", draw.pick("logits", "layers.1.mlp", "$x$.9")),
+        (heads[3], "logits"),
+        ("embedding", "logits"),
+    ]
+    edges = [(*pair, number) for pair, number in zip(ends, numbers, strict=True)]
+    return {"edges": [*edges, ("embedding", "layers.1.mlp", 1.0)], "count": draw.pick(1, 3, 100)}
+
+
+def check_circuit(result, edges, count):
+    draws_its_text(result)
+    drawn = [patch for patch in result.axes[0].patches if isinstance(patch, PathPatch)]
+    assert len(drawn) == min(count, sum(number != 0 for *_, number in edges))
+
+
 COLORBAR = {"colorbar": pick(True, False)}
 IMAGES = draws(
     images=image(2, 6, 9), interpolation=pick("nearest", "bicubic"), negative=pick(True, False)
@@ -179,6 +212,7 @@ PLOT = {
         check_arcs,
     ),
     "bars": Case(draws(weights=weights(5), keys=labels(5), uniform=pick(True, False)), check_bars),
+    "circuit": Case(graph, check_circuit),
     "curves": Case(rows, check_figure),
     "film": Case(
         draws(
@@ -228,6 +262,17 @@ PLOT = {
             "interpolation": d.pick("nearest", "bicubic"),
         },
         check_figure,
+    ),
+    "score_map": Case(
+        draws(
+            scores=signed_table,
+            axes=pick(None, ("layer", "$x$")),
+            rows=labels(3),
+            columns=labels(5),
+            label=pick("", "$x"),
+            **COLORBAR,
+        ),
+        check_score_map,
     ),
     "summaries": Case(received, check_received),
     "summary": Case(attention_summary, check_figure),

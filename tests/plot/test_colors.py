@@ -50,6 +50,20 @@ def test_the_lightness_of_attention_falls_evenly():
 
 
 @pytest.mark.parametrize("vision", VISION)
+def test_larger_scores_are_darker_on_either_side_of_zero(vision):
+    steps = np.diff(lightness(colors.SIGNED, vision))
+    assert (steps[:32] > 0).all()
+    assert (steps[32:] < 0).all()
+
+
+@pytest.mark.parametrize("vision", VISION)
+def test_the_sign_of_a_score_is_told_apart_by_every_reader(vision):
+    for size in (0.5, 0.75, 1):
+        ends = [colors.SIGNED((1 + sign * size) / 2) for sign in (-1, 1)]
+        assert min(least_distances(ends, vision)) > 10
+
+
+@pytest.mark.parametrize("vision", VISION)
 def test_on_dark_paper_more_attention_is_always_lighter(vision):
     found = lightness(colors.ATTENTION_DARK, vision)
     assert (np.diff(found) > 0).all()

@@ -70,10 +70,35 @@ def summaries():
     return plot.summaries(weights(7, 29), entropy=np.linspace(3, 1, 7), share=np.ones(7) / 7)
 
 
+def circuit():
+    heads = [f"layers.{layer}.heads.{head}" for layer in (0, 1) for head in (0, 1)]
+    edges = [
+        ("embedding", f"{heads[1]}.value", 0.5),
+        ("embedding", f"{heads[2]}.query", 1.1),
+        (heads[1], f"{heads[2]}.key", 2.0),
+        (heads[1], "layers.0.mlp", -0.3),
+        ("layers.0.mlp", f"{heads[3]}.value", 0.6),
+        (heads[3], "logits", -0.8),
+        (heads[2], "logits", 1.9),
+        ("embedding", "logits", 0.4),
+        (heads[0], "logits", 0.01),
+    ]
+    return plot.circuit(edges, count=8)
+
+
+def score_map():
+    table = np.random.default_rng(5).normal(size=(6, 7)) ** 3
+    table[2, 5:] = np.nan
+    return plot.score_map(table, axes=("layer", "position"), columns=LABELS, label="effect")
+
+
+LABELS = ["the", "$5", "שלום", "a_b", "cat's", "x" * 30, "."]
+
 FIGURES = {
     "alignment": alignment,
     "arcs": lambda: plot.arcs(weights(5, 7), queries="abcde", keys="tuvwxyz"),
     "bars": lambda: plot.bars(weights(2, 7)[0], keys=["$x", "a_b", *"cdefg"]),
+    "circuit": circuit,
     "curves": curves,
     "film": lambda: plot.film(weights(11, 5, 7), frames=5, columns=3, sure=np.eye(5, 7)),
     "heads": lambda: plot.heads(weights(2, 3, 11, 11), mask=np.tri(11)),
@@ -83,6 +108,7 @@ FIGURES = {
     "overlay": overlay,
     "overlay_bicubic": lambda: overlay(interpolation="bicubic"),
     "overlay_contour": lambda: overlay(contour=True),
+    "score_map": score_map,
     "summary": summary,
     "summaries": summaries,
 }
