@@ -40,7 +40,7 @@ def head_scores(
 
     On :func:`repeated_tokens`, `t` in all, a causal head that attends to everything alike scores
     :math:`(H_t - 1)/(t - 1)`, :math:`H_t/t`, :math:`(H_t - 1)/(t - 1)`, and twice
-    :math:`2(H_t - H_{t/2})/t`, where :math:`H_t = 1 + 1/2 + \dots + 1/t`: for `t = 100` these are
+    :math:`2(H_t - H_{t/2})/t`, where :math:`H_t = 1 + 1/2 + \ldots + 1/t`: for `t = 100` these are
     0.042, 0.052, 0.042, 0.014 and 0.014. A score is NaN if no query has such keys, as the last two
     on tokens without repetition.
 
