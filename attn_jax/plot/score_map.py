@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from attn_jax.plot.arrays import as_array
 from attn_jax.plot.colors import INK, MASKED, MUTED, SIGNED
-from attn_jax.plot.figure import canvas, plain, safe, style, tick_labels
+from attn_jax.plot.figure import canvas, plain, safe, style, tick_labels, title
 
 Labels = Sequence[object] | None
 
@@ -40,7 +40,7 @@ def score_map(
         axes: The names of the two axes; those of the `Scores`, or else none.
         rows: Labels of the rows, top to bottom; numbers by default.
         columns: Labels of the columns, left to right, such as tokens; numbers by default.
-        label: What the numbers are, written beside the color bar.
+        label: What the numbers are, written beside the color bar, or above a map of few rows.
         vmax: The size shown in the darkest color; the largest size by default.
         colorbar: Whether to draw a color bar; never drawn when `ax` is given.
         ax: Axes to draw on; a new figure by default.
@@ -153,6 +153,10 @@ def _color_bar(figure: Figure, ax: Axes, norm: Normalize, table: NDArray, label:
         bar.ax.set_ylim(norm.vmin if low else 0, norm.vmax if high else 0)
     bar.outline.set_visible(False)  # type: ignore[operator]
     bar.ax.tick_params(colors=MUTED, labelcolor=INK, labelsize=7, length=2, width=0.6)
-    bar.locator = MaxNLocator(5)
+    inches = max(0.6, _cells(table.shape)[0] * len(table))
+    bar.locator = MaxNLocator(max(2, min(5, round(3 * inches))))
     bar.update_ticks()
-    safe(bar.ax.yaxis.set_label_text(label, fontsize=8, color=INK))
+    if 0.07 * len(label) < inches:
+        safe(bar.ax.yaxis.set_label_text(label, fontsize=8, color=INK))
+    else:  # longer than the bar
+        title(ax, label, fontsize=8)

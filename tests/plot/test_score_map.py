@@ -43,6 +43,12 @@ def test_takes_scores_with_their_axes():
     assert [label.get_text() for label in axes.get_yticklabels()] == ["a", "b"]
 
 
+def test_a_label_longer_than_the_bar_stands_above_the_map():
+    figure = plot.score_map(TABLE, label="change of the logit difference")
+    assert figure.axes[0].get_title("left") == "change of the logit difference"
+    assert figure.axes[1].get_ylabel() == ""
+
+
 def test_draws_a_table_of_nothing():
     plot.score_map(np.full((2, 2), np.nan)).draw_without_rendering()
     plot.score_map(np.zeros((1, 1))).draw_without_rendering()

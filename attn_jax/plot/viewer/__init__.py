@@ -65,7 +65,8 @@ def viewer(
         prefix_tokens: Number of tokens before the patches, such as a class token and registers.
         gold: Sure links of an alignment, booleans `(queries, keys)`.
         possible: Possible links, booleans `(queries, keys)`.
-        measures: Numbers to sort the heads by, one for each map, by name.
+        measures: Numbers to sort and tint the heads by, one for each map, by name, such as the
+            scores of `attn_jax.circuits`.
         card: Report card of the maps, from `attn_jax.measure.report_card`.
         compare: Weights of another run, in the same form as `weights`.
         compare_names: Names of the two, of `weights` and of `compare`.

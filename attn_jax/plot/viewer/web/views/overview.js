@@ -9,6 +9,8 @@ export const uses = ["scale", "sort"];
 
 const THUMB = 32;
 const TILE = { side: 84, gap: 14, text: 30 };
+// The opacity of the largest score behind its number, which stays readable.
+const STRONGEST = 0.45;
 
 export function createView({ data, store, palette }) {
   const element = make("div", { class: "heads", role: "group", "aria-label": "Heads" });
@@ -40,6 +42,15 @@ export function createView({ data, store, palette }) {
       ? indices.sort((a, b) => data.maps[a].entropy - data.maps[b].entropy) : indices;
   }
 
+  /** The sign of a measure as a color, blue or orange, and its size from 0 to 1 as opacity. */
+  function tintOf(state) {
+    const measure = measureOf(state);
+    if (!measure) return () => null;
+    const largest = Math.max(...measure.map(Math.abs)) || 1;
+    return (i) => ({ fill: palette.named(measure[i] < 0 ? "wrong" : "right"),
+      opacity: STRONGEST * Math.abs(measure[i]) / largest });
+  }
+
   async function paint(card, scale) {
     card.cells ??= await card.map.thumb();
     const { width, height } = card.canvas;
@@ -52,7 +63,7 @@ export function createView({ data, store, palette }) {
   }
 
   async function render(state) {
-    const measure = measureOf(state);
+    const [measure, tint] = [measureOf(state), tintOf(state)];
     const counts = new Set(data.layers.map(({ maps }) => maps.length));
     columns = state.sort === "place" && counts.size === 1 ? [...counts][0] : 12;
     element.style.setProperty("--columns", columns);
@@ -60,6 +71,10 @@ export function createView({ data, store, palette }) {
     cards.forEach(({ map, note, button }, i) => {
       note.textContent = measure ? String(Number(measure[i].toPrecision(4)))
         : `${map.entropy.toFixed(2)} nats`;
+      const { fill = "transparent", opacity = 0 } = tint(i) ?? {};
+      note.style.background =
+        `color-mix(in srgb, ${fill} ${(100 * opacity).toFixed(1)}%, transparent)`;
+      note.style.color = measure ? "var(--ink)" : "";
       button.setAttribute("aria-current", map.layer === state.layer && map.head === state.head);
     });
     const appearance = `${state.scale},${palette.dark}`;
@@ -69,12 +84,15 @@ export function createView({ data, store, palette }) {
 
   async function picture() {
     const step = [TILE.side + TILE.gap, TILE.side + TILE.gap + TILE.text];
-    const shown = order(store.state).map((index) => cards[index]);
-    const tiles = await Promise.all(shown.map(async ({ canvas, names, note }, i) => {
+    const [shown, tint] = [order(store.state), tintOf(store.state)];
+    const tiles = await Promise.all(shown.map(async (index, i) => {
+      const { canvas, names, note } = cards[index];
       const [x, y] = [TILE.gap + (i % columns) * step[0], TILE.gap + Math.floor(i / columns) * step[1]];
       const line = (text, down) => makeSvg("text", {
         x, y: y + TILE.side + down, "font-size": 9, fill: palette.named("ink") }, text);
       return [await makeImage(canvas, [x, y], [TILE.side, TILE.side]),
+        ...[tint(index)].filter(Boolean).map(({ fill, opacity }) => makeSvg("rect", {
+          x, y: y + TILE.side + 14, width: TILE.side, height: 10, fill, opacity })),
         line(names.join(", ").slice(-20), 11), line(note.textContent, 22)];
     }));
     const rows = Math.ceil(shown.length / columns);
