@@ -511,6 +511,20 @@ def check_diagonal(result, targets, sources, shape):
         equal(result[n][row], expected)
 
 
+def check_monotonic(result, weights):
+    for links, scores in zip(np.asarray(result), double(weights), strict=True):
+        rows = links.argmax(0)
+        equal(links.sum(0), 1)
+        assert (rows[0], rows[-1]) == (0, len(links) - 1)
+        assert set(np.diff(rows)) <= {0, 1}
+        # Every way to give the columns, in order, to the rows.
+        best = max(
+            sum(block[row].sum() for row, block in enumerate(np.split(scores, list(cut), axis=-1)))
+            for cut in itertools.combinations(range(1, K), len(links) - 1)
+        )
+        close((scores * links).sum(), best)
+
+
 def check_ranks(result, values, mask, rng):
     for row, places, exists in zip(values, np.asarray(result), mask, strict=True):
         assert sorted(places) == list(range(K))
@@ -705,6 +719,7 @@ MEASURE = (
             lambda d: {"values": d.floats(B, H, Q), "query_mask": queries(d)},
             lambda result, values, query_mask: close(result, mean64(double(values), query_mask)),
         ),
+        "monotonic_links": Case(draws(weights=weights(B, Q, K)), check_monotonic),
         "offset_score": Case(lambda d: keys(d) | {"offset": d.pick(0, -1, 2, 9)}, check_offset),
         "permute_keys": Case(
             change(order=permutations),
