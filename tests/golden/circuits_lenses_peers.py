@@ -1,4 +1,4 @@
-"""Write what TransformerLens says of lenses, direct attribution and heads, on two tiny checkpoints.
+"""Write what TransformerLens says of the verbs of circuits, on two tiny checkpoints.
 
 The weights are those of the golden files of `gpt2` and `llama`. It runs in an environment with
 transformer_lens: `python circuits_lenses_peers.py`.
@@ -19,6 +19,7 @@ from transformer_lens.model_bridge import TransformerBridge
 FOLDER = Path(__file__).parent
 PEERS = {"gpt2": "GPT2LMHeadModel", "llama": "LlamaForCausalLM"}
 TOKENS = np.array([[1, 9, 4, 7, 23, 9, 4, 7, 23], [1, 30, 8, 8, 41, 30, 8, 8, 41]])
+CORRUPTED = np.array([[1, 9, 12, 7, 23, 9, 4, 7, 23], [1, 30, 13, 8, 41, 30, 8, 8, 41]])
 RIGHT, WRONG = 4, 9
 
 
@@ -89,6 +90,44 @@ def similarities(cache, peer):
     return scores
 
 
+def difference(logits):
+    """Return the metric of ablation and patching, of the last position."""
+    return (logits[:, -1, RIGHT] - logits[:, -1, WRONG]).mean().item()
+
+
+def ablated(peer):
+    """Return the metric without each head, less that of the whole model."""
+    whole = difference(peer(torch.from_numpy(TOKENS)))
+    table = np.zeros((peer.cfg.n_layers, peer.cfg.n_heads))
+    for layer, head in np.ndindex(table.shape):
+
+        def edit(z, hook, head=head):
+            z = z.clone()
+            z[:, :, head] = 0
+            return z
+
+        hooks = [(f"blocks.{layer}.attn.hook_z", edit)]
+        logits = peer.run_with_hooks(torch.from_numpy(TOKENS), fwd_hooks=hooks)
+        table[layer, head] = difference(logits) - whole
+    return table
+
+
+def patched(peer, cache):
+    """Return the metric of the corrupted texts with each position of each layer as in the clean."""
+    table = np.zeros((peer.cfg.n_layers, TOKENS.shape[1]))
+    for layer, position in np.ndindex(table.shape):
+        name = f"blocks.{layer}.hook_resid_pre"
+
+        def edit(x, hook, name=name, position=position):
+            x = x.clone()
+            x[:, position] = cache[name][:, position]
+            return x
+
+        logits = peer.run_with_hooks(torch.from_numpy(CORRUPTED), fwd_hooks=[(name, edit)])
+        table[layer, position] = difference(logits)
+    return table
+
+
 def main():
     for name in PEERS:
         peer = bridge(name)
@@ -101,6 +140,8 @@ def main():
                 "lens": streams[1:] @ peer.W_U + bias,
                 **{f"direct/{key}": x for key, x in shares(cache, peer).items()},
                 **{f"score/{key}": x for key, x in similarities(cache, peer).items()},
+                "ablation": ablated(peer),
+                "patching": patched(peer, cache),
                 **{f"composition/{kind}": peer.all_composition_scores(kind) for kind in "QKV"},
             }
         np.savez_compressed(
@@ -110,6 +151,7 @@ def main():
                 for package in ("transformer_lens", "torch", "transformers")
             ],
             tokens=TOKENS,
+            corrupted=CORRUPTED,
             difference=[RIGHT, WRONG],
             **{key: np.asarray(x, np.float32) for key, x in values.items()},
         )

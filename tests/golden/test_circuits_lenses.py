@@ -1,4 +1,4 @@
-"""Lenses, direct attribution and scores of heads, against TransformerLens on the same weights."""
+"""The verbs of circuits, against TransformerLens on the same weights."""
 
 from pathlib import Path
 
@@ -31,6 +31,15 @@ def test_the_logit_lens(pair):
     lens = circuits.logit_lens(fn, jnp.asarray(golden["tokens"]))
     close(lens.values, golden["lens"])
     close(lens.values[-1], golden["logits"])
+
+
+def test_ablation_and_patching(pair):
+    fn, _, golden = pair
+    tokens, corrupted = jnp.asarray(golden["tokens"]), jnp.asarray(golden["corrupted"])
+    metric = circuits.logit_difference(*map(int, golden["difference"]))
+    close(circuits.ablate_heads(fn, tokens, metric).values, golden["ablation"])
+    patched = circuits.activation_patching(fn, tokens, corrupted, metric, points="*.residual")
+    close(patched.values, golden["patching"])
 
 
 def test_direct_attribution_of_a_difference_of_logits(pair):
