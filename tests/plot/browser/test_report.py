@@ -33,7 +33,14 @@ def test_a_page_about_a_checkpoint_shows_all_its_heads_and_opens_one(
     text = " ".join(sentence.tokens)
     reading = Reading("", "The text", text, sentence.tokens, maps)
     sheets = draw_sheets([reading], Choice())
-    look = Look([("tokens", "11")], [Text("The text", text, sentence.tokens)], sheets, {}, "No.")
+    look = Look(
+        headline=[("tokens", "11")],
+        sheets=sheets,
+        captured={},
+        judgment="No.",
+        inputs_code="inputs = {}",
+        texts=[Text("The text", text, sentence.tokens)],
+    )
     model = SimpleNamespace(name="<tiny>", config={"model_type": "bert"})
     page.goto(write_page(tmp_path, look, model, ["<tiny>"]).as_uri())
     inside = page.frame_locator("iframe[title='Look around']")
