@@ -6,6 +6,7 @@ from typing import Any, Literal
 from jaxtyping import Array
 
 from attn_jax.circuits.checks import check_same_shapes, scored
+from attn_jax.circuits.heads import replace_each_head
 from attn_jax.circuits.scores import Scores
 from attn_jax.circuits.sites import (
     Metric,
@@ -14,12 +15,10 @@ from attn_jax.circuits.sites import (
     Place,
     attention_places,
     find_places,
-    join_layers,
     names_of,
 )
-from attn_jax.hooks import HookError, capture, patch
+from attn_jax.hooks import HookError, capture
 from attn_jax.hooks.freed import run_freed
-from attn_jax.measure.numbered import map_edits
 
 
 def ablate_heads(
@@ -90,20 +89,7 @@ def ablate_heads(
         score = scored(metric, inputs)
         new = 0.0 if by == "zero" else _replacements(fn, places, by, inputs, other)
         whole = score(fn)
-        changes = [
-            map_edits(
-                score,
-                fn,
-                place.point.name,
-                lambda head: patch(new, heads=head),
-                (place.size("head"),),
-                steps=place.steps,
-                batch_size=batch_size,
-            )
-            - whole
-            for place in places
-        ]
-        return join_layers(changes)
+        return replace_each_head(score, fn, places, new, batch_size) - whole
 
     return Scores(run_freed(effects, inputs, other), ("layer", "head"), names_of(places))
 

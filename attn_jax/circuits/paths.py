@@ -7,6 +7,7 @@ import numpy as np
 from jaxtyping import Array
 
 from attn_jax.circuits.checks import check_same_shapes, scored
+from attn_jax.circuits.heads import replace_each_head
 from attn_jax.circuits.scores import Scores
 from attn_jax.circuits.sites import (
     Metric,
@@ -14,12 +15,10 @@ from attn_jax.circuits.sites import (
     Pattern,
     as_patterns,
     find_places,
-    join_layers,
     names_of,
 )
 from attn_jax.hooks import HookError, capture, hook_points, intervene, patch
 from attn_jax.hooks.freed import run_freed
-from attn_jax.measure.numbered import map_edits
 
 
 def path_patching(
@@ -92,20 +91,7 @@ def path_patching(
             return scored(metric, clean)(intervene(fn, edits))
 
         whole = scored(metric, clean)(fn)
-        changes = [
-            map_edits(
-                score,
-                held,
-                place.point.name,
-                lambda head: patch(new, heads=head),
-                (place.size("head"),),
-                steps=place.steps,
-                batch_size=batch_size,
-            )
-            - whole
-            for place in early
-        ]
-        return join_layers(changes)
+        return replace_each_head(score, held, early, new, batch_size) - whole
 
     return Scores(run_freed(effects, clean, corrupted), ("layer", "head"), names_of(early))
 
