@@ -151,7 +151,7 @@ def _color_bar(figure: Figure, ax: Axes, norm: Normalize, table: NDArray, label:
     # Without numbers of one sign, that half of the scale says nothing.
     if low != high:
         bar.ax.set_ylim(norm.vmin if low else 0, norm.vmax if high else 0)
-    bar.outline.set_visible(False)  # type: ignore[operator]
+    bar.outline.set_visible(False)
     bar.ax.tick_params(colors=MUTED, labelcolor=INK, labelsize=7, length=2, width=0.6)
     inches = max(0.6, _cells(table.shape)[0] * len(table))
     bar.locator = MaxNLocator(max(2, min(5, round(3 * inches))))

@@ -120,7 +120,10 @@ def test_measures_of_ablation_are_the_same_program():
         return model(tokens)[:, -1]
 
     rise = measure.head_ablation(last, TOKENS, target)
-    loss = lambda logits: -jax.nn.log_softmax(logits)[:, 4].mean()  # noqa: E731
+
+    def loss(logits):
+        return -jax.nn.log_softmax(logits)[:, 4].mean()
+
     table = circuits.ablate_heads(last, TOKENS, loss, attention="*.weights")
     np.testing.assert_allclose(np.stack(list(rise.values())), table, atol=1e-6)
 

@@ -40,7 +40,9 @@ def test_an_edge_is_the_derivative_of_what_its_receiver_reads(edges, receiver):
             continue
 
         def moved(size, change=change):
-            read = lambda own, x: x + size * change if own == receiver else x  # noqa: E731
+            def read(own, x):
+                return x + size * change if own == receiver else x
+
             return difference(twin(CLEAN, read=read))
 
         expected = (moved(1e-5) - moved(-1e-5)) / 2e-5

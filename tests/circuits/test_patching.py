@@ -154,7 +154,9 @@ def test_the_softmax_is_computed_exactly(leaf):
         change = edited[weights] - base[weights]
 
         def moved(size, change=change):
-            shift = lambda own, value: value + size * change if own == weights else value  # noqa: E731
+            def shift(own, value):
+                return value + size * change if own == weights else value
+
             return difference(twin(CORRUPTED, shift))
 
         expected = slope(CORRUPTED, moved)
