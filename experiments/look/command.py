@@ -26,7 +26,8 @@ class Command:
     """
 
     model: Annotated[str, tyro.conf.Positional]
-    """A model that can be fetched (minilm), a folder of a checkpoint, or a name on the hub."""
+    """A model that can be fetched (minilm, smollm2, dinov2-small, whisper-tiny.en, netra), the
+    folder of a checkpoint, or a name on the hub."""
     text: _Text = None
     """The text to read; a sentence about a cat by default."""
     text2: _Text = None
