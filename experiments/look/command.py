@@ -26,8 +26,7 @@ class Command:
     """
 
     model: Annotated[str, tyro.conf.Positional]
-    """A model that can be fetched (minilm, smollm2, dinov2-small, whisper-tiny.en, netra), the
-    folder of a checkpoint, or a name on the hub."""
+    """The model: minilm, smollm2, dinov2-small, whisper-tiny.en, netra, a folder, or a hub name."""
     text: _Text = None
     """The text to read; a sentence about a cat by default."""
     text2: _Text = None
