@@ -98,7 +98,7 @@ from attn_jax.measure.relevance import (
     gradient_attention,
     self_relevance,
 )
-from attn_jax.measure.report import (
+from attn_jax.measure.card import (
     report_card,
 )
 from attn_jax.measure.reweigh import (

@@ -26,6 +26,27 @@ Pattern = str | Sequence[str]
 Change = Callable[[Array], Array]
 """A function from weights `(n, ..., q, k)` to others of the same shape."""
 
+Visible = Callable[[Array], Array]
+"""A function from weights `(n, ..., q, k)` to booleans: True where a query may look."""
+
+
+def nonzero_keys(mask: Bool[Array, "n k"]) -> Visible:
+    """Take a weight of exactly zero for a key that is hidden from the query, as by a causal mask.
+
+    Args:
+        mask: True for the keys that exist.
+    """
+    return lambda weights: (weights != 0) & per_key(mask, weights)
+
+
+def masked_keys(mask: Bool[Array, "n k"]) -> Visible:
+    """Let every query see every key that exists, whatever its weight.
+
+    Args:
+        mask: True for the keys that exist.
+    """
+    return lambda weights: jnp.broadcast_to(per_key(mask, weights), weights.shape)
+
 
 def run_reweighed(fn: Model, attention: Pattern, change: Change) -> Callable[[Any], Array]:
     """Return the model with its attention weights changed.
@@ -47,13 +68,33 @@ def run_reweighed(fn: Model, attention: Pattern, change: Change) -> Callable[[An
         >>> uniform(jnp.array([[3.0, 0.0]]))
         Array([[0.5, 0.5]], dtype=float32)
     """
+    edited = edit_weights(fn, attention, change)
+    return lambda inputs: jax.nn.softmax(class_logits(edited(inputs)))
+
+
+def edit_weights(
+    fn: Model, attention: Pattern, change: Change, heads: Sequence[int] | None = None
+) -> Model:
+    """Return the model with its attention weights changed, with the output that it has.
+
+    Args:
+        fn: The model.
+        attention: The hook points that hold its weights.
+        change: A function from weights to weights.
+        heads: The heads whose weights change; all by default.
+    """
     patterns = [attention] if isinstance(attention, str) else attention
 
     def edit(weights: Array, site: Site) -> Array:
-        return change(weights).astype(weights.dtype)
+        new = change(weights).astype(weights.dtype)
+        return new if heads is None else jnp.where(_of_heads(heads, weights), new, weights)
 
-    edited = intervene(fn, dict.fromkeys(patterns, edit))
-    return lambda inputs: jax.nn.softmax(class_logits(edited(inputs)))
+    return intervene(fn, dict.fromkeys(patterns, edit))
+
+
+def _of_heads(heads: Sequence[int], weights: Array) -> Array:
+    """Return which heads are chosen, `(h, 1, 1)`."""
+    return jnp.zeros(weights.shape[-3], bool).at[jnp.array(heads)].set(True)[:, None, None]
 
 
 def per_key(values: Shaped[Array, "n k"], like: Shaped[Array, "n ... k"]) -> Array:
@@ -116,12 +157,44 @@ def permute_keys(order: Int[Array, "n k"]) -> Change:
     return change
 
 
+def exchange_keys(noise: Float[Array, "n k"], visible: Visible) -> Change:
+    """Return the change that lets the keys that a query sees exchange their weights at random.
+
+    Args:
+        noise: Random numbers, at most 1; their order among the keys a query sees is the
+            permutation.
+        visible: Which keys each query sees.
+
+    Returns:
+        A function from weights to weights. The weights of hidden keys stay as they are.
+
+    Example:
+        >>> mask = jnp.ones((1, 3), bool)
+        >>> exchange_keys(jnp.array([[0.9, 0.1, 0.5]]), nonzero_keys(mask))(
+        ...     jnp.array([[[0.25, 0.75, 0.0]]]))
+        Array([[[0.75, 0.25, 0.  ]]], dtype=float32)
+    """
+
+    def change(weights: Array) -> Array:
+        sees = visible(weights)
+        drawn = jnp.where(sees, per_key(noise, weights), 2)
+        # Hidden keys are last in both orders, so that they are paired with themselves.
+        sources = jnp.argsort(drawn, axis=-1, stable=True)
+        places = jnp.argsort(~sees, axis=-1, stable=True)
+        taken = jnp.take_along_axis(weights, sources, -1)
+        return jnp.put_along_axis(weights, places, taken, -1, inplace=False)
+
+    return change
+
+
 @renamed_arguments(shares="weights")
-def set_weights(weights: Float[Array, "n k"]) -> Change:
+def set_weights(weights: Float[Array, "n k"], visible: Visible | None = None) -> Change:
     """Return the change that gives every row the same distribution, scaled to the row's sum.
 
     Args:
         weights: A distribution over the keys of each example.
+        visible: Which keys each query sees, all by default. Hidden keys get nothing; a row all of
+            whose visible keys would get nothing stays as it is.
 
     Returns:
         A function from weights to weights.
@@ -131,7 +204,16 @@ def set_weights(weights: Float[Array, "n k"]) -> Change:
         Array([[[0.5, 0.5],
                 [0. , 0. ]]], dtype=float32)
     """
-    return lambda own: per_key(weights, own) * own.sum(-1, keepdims=True)
+
+    def change(own: Array) -> Array:
+        rows = own.sum(-1, keepdims=True)
+        if visible is None:
+            return per_key(weights, own) * rows
+        new = jnp.where(visible(own), per_key(weights, own), 0)
+        total = new.sum(-1, keepdims=True)
+        return jnp.where(total > 0, new * (rows / jnp.where(total > 0, total, 1)), own)
+
+    return change
 
 
 def equal_weights(mask: Bool[Array, "n k"]) -> Float[Array, "n k"]:
@@ -151,7 +233,11 @@ def equal_weights(mask: Bool[Array, "n k"]) -> Float[Array, "n k"]:
 
 
 def received(
-    fn: Model, attention: Pattern, *, query: int | None = None
+    fn: Model,
+    attention: Pattern,
+    *,
+    query: int | None = None,
+    heads: Sequence[int] | None = None,
 ) -> Callable[[Any], tuple[Array, Float[Array, "n k"]]]:
     """Return the model together with its map: the weight that each key receives.
 
@@ -162,6 +248,7 @@ def received(
         fn: The model.
         attention: The hook points that hold its weights.
         query: The index of one query to use instead of the mean over all.
+        heads: The heads to use instead of all.
 
     Returns:
         A function from the model's inputs to its output and the map `(n, k)`.
@@ -180,7 +267,8 @@ def received(
     patterns = [attention] if isinstance(attention, str) else attention
 
     def reduce(weights: Array) -> Array:
-        rows = weights if query is None or weights.ndim < 3 else weights[..., query, :]
+        rows = weights if query is None or weights.ndim < 3 else weights[..., query, :][..., None, :]
+        rows = rows if heads is None else rows[..., jnp.array(heads), :, :]
         return rows.astype(jnp.float32).mean(tuple(range(1, rows.ndim - 1)))
 
     def run(inputs: Any) -> tuple[Array, Array]:

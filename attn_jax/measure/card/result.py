@@ -7,7 +7,28 @@ from typing import Any, Literal
 
 Reads = Literal["supports", "against", "unclear"]
 
+Question = Literal["depends", "ranks", "mass"]
+
+QUESTIONS: dict[Question, str] = {
+    "depends": "Does the output depend on this attention?",
+    "ranks": "Does the map's ranking find what matters?",
+    "mass": "Does the map's mass show how much?",
+}
+
 MARKS: dict[str, str] = {"supports": "✓", "against": "✗", "unclear": "?"}
+
+
+@dataclasses.dataclass(frozen=True)
+class Answer:
+    """The answer to one of the three questions.
+
+    Attributes:
+        reads: `supports` for yes, `against` for no, or `unclear`.
+        words: The answer in words.
+    """
+
+    reads: Reads
+    words: str
 
 
 @dataclasses.dataclass(frozen=True)
@@ -17,7 +38,8 @@ class CardLine:
     Attributes:
         name: The identifier of the measure.
         title: The name to show.
-        value: The mean over the examples; NaN where it is not defined.
+        question: The question that it helps to answer, or an empty string.
+        value: The mean over the examples, or a ratio of two means; NaN where it is not defined.
         low: The lower end of its interval.
         high: The upper end.
         random: The same measure of random maps; None where there is none.
@@ -28,6 +50,7 @@ class CardLine:
 
     name: str
     title: str
+    question: Question | Literal[""]
     value: float
     low: float
     high: float
@@ -44,7 +67,9 @@ class ReportCard:
     Attributes:
         verdict: The verdict of all lines together, in a sentence.
         reads: The same verdict as one of three words.
+        answers: The answers to the three questions.
         lines: One for each measure.
+        notes: What the map is, and what was not tested.
         examples: The number of examples.
         keys: The number of keys.
         seed: The data of the random key.
@@ -53,7 +78,9 @@ class ReportCard:
 
     verdict: str
     reads: Reads
+    answers: dict[Question, Answer]
     lines: tuple[CardLine, ...]
+    notes: tuple[str, ...]
     examples: int
     keys: int
     seed: tuple[int, ...]
@@ -95,8 +122,12 @@ class ReportCard:
             ).rstrip()
             for row, verdict in zip(rows, verdicts, strict=True)
         ]
+        answers = [
+            f"{MARKS[answer.reads]} {QUESTIONS[question]} {answer.words}"
+            for question, answer in self.answers.items()
+        ]
         size = f"{self.examples} examples of up to {self.keys} keys; {', '.join(self.attention)}"
-        return "\n".join([self.verdict, *table, size])
+        return "\n".join([self.verdict, *answers, *table, *self.notes, size])
 
     def _repr_html_(self) -> str:
         names = ("measure", "this map", "95 %", "random map", "uniform weights", "verdict")
@@ -108,9 +139,16 @@ class ReportCard:
                 f"<td>{html.escape(cell)}</td>" for cell in (*numbers, f"{mark} {line.verdict}")
             )
             rows += f'<tr><th scope="row">{html.escape(title)}</th>{cells}</tr>'
+        answers = "".join(
+            f"<li>{MARKS[answer.reads]} {QUESTIONS[question]} <em>{html.escape(answer.words)}</em>"
+            "</li>"
+            for question, answer in self.answers.items()
+        )
+        notes = "".join(f"<li>{html.escape(note)}</li>" for note in self.notes)
         return (
-            f"<p><strong>{html.escape(self.verdict)}</strong></p>"
+            f"<p><strong>{html.escape(self.verdict)}</strong></p><ul>{answers}</ul>"
             f"<table><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>"
+            f"<ul>{notes}</ul>"
         )
 
 

@@ -1,0 +1,104 @@
+"""The model under judgment: its map, and its runs with other weights."""
+
+import dataclasses
+from collections.abc import Callable
+from typing import Any, Literal
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array
+
+from attn_jax.measure import reweigh
+from attn_jax.measure.scoring import Scoring
+
+Resample = Callable[[Any, Array, Any], Any]
+"""A function of inputs, keys to keep `(n, k)` and other inputs, to inputs whose other keys are
+replaced by those of the other inputs."""
+
+Visible = Literal["nonzero", "mask"]
+"""Whether a key of weight zero counts as hidden from a query, or every key that exists as seen."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Plan:
+    """What a card runs: the static part of its program.
+
+    Attributes:
+        attention: The hook points that hold the weights.
+        contexts: The hook points of the same calls' contexts; empty where they are not known.
+        heads: The heads that are judged; all if None.
+        query: The query whose weights are the map; the mean over all if None.
+        visible: Which keys an edit may give weight to.
+        scoring: How outputs become scores.
+        resample: How the inputs at some keys are replaced; None if that is not known.
+        adversarial: Whether to search for adversarial weights.
+        randomization: Whether to compare with the map of a model with shuffled weights.
+    """
+
+    attention: tuple[str, ...]
+    contexts: tuple[str, ...] = ()
+    heads: tuple[int, ...] | None = None
+    query: int | None = None
+    visible: Visible = "nonzero"
+    scoring: Scoring = Scoring()
+    resample: Resample | None = None
+    adversarial: bool = True
+    randomization: bool = False
+
+
+@dataclasses.dataclass(frozen=True)
+class Judged:
+    """A model, its inputs, and the map that is judged.
+
+    Attributes:
+        fn: The model.
+        plan: What to run.
+        inputs: A batch of its inputs.
+        values: The map, (n, k); zero at keys that do not exist.
+        mask: True for the keys that exist and that some query sees.
+        target: The class that is explained at each position, (n, p).
+        foil: The class that it is compared with, or None.
+    """
+
+    fn: reweigh.Model
+    plan: Plan
+    inputs: Any
+    values: Array
+    mask: Array
+    target: Array
+    foil: Array | None
+
+    @property
+    def visible(self) -> reweigh.Visible:
+        """Which keys each query sees."""
+        rule = reweigh.nonzero_keys if self.plan.visible == "nonzero" else reweigh.masked_keys
+        return rule(self.mask)
+
+    def reweighed(self, change: reweigh.Change) -> Array:
+        """Run the model with changed weights in the heads that are judged."""
+        plan = self.plan
+        return reweigh.edit_weights(self.fn, plan.attention, change, plan.heads)(self.inputs)
+
+    def without(self, keep: Array) -> Array:
+        """Run the model without the attention to all but some keys `(n, k)`.
+
+        Their weight goes nowhere: if it went to the other keys, the effect of a key would depend
+        on its weight even where its value is zero.
+        """
+        return self.reweighed(lambda w: w * reweigh.per_key(keep, w).astype(w.dtype))
+
+    def score(self, output: Array) -> Array:
+        """Return the score of each example."""
+        return self.plan.scoring.score(output, self.target, self.foil)
+
+    def score_and_probability(self, output: Array) -> tuple[Array, Array]:
+        """Return the score of each example, and the probability of its target."""
+        return self.score(output), self.plan.scoring.probability(output, self.target)
+
+    def shuffled_maps(self, rng: Array, draws: int) -> Array:
+        """Return the map with its values exchanged between the keys at random, (draws, n, k)."""
+        noise = jax.random.uniform(rng, (draws, *self.mask.shape))
+        exchange = jax.vmap(
+            lambda noise: reweigh.exchange_keys(noise, reweigh.masked_keys(self.mask))(self.values)
+        )
+        return jnp.where(self.mask[None], exchange(noise), 0)

@@ -1,0 +1,46 @@
+"""What the program of a card returns."""
+
+from typing import NamedTuple
+
+from jaxtyping import Array
+
+
+class Checks(NamedTuple):
+    """Values to check before the measures mean anything.
+
+    Attributes:
+        logits: The model's logits, (n, p, classes).
+        score: The score of each example, (n,).
+        again: The score in a second run.
+        deviation: The largest distance of a row's sum from one and from zero.
+        lowest: The lowest weight.
+        keys: How many keys of each example some query sees, (n,).
+        hidden: The largest share of a map on keys that no query sees.
+    """
+
+    logits: Array
+    score: Array
+    again: Array
+    deviation: Array
+    lowest: Array
+    keys: Array
+    hidden: Array
+
+
+class Measure(NamedTuple):
+    """A measure of each example, and of its baselines.
+
+    Attributes:
+        value: The measure of the map, (n,); the numerator of a ratio of means.
+        random: The same of random maps, (n,).
+        uniform: The same of uniform weights, (n,).
+        whole: The denominator of a ratio of means, (n,).
+    """
+
+    value: Array
+    random: Array | None = None
+    uniform: Array | None = None
+    whole: Array | None = None
+
+
+Measures = dict[str, Measure]

@@ -1,0 +1,69 @@
+"""What a card says about itself: which map it judged, and what it could not test."""
+
+import numpy as np
+
+from attn_jax.measure.card.inputs import Places
+from attn_jax.measure.card.judged import Plan
+from attn_jax.measure.card.measured import Checks, Measures
+from attn_jax.measure.card.orders import FEW
+
+IDLE = 0.05
+"""The part of the strongest head's effect below which a head counts as idle."""
+
+
+def notes(
+    plan: Plan,
+    places: Places,
+    measures: Measures,
+    ran: Checks,
+    exists: np.ndarray,
+    is_given: bool,
+) -> tuple[str, ...]:
+    """Return what the card says about itself, in sentences.
+
+    Args:
+        plan: What was run.
+        places: The hook points.
+        measures: The measures.
+        ran: The checks of the run.
+        exists: True for the keys that exist, (n, k).
+        is_given: Whether the map was given.
+    """
+    said = [_map(plan, places, is_given)]
+    hidden = exists.sum(-1) - np.asarray(ran.keys)
+    if hidden.any():
+        said.append(
+            f"Up to {hidden.max()} keys of an example have a weight of exactly zero for every "
+            "query; they count as hidden, and no edit gives them weight."
+        )
+    said.append(
+        "Contributions are Shapley values."
+        if exists.shape[1] <= FEW
+        else "Contributions are integrated gradients from no attention, the values of Aumann and "
+        "Shapley."
+    )
+    if not plan.contexts:
+        said.append(
+            "The contexts are not known: the share of the score is what is lost if the weights "
+            "are zero."
+        )
+    if plan.resample is None:
+        said.append(
+            "The inputs at the keys could not be replaced: evidence that earlier layers moved to "
+            "other keys would not be noticed."
+        )
+    return tuple(said)
+
+
+def _map(plan: Plan, places: Places, is_given: bool) -> str:
+    if is_given:
+        return "The map was given."
+    heads = places.heads if plan.heads is None else len(plan.heads)
+    over = [
+        *([] if plan.query is not None or places.queries == 1 else [f"{places.queries} queries"]),
+        *([f"{heads} heads"] if heads > 1 else []),
+        *([f"{places.layers} layers"] if places.layers > 1 else []),
+    ]
+    row = "" if plan.query is None else f" from query {plan.query}"
+    mean = f", the mean over {' and '.join(over)}" if over else ""
+    return f"The map is the weight that each key receives{row}{mean}."

@@ -1,0 +1,89 @@
+"""The compiled program behind a report card: every run of the model, and all that is measured."""
+
+import functools
+from collections.abc import Callable
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array
+
+from attn_jax.hooks import capture
+from attn_jax.measure import reweigh
+from attn_jax.measure.card.dependence import dependence
+from attn_jax.measure.card.further import adversary, randomization, truth
+from attn_jax.measure.card.judged import Judged, Plan
+from attn_jax.measure.card.mass import mass
+from attn_jax.measure.card.measured import Checks, Measures
+from attn_jax.measure.card.ranking import attribute, erase_weights, input_ranking, ranking
+
+
+# Each program takes tens of megabytes, so that only those of the last two models are kept.
+@functools.lru_cache(maxsize=2)
+def compile_measures(fn: reweigh.Model, plan: Plan) -> Callable[..., tuple[Checks, Measures]]:
+    """Return one jitted function for all measures of a card.
+
+    Args:
+        fn: The model.
+        plan: What to run.
+
+    Returns:
+        A function of inputs, mask, target, foil, objects, values and rng to the checks and the
+        measures by name. Target, foil, objects and values may be None.
+    """
+
+    def run(inputs, mask, target, foil, objects, values, rng):
+        rngs = iter(jax.random.split(rng, 7))
+        output, own, faults = _look(fn, plan, inputs)
+        logits = plan.scoring.logits(output)
+        target = logits.argmax(-1) if target is None else target
+        exists = mask & (own > 0) if plan.visible == "nonzero" else mask
+        values = own if values is None else values
+        judged = Judged(fn, plan, inputs, jnp.where(exists, values, 0), exists, target, foil)
+        score = judged.score(output)
+
+        erased = erase_weights(judged, next(rngs))
+        worth = attribute(judged, erased)
+        measures = dependence(judged, output, next(rngs))
+        measures |= ranking(judged, erased, worth, next(rngs))
+        measures |= mass(judged, worth.contributions, score, next(rngs))
+        if plan.resample is not None:
+            measures |= input_ranking(judged, next(rngs))
+        if plan.adversarial:
+            measures |= adversary(judged, output, next(rngs))
+        if plan.randomization:
+            measures |= randomization(judged, next(rngs))
+        if objects is not None:
+            measures |= truth(judged, objects, next(rngs))
+        hidden = _share_outside(values, exists, mask)
+        again = erased.scores[0, 0]
+        checks = Checks(logits, score, again, *faults, exists.sum(-1), hidden)
+        return checks, measures
+
+    return jax.jit(run)
+
+
+def _look(
+    fn: reweigh.Model, plan: Plan, inputs: Array
+) -> tuple[Array, Array, tuple[Array, Array]]:
+    """Run the model; return its output, its map, and the faults of its weights."""
+    (output, own), rows = capture(
+        reweigh.received(fn, plan.attention, query=plan.query, heads=plan.heads),
+        dict.fromkeys(plan.attention, _row_faults),
+    )(inputs)
+    faults = [jnp.stack([fault.max() for fault in pair]) for pair in rows.values()]
+    deviation, negated_lowest = jnp.stack(faults).max(0)
+    return output, own, (deviation, -negated_lowest)
+
+
+def _row_faults(weights: Array) -> tuple[Array, Array]:
+    """Return how far a row's sum is from one (or zero), and the lowest weight, negated."""
+    sums = weights.astype(jnp.float32).sum(-1)
+    return jnp.minimum(jnp.abs(sums - 1), jnp.abs(sums)).max(), -weights.min()
+
+
+def _share_outside(values: Array, exists: Array, mask: Array) -> Array:
+    """Return the largest share of a map that lies on keys that exist and that no query sees."""
+    size = jnp.abs(values)
+    total = jnp.where(mask, size, 0).sum(-1)
+    outside = jnp.where(mask & ~exists, size, 0).sum(-1)
+    return (outside / jnp.where(total == 0, 1, total)).max()

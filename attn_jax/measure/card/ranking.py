@@ -1,0 +1,205 @@
+"""Does the ranking of the map find what matters?"""
+
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array
+
+from attn_jax.measure import agreement, reweigh
+from attn_jax.measure.card import orders
+from attn_jax.measure.card.judged import Judged
+from attn_jax.measure.card.measured import Measure, Measures
+from attn_jax.measure.erasure import ERASER_BINS
+
+STEPS = 16
+"""The points of the integral of integrated gradients."""
+
+RANDOM_MAPS = 3
+
+
+class Erased(NamedTuple):
+    """Scores and probabilities as keys are removed.
+
+    Attributes:
+        counts: How many are removed at each step.
+        places: The place of each key by the map and in random orders, (1 + r, n, k).
+        scores: The scores in these orders, (1 + r, m, n).
+        deleted: The target's probabilities in these orders.
+        inserted: The probabilities with the removed keys alone, by the map and in one random
+            order, (2, m, n).
+        falls: How much the score falls without each single key, (n, k).
+    """
+
+    counts: orders.Counts
+    places: Array
+    scores: Array
+    deleted: Array
+    inserted: Array
+    falls: Array
+
+
+def erase_weights(judged: Judged, rng: Array) -> Erased:
+    """Remove the attention to keys: by the map, in random orders, and one key at a time."""
+    mask, counts = judged.mask, orders.removal_counts(judged.mask)
+    first, second = jax.random.split(rng)
+    places = jnp.concatenate(
+        [
+            orders.ranked(judged.values[None], mask, first),
+            orders.random_orders(second, mask, orders.draws_for(mask.shape[-1])),
+        ]
+    )
+    keeps = orders.kept(places, counts.counts, mask)
+    curves = (len(places), len(counts.counts))
+    alone = mask[None, None] & ~keeps[:2]
+    parts = [keeps, alone, orders.all_but_one(mask)]
+    runs = jnp.concatenate([part.reshape(-1, *mask.shape) for part in parts])
+
+    def run(keep: Array) -> tuple[Array, Array]:
+        return judged.score_and_probability(judged.without(keep))
+
+    scores, probabilities = jax.lax.map(run, runs)
+    sizes = [curves[0] * curves[1], 2 * curves[1]]
+    deleted, inserted, _ = jnp.split(probabilities, [sizes[0], sum(sizes)])
+    in_order, _, single = jnp.split(scores, [sizes[0], sum(sizes)])
+    in_order = in_order.reshape(*curves, -1)
+    falls = jnp.where(mask, (in_order[0, 0] - single).T, 0)
+    return Erased(
+        counts,
+        places,
+        in_order,
+        deleted.reshape(*curves, -1),
+        inserted.reshape(2, curves[1], -1),
+        falls,
+    )
+
+
+class Attributions(NamedTuple):
+    """The part of each key in the score, (n, k), by other means than its weight.
+
+    Attributes:
+        gradient: The weight times the gradient of the score.
+        integrated: Integrated gradients from no attention to the model's own.
+        contributions: Shapley values where there are few keys; otherwise the integrated gradients,
+            which are the values of Aumann and Shapley.
+    """
+
+    gradient: Array
+    integrated: Array
+    contributions: Array
+
+
+def attribute(judged: Judged, erased: Erased) -> Attributions:
+    """Attribute the score to the keys."""
+
+    def gradient(alpha: Array) -> Array:
+        def total(factors: Array) -> Array:
+            output = judged.reweighed(lambda w: w * (alpha + reweigh.per_key(factors, w)))
+            return judged.score(output).sum()
+
+        return jax.grad(total)(jnp.zeros(judged.mask.shape))
+
+    middles = (jnp.arange(STEPS) + 0.5) / STEPS
+    gradients = jax.lax.map(gradient, jnp.append(middles, 1.0))
+    gradients = jnp.where(judged.mask[None], gradients, 0)
+    integrated = gradients[:-1].mean(0)
+    if judged.mask.shape[-1] > orders.FEW:
+        return Attributions(gradients[-1], integrated, integrated)
+    # The random orders that show what chance is worth are also samples of the marginal effects.
+    shapley = orders.marginal_contributions(erased.scores[1:], erased.places[1:])
+    return Attributions(gradients[-1], integrated, jnp.where(judged.mask, shapley, 0))
+
+
+def ranking(judged: Judged, erased: Erased, worth: Attributions, rng: Array) -> Measures:
+    """Return what removing keys in the map's order does, and its agreement with other rankings."""
+    first, second = jax.random.split(rng)
+    mask, counts = judged.mask, erased.counts
+    by_worth = orders.ranked(jnp.stack([worth.contributions, erased.falls]), mask, first)
+    keeps = orders.kept(by_worth, counts.counts, mask)
+    scores = jax.lax.map(
+        lambda keep: judged.score(judged.without(keep)), keeps.reshape(-1, *mask.shape)
+    )
+    mine, random, best = _placed(erased.scores, scores.reshape(*keeps.shape[:2], -1))
+    measures = {"ranking": Measure(mine - random, whole=best - random)}
+    measures |= _curves(erased, mask)
+    maps = judged.shuffled_maps(second, RANDOM_MAPS)
+    attributions = {"gradient": worth.gradient, "integrated_gradients": worth.integrated}
+    attributions["leave_one_out"] = erased.falls
+    return measures | {name: agree(judged, each, maps) for name, each in attributions.items()}
+
+
+def agree(judged: Judged, attribution: Array, maps: Array) -> Measure:
+    """Return the rank correlation of the map with an attribution, and that of shuffled maps."""
+    size = jnp.abs(attribution)
+    # Differences that rounding makes rank nothing.
+    size = jnp.where(size > 1e-5 * size.max(-1, keepdims=True), size, 0)
+
+    def tau(values: Array) -> Array:
+        return agreement.kendall_tau(size, values, judged.mask)
+
+    return Measure(tau(judged.values), jax.vmap(tau)(maps).mean(0))
+
+
+def _placed(scores: Array, candidates: Array) -> tuple[Array, Array, Array]:
+    """Return the mean fall of the score by the map, in random orders, and in the best order."""
+    falls = orders.mean_fall(scores)
+    best = jnp.maximum(falls.max(0), orders.mean_fall(candidates).max(0))
+    return falls[0], falls[1:].mean(0), best
+
+
+def _curves(erased: Erased, mask: Array) -> Measures:
+    """Return comprehensiveness, sufficiency, and the areas under both curves."""
+    counts, shares = erased.counts
+
+    def both(measure, curves: Array) -> Measure:
+        return Measure(measure(curves[0]), jax.vmap(measure)(curves[1:]).mean(0))
+
+    def fall(curve: Array) -> Array:
+        return erased.deleted[0, 0] - orders.at_shares(curve, counts, ERASER_BINS, mask)
+
+    def under(curve: Array) -> Array:
+        return orders.area(curve, shares)
+
+    return {
+        "comprehensiveness": both(fall, erased.deleted),
+        "sufficiency": both(fall, erased.inserted),
+        "deletion": both(under, erased.deleted),
+        "insertion": both(under, erased.inserted),
+    }
+
+
+def input_ranking(judged: Judged, rng: Array) -> Measures:
+    """Return what replacing the inputs at keys does, in the map's order and one at a time."""
+    resample = judged.plan.resample
+    assert resample is not None
+    mask, counts = judged.mask, orders.removal_counts(judged.mask, INPUT_FRACTIONS)
+    rngs = jax.random.split(rng, 5)
+    shift = jax.random.randint(rngs[0], (), 1, max(len(mask), 2))
+    others = jax.tree.map(lambda x: jnp.roll(x, shift, 0), judged.inputs)
+
+    def run(keep: Array) -> Array:
+        return judged.score(judged.fn(resample(judged.inputs, keep | ~mask, others)))
+
+    places = jnp.concatenate(
+        [
+            orders.ranked(judged.values[None], mask, rngs[1]),
+            orders.random_orders(rngs[2], mask, 2),
+        ]
+    )
+    keeps = orders.kept(places, counts.counts, mask)
+    runs = jnp.concatenate([keeps.reshape(-1, *mask.shape), orders.all_but_one(mask)])
+    scores = jax.lax.map(run, runs)
+    in_order, single = jnp.split(scores, [keeps.shape[0] * keeps.shape[1]])
+    in_order = in_order.reshape(*keeps.shape[:2], -1)
+    falls = jnp.where(mask, (in_order[0, 0] - single).T, 0)
+    best = orders.kept(orders.ranked(falls[None], mask, rngs[3]), counts.counts, mask)
+    mine, random, highest = _placed(in_order, jax.lax.map(run, best[0])[None])
+    maps = judged.shuffled_maps(rngs[4], RANDOM_MAPS)
+    return {
+        "inputs": Measure(mine - random, whole=highest - random),
+        "leave_one_out": agree(judged, falls, maps),
+    }
+
+
+INPUT_FRACTIONS = (0.0, 0.05, 0.1, 0.2, 0.3, 0.5, 0.75, 1.0)
+"""The shares of keys whose inputs are replaced, where there are many."""
