@@ -73,6 +73,11 @@ from attn_jax.measure.importance import (
     head_importance,
     pruning_curve,
 )
+from attn_jax.measure.intervals import (
+    holm,
+    mean_interval,
+    sign_flip_test,
+)
 from attn_jax.measure.monotonic import (
     monotonic_links,
 )
@@ -151,6 +156,7 @@ __all__ = [
     "head_ablation",
     "head_importance",
     "head_similarity",
+    "holm",
     "insertion_auc",
     "integrated_gradients",
     "jensen_shannon",
@@ -159,6 +165,7 @@ __all__ = [
     "leave_one_out",
     "mass_on_object",
     "mean_heads",
+    "mean_interval",
     "mean_over_queries",
     "monotonic_links",
     "offset_score",
@@ -176,6 +183,7 @@ __all__ = [
     "run_reweighed",
     "self_relevance",
     "set_weights",
+    "sign_flip_test",
     "sink_mass",
     "sufficiency",
     "swap_permuted",

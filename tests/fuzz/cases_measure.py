@@ -26,6 +26,7 @@ from cases import (
     weights,
 )
 from cases_ops import TYPES
+from scipy import stats
 
 from attn_jax import hooks, measure
 
@@ -318,6 +319,35 @@ def check_bootstrap(result, values, rng, draws):
     mean, low, high = map(float, result)
     close(mean, double(values).mean())
     assert values.min() - 1e-4 <= low <= high + 1e-4 <= values.max() + 2e-4
+
+
+def check_interval(result, values, bounds):
+    mean, low, high = map(float, result)
+    known = double(values)[~np.isnan(values)]
+    close(mean, known.mean() if len(known) else math.nan)
+    if len(known) < 2:
+        assert (low, high) == (bounds or (-math.inf, math.inf))
+        return
+    members = np.concatenate([known, bounds or ()])
+    error = stats.t.ppf(0.975, len(known) - 1) * members.std(ddof=1) / math.sqrt(len(known))
+    ends = np.array([members.mean() - error, members.mean() + error])
+    close([low, high], ends.clip(*bounds) if bounds else ends, 1e-3)
+
+
+def check_sign_flips(result, values, rng, draws):
+    numbers = np.nan_to_num(double(values))
+    signs = np.array(list(itertools.product((-1, 1), repeat=len(numbers))))
+    sums = signs @ numbers
+    lowest, highest = (
+        (sums >= numbers.sum() + side * 1e-5 * np.abs(numbers).sum()).mean() for side in (1, -1)
+    )
+    assert lowest - 0.11 <= float(result) <= highest + 0.11
+
+
+def check_holm(result, p_values):
+    for at, p in enumerate(p_values):
+        smaller = [q * (p_values >= q).sum() for q in p_values if q <= p]
+        close(result[at], min(max(smaller), 1) if smaller else math.nan)
 
 
 def check_offset(result, weights, offset, query_mask):
@@ -680,6 +710,10 @@ MEASURE = (
                 1 - mean64(divergence64(weights[:, :, None], weights[:, None]), query_mask),
             ),
         ),
+        "holm": Case(
+            lambda d: {"p_values": np.where(d.mask(7), d.rng().random(7), np.nan)},
+            check_holm,
+        ),
         "insertion_auc": Case(erasure, area(lambda e: e.inserted)),
         "integrated_gradients": Case(
             runs(target=0, mask=0, steps=pick(64)), check_integrated, of_model
@@ -714,6 +748,13 @@ MEASURE = (
         "mass_on_object": Case(
             draws(values=weights(N, K), objects=mask(N, K)),
             lambda result, values, objects: close(result, (double(values) * objects).sum(-1)),
+        ),
+        "mean_interval": Case(
+            lambda d: {
+                "values": np.where(d.mask(7), d.floats(7), np.nan).astype(np.float32),
+                "bounds": d.pick(None, (-20.0, 20.0)),
+            },
+            check_interval,
         ),
         "mean_over_queries": Case(
             lambda d: {"values": d.floats(B, H, Q), "query_mask": queries(d)},
@@ -778,6 +819,7 @@ MEASURE = (
             ),
             lambda function, weights, own: function(own)(weights),
         ),
+        "sign_flip_test": Case(draws(values=floats(7), rng=rng, draws=pick(400)), check_sign_flips),
         "sink_mass": Case(
             draws(weights=weights(*MAPS), sinks=pick(1, K)),
             lambda result, weights, sinks: close(result, double(weights)[..., :sinks].sum(-1)),

@@ -49,15 +49,21 @@ def test_pointing_and_mass_by_hand():
     np.testing.assert_allclose(measure.mass_on_object(values, objects), [0.5, 0.4, 0], atol=1e-6)
 
 
-def test_the_bootstrap_interval_is_scipys():
-    values = np.random.default_rng(2).normal(size=101).astype(np.float32)
+@pytest.mark.parametrize("kind", ["normal", "skewed", "rare"])
+def test_the_bootstrap_interval_is_scipys(kind):
+    rng = np.random.default_rng(2)
+    values = {
+        "normal": rng.normal(size=101),
+        "skewed": rng.lognormal(size=31),
+        "rare": rng.random(40) < 0.1,
+    }[kind].astype(np.float32)
     mean, low, high = measure.bootstrap(jnp.array(values), rng=jax.random.key(0), draws=4000)
     theirs = stats.bootstrap(
-        (values,), np.mean, n_resamples=4000, method="percentile", rng=np.random.default_rng(0)
+        (values,), np.mean, n_resamples=4000, method="BCa", rng=np.random.default_rng(0)
     ).confidence_interval
     assert mean == pytest.approx(values.mean(), abs=1e-6)
     # Both are estimates from 4,000 draws, whose quantiles vary by a few hundredths of the error.
-    np.testing.assert_allclose((low, high), theirs, atol=0.15 * values.std() / np.sqrt(101))
+    np.testing.assert_allclose((low, high), theirs, atol=0.15 * values.std() / np.sqrt(len(values)))
 
 
 def test_the_bootstrap_leaves_out_what_is_missing():
