@@ -35,8 +35,10 @@ from attn_jax.measure.auc import (
     roc_auc,
 )
 from attn_jax.measure.card import (
+    Answer,
     CardLine,
     ReportCard,
+    report_card,
 )
 from attn_jax.measure.co_relevance import (
     CoLayer,
@@ -103,9 +105,6 @@ from attn_jax.measure.relevance import (
     gradient_attention,
     self_relevance,
 )
-from attn_jax.measure.card import (
-    report_card,
-)
 from attn_jax.measure.reweigh import (
     equal_weights,
     keep_keys,
@@ -122,6 +121,7 @@ from attn_jax.renames import renamed_names
 
 __all__ = [
     "Adversary",
+    "Answer",
     "AlignmentCounts",
     "BlockNorms",
     "CardLine",

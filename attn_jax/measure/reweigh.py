@@ -178,11 +178,10 @@ def exchange_keys(noise: Float[Array, "n k"], visible: Visible) -> Change:
     def change(weights: Array) -> Array:
         sees = visible(weights)
         drawn = jnp.where(sees, per_key(noise, weights), 2)
-        # Hidden keys are last in both orders, so that they are paired with themselves.
-        sources = jnp.argsort(drawn, axis=-1, stable=True)
-        places = jnp.argsort(~sees, axis=-1, stable=True)
-        taken = jnp.take_along_axis(weights, sources, -1)
-        return jnp.put_along_axis(weights, places, taken, -1, inplace=False)
+        sources = jnp.argsort(drawn, axis=-1)
+        number = jnp.maximum(jnp.cumsum(sees, axis=-1) - 1, 0)
+        taken = jnp.take_along_axis(weights, jnp.take_along_axis(sources, number, -1), -1)
+        return jnp.where(sees, taken, weights)
 
     return change
 

@@ -9,17 +9,12 @@ from attn_jax.measure import reweigh
 from attn_jax.measure.card.judged import Judged
 from attn_jax.measure.card.measured import Measure, Measures
 
-EXCHANGES = 8
-"""How often the weights are exchanged at random."""
-
-
-def dependence(judged: Judged, output: Array, rng: Array) -> Measures:
+def dependence(judged: Judged, output: Array) -> Measures:
     """Return what passes through the attention, and what exchanging its weights changes.
 
     Args:
         judged: The model.
         output: Its output, unedited.
-        rng: Random key for the exchanges.
     """
     change = judged.plan.scoring.change
     score, without = judged.score(output), _without_attention(judged)
@@ -29,8 +24,7 @@ def dependence(judged: Judged, output: Array, rng: Array) -> Measures:
         swap = reweigh.exchange_keys(noise, judged.visible)
         return change(judged.reweighed(swap), output, judged.target)
 
-    noise = jax.random.uniform(rng, (EXCHANGES, *judged.mask.shape))
-    changes = jax.lax.map(exchanged, noise)
+    changes = jax.lax.map(exchanged, judged.noise.exchanges)
     return {
         "through": Measure(score - judged.score(without), whole=score),
         "permuted": Measure(changes.mean(0), whole=whole),

@@ -9,16 +9,12 @@ from jaxtyping import Array
 from attn_jax.measure import agreement, counterfactual, reweigh
 from attn_jax.measure.card.judged import Judged
 from attn_jax.measure.card.mass import distribution
+from attn_jax.measure.card.noise import exponential
 from attn_jax.measure.card.measured import Measure, Measures
 from attn_jax.measure.outputs import class_logits
-from attn_jax.measure.randomization import randomized
 
-RANDOM_MAPS = 3
-
-
-def adversary(judged: Judged, output: Array, rng: Array) -> Measures:
+def adversary(judged: Judged, output: Array) -> Measures:
     """Return how far a map with the same output may be from the map."""
-    searching, drawing = jax.random.split(rng)
     weights = distribution(judged.values)
     weights = jnp.where(jnp.isfinite(weights), weights, 0)
     result = counterfactual.adversarial_weights(
@@ -26,11 +22,11 @@ def adversary(judged: Judged, output: Array, rng: Array) -> Measures:
         judged.inputs,
         jax.nn.softmax(class_logits(output)),
         weights,
-        rng=searching,
+        rng=judged.noise.search,
         attention=judged.plan.attention,
         mask=judged.mask,
     )
-    drawn = jax.random.exponential(drawing, (RANDOM_MAPS, *judged.mask.shape)) * judged.mask[None]
+    drawn = exponential(judged.noise.shuffles) * judged.mask[None]
     others = drawn / jnp.maximum(drawn.sum(-1, keepdims=True), 1e-30)
     apart = functools.partial(agreement.jensen_shannon, weights)
     uniform = apart(reweigh.equal_weights(judged.mask))
@@ -39,11 +35,12 @@ def adversary(judged: Judged, output: Array, rng: Array) -> Measures:
     }
 
 
-def randomization(judged: Judged, rng: Array) -> Measures:
+def randomization(judged: Judged) -> Measures:
     """Return how far the map agrees with that of the same model with its parameters shuffled."""
-    shuffling, drawing = jax.random.split(rng)
+    from attn_jax.measure.randomization import randomized
+
     plan = judged.plan
-    other = randomized(judged.fn, judged.inputs, rng=shuffling)
+    other = randomized(judged.fn, judged.inputs, rng=judged.noise.search)
     _, values = reweigh.received(other, plan.attention, query=plan.query, heads=plan.heads)(
         judged.inputs
     )
@@ -51,13 +48,13 @@ def randomization(judged: Judged, rng: Array) -> Measures:
     def tau(map_: Array) -> Array:
         return agreement.kendall_tau(values, map_, judged.mask)
 
-    random = jax.vmap(tau)(judged.shuffled_maps(drawing, RANDOM_MAPS)).mean(0)
+    random = jax.vmap(tau)(judged.shuffled_maps).mean(0)
     return {"randomization": Measure(tau(judged.values), random)}
 
 
-def truth(judged: Judged, objects: Array, rng: Array) -> Measures:
+def truth(judged: Judged, objects: Array) -> Measures:
     """Return how much of the map lies on the object to look at."""
-    random = jax.random.uniform(rng, (RANDOM_MAPS, *judged.mask.shape)) * judged.mask[None]
+    random = judged.noise.shuffles * judged.mask[None]
     uniform = reweigh.equal_weights(judged.mask)
     measures = {}
     for name in ("pointing_game", "mass_on_object"):

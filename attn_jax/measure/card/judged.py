@@ -1,6 +1,7 @@
 """The model under judgment: its map, and its runs with other weights."""
 
 import dataclasses
+import functools
 from collections.abc import Callable
 from typing import Any, Literal
 
@@ -9,6 +10,7 @@ import jax.numpy as jnp
 from jaxtyping import Array
 
 from attn_jax.measure import reweigh
+from attn_jax.measure.card.noise import Noise
 from attn_jax.measure.scoring import Scoring
 
 Resample = Callable[[Any, Array, Any], Any]
@@ -58,6 +60,7 @@ class Judged:
         mask: True for the keys that exist and that some query sees.
         target: The class that is explained at each position, (n, p).
         foil: The class that it is compared with, or None.
+        noise: Random numbers.
     """
 
     fn: reweigh.Model
@@ -67,6 +70,7 @@ class Judged:
     mask: Array
     target: Array
     foil: Array | None
+    noise: Noise
 
     @property
     def visible(self) -> reweigh.Visible:
@@ -95,10 +99,10 @@ class Judged:
         """Return the score of each example, and the probability of its target."""
         return self.score(output), self.plan.scoring.probability(output, self.target)
 
-    def shuffled_maps(self, rng: Array, draws: int) -> Array:
-        """Return the map with its values exchanged between the keys at random, (draws, n, k)."""
-        noise = jax.random.uniform(rng, (draws, *self.mask.shape))
+    @functools.cached_property
+    def shuffled_maps(self) -> Array:
+        """The map with its values exchanged between the keys at random, (draws, n, k)."""
         exchange = jax.vmap(
             lambda noise: reweigh.exchange_keys(noise, reweigh.masked_keys(self.mask))(self.values)
         )
-        return jnp.where(self.mask[None], exchange(noise), 0)
+        return jnp.where(self.mask[None], exchange(self.noise.shuffles), 0)

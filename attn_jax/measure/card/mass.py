@@ -7,26 +7,23 @@ from jaxtyping import Array
 from attn_jax.measure.card.judged import Judged
 from attn_jax.measure.card.measured import Measure, Measures
 
-SHUFFLED_MAPS = 8
-
 NEGLIGIBLE = 1e-5
 """The sum of all contributions, as a share of the mean score, below which there are none."""
 
 
-def mass(judged: Judged, contributions: Array, scores: Array, rng: Array) -> Measures:
+def mass(judged: Judged, contributions: Array, scores: Array) -> Measures:
     """Return how far the map's mass and the keys' contributions overlap, and what its top key gets.
 
     Args:
         judged: The model and its map.
         contributions: The part of each key in the score, (n, k).
         scores: The score of each example.
-        rng: Random key for the shuffled maps.
     """
     least = NEGLIGIBLE * jnp.abs(scores).mean()
     shares = distribution(jnp.abs(contributions), least)
     values = distribution(jnp.abs(judged.values))
-    shuffled = judged.shuffled_maps(rng, SHUFFLED_MAPS)
-    chance = jnp.minimum(distribution(jnp.abs(shuffled)), shares[None]).sum(-1).mean(0)
+    shuffled = distribution(jnp.abs(judged.shuffled_maps))
+    chance = jnp.minimum(shuffled, shares[None]).sum(-1).mean(0)
     uniform = judged.mask / jnp.maximum(judged.mask.sum(-1), 1)[:, None]
     highest = (values == values.max(-1, keepdims=True)) & judged.mask
     count = jnp.maximum(highest.sum(-1), 1)

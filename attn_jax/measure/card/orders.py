@@ -6,10 +6,14 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array
 
-from attn_jax.measure.erasure import FRACTIONS, rank_keys
+from attn_jax.measure.erasure import FRACTIONS
 
 FEW = 16
 """The number of keys up to which they are removed one at a time, and Shapley values computed."""
+
+
+MANY = 256
+"""The number of keys up to which they are ranked by comparing pairs."""
 
 
 class Counts(NamedTuple):
@@ -50,17 +54,33 @@ def all_but_one(mask: Array) -> Array:
     return mask[None] & ~jnp.eye(mask.shape[-1], dtype=bool)[:, None]
 
 
-def random_orders(rng: Array, mask: Array, draws: int) -> Array:
-    """Return the places of keys in random orders and in their reverses, (2 draws, n, k)."""
-    noise = jax.random.uniform(rng, (draws, *mask.shape))
-    both = jnp.concatenate([noise, 1 - noise])
-    return jax.vmap(lambda values: rank_keys(values, mask, rng=rng))(both)
+def ranked(values: Array, mask: Array, noise: Array) -> Array:
+    """Return the places of keys by each of some maps, highest first, (maps, n, k).
+
+    Keys are compared in pairs where they are few enough: a sort takes long to compile.
+
+    Args:
+        values: The maps, (maps, n, k).
+        mask: True for the keys that exist; the others come last.
+        noise: Random numbers that break ties, (n, k).
+    """
+    values = jnp.where(mask[None], values, -jnp.inf)
+    if mask.shape[-1] > MANY:
+        order = jnp.lexsort((jnp.broadcast_to(noise, values.shape), -values), axis=-1)
+        return jnp.argsort(order, axis=-1).astype(jnp.int32)
+
+    def place(values: Array) -> Array:
+        first, second = values[..., None, :], noise[..., None, :]
+        is_tied = first == values[..., None]
+        before = (first > values[..., None]) | (is_tied & (second < noise[..., None]))
+        return before.sum(-1).astype(jnp.int32)
+
+    return jax.lax.map(place, values)
 
 
-def ranked(values: Array, mask: Array, rng: Array) -> Array:
-    """Return the places of keys by each of some maps, (maps, n, k)."""
-    rngs = jax.random.split(rng, len(values))
-    return jax.vmap(lambda each, rng: rank_keys(each, mask, rng=rng))(values, rngs)
+def with_reverses(orders: Array) -> Array:
+    """Return orders, given by a number for each key, and their reverses."""
+    return jnp.concatenate([orders, -orders])
 
 
 def mean_fall(scores: Array) -> Array:
@@ -98,10 +118,3 @@ def at_shares(curve: Array, counts: Array, shares: tuple[float, ...], mask: Arra
     wanted = jnp.ceil(jnp.array(shares)[:, None] * mask.sum(-1)[None] - 1e-6)
     steps = jnp.abs(counts[None] - wanted[:, None]).argmin(1)
     return jnp.take_along_axis(curve, steps, 0).mean(0)
-
-
-def draws_for(keys: int) -> int:
-    """Return how many random orders are drawn, each also in reverse."""
-    return 8 if keys <= FEW else 2
-
-

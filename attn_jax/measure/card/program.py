@@ -27,33 +27,33 @@ def compile_measures(fn: reweigh.Model, plan: Plan) -> Callable[..., tuple[Check
         plan: What to run.
 
     Returns:
-        A function of inputs, mask, target, foil, objects, values and rng to the checks and the
+        A function of inputs, mask, target, foil, objects, values and noise to the checks and the
         measures by name. Target, foil, objects and values may be None.
     """
 
-    def run(inputs, mask, target, foil, objects, values, rng):
-        rngs = iter(jax.random.split(rng, 7))
+    def run(inputs, mask, target, foil, objects, values, noise):
         output, own, faults = _look(fn, plan, inputs)
         logits = plan.scoring.logits(output)
         target = logits.argmax(-1) if target is None else target
         exists = mask & (own > 0) if plan.visible == "nonzero" else mask
         values = own if values is None else values
-        judged = Judged(fn, plan, inputs, jnp.where(exists, values, 0), exists, target, foil)
+        seen = jnp.where(exists, values, 0)
+        judged = Judged(fn, plan, inputs, seen, exists, target, foil, noise)
         score = judged.score(output)
 
-        erased = erase_weights(judged, next(rngs))
+        erased = erase_weights(judged)
         worth = attribute(judged, erased)
-        measures = dependence(judged, output, next(rngs))
-        measures |= ranking(judged, erased, worth, next(rngs))
-        measures |= mass(judged, worth.contributions, score, next(rngs))
+        measures = dependence(judged, output)
+        measures |= ranking(judged, erased, worth)
+        measures |= mass(judged, worth.contributions, score)
         if plan.resample is not None:
-            measures |= input_ranking(judged, next(rngs))
+            measures |= input_ranking(judged)
         if plan.adversarial:
-            measures |= adversary(judged, output, next(rngs))
+            measures |= adversary(judged, output)
         if plan.randomization:
-            measures |= randomization(judged, next(rngs))
+            measures |= randomization(judged)
         if objects is not None:
-            measures |= truth(judged, objects, next(rngs))
+            measures |= truth(judged, objects)
         hidden = _share_outside(values, exists, mask)
         again = erased.scores[0, 0]
         checks = Checks(logits, score, again, *faults, exists.sum(-1), hidden)

@@ -15,8 +15,6 @@ from attn_jax.measure.erasure import ERASER_BINS
 STEPS = 16
 """The points of the integral of integrated gradients."""
 
-RANDOM_MAPS = 3
-
 
 class Erased(NamedTuple):
     """Scores and probabilities as keys are removed.
@@ -39,16 +37,12 @@ class Erased(NamedTuple):
     falls: Array
 
 
-def erase_weights(judged: Judged, rng: Array) -> Erased:
+def erase_weights(judged: Judged) -> Erased:
     """Remove the attention to keys: by the map, in random orders, and one key at a time."""
     mask, counts = judged.mask, orders.removal_counts(judged.mask)
-    first, second = jax.random.split(rng)
-    places = jnp.concatenate(
-        [
-            orders.ranked(judged.values[None], mask, first),
-            orders.random_orders(second, mask, orders.draws_for(mask.shape[-1])),
-        ]
-    )
+    chance = orders.with_reverses(judged.noise.orders)
+    maps = jnp.concatenate([judged.values[None], chance])
+    places = orders.ranked(maps, mask, judged.noise.ties)
     keeps = orders.kept(places, counts.counts, mask)
     curves = (len(places), len(counts.counts))
     alone = mask[None, None] & ~keeps[:2]
@@ -110,11 +104,11 @@ def attribute(judged: Judged, erased: Erased) -> Attributions:
     return Attributions(gradients[-1], integrated, jnp.where(judged.mask, shapley, 0))
 
 
-def ranking(judged: Judged, erased: Erased, worth: Attributions, rng: Array) -> Measures:
+def ranking(judged: Judged, erased: Erased, worth: Attributions) -> Measures:
     """Return what removing keys in the map's order does, and its agreement with other rankings."""
-    first, second = jax.random.split(rng)
     mask, counts = judged.mask, erased.counts
-    by_worth = orders.ranked(jnp.stack([worth.contributions, erased.falls]), mask, first)
+    candidates = jnp.stack([worth.contributions, erased.falls])
+    by_worth = orders.ranked(candidates, mask, judged.noise.ties)
     keeps = orders.kept(by_worth, counts.counts, mask)
     scores = jax.lax.map(
         lambda keep: judged.score(judged.without(keep)), keeps.reshape(-1, *mask.shape)
@@ -122,13 +116,12 @@ def ranking(judged: Judged, erased: Erased, worth: Attributions, rng: Array) -> 
     mine, random, best = _placed(erased.scores, scores.reshape(*keeps.shape[:2], -1))
     measures = {"ranking": Measure(mine - random, whole=best - random)}
     measures |= _curves(erased, mask)
-    maps = judged.shuffled_maps(second, RANDOM_MAPS)
     attributions = {"gradient": worth.gradient, "integrated_gradients": worth.integrated}
     attributions["leave_one_out"] = erased.falls
-    return measures | {name: agree(judged, each, maps) for name, each in attributions.items()}
+    return measures | {name: agree(judged, each) for name, each in attributions.items()}
 
 
-def agree(judged: Judged, attribution: Array, maps: Array) -> Measure:
+def agree(judged: Judged, attribution: Array) -> Measure:
     """Return the rank correlation of the map with an attribution, and that of shuffled maps."""
     size = jnp.abs(attribution)
     # Differences that rounding makes rank nothing.
@@ -137,7 +130,7 @@ def agree(judged: Judged, attribution: Array, maps: Array) -> Measure:
     def tau(values: Array) -> Array:
         return agreement.kendall_tau(size, values, judged.mask)
 
-    return Measure(tau(judged.values), jax.vmap(tau)(maps).mean(0))
+    return Measure(tau(judged.values), jax.vmap(tau)(judged.shuffled_maps).mean(0))
 
 
 def _placed(scores: Array, candidates: Array) -> tuple[Array, Array, Array]:
@@ -168,36 +161,33 @@ def _curves(erased: Erased, mask: Array) -> Measures:
     }
 
 
-def input_ranking(judged: Judged, rng: Array) -> Measures:
+def input_ranking(judged: Judged) -> Measures:
     """Return what replacing the inputs at keys does, in the map's order and one at a time."""
     resample = judged.plan.resample
     assert resample is not None
     mask, counts = judged.mask, orders.removal_counts(judged.mask, INPUT_FRACTIONS)
-    rngs = jax.random.split(rng, 5)
-    shift = jax.random.randint(rngs[0], (), 1, max(len(mask), 2))
+    shift = 1 + jnp.floor(judged.noise.shift * (len(mask) - 1)).astype(int)
     others = jax.tree.map(lambda x: jnp.roll(x, shift, 0), judged.inputs)
 
     def run(keep: Array) -> Array:
         return judged.score(judged.fn(resample(judged.inputs, keep | ~mask, others)))
 
-    places = jnp.concatenate(
-        [
-            orders.ranked(judged.values[None], mask, rngs[1]),
-            orders.random_orders(rngs[2], mask, 2),
-        ]
+    chance = orders.with_reverses(judged.noise.input_orders)
+    maps = jnp.concatenate([judged.values[None], chance])
+    keeps = orders.kept(
+        orders.ranked(maps, mask, judged.noise.ties), counts.counts, mask
     )
-    keeps = orders.kept(places, counts.counts, mask)
     runs = jnp.concatenate([keeps.reshape(-1, *mask.shape), orders.all_but_one(mask)])
     scores = jax.lax.map(run, runs)
     in_order, single = jnp.split(scores, [keeps.shape[0] * keeps.shape[1]])
     in_order = in_order.reshape(*keeps.shape[:2], -1)
     falls = jnp.where(mask, (in_order[0, 0] - single).T, 0)
-    best = orders.kept(orders.ranked(falls[None], mask, rngs[3]), counts.counts, mask)
+    by_falls = orders.ranked(falls[None], mask, judged.noise.ties)
+    best = orders.kept(by_falls, counts.counts, mask)
     mine, random, highest = _placed(in_order, jax.lax.map(run, best[0])[None])
-    maps = judged.shuffled_maps(rngs[4], RANDOM_MAPS)
     return {
         "inputs": Measure(mine - random, whole=highest - random),
-        "leave_one_out": agree(judged, falls, maps),
+        "leave_one_out": agree(judged, falls),
     }
 
 

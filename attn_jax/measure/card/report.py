@@ -12,6 +12,7 @@ from attn_jax.measure.card import checks, notes, verdicts
 from attn_jax.measure.card.inputs import Places, find_places, has_keys, resample_keys
 from attn_jax.measure.card.judged import Plan, Resample, Visible
 from attn_jax.measure.card.lines import card_lines
+from attn_jax.measure.card.noise import draw
 from attn_jax.measure.card.program import compile_measures
 from attn_jax.measure.card.result import ReportCard
 from attn_jax.measure.scoring import Metric, Scoring
@@ -152,8 +153,8 @@ def report_card(
         adversarial if adversarial is not None else (sizes.is_classifier and heads is None),
         randomization,
     )
-    run = compile_measures(fn, plan)
-    results = jax.device_get(run(inputs, exists, target, foil, objects, values, rng))
+    run, noise = compile_measures(fn, plan), draw(rng, exists.shape)
+    results = jax.device_get(run(inputs, exists, target, foil, objects, values, noise))
     checks.check_ran(results[0], normalized)
     return _card(results, plan, places, exists, rng, values is not None)
 

@@ -1,0 +1,50 @@
+"""The random numbers of a card, drawn on the host: a draw takes seconds to compile."""
+
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array
+
+from attn_jax.measure.card.orders import FEW
+
+_INPUT_ORDERS = 2
+_EXCHANGES = 8
+
+
+class Noise(NamedTuple):
+    """Random numbers between 0 and 1 for each key of each example.
+
+    Attributes:
+        ties: They break ties, (n, k).
+        orders: Random orders of the keys, (r, n, k).
+        input_orders: Others for the inputs.
+        exchanges: Random exchanges of weights, (8, n, k).
+        shuffles: Random exchanges of the map's values, (8, n, k).
+        shift: One number, which chooses the examples whose inputs replace others.
+        search: A random key for the search for adversarial weights.
+    """
+
+    ties: Array
+    orders: Array
+    input_orders: Array
+    exchanges: Array
+    shuffles: Array
+    shift: Array
+    search: Array
+
+
+def draw(rng: Array, shape: tuple[int, int]) -> Noise:
+    """Draw the random numbers for `(n, k)` keys."""
+    seed = np.asarray(jax.random.key_data(rng)).ravel().tolist()
+    sizes = (1, 8 if shape[1] <= FEW else 2, _INPUT_ORDERS, _EXCHANGES, _EXCHANGES, 1)
+    numbers = np.random.default_rng(seed).random((sum(sizes), *shape), np.float32)
+    starts = [sum(sizes[:i]) for i in range(len(sizes))]
+    ties, *parts, shift = (jnp.asarray(numbers[a : a + n]) for a, n in zip(starts, sizes, strict=True))
+    return Noise(ties[0], *parts, shift[0, 0, 0], rng)
+
+
+def exponential(noise: Array) -> Array:
+    """Return random numbers whose normalized vectors are uniform among all distributions."""
+    return -jnp.log(jnp.maximum(noise, 1e-7))
