@@ -45,6 +45,11 @@ from attn_jax.measure.co_relevance import (
     CoRelevance,
     co_relevance,
 )
+from attn_jax.measure.contributions import (
+    mass_overlap,
+    shapley_values,
+    top_key_claim,
+)
 from attn_jax.measure.counterfactual import (
     Adversary,
     adversarial_weights,
@@ -87,6 +92,12 @@ from attn_jax.measure.norms import (
     BlockNorms,
     block_norms,
     value_norms,
+)
+from attn_jax.measure.orders import (
+    aopc,
+    best_order,
+    normalized_aopc,
+    removal_shares,
 )
 from attn_jax.measure.patterns import (
     attention_distance,
@@ -133,9 +144,11 @@ __all__ = [
     "ReportCard",
     "adversarial_weights",
     "alignment_counts",
+    "aopc",
     "argmax_links",
     "attention_distance",
     "attention_gradients",
+    "best_order",
     "block_norms",
     "bootstrap",
     "cluster_heads",
@@ -164,10 +177,12 @@ __all__ = [
     "kendall_tau",
     "leave_one_out",
     "mass_on_object",
+    "mass_overlap",
     "mean_heads",
     "mean_interval",
     "mean_over_queries",
     "monotonic_links",
+    "normalized_aopc",
     "offset_score",
     "permute_keys",
     "pointing_game",
@@ -176,6 +191,7 @@ __all__ = [
     "random_links",
     "rank_keys",
     "received",
+    "removal_shares",
     "report_card",
     "roc_auc",
     "rollout",
@@ -183,6 +199,7 @@ __all__ = [
     "run_reweighed",
     "self_relevance",
     "set_weights",
+    "shapley_values",
     "sign_flip_test",
     "sink_mass",
     "sufficiency",
@@ -190,6 +207,7 @@ __all__ = [
     "swap_weights",
     "threshold_links",
     "top_k",
+    "top_key_claim",
     "total_variation",
     "value_norms",
     "vertical_score",

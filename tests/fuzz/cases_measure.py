@@ -134,6 +134,78 @@ def check_erase(result, inputs, places, target, mask, fractions):
             )
 
 
+# A score that is a table over all sets of keys, so that each pair and each three may matter.
+
+
+def game(draw):
+    exists = np.arange(K) < np.array([K, 3, 1])[:, None]
+    return {"table": draw.floats(2**K), "mask": exists if draw.pick(0, 1) else exists | True}
+
+
+def of_game(function, table, mask, **options):
+    bits = jnp.array(2 ** np.arange(K))
+    if table.shape != (2**K,):
+        raise ValueError("the table itself does not fit")
+    return function(lambda keep: table[keep @ bits], mask=mask, **options)
+
+
+def scores_of(table, removed, exists):
+    """Return the scores as each of the next keys is removed."""
+    keep = exists & (removed > np.arange(K)[:, None])
+    return double(table)[keep @ 2 ** np.arange(K)]
+
+
+def check_aopc(result, table, mask, places):
+    for area, removed, exists in zip(result, places, mask, strict=True):
+        removed = np.argsort(np.argsort(np.where(exists, removed, K), kind="stable"))
+        full = double(table)[exists @ 2 ** np.arange(K)]
+        close(area, (full - scores_of(table, removed, exists)[: exists.sum()]).mean())
+
+
+def check_best(result, table, mask, rng, runs):
+    for removed, exists in zip(np.asarray(result), mask, strict=True):
+        assert sorted(removed) == list(range(K))
+        count = exists.sum()
+        assert (removed[exists] < count).all()
+        orders = (np.argsort([*first, *range(count, K)]) for first in permuted(count))
+        means = [scores_of(table, order, exists)[:count].mean() for order in orders]
+        reached = scores_of(table, removed, exists)[:count].mean()
+        assert min(means) - 1e-4 <= reached <= (max(means) if runs else min(means)) + 1e-4
+
+
+def permuted(count):
+    return itertools.permutations(range(count))
+
+
+def check_shapley(result, table, mask, rng, permutations):
+    ends = [double(table)[keep @ 2 ** np.arange(K)] for keep in (mask, mask & False)]
+    close(double(result).sum(-1), ends[0] - ends[1], 1e-3)
+    equal(np.asarray(result)[~mask], 0)
+
+
+def shared(draw):
+    return {
+        "values": draw.weights(N, K),
+        "contributions": draw.floats(N, K),
+        "mask": draw.mask(N, K),
+    }
+
+
+def shares64(values, mask):
+    sizes = np.abs(double(values)) * mask
+    total = sizes.sum(-1, keepdims=True)
+    return np.where(total > 0, sizes / np.where(total > 0, total, 1), np.nan)
+
+
+def check_claim(result, values, contributions, mask):
+    mass, contribution = shares64(values, mask), shares64(contributions, mask)
+    close(result[0], mass.max(-1))
+    for n in range(N):
+        top = mask[n] & (np.float32(values[n]) == np.where(mask[n], values[n], -1).max())
+        known = np.isfinite(mass[n]).all()
+        close(result[1][n], contribution[n][top].mean() if known else math.nan)
+
+
 def places(draw):
     return np.stack([draw.rng().permutation(K) for _ in range(N)]).astype(np.int32)
 
@@ -623,6 +695,7 @@ MEASURE = (
             of_model,
         ),
         "alignment_counts": Case(links, check_counts),
+        "aopc": Case(lambda d: game(d) | {"places": places(d)}, check_aopc, of_game),
         "argmax_links": Case(
             draws(weights=weights(B, Q, K)),
             lambda result, weights: equal(result, np.arange(K) == weights.argmax(-1)[..., None]),
@@ -645,6 +718,9 @@ MEASURE = (
             lambda function, x, factor: function(
                 lambda x: (hooks.tap("weights", x) * factor).sum(), "weights"
             )(x),
+        ),
+        "best_order": Case(
+            lambda d: game(d) | {"rng": rng(d), "runs": d.pick(None, 20)}, check_best, of_game
         ),
         "block_norms": Case(block, check_block),
         "bootstrap": Case(draws(values=floats(7), rng=rng, draws=pick(50)), check_bootstrap),
@@ -749,6 +825,13 @@ MEASURE = (
             draws(values=weights(N, K), objects=mask(N, K)),
             lambda result, values, objects: close(result, (double(values) * objects).sum(-1)),
         ),
+        "mass_overlap": Case(
+            shared,
+            lambda result, values, contributions, mask: close(
+                result,
+                np.minimum(shares64(values, mask), shares64(contributions, mask)).sum(-1),
+            ),
+        ),
         "mean_interval": Case(
             lambda d: {
                 "values": np.where(d.mask(7), d.floats(7), np.nan).astype(np.float32),
@@ -761,6 +844,19 @@ MEASURE = (
             lambda result, values, query_mask: close(result, mean64(double(values), query_mask)),
         ),
         "monotonic_links": Case(draws(weights=weights(B, Q, K)), check_monotonic),
+        "normalized_aopc": Case(
+            draws(values=floats(N), reference=floats(N), best=floats(N)),
+            lambda result, values, reference, best: close(
+                result,
+                np.where(
+                    best > reference,
+                    (double(values) - reference)
+                    / np.where(best > reference, double(best) - reference, 1),
+                    np.nan,
+                ),
+                1e-3,
+            ),
+        ),
         "offset_score": Case(lambda d: keys(d) | {"offset": d.pick(0, -1, 2, 9)}, check_offset),
         "permute_keys": Case(
             change(order=permutations),
@@ -793,6 +889,10 @@ MEASURE = (
             check_received,
             lambda function, inputs, query: function(model, "look.weights", query=query)(inputs),
         ),
+        "removal_shares": Case(
+            draws(keys=pick(1, 5, 12, 13, 100)),
+            lambda result, keys: equal(np.sort(result), np.array(result)),
+        ),
         "report_card": Case(card, check_card, of_model, share=0.1),
         "roc_auc": Case(
             draws(scores=floats(7), positive=mask(7), mask=mask(7)),
@@ -819,6 +919,9 @@ MEASURE = (
             ),
             lambda function, weights, own: function(own)(weights),
         ),
+        "shapley_values": Case(
+            lambda d: game(d) | {"rng": rng(d), "permutations": 4}, check_shapley, of_game
+        ),
         "sign_flip_test": Case(draws(values=floats(7), rng=rng, draws=pick(400)), check_sign_flips),
         "sink_mass": Case(
             draws(weights=weights(*MAPS), sinks=pick(1, K)),
@@ -833,6 +936,7 @@ MEASURE = (
             draws(weights=weights(B, Q, K), threshold=pick(0.15, 1.0)),
             lambda result, weights, threshold: equal(result, weights >= np.float32(threshold)),
         ),
+        "top_key_claim": Case(shared, check_claim),
         "total_variation": Case(
             draws(first=weights(*MAPS), second=weights(*MAPS)),
             lambda result, first, second: close(
