@@ -93,8 +93,9 @@ def edit_weights(
 
 
 def _of_heads(heads: Sequence[int], weights: Array) -> Array:
-    """Return which heads are chosen, `(h, 1, 1)`."""
-    return jnp.zeros(weights.shape[-3], bool).at[jnp.array(heads)].set(True)[:, None, None]
+    """Return which heads are chosen, `(1, ..., h, 1, 1)`."""
+    chosen = jnp.zeros(weights.shape[-3], bool).at[jnp.array(heads)].set(True)
+    return chosen.reshape(*(1,) * (weights.ndim - 3), -1, 1, 1)
 
 
 def per_key(values: Shaped[Array, "n k"], like: Shaped[Array, "n ... k"]) -> Array:
@@ -266,7 +267,9 @@ def received(
     patterns = [attention] if isinstance(attention, str) else attention
 
     def reduce(weights: Array) -> Array:
-        rows = weights if query is None or weights.ndim < 3 else weights[..., query, :][..., None, :]
+        rows = (
+            weights if query is None or weights.ndim < 3 else weights[..., query, :][..., None, :]
+        )
         rows = rows if heads is None else rows[..., jnp.array(heads), :, :]
         return rows.astype(jnp.float32).mean(tuple(range(1, rows.ndim - 1)))
 

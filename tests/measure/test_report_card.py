@@ -11,7 +11,8 @@ import pytest
 from flax import linen
 
 from attn_jax import hooks, measure, nn
-from attn_jax.measure.card import verdicts
+from attn_jax.measure.card import lines, verdicts
+from attn_jax.measure.card.statistics import Interval
 
 N, K, C = 61, 11, 3
 
@@ -77,14 +78,13 @@ def test_it_believes_a_model_that_attends_to_what_decides(seed):
 
 
 def test_what_is_not_defined_agrees_with_nothing():
-    constant = INPUTS | {"scale": each(0)}
-    card = measure.report_card(attends, constant, objects=OBJECTS)
+    card = measure.report_card(ignores, INPUTS)
     assert card.reads == "against"
-    for name in ("gradient", "integrated_gradients", "leave_one_out"):
+    for name in ("permuted", "ranking", "overlap", "top_key"):
         assert (card[name].reads, card[name].verdict) == ("unclear", "not defined for any example")
         line = next(line for line in card.to_dict()["lines"] if line["name"] == name)
         assert line["value"] is None
-    assert str(card).count("not defined for any example") == 3
+    assert str(card).count("not defined for any example") == 4
     assert "nan" not in str(card)
     for name in ("sufficiency", "deletion", "insertion"):
         assert card[name].reads == "unclear", card[name]
@@ -94,10 +94,11 @@ def test_what_is_not_defined_agrees_with_nothing():
     ("fault", "message"),
     [
         ({"scale": each(np.nan)}, "logits that are not finite, first for example 0"),
+        ({"scale": each(0)}, "the score is constant: every logit is the mean of all"),
         ({"total": each(1.5)}, "the weights are not distributions: the sum of a row is 0.5"),
         ({"total": each(-1)}, "no weight may be negative"),
     ],
-    ids=["not finite", "not distributions", "negative"],
+    ids=["not finite", "constant", "not distributions", "negative"],
 )
 def test_logits_and_weights_that_mean_nothing_are_refused(fault, message):
     with pytest.raises(ValueError, match=re.escape(message)):
@@ -106,17 +107,23 @@ def test_logits_and_weights_that_mean_nothing_are_refused(fault, message):
 
 def test_a_card_prints_shows_and_saves_itself():
     card = measure.report_card(attends, INPUTS, objects=OBJECTS)
-    lines = str(card).splitlines()
-    assert lines[0] == card.verdict
-    assert len(lines) == len(card.lines) + 3
+    printed = str(card).splitlines()
+    assert printed[0] == card.verdict
+    assert [line[2:].partition("?")[0] for line in printed[1:4]] == [
+        "Does the output depend on this attention",
+        "Does the map's ranking find what matters",
+        "Does the map's mass show how much",
+    ]
+    assert len(printed) == len(card.lines) + len(card.notes) + 6
     saved = json.loads(json.dumps(card.to_dict(), allow_nan=False))
-    assert saved["lines"][0]["name"] == "comprehensiveness"
+    assert saved["lines"][0]["name"] == "through"
+    assert saved["answers"]["mass"]["reads"] == "supports"
     cells = []
     reader = HTMLParser()
     reader.handle_starttag = lambda tag, _: cells.append(tag)
     reader.feed(card._repr_html_())
     assert cells.count("tr") == len(card.lines) + 1
-    with pytest.raises(KeyError, match="no line 'delusion'; it has comprehensiveness"):
+    with pytest.raises(KeyError, match="no line 'delusion'; it has through"):
         card["delusion"]
 
 
@@ -157,8 +164,8 @@ def test_padding_changes_nothing_that_is_not_drawn():
         weights = hooks.tap("look.weights", jax.nn.softmax(scores))
         return 6 * jnp.einsum("nk,nkc->nc", weights, jax.nn.one_hot(inputs["says"], C))
 
-    one = measure.report_card(attends, INPUTS, objects=OBJECTS)
-    other = measure.report_card(padded, wide, mask=mask)
+    one = measure.report_card(attends, INPUTS, resample=None)
+    other = measure.report_card(padded, wide, mask=mask, resample=None)
     # Ties between the keys that do not decide are broken at random, but the top key is not tied.
     for name in ("gradient", "integrated_gradients", "leave_one_out"):
         assert one[name].value == pytest.approx(other[name].value, abs=1e-5)
@@ -176,10 +183,13 @@ def test_it_disbelieves_a_model_that_does_not(model, seed):
     assert card.reads == "against"
     assert card.verdict.startswith("Do not read this map as an explanation")
     if model is ignores:
-        assert card["permuted"].value < 1e-3
+        assert card["through"].value < 1e-3
+        assert card.answers["depends"].reads == "against"
         assert card["adversarial"].value > 0.5
     else:
-        assert card["comprehensiveness"].reads == "against"
+        assert card.answers["depends"].reads == "supports"
+        assert card.answers["mass"].reads == "against"
+        assert card["top_key"].value > 0.9
 
 
 def single_logit(inputs):
@@ -207,33 +217,42 @@ def test_a_single_logit_gets_the_card_of_two():
                 assert getattr(line, field) == pytest.approx(getattr(other, field), abs=1e-5)
 
 
-def estimates(mean, low, high, *, difference, defined=1.0):
-    control = verdicts.Interval(*(x - difference for x in (mean, low, high)))
-    apart = verdicts.Interval(difference, difference - 1e-9, difference + 1e-9)
-    return verdicts.Estimates(verdicts.Interval(mean, low, high), control, None, apart, defined)
+def estimates(mean, low, high, *, difference, p=1e-3, defined=1.0):
+    control = mean - difference
+    return lines.Estimates(Interval(mean, low, high), control, None, difference, p, p, defined)
 
 
-@pytest.mark.parametrize(
-    "name", ["sufficiency", "deletion", "insertion", "pointing_game", "mass_on_object"]
-)
+CONTROLLED = ["sufficiency", "deletion", "insertion", "pointing_game", "mass_on_object"]
+
+
+@pytest.mark.parametrize("name", CONTROLLED)
 @pytest.mark.parametrize("sign", [1, -1])
 def test_a_measure_that_ties_with_its_control_is_no_success(name, sign):
-    tied = verdicts.line(name, estimates(1.0, 1.0, 1.0, difference=sign * 1e-7))
+    tied = lines.line(name, estimates(1.0, 1.0, 1.0, difference=sign * 1e-7), {})
     assert tied.reads == "unclear", tied
+    chance = lines.line(name, estimates(0.5, 0.4, 0.6, difference=sign * 0.1, p=0.2), {})
+    assert chance.reads == "unclear", chance
     better = -1 if name in ("sufficiency", "deletion") else 1
-    apart = verdicts.line(name, estimates(0.5, 0.4, 0.6, difference=sign * 0.1))
+    apart = lines.line(name, estimates(0.5, 0.4, 0.6, difference=sign * 0.1), {})
     assert apart.reads == ("supports" if sign == better else "against"), apart
 
 
-@pytest.mark.parametrize("name", [])
+@pytest.mark.parametrize("name", [*CONTROLLED, "comprehensiveness", "gradient"])
 def test_a_measure_without_a_control_is_not_defined(name):
-    line = verdicts.line(name, estimates(0.5, 0.4, 0.6, difference=np.nan))
+    line = lines.line(name, estimates(0.5, 0.4, 0.6, difference=np.nan), {})
     assert (line.reads, line.verdict) == ("unclear", "not defined for any example")
 
 
 def test_a_measure_of_few_examples_says_so():
-    line = verdicts.line("gradient", estimates(0.9, 0.8, 1.0, difference=0.9, defined=1 / 20))
+    line = lines.line("gradient", estimates(0.9, 0.8, 1.0, difference=0.9, defined=1 / 20), {})
     assert (line.reads, line.verdict) == ("unclear", "defined for only 5 % of the examples")
+
+
+def test_too_few_examples_give_no_firm_verdict():
+    few = verdicts.ENOUGH_EXAMPLES - 1
+    card = measure.report_card(attends, jax.tree.map(lambda x: x[:few], INPUTS))
+    assert card.reads == "unclear"
+    assert card.verdict.startswith(f"Too few examples to tell: {few}")
 
 
 class Layers(linen.Module):

@@ -125,6 +125,7 @@ def checked_map(values: Any, shape: tuple[int, ...]) -> np.ndarray | None:
         )
     return given
 
+
 def check_mask(mask: np.ndarray, shape: tuple[int, int]) -> None:
     """Refuse a mask that does not fit, or leaves an example without keys."""
     if mask.shape != shape:
@@ -149,13 +150,14 @@ def check_ran(ran: Checks, normalized: bool) -> None:
             "fn returns logits that are not finite, first for example "
             f"{int(np.flatnonzero(~finite)[0])}; drop such examples, or mend the model."
         )
-    gap = float(np.abs(score - np.asarray(ran.again)).max())
+    _check_weights(ran, normalized)
+    gaps = [np.abs(a - b).max() for a, b in zip((score, ran.level), ran.again, strict=True)]
+    gap = float(max(gaps))
     if gap > 1e-5 * max(1.0, float(np.abs(logits).max())):
         raise ValueError(
             f"fn is not deterministic: its logits differ by up to {gap:.3g} between two calls; "
             "turn dropout off, and draw no random numbers in it."
         )
-    _check_weights(ran, normalized)
     if not np.abs(score).max() > 0:
         raise ValueError(
             "the score is constant: every logit is the mean of all, whatever the input; judge a "

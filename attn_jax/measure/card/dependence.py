@@ -9,6 +9,10 @@ from attn_jax.measure import reweigh
 from attn_jax.measure.card.judged import Judged
 from attn_jax.measure.card.measured import Measure, Measures
 
+ROUNDING = 1e-6
+"""The total variation that rounding might have caused."""
+
+
 def dependence(judged: Judged, output: Array) -> Measures:
     """Return what passes through the attention, and what exchanging its weights changes.
 
@@ -19,6 +23,7 @@ def dependence(judged: Judged, output: Array) -> Measures:
     change = judged.plan.scoring.change
     score, without = judged.score(output), _without_attention(judged)
     whole = change(without, output, judged.target)
+    whole = jnp.where(whole > ROUNDING, whole, jnp.nan)
 
     def exchanged(noise: Array) -> Array:
         swap = reweigh.exchange_keys(noise, judged.visible)
@@ -43,7 +48,7 @@ def _without_attention(judged: Judged) -> Array:
         if heads is None:
             return new
         chosen = jnp.zeros(context.shape[-2], bool).at[jnp.array(heads)].set(True)
-        return jnp.where(chosen[:, None], new, context)
+        return jnp.where(chosen.reshape(*(1,) * (context.ndim - 2), -1, 1), new, context)
 
     return intervene(judged.fn, dict.fromkeys(judged.plan.contexts, mean))(judged.inputs)
 

@@ -13,6 +13,7 @@ from attn_jax.measure.card.noise import exponential
 from attn_jax.measure.card.measured import Measure, Measures
 from attn_jax.measure.outputs import class_logits
 
+
 def adversary(judged: Judged, output: Array) -> Measures:
     """Return how far a map with the same output may be from the map."""
     weights = distribution(judged.values)

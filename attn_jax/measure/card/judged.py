@@ -95,9 +95,9 @@ class Judged:
         """Return the score of each example."""
         return self.plan.scoring.score(output, self.target, self.foil)
 
-    def score_and_probability(self, output: Array) -> tuple[Array, Array]:
-        """Return the score of each example, and the probability of its target."""
-        return self.score(output), self.plan.scoring.probability(output, self.target)
+    def probability(self, output: Array) -> Array:
+        """Return the probability of each example's target."""
+        return self.plan.scoring.probability(output, self.target)
 
     @functools.cached_property
     def shuffled_maps(self) -> Array:

@@ -1,7 +1,7 @@
 """The lines of a card: each measure beside its baselines, with a verdict in words."""
 
 from collections.abc import Callable, Mapping
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -112,15 +112,11 @@ KINDS: dict[str, Kind] = {
     "through": Kind(
         "Share of the score through it", "depends", None, None, "of the score passes through it"
     ),
-    "permuted": Kind(
-        "Exchanged weights", "depends", None, None, "of the effect of its absence"
-    ),
+    "permuted": Kind("Exchanged weights", "depends", None, None, "of the effect of its absence"),
     "ranking": Kind(
         "Order of the map (0 random, 1 best)", "ranks", None, None, "of the best order"
     ),
-    "inputs": Kind(
-        "The same, inputs replaced", "ranks", None, None, "of the best order of inputs"
-    ),
+    "inputs": Kind("The same, inputs replaced", "ranks", None, None, "of the best order of inputs"),
     "comprehensiveness": Kind(
         "Comprehensiveness, higher is better",
         "ranks",
@@ -236,9 +232,7 @@ def line(name: str, estimates: Estimates, read: verdicts.Read) -> CardLine:
     )
 
 
-def _judge(
-    name: str, kind: Kind, estimates: Estimates, read: verdicts.Read
-) -> tuple[Reads, str]:
+def _judge(name: str, kind: Kind, estimates: Estimates, read: verdicts.Read) -> tuple[Reads, str]:
     if kind.judge is not None:
         return kind.judge(estimates, read)
     size = {"supports": "enough", "against": "too little", "unclear": "not surely enough"}
@@ -262,12 +256,12 @@ def _undefined(estimates: Estimates, kind: Kind) -> tuple[Reads, str] | None:
 def _estimate(measures: Mapping[str, Measure]) -> dict[str, Estimates]:
     """Return means, intervals, and tests of the differences from random maps."""
     differences = {
-        name: ratio_of(np.asarray(measure.value) - np.asarray(measure.random))
+        name: ratio_of(np.asarray(measure.value) - np.asarray(measure.random), measure.whole)
         for name, measure in measures.items()
         if measure.random is not None
     }
-    above = holm([each.above(0) for each in differences.values()])
-    below = holm([each.below(0) for each in differences.values()])
+    above = holm([each.above(0.0) for each in differences.values()])
+    below = holm([each.below(0.0) for each in differences.values()])
     p_values = dict(zip(differences, zip(above, below, strict=True), strict=True))
     estimates = {}
     for name, measure in measures.items():
@@ -275,8 +269,8 @@ def _estimate(measures: Mapping[str, Measure]) -> dict[str, Estimates]:
         difference = differences[name].ratio if name in differences else np.nan
         estimates[name] = Estimates(
             ratio.interval(KINDS[name].bounds),
-            _mean(measure.random),
-            _mean(measure.uniform),
+            _mean(measure.random, measure.whole),
+            _mean(measure.uniform, measure.whole),
             difference,
             *p_values.get(name, (1.0, 1.0)),
             len(ratio.value) / max(ratio.examples, 1),
@@ -284,8 +278,5 @@ def _estimate(measures: Mapping[str, Measure]) -> dict[str, Estimates]:
     return estimates
 
 
-def _mean(values: object) -> float | None:
-    if values is None:
-        return None
-    ratio = ratio_of(np.asarray(values))
-    return ratio.ratio
+def _mean(values: Any, whole: Any) -> float | None:
+    return None if values is None else ratio_of(values, whole).ratio

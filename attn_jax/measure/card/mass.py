@@ -19,28 +19,33 @@ def mass(judged: Judged, contributions: Array, scores: Array) -> Measures:
         contributions: The part of each key in the score, (n, k).
         scores: The score of each example.
     """
-    least = NEGLIGIBLE * jnp.abs(scores).mean()
-    shares = distribution(jnp.abs(contributions), least)
+    size = jnp.abs(contributions)
+    # Examples to which the attention contributes little count little: their shares are noise.
+    total = size.sum(-1)
+    total = jnp.where(total > NEGLIGIBLE * jnp.abs(scores).mean(), total, jnp.nan)
+    shares = distribution(size)
     values = distribution(jnp.abs(judged.values))
     shuffled = distribution(jnp.abs(judged.shuffled_maps))
     chance = jnp.minimum(shuffled, shares[None]).sum(-1).mean(0)
+    overlap = jnp.minimum(values, shares).sum(-1)
     uniform = judged.mask / jnp.maximum(judged.mask.sum(-1), 1)[:, None]
     highest = (values == values.max(-1, keepdims=True)) & judged.mask
     count = jnp.maximum(highest.sum(-1), 1)
     claim, worth = (jnp.where(highest, each, 0).sum(-1) / count for each in (values, shares))
     return {
         "overlap": Measure(
-            jnp.minimum(values, shares).sum(-1),
-            chance,
-            jnp.minimum(uniform, shares).sum(-1),
+            total * overlap,
+            total * chance,
+            total * jnp.minimum(uniform, shares).sum(-1),
+            total,
         ),
-        "top_key": Measure(claim - worth),
-        "top_key_claim": Measure(claim),
-        "top_key_contribution": Measure(worth),
+        "top_key": Measure(total * (claim - worth), whole=total),
+        "top_key_claim": Measure(total * claim, whole=total),
+        "top_key_contribution": Measure(total * worth, whole=total),
     }
 
 
-def distribution(values: Array, least: Array | float = 0.0) -> Array:
-    """Scale rows to a sum of one; rows whose sum is not above the least are not defined."""
+def distribution(values: Array) -> Array:
+    """Scale rows to a sum of one; rows of zeros are not defined."""
     total = values.sum(-1, keepdims=True)
-    return values / jnp.where(total > least, total, jnp.nan)
+    return values / jnp.where(total > 0, total, jnp.nan)

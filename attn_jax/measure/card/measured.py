@@ -11,7 +11,8 @@ class Checks(NamedTuple):
     Attributes:
         logits: The model's logits, (n, p, classes).
         score: The score of each example, (n,).
-        again: The score in a second run.
+        level: The mean of each example's logits, (n,).
+        again: The score and the level in a second run.
         deviation: The largest distance of a row's sum from one and from zero.
         lowest: The lowest weight.
         keys: How many keys of each example some query sees, (n,).
@@ -20,7 +21,8 @@ class Checks(NamedTuple):
 
     logits: Array
     score: Array
-    again: Array
+    level: Array
+    again: tuple[Array, Array]
     deviation: Array
     lowest: Array
     keys: Array
@@ -32,7 +34,7 @@ class Measure(NamedTuple):
 
     Attributes:
         value: The measure of the map, (n,); the numerator of a ratio of means.
-        random: The same of random maps, (n,).
+        random: The same of random maps, (n,); it too a numerator.
         uniform: The same of uniform weights, (n,).
         whole: The denominator of a ratio of means, (n,).
     """

@@ -41,7 +41,9 @@ def draw(rng: Array, shape: tuple[int, int]) -> Noise:
     sizes = (1, 8 if shape[1] <= FEW else 2, _INPUT_ORDERS, _EXCHANGES, _EXCHANGES, 1)
     numbers = np.random.default_rng(seed).random((sum(sizes), *shape), np.float32)
     starts = [sum(sizes[:i]) for i in range(len(sizes))]
-    ties, *parts, shift = (jnp.asarray(numbers[a : a + n]) for a, n in zip(starts, sizes, strict=True))
+    ties, *parts, shift = (
+        jnp.asarray(numbers[a : a + n]) for a, n in zip(starts, sizes, strict=True)
+    )
     return Noise(ties[0], *parts, shift[0, 0, 0], rng)
 
 

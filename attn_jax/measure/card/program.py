@@ -2,6 +2,7 @@
 
 import functools
 from collections.abc import Callable
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -55,16 +56,15 @@ def compile_measures(fn: reweigh.Model, plan: Plan) -> Callable[..., tuple[Check
         if objects is not None:
             measures |= truth(judged, objects)
         hidden = _share_outside(values, exists, mask)
-        again = erased.scores[0, 0]
-        checks = Checks(logits, score, again, *faults, exists.sum(-1), hidden)
+        again = erased.scores[0, 0], erased.level
+        level = logits.mean((1, 2))
+        checks = Checks(logits, score, level, again, *faults, exists.sum(-1), hidden)
         return checks, measures
 
     return jax.jit(run)
 
 
-def _look(
-    fn: reweigh.Model, plan: Plan, inputs: Array
-) -> tuple[Array, Array, tuple[Array, Array]]:
+def _look(fn: reweigh.Model, plan: Plan, inputs: Any) -> tuple[Array, Array, tuple[Array, Array]]:
     """Run the model; return its output, its map, and the faults of its weights."""
     (output, own), rows = capture(
         reweigh.received(fn, plan.attention, query=plan.query, heads=plan.heads),

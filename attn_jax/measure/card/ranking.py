@@ -12,6 +12,9 @@ from attn_jax.measure.card.judged import Judged
 from attn_jax.measure.card.measured import Measure, Measures
 from attn_jax.measure.erasure import ERASER_BINS
 
+NEGLIGIBLE = 1e-4
+"""The effect, as a share of the mean score, that rounding might have caused."""
+
 STEPS = 16
 """The points of the integral of integrated gradients."""
 
@@ -27,6 +30,7 @@ class Erased(NamedTuple):
         inserted: The probabilities with the removed keys alone, by the map and in one random
             order, (2, m, n).
         falls: How much the score falls without each single key, (n, k).
+        level: The mean of the logits with all keys, (n,).
     """
 
     counts: orders.Counts
@@ -35,6 +39,7 @@ class Erased(NamedTuple):
     deleted: Array
     inserted: Array
     falls: Array
+    level: Array
 
 
 def erase_weights(judged: Judged) -> Erased:
@@ -49,15 +54,17 @@ def erase_weights(judged: Judged) -> Erased:
     parts = [keeps, alone, orders.all_but_one(mask)]
     runs = jnp.concatenate([part.reshape(-1, *mask.shape) for part in parts])
 
-    def run(keep: Array) -> tuple[Array, Array]:
-        return judged.score_and_probability(judged.without(keep))
+    def run(keep: Array) -> tuple[Array, Array, Array]:
+        output = judged.without(keep)
+        level = judged.plan.scoring.logits(output).mean((1, 2))
+        return judged.score(output), judged.probability(output), level
 
-    scores, probabilities = jax.lax.map(run, runs)
+    scores, probabilities, levels = jax.lax.map(run, runs)
     sizes = [curves[0] * curves[1], 2 * curves[1]]
     deleted, inserted, _ = jnp.split(probabilities, [sizes[0], sum(sizes)])
     in_order, _, single = jnp.split(scores, [sizes[0], sum(sizes)])
     in_order = in_order.reshape(*curves, -1)
-    falls = jnp.where(mask, (in_order[0, 0] - single).T, 0)
+    falls = jnp.where(mask, (in_order[0, :1] - single).T, 0)
     return Erased(
         counts,
         places,
@@ -65,6 +72,7 @@ def erase_weights(judged: Judged) -> Erased:
         deleted.reshape(*curves, -1),
         inserted.reshape(2, curves[1], -1),
         falls,
+        levels[0],
     )
 
 
@@ -114,7 +122,7 @@ def ranking(judged: Judged, erased: Erased, worth: Attributions) -> Measures:
         lambda keep: judged.score(judged.without(keep)), keeps.reshape(-1, *mask.shape)
     )
     mine, random, best = _placed(erased.scores, scores.reshape(*keeps.shape[:2], -1))
-    measures = {"ranking": Measure(mine - random, whole=best - random)}
+    measures = {"ranking": Measure(mine - random, whole=_span(best - random, erased.scores))}
     measures |= _curves(erased, mask)
     attributions = {"gradient": worth.gradient, "integrated_gradients": worth.integrated}
     attributions["leave_one_out"] = erased.falls
@@ -131,6 +139,12 @@ def agree(judged: Judged, attribution: Array) -> Measure:
         return agreement.kendall_tau(size, values, judged.mask)
 
     return Measure(tau(judged.values), jax.vmap(tau)(judged.shuffled_maps).mean(0))
+
+
+def _span(distance: Array, scores: Array) -> Array:
+    """Return how far the best order is from random ones; not defined where rounding may be all."""
+    least = NEGLIGIBLE * jnp.abs(scores[0, 0]).mean()
+    return jnp.where(distance > least, distance, jnp.nan)
 
 
 def _placed(scores: Array, candidates: Array) -> tuple[Array, Array, Array]:
@@ -174,19 +188,17 @@ def input_ranking(judged: Judged) -> Measures:
 
     chance = orders.with_reverses(judged.noise.input_orders)
     maps = jnp.concatenate([judged.values[None], chance])
-    keeps = orders.kept(
-        orders.ranked(maps, mask, judged.noise.ties), counts.counts, mask
-    )
+    keeps = orders.kept(orders.ranked(maps, mask, judged.noise.ties), counts.counts, mask)
     runs = jnp.concatenate([keeps.reshape(-1, *mask.shape), orders.all_but_one(mask)])
     scores = jax.lax.map(run, runs)
     in_order, single = jnp.split(scores, [keeps.shape[0] * keeps.shape[1]])
     in_order = in_order.reshape(*keeps.shape[:2], -1)
-    falls = jnp.where(mask, (in_order[0, 0] - single).T, 0)
+    falls = jnp.where(mask, (in_order[0, :1] - single).T, 0)
     by_falls = orders.ranked(falls[None], mask, judged.noise.ties)
     best = orders.kept(by_falls, counts.counts, mask)
     mine, random, highest = _placed(in_order, jax.lax.map(run, best[0])[None])
     return {
-        "inputs": Measure(mine - random, whole=highest - random),
+        "inputs": Measure(mine - random, whole=_span(highest - random, in_order)),
         "leave_one_out": agree(judged, falls),
     }
 

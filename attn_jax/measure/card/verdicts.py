@@ -22,9 +22,6 @@ ALIKE = 0.05
 """The distance from equal weights below which exchanging weights is no test: there is nothing to
 exchange."""
 
-NEGLIGIBLE = 1e-4
-"""The effect, as a share of the score, that rounding might have caused."""
-
 DIFFERENT_MAP = 0.5
 """The divergence, of at most 1 bit, from which two maps count as different explanations: two
 distributions that share less than about half of their mass."""
@@ -86,11 +83,12 @@ def tests(measures: Measures) -> dict[str, Reads]:
         A word for each decisive measure that there is.
     """
     ratios = {name: _ratio(measures[name]) for name in DECISIVE if name in measures}
-    ratios["top_key"] = ratio_of(-measures["top_key"].value)
+    top = measures["top_key"]
+    ratios["top_key"] = ratio_of(-np.asarray(top.value), top.whole)
     names = [name for name in ratios if _is_defined(name, measures)]
     chance = measures["overlap"]
-    beats = ratio_of(np.asarray(chance.value) - np.asarray(chance.random))
-    above = holm([ratios[name].above(DECISIVE[name].yes) for name in names] + [beats.above(0)])
+    beats = ratio_of(np.asarray(chance.value) - np.asarray(chance.random), chance.whole)
+    above = holm([ratios[name].above(DECISIVE[name].yes) for name in names] + [beats.above(0.0)])
     below = holm([ratios[name].below(DECISIVE[name].no) for name in names])
     words: dict[str, Reads] = dict.fromkeys(ratios, "unclear")
     for name, yes, no in zip(names, above, below, strict=False):
@@ -218,10 +216,6 @@ def _is_level(measures: Measures) -> bool:
 
 
 def _is_defined(name: str, measures: Measures) -> bool:
-    """Whether enough examples have a number, and the denominator is no rounding error."""
+    """Whether enough examples have a number."""
     ratio = _ratio(measures[name])
-    if len(ratio.value) < ENOUGH_DEFINED * ratio.examples or not np.isfinite(ratio.ratio):
-        return False
-    if name in ("ranking", "inputs"):
-        return bool(ratio.whole.mean() > NEGLIGIBLE * np.abs(measures["through"].whole).mean())
-    return True
+    return len(ratio.value) >= ENOUGH_DEFINED * ratio.examples and bool(np.isfinite(ratio.ratio))
