@@ -132,8 +132,8 @@ from attn_jax.renames import renamed_names
 
 __all__ = [
     "Adversary",
-    "Answer",
     "AlignmentCounts",
+    "Answer",
     "BlockNorms",
     "CardLine",
     "CoLayer",

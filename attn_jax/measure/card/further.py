@@ -9,8 +9,8 @@ from jaxtyping import Array
 from attn_jax.measure import agreement, counterfactual, reweigh
 from attn_jax.measure.card.judged import Judged
 from attn_jax.measure.card.mass import distribution
-from attn_jax.measure.card.noise import exponential
 from attn_jax.measure.card.measured import Measure, Measures
+from attn_jax.measure.card.noise import exponential
 from attn_jax.measure.outputs import class_logits
 
 

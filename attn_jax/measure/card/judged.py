@@ -42,7 +42,7 @@ class Plan:
     heads: tuple[int, ...] | None = None
     query: int | None = None
     visible: Visible = "nonzero"
-    scoring: Scoring = Scoring()
+    scoring: Scoring = dataclasses.field(default_factory=Scoring)
     resample: Resample | None = None
     adversarial: bool = True
     randomization: bool = False

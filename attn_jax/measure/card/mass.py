@@ -1,6 +1,5 @@
 """Does the mass of the map show how much each key contributes?"""
 
-import jax
 import jax.numpy as jnp
 from jaxtyping import Array
 
