@@ -491,8 +491,10 @@ def links(draw):
 def check_counts(result, guess, sure, possible, mask):
     exists = np.ones((B, Q), bool) if mask is None else mask
     guess, sure, possible = (x & exists[..., None] for x in (guess, sure, possible | sure))
-    for given, expected in zip(result, (guess, sure, guess & sure, guess & possible), strict=True):
-        equal(given, expected.sum((-2, -1)))
+    unlinked = guess & ~possible.any(-1, keepdims=True)
+    expected = (guess, sure, guess & sure, guess & possible, unlinked)
+    for given, links in zip(result, expected, strict=True):
+        equal(given, links.sum((-2, -1)))
 
 
 def lengths(draw):
