@@ -21,10 +21,6 @@ from attn_jax.measure.agreement import (
 from attn_jax.measure.alignment import (
     AlignmentCounts,
     alignment_counts,
-    argmax_links,
-    diagonal_links,
-    random_links,
-    threshold_links,
 )
 from attn_jax.measure.attribution import (
     gradient_attribution,
@@ -73,6 +69,12 @@ from attn_jax.measure.importance import (
     head_importance,
     pruning_curve,
 )
+from attn_jax.measure.links import (
+    argmax_links,
+    diagonal_links,
+    random_links,
+    threshold_links,
+)
 from attn_jax.measure.monotonic import (
     monotonic_links,
 )
@@ -112,6 +114,15 @@ from attn_jax.measure.reweigh import (
 from attn_jax.measure.rollout import (
     flow,
     rollout,
+)
+from attn_jax.measure.similarity import (
+    similarity_links,
+)
+from attn_jax.measure.subwords import (
+    merge_subwords,
+)
+from attn_jax.measure.symmetrization import (
+    symmetrize,
 )
 from attn_jax.renames import renamed_names
 
@@ -160,6 +171,7 @@ __all__ = [
     "mass_on_object",
     "mean_heads",
     "mean_over_queries",
+    "merge_subwords",
     "monotonic_links",
     "offset_score",
     "permute_keys",
@@ -176,10 +188,12 @@ __all__ = [
     "run_reweighed",
     "self_relevance",
     "set_weights",
+    "similarity_links",
     "sink_mass",
     "sufficiency",
     "swap_permuted",
     "swap_weights",
+    "symmetrize",
     "threshold_links",
     "top_k",
     "total_variation",

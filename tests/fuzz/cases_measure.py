@@ -497,6 +497,54 @@ def check_counts(result, guess, sure, possible, mask):
         equal(given, links.sum((-2, -1)))
 
 
+def pieces(draw):
+    return {
+        "weights": draw.weights(*MAPS),
+        "source_words": draw.pick(
+            np.array([0, 0, 1, 2, 2]), np.array([[-1, 0, 0, 1, -1], [0, 1, 2, 3, 4]])
+        ),
+        "target_words": draw.pick(np.array([0, 1, 1]), np.array([0, 1, -1])),
+    }
+
+
+def check_pieces(result, weights, source_words, target_words):
+    sources, targets = source_words.max() + 1, target_words.max() + 1
+    assert result.shape == (B, H, targets, sources)
+    for n, t, s in np.ndindex(B, targets, sources):
+        of_source = np.broadcast_to(source_words, (B, K))[n] == s
+        rows = double(weights)[n][:, target_words == t]
+        close(result[n, :, t, s], rows[..., of_source].sum(-1).mean(-1))
+
+
+def check_similarity(result, source, target, method):
+    """Links are one to one, but for `itermax`, and `match` leaves no word of the fewer alone."""
+    assert result.shape == (Q, K)
+    if method != "itermax":
+        assert result.sum(0).max() <= 1
+        assert result.sum(1).max() <= 1
+    assert result.sum() == min(Q, K) or method != "match"
+    rows, columns = (
+        x / np.linalg.norm(x, axis=1, keepdims=True).clip(1e-30) for x in (target, source)
+    )
+    cosines = double(rows) @ double(columns).T
+    if method == "inter":
+        for t, s in np.argwhere(result):
+            assert cosines[t, s] >= max(cosines[t].max(), cosines[:, s].max()) - 1e-5
+
+
+def check_symmetrized(result, forward, backward, method):
+    """Every way lies between the intersection and the union."""
+    assert not (result & ~(forward | backward)).any()
+    assert not (forward & backward & ~result).any()
+    if method == "intersection":
+        equal(result, forward & backward)
+    if method == "union":
+        equal(result, forward | backward)
+    if method == "grow-diag-final":
+        equal(result.any(-1), (forward | backward).any(-1))
+        equal(result.any(-2), (forward | backward).any(-2))
+
+
 def lengths(draw):
     return draw.pick(np.array([1, 3], np.int32), np.array([3, 5], np.int32))
 
@@ -717,6 +765,7 @@ MEASURE = (
             draws(values=weights(N, K), objects=mask(N, K)),
             lambda result, values, objects: close(result, (double(values) * objects).sum(-1)),
         ),
+        "merge_subwords": Case(pieces, check_pieces),
         "mean_over_queries": Case(
             lambda d: {"values": d.floats(B, H, Q), "query_mask": queries(d)},
             lambda result, values, query_mask: close(result, mean64(double(values), query_mask)),
@@ -780,6 +829,14 @@ MEASURE = (
             ),
             lambda function, weights, own: function(own)(weights),
         ),
+        "similarity_links": Case(
+            draws(
+                source=floats(K, D),
+                target=floats(Q, D),
+                method=pick("inter", "itermax", "match"),
+            ),
+            check_similarity,
+        ),
         "sink_mass": Case(
             draws(weights=weights(*MAPS), sinks=pick(1, K)),
             lambda result, weights, sinks: close(result, double(weights)[..., :sinks].sum(-1)),
@@ -789,6 +846,14 @@ MEASURE = (
             runs(probabilities=0, mask=0, rng=rng, draws=pick(2)), check_permuted, of_model
         ),
         "swap_weights": Case(runs(probabilities=0, weights=weights(N, K)), check_swap, of_model),
+        "symmetrize": Case(
+            draws(
+                forward=mask(B, Q, K),
+                backward=mask(B, Q, K),
+                method=pick("intersection", "union", "grow-diag-final", "grow-diag-final-and"),
+            ),
+            check_symmetrized,
+        ),
         "threshold_links": Case(
             draws(weights=weights(B, Q, K), threshold=pick(0.15, 1.0)),
             lambda result, weights, threshold: equal(result, weights >= np.float32(threshold)),
