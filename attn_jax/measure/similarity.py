@@ -89,7 +89,8 @@ def _itermax(similarity: np.ndarray, rounds: int, discount: float) -> np.ndarray
     if not similarity.size:
         return links
     for _ in range(rounds):
-        has_target, has_source = links.any(1)[:, None], links.any(0)[None]
+        has_target = links.any(1, keepdims=True)
+        has_source = links.any(0, keepdims=True)
         factor = np.where(has_target | has_source, discount, 1) * ~(has_target & has_source)
         links |= _mutual(similarity * factor)
     return links

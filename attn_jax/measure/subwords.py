@@ -76,7 +76,8 @@ def _shape(words: dict[str, Array], shape: tuple[int, int] | None) -> tuple[int,
         if shape is None:
             raise ValueError("shape is needed under jit: the numbers of target and source words.")
         return shape
-    least = tuple(int(np.max(each, initial=-1)) + 1 for each in words.values())
+    targets, sources = (int(np.max(each, initial=-1)) + 1 for each in words.values())
+    least = targets, sources
     if shape is not None and any(x > y for x, y in zip(least, shape, strict=True)):
         raise ValueError(f"shape={shape} has no room for {least} target and source words.")
     return shape or least
