@@ -61,7 +61,7 @@ def vectors():
 
 def counts(source, target, verses, method):
     """Count the links of all verses together; a word that stands for nothing gets none."""
-    total = 0
+    total = np.zeros(5, int)
     for sources, targets, verse in zip(source, target, verses, strict=True):
         links = measure.similarity_links(sources, targets, method)
         gold = np.zeros(links.shape, bool)
