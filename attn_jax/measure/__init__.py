@@ -115,8 +115,17 @@ from attn_jax.measure.rollout import (
     flow,
     rollout,
 )
+from attn_jax.measure.seeds import (
+    SeedAgreement,
+    seed_agreement,
+)
 from attn_jax.measure.similarity import (
     similarity_links,
+)
+from attn_jax.measure.sinks import (
+    MassiveActivations,
+    massive_activations,
+    sink_rate,
 )
 from attn_jax.measure.subwords import (
     merge_subwords,
@@ -135,8 +144,10 @@ __all__ = [
     "CoRelevance",
     "Drift",
     "Erasure",
+    "MassiveActivations",
     "PruningCurve",
     "ReportCard",
+    "SeedAgreement",
     "adversarial_weights",
     "alignment_counts",
     "argmax_links",
@@ -169,6 +180,7 @@ __all__ = [
     "kendall_tau",
     "leave_one_out",
     "mass_on_object",
+    "massive_activations",
     "mean_heads",
     "mean_over_queries",
     "merge_subwords",
@@ -186,10 +198,12 @@ __all__ = [
     "rollout",
     "row_blocked",
     "run_reweighed",
+    "seed_agreement",
     "self_relevance",
     "set_weights",
     "similarity_links",
     "sink_mass",
+    "sink_rate",
     "sufficiency",
     "swap_permuted",
     "swap_weights",

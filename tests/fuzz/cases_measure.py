@@ -545,6 +545,37 @@ def check_symmetrized(result, forward, backward, method):
         equal(result.any(-2), (forward | backward).any(-2))
 
 
+def check_massive(result, states, mask, least, ratio):
+    for n in range(B):
+        sizes = np.abs(double(states[n])[mask[n]])
+        if not sizes.size:
+            assert np.isnan([result.median[n], result.largest[n]]).all()
+            assert not result.is_massive[n].any()
+            continue
+        close([result.median[n], result.largest[n]], [np.median(sizes), sizes.max()])
+        # Numbers on the boundary are decided by rounding.
+        is_near = np.isclose(sizes, ratio * np.median(sizes), rtol=1e-4)
+        expected = (sizes > least) & (sizes >= ratio * np.median(sizes))
+        equal((np.asarray(result.is_massive[n])[mask[n]] != expected) & ~is_near, False)
+
+
+def check_seeds(result, maps, mask, rng, draws):
+    pairs = list(itertools.combinations(range(3), 2))
+    close(result.pair_divergences, [divergence64(maps[i], maps[j]).mean() for i, j in pairs])
+    taus = np.array([tau64(maps[i], maps[j], mask) for i, j in pairs])
+    for row, given in zip(taus, result.pair_taus, strict=True):
+        close(given, np.mean(row[~np.isnan(row)]) if not np.isnan(row).all() else np.nan)
+    low, high = result.divergence_interval
+    assert low <= high
+    assert low - 1e-4 <= result.divergence <= high + 1e-4 or N < 8
+
+
+def check_sinks(result, weights, threshold):
+    means = np.stack([double(layer)[..., 0].mean(-1) for layer in weights])
+    if (np.abs(means - threshold) > 1e-6).all():
+        close(result, (means > threshold).mean((0, 2)))
+
+
 def lengths(draw):
     return draw.pick(np.array([1, 3], np.int32), np.array([3, 5], np.int32))
 
@@ -627,8 +658,10 @@ MEASURE = (
             "CoRelevance",
             "Drift",
             "Erasure",
+            "MassiveActivations",
             "PruningCurve",
             "ReportCard",
+            "SeedAgreement",
         ),
         TYPES,
     )
@@ -766,6 +799,15 @@ MEASURE = (
             lambda result, values, objects: close(result, (double(values) * objects).sum(-1)),
         ),
         "merge_subwords": Case(pieces, check_pieces),
+        "massive_activations": Case(
+            lambda d: {
+                "states": d.floats(B, K, D) * d.pick(1, 100),
+                "mask": d.mask(B, K),
+                "least": d.pick(0.0, 100.0),
+                "ratio": d.pick(3.0, 1000.0),
+            },
+            check_massive,
+        ),
         "mean_over_queries": Case(
             lambda d: {"values": d.floats(B, H, Q), "query_mask": queries(d)},
             lambda result, values, query_mask: close(result, mean64(double(values), query_mask)),
@@ -818,6 +860,9 @@ MEASURE = (
             ),
             reweighed,
         ),
+        "seed_agreement": Case(
+            draws(maps=weights(3, N, K), mask=mask(N, K), rng=rng, draws=pick(50)), check_seeds
+        ),
         "self_relevance": Case(
             lambda d: {"weights": [d.weights(*SQUARE) for _ in range(2)], "gradients": grads(d)},
             check_self,
@@ -840,6 +885,13 @@ MEASURE = (
         "sink_mass": Case(
             draws(weights=weights(*MAPS), sinks=pick(1, K)),
             lambda result, weights, sinks: close(result, double(weights)[..., :sinks].sum(-1)),
+        ),
+        "sink_rate": Case(
+            lambda d: {
+                "weights": [d.weights(*MAPS) for _ in range(d.pick(1, 3))],
+                "threshold": d.pick(0.125, 0.3),
+            },
+            check_sinks,
         ),
         "sufficiency": Case(lambda d: erasure(d) | BINS(d), fall(lambda e: e.inserted)),
         "swap_permuted": Case(
