@@ -106,8 +106,10 @@ def summary(rows: list[dict[str, Any]]) -> str:
     last = rows[-1]
     fractions = ("validation/accuracy", "test/accuracy", "greedy/exact")
     numbers = [f"{n.replace('/', ' ')} {last[n]:.2%}" for n in fractions if n in last]
-    others = ("greedy/bleu", "greedy/chrf", "test/aer")
-    numbers += [f"{n.replace('/', ' ')} {last[n]:.4g}" for n in others if n in last]
+    others = ("greedy/bleu", "greedy/chrf", "test/aer_all_words", "test/aer_linked_words")
+    numbers += [
+        f"{n.replace('/', ' ').replace('_', ' ')} {last[n]:.4g}" for n in others if n in last
+    ]
     return f"After epoch {last['epoch']:g}: " + ", ".join(numbers)
 
 

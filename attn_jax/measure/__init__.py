@@ -21,10 +21,6 @@ from attn_jax.measure.agreement import (
 from attn_jax.measure.alignment import (
     AlignmentCounts,
     alignment_counts,
-    argmax_links,
-    diagonal_links,
-    random_links,
-    threshold_links,
 )
 from attn_jax.measure.attribution import (
     gradient_attribution,
@@ -85,6 +81,12 @@ from attn_jax.measure.intervals import (
     mean_interval,
     sign_flip_test,
 )
+from attn_jax.measure.links import (
+    argmax_links,
+    diagonal_links,
+    random_links,
+    threshold_links,
+)
 from attn_jax.measure.monotonic import (
     monotonic_links,
 )
@@ -128,6 +130,24 @@ from attn_jax.measure.rollout import (
     flow,
     rollout,
 )
+from attn_jax.measure.seeds import (
+    SeedAgreement,
+    seed_agreement,
+)
+from attn_jax.measure.similarity import (
+    similarity_links,
+)
+from attn_jax.measure.sinks import (
+    MassiveActivations,
+    massive_activations,
+    sink_rate,
+)
+from attn_jax.measure.subwords import (
+    merge_subwords,
+)
+from attn_jax.measure.symmetrization import (
+    symmetrize,
+)
 from attn_jax.renames import renamed_names
 
 __all__ = [
@@ -140,8 +160,10 @@ __all__ = [
     "CoRelevance",
     "Drift",
     "Erasure",
+    "MassiveActivations",
     "PruningCurve",
     "ReportCard",
+    "SeedAgreement",
     "adversarial_weights",
     "alignment_counts",
     "aopc",
@@ -178,9 +200,11 @@ __all__ = [
     "leave_one_out",
     "mass_on_object",
     "mass_overlap",
+    "massive_activations",
     "mean_heads",
     "mean_interval",
     "mean_over_queries",
+    "merge_subwords",
     "monotonic_links",
     "normalized_aopc",
     "offset_score",
@@ -197,14 +221,18 @@ __all__ = [
     "rollout",
     "row_blocked",
     "run_reweighed",
+    "seed_agreement",
     "self_relevance",
     "set_weights",
     "shapley_values",
     "sign_flip_test",
+    "similarity_links",
     "sink_mass",
+    "sink_rate",
     "sufficiency",
     "swap_permuted",
     "swap_weights",
+    "symmetrize",
     "threshold_links",
     "top_k",
     "top_key_claim",

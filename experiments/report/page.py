@@ -44,6 +44,8 @@ _COLUMNS = (
     "validation/accuracy",
     "validation/exact",
     "validation/aer",
+    "validation/aer_all_words",
+    "validation/aer_linked_words",
     "test/loss",
     "test/accuracy",
     "test/exact",
@@ -52,7 +54,10 @@ _TRANSLATION = (
     ("greedy/exact", "exact match"),
     ("greedy/bleu", "BLEU"),
     ("greedy/chrf", "chrF"),
-    ("test/aer", "alignment error rate"),
+    # Version 0.1.0 had one count, without target words that have no gold links.
+    ("test/aer", "alignment error rate, linked words"),
+    ("test/aer_all_words", "alignment error rate, all words"),
+    ("test/aer_linked_words", "alignment error rate, linked words"),
 )
 
 

@@ -1,6 +1,7 @@
 """Alignment scores of a split, for every layer, head, row and way of linking."""
 
 import functools
+import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -12,6 +13,7 @@ from jaxtyping import Array, Bool, Float
 
 from attn_jax import measure
 from attn_jax.models import translation_weights
+from attn_jax.tasks.translation.tokens import END, PAD
 from attn_jax.train.data_order import bucket_size, padded_batches
 
 ROWS = ("before", "after")
@@ -19,6 +21,9 @@ ROWS = ("before", "after")
 
 LINKS = ("argmax", "threshold")
 """The ways in which weights become links."""
+
+COUNTS = ("all_words", "linked_words")
+"""The standard count of links, and one that leaves out target words without gold links."""
 
 _BATCH = 256
 
@@ -31,20 +36,29 @@ class Score(NamedTuple):
         head: The head's number, from 0, or `mean`; empty for a baseline.
         row: One of `ROWS`; empty for a baseline.
         links: One of `LINKS`; empty for a baseline.
-        aer: The alignment error rate.
-        precision: Fraction of the predicted links that are possible.
-        recall: Fraction of the sure links that are predicted.
-        f: The harmonic mean of both.
+        aer_all_words: The alignment error rate, for which every link counts.
+        precision_all_words: Fraction of the predicted links that are possible; None if no link is
+            predicted.
+        f_all_words: The harmonic mean of precision and recall.
+        aer_linked_words: The alignment error rate, for which only links of target words with gold
+            links count.
+        precision_linked_words: The same for the precision.
+        f_linked_words: The same for the harmonic mean.
+        recall: Fraction of the sure links that are predicted, the same for both counts; None if
+            there are no sure links.
     """
 
     layer: str
     head: str
     row: str
     links: str
-    aer: float
-    precision: float
-    recall: float
-    f: float
+    aer_all_words: float | None
+    precision_all_words: float | None
+    f_all_words: float | None
+    aer_linked_words: float | None
+    precision_linked_words: float | None
+    f_linked_words: float | None
+    recall: float | None
 
 
 def gold_links(example: Any, shape: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:
@@ -71,8 +85,6 @@ def score_alignments(
 ) -> list[Score]:
     """Score every head of every layer, and the mean of the heads, by teacher forcing.
 
-    Target tokens without any gold link are left out.
-
     Args:
         model: A translator.
         params: Its parameters.
@@ -90,22 +102,36 @@ def score_alignments(
             links = [gold_links(examples[i], shape) for i in batch["example"][:size]]
             gold = np.zeros((2, len(batch["example"]), *shape), bool)
             gold[:, :size] = np.stack(links, axis=1)
-            counts = jax.device_get(count(params, batch["source"], batch["target"], *gold))
+            is_word = (batch["target"] != PAD) & (batch["target"] != END)
+            # The last batch is padded with sentences that must not count again.
+            is_word[size:] = False
+            arrays = batch["source"], batch["target"], *gold, is_word
+            counts = jax.device_get(count(params, *arrays))
             totals = jax.tree.map(np.add, totals, counts) if totals else counts
     return [score for name, counts in totals.items() for score in _scores(name, counts)]
 
 
 def _scores(name: str, counts: measure.AlignmentCounts) -> Iterator[Score]:
-    rates = (counts.error_rate, counts.precision, counts.recall, counts.f_measure)
-    aer, *others = (np.asarray(rate) for rate in rates)
-    if not aer.ndim:
-        yield Score(name, "", "", "", float(aer), *map(float, others))
-    for way, row, head in np.ndindex(aer.shape) if aer.ndim else ():
-        if aer.shape[-1] == 2 and not head:
+    rates = [
+        np.asarray(rate)
+        for each in (counts, counts.linked_only())
+        for rate in (each.error_rate, each.precision, each.f_measure)
+    ]
+    rates.append(np.asarray(counts.recall))
+    shape = rates[0].shape
+    if not shape:
+        yield Score(name, "", "", "", *map(_number, rates))
+    for way, row, head in np.ndindex(shape) if shape else ():
+        if shape[-1] == 2 and not head:
             continue  # a single head is the mean
-        head_name = "mean" if head == aer.shape[-1] - 1 else str(head)
-        values = (float(rate[way, row, head]) for rate in (aer, *others))
+        head_name = "mean" if head == shape[-1] - 1 else str(head)
+        values = (_number(rate[way, row, head]) for rate in rates)
         yield Score(name, head_name, ROWS[row], LINKS[way], *values)
+
+
+def _number(rate: np.ndarray) -> float | None:
+    """Return a rate as JSON can hold it, None where it is not defined."""
+    return None if math.isnan(rate) else float(rate)
 
 
 @functools.cache
@@ -113,17 +139,21 @@ def _counter(model: nn.Module, threshold: float) -> Callable[..., dict[str, Any]
     """Build a jitted function from parameters, a batch and its gold to the counts of each layer."""
 
     @jax.jit
-    def count(params: Any, source: Array, target: Array, sure: Array, possible: Array) -> Any:
+    def count(
+        params: Any, source: Array, target: Array, sure: Array, possible: Array, is_word: Array
+    ) -> Any:
         weights = translation_weights(model, {"params": params}, source, target)
-        layers = {name: _layer(each, sure, possible, threshold) for name, each in weights.items()}
-        shape, mask = (possible.shape[1], possible.shape[2]), possible.any(-1)
+        layers = {
+            name: _layer(each, sure, possible, is_word, threshold) for name, each in weights.items()
+        }
+        shape = (possible.shape[1], possible.shape[2])
         target_lengths, source_lengths = (target > 2).sum(-1), (source > 0).sum(-1)
         baselines = {
             "diagonal": measure.diagonal_links(target_lengths, source_lengths, shape),
             "random": measure.random_links(source_lengths, shape, rng=jax.random.key(0)),
         }
         return layers | {
-            name: measure.alignment_counts(links, sure, possible, mask).total()
+            name: measure.alignment_counts(links, sure, possible, is_word).total()
             for name, links in baselines.items()
         }
 
@@ -134,13 +164,15 @@ def _layer(
     weights: Float[Array, "n h t s"],
     sure: Bool[Array, "n t s"],
     possible: Bool[Array, "n t s"],
+    is_word: Bool[Array, "n t"],
     threshold: float,
 ) -> measure.AlignmentCounts:
     """Count links by way of linking, row and head; the last head is the mean of all."""
     heads = jnp.concatenate([weights, weights.mean(1, keepdims=True)], axis=1)
-    # Rolling brings the first row to the last, which is the end or padding and has no gold.
+    # Rolling brings the first row to the last, which is the end or padding and does not count.
     rows = jnp.stack([heads, jnp.roll(heads, -1, axis=-2)])
     links = jnp.stack([measure.argmax_links(rows), measure.threshold_links(rows, threshold)])
     sure, possible = (jnp.broadcast_to(x[:, None], links.shape) for x in (sure, possible))
-    counts = measure.alignment_counts(links, sure, possible, possible.any(-1))
+    mask = jnp.broadcast_to(is_word[:, None], links.shape[:-1])
+    counts = measure.alignment_counts(links, sure, possible, mask)
     return measure.AlignmentCounts(*(count.sum(2) for count in counts))

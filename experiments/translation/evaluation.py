@@ -10,7 +10,7 @@ from flax import linen as nn
 
 from attn_jax.models import translation_weights
 from experiments.translation.alignment import Alignment
-from experiments.translation.alignment_scores import Score, score_alignments
+from experiments.translation.alignment_scores import COUNTS, Score, score_alignments
 from experiments.translation.scores import (
     decode_split,
     longest_target,
@@ -18,6 +18,10 @@ from experiments.translation.scores import (
     score_tokens,
     targets,
 )
+
+_METRICS = {
+    name: name if name.startswith("aer") else f"alignment_{name}" for name in Score._fields[4:]
+}
 
 
 class Evaluation(NamedTuple):
@@ -80,17 +84,18 @@ class Evaluation(NamedTuple):
         return row, {"signatures": signatures, "alignment": [score._asdict() for score in heads]}
 
     def _row(self, scores: Sequence[Score]) -> dict[str, float]:
-        """Return the alignment's own score in full, and the error rates of every head."""
+        """Return the alignment's own score in full, and the error rates of every head.
+
+        Rates that are not defined, such as the precision of no links, are left out.
+        """
         if not scores:
             return {}
-        score = self.alignment.select_score(scores)
-        row = {
-            "test/aer": score.aer,
-            "test/alignment_precision": score.precision,
-            "test/alignment_recall": score.recall,
-            "test/alignment_f": score.f,
-        }
-        return row | {f"aer/{'/'.join(filter(None, s[:4]))}": s.aer for s in scores}
+        chosen = self.alignment.select_score(scores)._asdict()
+        row = {f"test/{_METRICS[name]}": chosen[name] for name in _METRICS}
+        for count in COUNTS:
+            rates = {"/".join(filter(None, s[:4])): getattr(s, f"aer_{count}") for s in scores}
+            row |= {f"aer_{count}/{name}": rate for name, rate in rates.items()}
+        return {name: rate for name, rate in row.items() if rate is not None}
 
 
 def first(bucket: Mapping[str, np.ndarray], count: int | None) -> dict[str, np.ndarray]:

@@ -23,6 +23,7 @@ from experiments.translation.alignment import (
     frame_steps,
     write_frame,
 )
+from experiments.translation.alignment_scores import COUNTS
 from experiments.translation.evaluation import Evaluation, first
 from experiments.translation.recipes import RECIPES, Recipe
 from experiments.translation.scores import restore_scores, write_scores
@@ -40,8 +41,9 @@ _FILMED = 2
 class TranslationExperiment(Experiment):
     """Translate, and compare the attention with the links that are known.
 
-    After each epoch the alignment of a part of the validation split is scored, `validation/aer` in
-    the row. Before training and with each row, the alignment of two of its sentences goes to
+    After each epoch the alignment of a part of the validation split is scored: every link counts
+    in `validation/aer_all_words`, and `validation/aer_linked_words` leaves out target words without
+    gold links. Before training and with each row, the alignment of two of its sentences goes to
     `alignments/` in the run's folder. The last row has the scores of the test split's greedy
     translations and of its alignment; `scores.json` has those of every head. The options
     `alignment_*` choose in advance what the report calls the alignment.
@@ -157,7 +159,9 @@ class TranslationExperiment(Experiment):
         evaluation, metrics = self.evaluation(params), {}
         if self.task.has_gold:
             scores = evaluation.score_alignments("validation", _SCORED)
-            metrics["validation/aer"] = self.alignment.select_score(scores).aer
+            chosen = self.alignment.select_score(scores)._asdict()
+            rates = {f"validation/aer_{count}": chosen[f"aer_{count}"] for count in COUNTS}
+            metrics |= {name: rate for name, rate in rates.items() if rate is not None}
         if row["epoch"] == self.train.epochs:
             test_metrics, scores = evaluation.score_test()
             write_scores(run, scores)

@@ -27,6 +27,10 @@ from experiments.translation.scores import read_scores
 _SHOWN = 6
 _COLUMNS = 3
 _FRAMES = 8
+_BOTH_COUNTS = (
+    "For all words, every link counts (Och and Ney, 2003), as in published numbers; for linked "
+    "words, target words without gold links are left out."
+)
 _STEPS = {
     "before": "the step that writes a token",
     "after": "the step after a token is written",
@@ -141,12 +145,15 @@ def _learning(evaluation: Evaluation, run: Path) -> Iterator[Sheet]:
             f"{example.source_text!r}, translated as {example.target_text!r}. {_key(evaluation)}"
         )
         yield Sheet(f"learning-{index + 1}", "How its alignment developed", caption, strip)
-    rows = [row for row in read_metrics(run) if "validation/aer" in row]
-    if rows:
+    names = ("aer_all_words", "aer_linked_words", "aer")  # "aer", linked words, in version 0.1.0
+    rows = list(read_metrics(run))
+    names = [name for name in names if any(f"validation/{name}" in row for row in rows)]
+    if names:
         caption = (
-            "The error rate of the alignment chosen in advance, on part of the validation set."
+            "The error rate of the alignment chosen in advance, on part of the validation set. "
+            f"{_BOTH_COUNTS}"
         )
-        curve = plot.curves(rows, ["aer"])
+        curve = plot.curves(rows, names)
         yield Sheet("error-rate", "Alignment error rate over training", caption, curve)
 
 
@@ -186,18 +193,28 @@ def _heads(evaluation: Evaluation, run: Path) -> Iterator[Sheet]:
     alignment = evaluation.alignment
     chosen = alignment.select_score([Score(**score) for score in scores["alignment"]])
     rows = [
-        [s["layer"], s["head"], s["row"], s["links"]]
-        + [f"{s[name]:.4f}" for name in ("aer", "precision", "recall", "f")]
-        for s in scores["alignment"]
+        [score[name] for name in Score._fields[:4]]
+        + [_cell(score[name]) for name in Score._fields[4:]]
+        for score in scores["alignment"]
     ]
     caption = (
         "On the test split, by teacher forcing. The alignment chosen in advance is the mean over "
         f"the heads of {chosen.layer}, {_STEPS[chosen.row]}, linked by {chosen.links}. The "
         f"threshold is {alignment.threshold}. The last rows are a diagonal and a random alignment. "
+        f"{_BOTH_COUNTS} Recall is the same for both. "
         f"BLEU: {scores['signatures']['bleu']}; chrF: {scores['signatures']['chrf']}."
     )
-    header = ["attention", "head", "step", "links", "AER", "precision", "recall", "F"]
+    rates = (
+        f"{rate}, {words}"
+        for words in ("all words", "linked")
+        for rate in ("AER", "precision", "F")
+    )
+    header = ["attention", "head", "step", "links", *rates, "recall"]
     yield Sheet("scores", "The alignment of every head", caption, Table(header, rows))
+
+
+def _cell(rate: float | None) -> str:
+    return "no links" if rate is None else f"{rate:.4f}"
 
 
 def _viewer(example: DecodedExample) -> plot.Viewer:

@@ -16,12 +16,12 @@ from attn_jax.models import beam_decode, greedy_decode
 from attn_jax.tasks.translation.tokens import PAD, UNKNOWN
 from attn_jax.train import read_metrics
 from attn_jax.train.disk.stored import StoredFileError, is_record, read_json, set_aside, write_json
-from experiments.translation.alignment_scores import batches
+from experiments.translation.alignment_scores import Score, batches
 
 _NAME = "scores.json"
 _SCORE: dict[str, type | UnionType] = {
-    **dict.fromkeys(("layer", "head", "row", "links"), str),
-    **dict.fromkeys(("aer", "precision", "recall", "f"), int | float),
+    **dict.fromkeys(Score._fields[:4], str),
+    **dict.fromkeys(Score._fields[4:], int | float | None),
 }
 _KANA = re.compile("[\u3040-\u30ff]")
 _HAN = re.compile("[\u3400-\u9fff]")

@@ -1,6 +1,7 @@
 """A small translator, from the command line to its scores, its pictures and new texts."""
 
 import csv
+import dataclasses
 import io
 import json
 import shutil
@@ -26,6 +27,7 @@ from experiments.translate import main as translate
 from experiments.translate import warn_of_end
 from experiments.translation import examples, figures, vocabulary
 from experiments.translation.alignment import frame_steps, read_frame
+from experiments.translation.alignment_scores import COUNTS, score_alignments
 from experiments.translation.examples import script
 from experiments.translation.scores import is_exact, score_texts, score_tokens
 from experiments.translation.terminal import print_alignment
@@ -65,7 +67,7 @@ def opened(run):
 
 def links_by_hand(weights, example, shift):
     """|A|, |S|, |A and S|, |A and P| of the strongest weights, by sets."""
-    rows = {t for t, _ in example.possible}
+    rows = range(len(example.target))
     guess = {(t, int(np.argmax(weights[t + shift]))) for t in rows}
     sure, possible = set(example.sure), set(example.possible)
     return np.array([len(guess), len(sure), len(guess & sure), len(guess & possible)])
@@ -83,12 +85,54 @@ def test_the_error_rates_are_those_of_sets_of_links(opened, row):
             for shift, name in enumerate(totals):
                 totals[name] = totals[name] + links_by_hand(weights[0], example, shift)
     for name, (guess, sure, both, allowed) in totals.items():
-        rate = row[f"aer/decoder.attention.weights/mean/{name}/argmax"]
-        assert rate == pytest.approx(1 - (both + allowed) / (guess + sure), abs=1e-6)
+        for count in COUNTS:
+            # Every letter of a reversed text has a link, so that both counts are the same.
+            rate = row[f"aer_{count}/decoder.attention.weights/mean/{name}/argmax"]
+            assert rate == pytest.approx(1 - (both + allowed) / (guess + sure), abs=1e-6)
     guess, sure, both, allowed = totals["before"]
-    assert row["test/aer"] == row["aer/decoder.attention.weights/mean/before/argmax"]
-    assert row["test/alignment_precision"] == pytest.approx(allowed / guess, abs=1e-6)
+    for count in COUNTS:
+        rate = row[f"aer_{count}/decoder.attention.weights/mean/before/argmax"]
+        assert row[f"test/aer_{count}"] == rate
+        assert row[f"test/alignment_precision_{count}"] == pytest.approx(allowed / guess, abs=1e-6)
     assert row["test/alignment_recall"] == pytest.approx(both / sure, abs=1e-6)
+
+
+def test_both_counts_are_those_of_sets_where_words_have_no_gold(opened):
+    model, variables, task = opened
+    # The first letter of each word loses its gold.
+    examples = [
+        dataclasses.replace(e, sure=tuple(x for x in e.sure if x[0]), possible=())
+        for e in task.examples("test")
+    ]
+    buckets = task.load()["test"]
+    every, linked = np.zeros(4, int), np.zeros(4, int)
+    for bucket in buckets:
+        (maps,) = translation_weights(
+            model, variables, *(jnp.asarray(bucket[s]) for s in ("source", "target"))
+        ).values()
+        for weights, number in zip(maps[:, 0], bucket["example"], strict=True):
+            example, sure = examples[number], set(examples[number].sure)
+            guess = {(t, int(weights[t].argmax())) for t in range(len(example.target))}
+            for total, links in ((every, guess), (linked, {x for x in guess if x[0]})):
+                right = len(links & sure)
+                total += len(links), len(sure), right, right
+    score, *_, threshold, _, _ = score_alignments(
+        model, variables["params"], buckets, examples, threshold=1.0
+    )
+    rates = [
+        rate
+        for guess, sure, both, allowed in (every, linked)
+        for rate in (1 - (both + allowed) / (guess + sure), allowed / guess)
+    ]
+    assert rates[0] > rates[2]
+    scores = [
+        getattr(score, f"{name}_{count}") for count in COUNTS for name in ("aer", "precision")
+    ]
+    np.testing.assert_allclose(scores, rates, rtol=1e-6)
+    assert score.recall == pytest.approx(every[2] / every[1])
+    assert threshold.links == "threshold"
+    assert [threshold.precision_all_words, threshold.precision_linked_words] == [None, None]
+    assert [threshold.aer_all_words, threshold.f_linked_words, threshold.recall] == [1, 0, 0]
 
 
 def test_translations_are_scored_as_they_are_written(opened, row):
@@ -137,11 +181,22 @@ def test_the_report_has_scores_alignments_and_how_they_came_to_be(run, row):
     assert names & {"alignments", "mistakes", "misaligned"}
     with (run / "figures" / "scores.csv").open(newline="") as file:
         header, *cells = csv.reader(file)
-    assert header[4] == "AER"
+    assert header[4:] == [
+        "AER, all words",
+        "precision, all words",
+        "F, all words",
+        "AER, linked",
+        "precision, linked",
+        "F, linked",
+        "recall",
+    ]
     assert len(cells) == 6
-    assert cells[0][4] == f"{row['test/aer']:.4f}"
+    assert cells[0][4] == f"{row['test/aer_all_words']:.4f}"
+    assert cells[0][7] == f"{row['test/aer_linked_words']:.4f}"
     page = (run / "report.html").read_text()
     assert f"<td>{cells[0][4]}</td>" in page
+    assert "<dt>alignment error rate, all words</dt>" in page
+    assert "<dt>alignment error rate, linked words</dt>" in page
     assert "<dt>BLEU</dt>" in page
     assert "version:" in page
     frames = sorted((run / "alignments").iterdir())

@@ -593,8 +593,89 @@ def links(draw):
 def check_counts(result, guess, sure, possible, mask):
     exists = np.ones((B, Q), bool) if mask is None else mask
     guess, sure, possible = (x & exists[..., None] for x in (guess, sure, possible | sure))
-    for given, expected in zip(result, (guess, sure, guess & sure, guess & possible), strict=True):
-        equal(given, expected.sum((-2, -1)))
+    unlinked = guess & ~possible.any(-1, keepdims=True)
+    expected = (guess, sure, guess & sure, guess & possible, unlinked)
+    for given, links in zip(result, expected, strict=True):
+        equal(given, links.sum((-2, -1)))
+
+
+def pieces(draw):
+    return {
+        "weights": draw.weights(*MAPS),
+        "source_words": draw.pick(
+            np.array([0, 0, 1, 2, 2]), np.array([[-1, 0, 0, 1, -1], [0, 1, 2, 3, 4]])
+        ),
+        "target_words": draw.pick(np.array([0, 1, 1]), np.array([0, 1, -1])),
+    }
+
+
+def check_pieces(result, weights, source_words, target_words):
+    sources, targets = source_words.max() + 1, target_words.max() + 1
+    assert result.shape == (B, H, targets, sources)
+    for n, t, s in np.ndindex(B, targets, sources):
+        of_source = np.broadcast_to(source_words, (B, K))[n] == s
+        rows = double(weights)[n][:, target_words == t]
+        close(result[n, :, t, s], rows[..., of_source].sum(-1).mean(-1))
+
+
+def check_similarity(result, source, target, method):
+    """Links are one to one, but for `itermax`, and `match` leaves no word of the fewer alone."""
+    assert result.shape == (Q, K)
+    if method != "itermax":
+        assert result.sum(0).max() <= 1
+        assert result.sum(1).max() <= 1
+    assert result.sum() == min(Q, K) or method != "match"
+    rows, columns = (
+        x / np.linalg.norm(x, axis=1, keepdims=True).clip(1e-30) for x in (target, source)
+    )
+    cosines = double(rows) @ double(columns).T
+    if method == "inter":
+        for t, s in np.argwhere(result):
+            assert cosines[t, s] >= max(cosines[t].max(), cosines[:, s].max()) - 1e-5
+
+
+def check_symmetrized(result, forward, backward, method):
+    """Every way lies between the intersection and the union."""
+    assert not (result & ~(forward | backward)).any()
+    assert not (forward & backward & ~result).any()
+    if method == "intersection":
+        equal(result, forward & backward)
+    if method == "union":
+        equal(result, forward | backward)
+    if method == "grow-diag-final":
+        equal(result.any(-1), (forward | backward).any(-1))
+        equal(result.any(-2), (forward | backward).any(-2))
+
+
+def check_massive(result, states, mask, least, ratio):
+    for n in range(B):
+        sizes = np.abs(double(states[n])[mask[n]])
+        if not sizes.size:
+            assert np.isnan([result.median[n], result.largest[n]]).all()
+            assert not result.is_massive[n].any()
+            continue
+        close([result.median[n], result.largest[n]], [np.median(sizes), sizes.max()])
+        # Numbers on the boundary are decided by rounding.
+        is_near = np.isclose(sizes, ratio * np.median(sizes), rtol=1e-4)
+        expected = (sizes > least) & (sizes >= ratio * np.median(sizes))
+        equal((np.asarray(result.is_massive[n])[mask[n]] != expected) & ~is_near, False)
+
+
+def check_seeds(result, maps, mask, rng, draws):
+    pairs = list(itertools.combinations(range(3), 2))
+    close(result.pair_divergences, [divergence64(maps[i], maps[j]).mean() for i, j in pairs])
+    taus = np.array([tau64(maps[i], maps[j], mask) for i, j in pairs])
+    for row, given in zip(taus, result.pair_taus, strict=True):
+        close(given, np.mean(row[~np.isnan(row)]) if not np.isnan(row).all() else np.nan)
+    low, high = result.divergence_interval
+    assert low <= high
+    assert low - 1e-4 <= result.divergence <= high + 1e-4 or N < 8
+
+
+def check_sinks(result, weights, threshold):
+    means = np.stack([double(layer)[..., 0].mean(-1) for layer in weights])
+    if (np.abs(means - threshold) > 1e-6).all():
+        close(result, (means > threshold).mean((0, 2)))
 
 
 def lengths(draw):
@@ -679,8 +760,10 @@ MEASURE = (
             "CoRelevance",
             "Drift",
             "Erasure",
+            "MassiveActivations",
             "PruningCurve",
             "ReportCard",
+            "SeedAgreement",
         ),
         TYPES,
     )
@@ -839,6 +922,16 @@ MEASURE = (
             },
             check_interval,
         ),
+        "merge_subwords": Case(pieces, check_pieces),
+        "massive_activations": Case(
+            lambda d: {
+                "states": d.floats(B, K, D) * d.pick(1, 100),
+                "mask": d.mask(B, K),
+                "least": d.pick(0.0, 100.0),
+                "ratio": d.pick(3.0, 1000.0),
+            },
+            check_massive,
+        ),
         "mean_over_queries": Case(
             lambda d: {"values": d.floats(B, H, Q), "query_mask": queries(d)},
             lambda result, values, query_mask: close(result, mean64(double(values), query_mask)),
@@ -908,6 +1001,9 @@ MEASURE = (
             ),
             reweighed,
         ),
+        "seed_agreement": Case(
+            draws(maps=weights(3, N, K), mask=mask(N, K), rng=rng, draws=pick(50)), check_seeds
+        ),
         "self_relevance": Case(
             lambda d: {"weights": [d.weights(*SQUARE) for _ in range(2)], "gradients": grads(d)},
             check_self,
@@ -923,15 +1019,38 @@ MEASURE = (
             lambda d: game(d) | {"rng": rng(d), "permutations": 4}, check_shapley, of_game
         ),
         "sign_flip_test": Case(draws(values=floats(7), rng=rng, draws=pick(400)), check_sign_flips),
+        "similarity_links": Case(
+            draws(
+                source=floats(K, D),
+                target=floats(Q, D),
+                method=pick("inter", "itermax", "match"),
+            ),
+            check_similarity,
+        ),
         "sink_mass": Case(
             draws(weights=weights(*MAPS), sinks=pick(1, K)),
             lambda result, weights, sinks: close(result, double(weights)[..., :sinks].sum(-1)),
+        ),
+        "sink_rate": Case(
+            lambda d: {
+                "weights": [d.weights(*MAPS) for _ in range(d.pick(1, 3))],
+                "threshold": d.pick(0.125, 0.3),
+            },
+            check_sinks,
         ),
         "sufficiency": Case(lambda d: erasure(d) | BINS(d), fall(lambda e: e.inserted)),
         "swap_permuted": Case(
             runs(probabilities=0, mask=0, rng=rng, draws=pick(2)), check_permuted, of_model
         ),
         "swap_weights": Case(runs(probabilities=0, weights=weights(N, K)), check_swap, of_model),
+        "symmetrize": Case(
+            draws(
+                forward=mask(B, Q, K),
+                backward=mask(B, Q, K),
+                method=pick("intersection", "union", "grow-diag-final", "grow-diag-final-and"),
+            ),
+            check_symmetrized,
+        ),
         "threshold_links": Case(
             draws(weights=weights(B, Q, K), threshold=pick(0.15, 1.0)),
             lambda result, weights, threshold: equal(result, weights >= np.float32(threshold)),

@@ -21,12 +21,13 @@ WHEEL = Wheel(
     python_version="3.11",
 )
 FIRST_JOHN, LONGEST = "62", 24
+BRACKETS = str.maketrans("", "", "[]")
 FILE = Path(__file__).with_name("bible_alignments.tsv")
 
 
 def main():
     with fetch_wheel(WHEEL) as root:
-        lines = ["source\ttarget\talignment", *read_verses(root / "data")]
+        lines = ["source\ttarget\talignment\tgloss", *read_verses(root / "data")]
     FILE.write_text("\n".join(lines) + "\n", encoding="utf-8")
     print(FILE.name, len(lines) - 1, "verses")
 
@@ -38,12 +39,14 @@ def read_verses(data: Traversable) -> Iterator[str]:
         data: The folder `data` of the wheel.
 
     Yields:
-        Greek words, English words and links `i-j`, separated by tabs.
+        Greek words, English words, links `i-j`, and what each Greek word means, separated by `|`
+        (`-` for nothing), all of these separated by tabs.
     """
-    greek, english = defaultdict(list), defaultdict(list)
+    greek, english, glosses = defaultdict(list), defaultdict(list), defaultdict(list)
     for row in _rows(data / "sources" / "SBLGNT.tsv"):
         verse = row["id"].removeprefix("n")[:8]
         greek[verse].append((row["id"], row["text"]))
+        glosses[verse].append(row["gloss"].translate(BRACKETS))
     for row in _rows(data / "eng" / "targets" / "BSB" / "nt_BSB.tsv"):
         if row["exclude"] != "y":
             english[row["source_verse"]].append((row["id"], row["text"]))
@@ -54,7 +57,8 @@ def read_verses(data: Traversable) -> Iterator[str]:
     for verse in sorted(greek):
         sides = greek[verse], english[verse]
         if verse.startswith(FIRST_JOHN) and max(map(len, sides)) <= LONGEST:
-            yield "\t".join([*map(_text, sides), " ".join(_links(records[verse], *sides))])
+            links = " ".join(_links(records[verse], *sides))
+            yield "\t".join([*map(_text, sides), links, "|".join(glosses[verse])])
 
 
 def _rows(path: Traversable) -> Iterator[dict[str, str]]:

@@ -20,7 +20,7 @@ def test_the_example_of_sure_and_possible_links_by_hand():
     # Two sure links and two possible ones; the guess has one sure, one possible, one wrong link.
     sure, possible = links("x... .x.. ...."), links("x... .x.x ..x.")
     counts = measure.alignment_counts(links("x... ...x x..."), sure, possible)
-    assert [int(c) for c in counts] == [3, 2, 1, 2]
+    assert [int(c) for c in counts] == [3, 2, 1, 2, 0]
     np.testing.assert_allclose(counts.precision, 2 / 3)
     np.testing.assert_allclose(counts.recall, 1 / 2)
     np.testing.assert_allclose(counts.error_rate, 1 - 3 / 5)
@@ -42,10 +42,38 @@ def test_counts_are_those_of_sets(cells, mask):
     counts = measure.alignment_counts(
         jnp.array(guess), jnp.array(sure), jnp.array(possible), jnp.array(mask)
     )
-    assert [int(c) for c in counts] == [len(a), len(s), len(a & s), len(a & p)]
-    expected = 1 - (len(a & s) + len(a & p)) / (len(a) + len(s)) if a or s else 0
-    np.testing.assert_allclose(counts.error_rate, expected, atol=1e-6)
-    assert 0 <= counts.f_measure <= 1
+    unlinked = {link for link in a if link[0] not in {i for i, _ in p}}
+    expected = [len(a), len(s), len(a & s), len(a & p), len(unlinked)]
+    assert [int(c) for c in counts] == expected
+    for rates, guess in ((counts, a), (counts.linked_only(), a - unlinked)):
+        both = len(guess & s) + len(guess & p)
+        expected = 1 - both / (len(guess) + len(s)) if guess or s else np.nan
+        np.testing.assert_allclose(rates.error_rate, expected, atol=1e-6)
+        expected = len(guess & p) / len(guess) if guess else np.nan
+        np.testing.assert_allclose(rates.precision, expected, atol=1e-6)
+        f = float(rates.f_measure)
+        assert 0 <= f <= 1 if s else np.isnan(f)
+
+
+def test_every_link_counts_unless_words_without_gold_are_left_out():
+    # The last target word has no gold, but argmax links every word.
+    counts = measure.alignment_counts(links("x.. .x. ..x ..x"), links("x.. .x. x.. ..."))
+    assert [int(c) for c in counts] == [4, 3, 2, 2, 1]
+    np.testing.assert_allclose(counts.error_rate, 1 - 4 / 7, rtol=1e-6)
+    np.testing.assert_allclose(counts.linked_only().error_rate, 1 - 4 / 6, rtol=1e-6)
+    np.testing.assert_allclose(counts.precision, 2 / 4)
+    np.testing.assert_allclose(counts.linked_only().precision, 2 / 3)
+    assert counts.recall == counts.linked_only().recall
+
+
+def test_an_alignment_without_links_has_no_precision():
+    counts = measure.alignment_counts(links("... ..."), links("x.. ..."))
+    assert np.isnan(counts.precision)
+    assert [float(x) for x in (counts.recall, counts.f_measure, counts.error_rate)] == [0, 0, 1]
+    only = measure.alignment_counts(links("... ..x"), links("x.. ...")).linked_only()
+    assert np.isnan(only.precision)
+    nothing = measure.alignment_counts(links("..."), links("..."))
+    assert np.isnan([nothing.recall, nothing.f_measure, nothing.error_rate]).all()
 
 
 def test_a_corpus_is_counted_not_averaged():

@@ -93,7 +93,8 @@ def test_scores_are_those_counted_by_sets(guesses, gold, name):
     counts = measure.alignment_counts(guesses[name], jnp.array(gold)).total()
     guessed, sure = as_set(guesses[name]), as_set(gold)
     right = len(guessed & sure)
-    expected = [len(guessed), len(sure), right, right]
+    unlinked = {link for link in guessed if not gold[link[:2]].any()}
+    expected = [len(guessed), len(sure), right, right, len(unlinked)]
     assert [int(count) for count in counts] == expected
     np.testing.assert_allclose(counts.precision, right / len(guessed), rtol=1e-6)
     np.testing.assert_allclose(counts.recall, right / len(sure), rtol=1e-6)
@@ -106,10 +107,13 @@ def test_scores_are_those_counted_by_sets(guesses, gold, name):
 def test_words_without_gold_can_be_left_out(guesses, gold):
     linked = gold.any(-1)
     assert not linked.all()
-    counts = measure.alignment_counts(guesses["model 1"], jnp.array(gold), mask=jnp.array(linked))
+    masked = measure.alignment_counts(guesses["model 1"], jnp.array(gold), mask=jnp.array(linked))
+    counts = measure.alignment_counts(guesses["model 1"], jnp.array(gold)).linked_only()
     remaining = {(n, t, s) for n, t, s in as_set(guesses["model 1"]) if linked[n, t]}
-    assert int(counts.total().guessed) == len(remaining)
-    assert int(counts.total().guessed_sure) == len(remaining & as_set(gold))
+    for each in (masked.total(), counts.total()):
+        assert int(each.guessed) == len(remaining)
+        assert int(each.guessed_sure) == len(remaining & as_set(gold))
+        assert int(each.guessed_unlinked) == 0
 
 
 def test_the_more_a_guess_knows_the_better_it_scores(guesses, gold):
