@@ -26,6 +26,10 @@ from attn_jax.measure.alignment import (
     random_links,
     threshold_links,
 )
+from attn_jax.measure.attn_lrp import (
+    apply_lrp_rules,
+    attn_lrp,
+)
 from attn_jax.measure.attribution import (
     gradient_attribution,
     integrated_gradients,
@@ -128,9 +132,11 @@ __all__ = [
     "ReportCard",
     "adversarial_weights",
     "alignment_counts",
+    "apply_lrp_rules",
     "argmax_links",
     "attention_distance",
     "attention_gradients",
+    "attn_lrp",
     "block_norms",
     "bootstrap",
     "cluster_heads",

@@ -239,6 +239,18 @@ def check_importance(result, inputs, target):
         close(result["look.weights"][h], np.abs((sides[0] - sides[1]) / 2e-4).mean(), 2e-3)
 
 
+def check_lrp(result, inputs, target):
+    """Weights and values get half each; what weights get goes through softmax."""
+    scores, values = map(double, inputs)
+    whole = weights_of(inputs)
+    chosen = np.take_along_axis(values, np.asarray(target)[:, None, None], -1)[..., 0]
+    gains = np.broadcast_to(chosen[:, None, None] / 2, whole.shape)
+    through = scores * whole * (gains - (whole * gains).sum(-1, keepdims=True))
+    close(result[0], through, 1e-3)
+    is_target = np.arange(C) == np.asarray(target)[:, None, None]
+    close(result[1], values * is_target * whole.sum((1, 2))[..., None] / 2, 1e-3)
+
+
 def check_pruning(result, inputs, target, importance, rng, draws):
     whole = weights_of(inputs)
     equal(result.share, np.float32([0, 0.5, 1]))
@@ -593,6 +605,13 @@ MEASURE = (
             of_model,
         ),
         "alignment_counts": Case(links, check_counts),
+        "apply_lrp_rules": Case(
+            runs(),
+            lambda result, inputs: close(
+                softmax64(double(result)), answer(weights_of(inputs), inputs)
+            ),
+            lambda function, inputs: function(model)(inputs),
+        ),
         "argmax_links": Case(
             draws(weights=weights(B, Q, K)),
             lambda result, weights: equal(result, np.arange(K) == weights.argmax(-1)[..., None]),
@@ -616,6 +635,7 @@ MEASURE = (
                 lambda x: (hooks.tap("weights", x) * factor).sum(), "weights"
             )(x),
         ),
+        "attn_lrp": Case(runs(target=0), check_lrp, of_model),
         "block_norms": Case(block, check_block),
         "bootstrap": Case(draws(values=floats(7), rng=rng, draws=pick(50)), check_bootstrap),
         "cluster_heads": Case(similarity, check_clusters),
