@@ -26,6 +26,9 @@ from attn_jax.measure.alignment import (
     random_links,
     threshold_links,
 )
+from attn_jax.measure.atman import (
+    atman,
+)
 from attn_jax.measure.attn_lrp import (
     apply_lrp_rules,
     attn_lrp,
@@ -134,6 +137,7 @@ __all__ = [
     "alignment_counts",
     "apply_lrp_rules",
     "argmax_links",
+    "atman",
     "attention_distance",
     "attention_gradients",
     "attn_lrp",

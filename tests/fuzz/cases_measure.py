@@ -66,6 +66,7 @@ def keys(draw):
 
 def model(inputs):
     scores, values = inputs
+    scores = hooks.tap("look.scores", scores)
     weights = hooks.tap("look.weights", jax.nn.softmax(scores))
     return (weights.sum((1, 2))[:, None] @ values)[:, 0]
 
@@ -237,6 +238,16 @@ def check_importance(result, inputs, target):
         is_head = (np.arange(H) == h)[:, None, None]
         sides = [losses(whole * (1 + step * is_head), inputs, target) for step in (1e-4, -1e-4)]
         close(result["look.weights"][h], np.abs((sides[0] - sides[1]) / 2e-4).mean(), 2e-3)
+
+
+def check_atman(result, inputs, target, mask, factor, edited):
+    whole = weights_of(inputs)
+    for k in range(K):
+        scale = 1 - factor * (np.arange(K) == k)
+        scores = double(inputs[0]) * scale
+        changed = softmax64(scores) if edited == "scores" else kept(whole, scale[None])
+        rise = losses(changed, inputs, target) - losses(whole, inputs, target)
+        close(result[:, k], np.where(mask[:, k], rise, 0), 1e-3)
 
 
 def check_lrp(result, inputs, target):
@@ -634,6 +645,11 @@ MEASURE = (
             lambda function, x, factor: function(
                 lambda x: (hooks.tap("weights", x) * factor).sum(), "weights"
             )(x),
+        ),
+        "atman": Case(
+            runs(target=0, mask=0, factor=pick(0.9, -1.0), edited=pick("scores", "weights")),
+            check_atman,
+            of_model,
         ),
         "attn_lrp": Case(runs(target=0), check_lrp, of_model),
         "block_norms": Case(block, check_block),
