@@ -22,6 +22,13 @@ from attn_jax.measure.alignment import (
     AlignmentCounts,
     alignment_counts,
 )
+from attn_jax.measure.atman import (
+    atman,
+)
+from attn_jax.measure.attn_lrp import (
+    apply_lrp_rules,
+    attn_lrp,
+)
 from attn_jax.measure.attribution import (
     gradient_attribution,
     integrated_gradients,
@@ -167,9 +174,12 @@ __all__ = [
     "adversarial_weights",
     "alignment_counts",
     "aopc",
+    "apply_lrp_rules",
     "argmax_links",
+    "atman",
     "attention_distance",
     "attention_gradients",
+    "attn_lrp",
     "best_order",
     "block_norms",
     "bootstrap",

@@ -67,6 +67,7 @@ def keys(draw):
 
 def model(inputs):
     scores, values = inputs
+    scores = hooks.tap("look.scores", scores)
     weights = hooks.tap("look.weights", jax.nn.softmax(scores))
     return (weights.sum((1, 2))[:, None] @ values)[:, 0]
 
@@ -310,6 +311,28 @@ def check_importance(result, inputs, target):
         is_head = (np.arange(H) == h)[:, None, None]
         sides = [losses(whole * (1 + step * is_head), inputs, target) for step in (1e-4, -1e-4)]
         close(result["look.weights"][h], np.abs((sides[0] - sides[1]) / 2e-4).mean(), 2e-3)
+
+
+def check_atman(result, inputs, target, mask, factor, edited):
+    whole = weights_of(inputs)
+    for k in range(K):
+        scale = 1 - factor * (np.arange(K) == k)
+        scores = double(inputs[0]) * scale
+        changed = softmax64(scores) if edited == "scores" else kept(whole, scale[None])
+        rise = losses(changed, inputs, target) - losses(whole, inputs, target)
+        close(result[:, k], np.where(mask[:, k], rise, 0), 1e-3)
+
+
+def check_lrp(result, inputs, target):
+    """Weights and values get half each; what weights get goes through softmax."""
+    scores, values = map(double, inputs)
+    whole = weights_of(inputs)
+    chosen = np.take_along_axis(values, np.asarray(target)[:, None, None], -1)[..., 0]
+    gains = np.broadcast_to(chosen[:, None, None] / 2, whole.shape)
+    through = scores * whole * (gains - (whole * gains).sum(-1, keepdims=True))
+    close(result[0], through, 1e-3)
+    is_target = np.arange(C) == np.asarray(target)[:, None, None]
+    close(result[1], values * is_target * whole.sum((1, 2))[..., None] / 2, 1e-3)
 
 
 def check_pruning(result, inputs, target, importance, rng, draws):
@@ -779,6 +802,13 @@ MEASURE = (
         ),
         "alignment_counts": Case(links, check_counts),
         "aopc": Case(lambda d: game(d) | {"places": places(d)}, check_aopc, of_game),
+        "apply_lrp_rules": Case(
+            runs(),
+            lambda result, inputs: close(
+                softmax64(double(result)), answer(weights_of(inputs), inputs)
+            ),
+            lambda function, inputs: function(model)(inputs),
+        ),
         "argmax_links": Case(
             draws(weights=weights(B, Q, K)),
             lambda result, weights: equal(result, np.arange(K) == weights.argmax(-1)[..., None]),
@@ -805,6 +835,12 @@ MEASURE = (
         "best_order": Case(
             lambda d: game(d) | {"rng": rng(d), "runs": d.pick(None, 20)}, check_best, of_game
         ),
+        "atman": Case(
+            runs(target=0, mask=0, factor=pick(0.9, -1.0), edited=pick("scores", "weights")),
+            check_atman,
+            of_model,
+        ),
+        "attn_lrp": Case(runs(target=0), check_lrp, of_model),
         "block_norms": Case(block, check_block),
         "bootstrap": Case(draws(values=floats(7), rng=rng, draws=pick(50)), check_bootstrap),
         "cluster_heads": Case(similarity, check_clusters),
