@@ -100,7 +100,7 @@ oldest: .oldest/.ready ## test hooks and the fused attention on the oldest jax a
 next: $(ready) ## test hooks with the flags of JAX's next engine
 	JAX_REMAT3=1 JAX_CUSTOM_VJP3=1 $(py) -m pytest -n auto -q tests/hooks
 
-parity: $(ready_parity) ## compare with PyTorch, transformers, entmax and captum on fresh random shapes (in .parity/)
+parity: $(ready_parity) .peers-lens/installed.lock ## compare with PyTorch, transformers, TransformerLens, entmax and captum on fresh random shapes
 	$(parity_py) -m pytest -q -rs tests/parity $(ARGS)
 
 interop: $(interop_env)/.ready ## try models of other libraries, and write docs/interop.md (ARGS=--all tries those of gigabytes)
@@ -143,6 +143,10 @@ purelib := -c 'import sysconfig; print(sysconfig.get_path("purelib"))'
 	@$(py) -m venv --clear .$*
 	@$(py) $(purelib) > "$$(.$*/bin/python $(purelib))/project.pth"
 	@.$*/bin/python $(locked) -r requirements/$*-cpu.lock || .$*/bin/python $(locked) -r requirements/$*.lock
+	@touch $@
+
+.peers-lens/installed.lock: requirements/lens.lock requirements/lens-cpu.lock $(ready)
+	@$(py) -c 'from experiments.benchmarks.peers import lens_python; lens_python()'
 	@touch $@
 
 .interop/.ready .interop-all/.ready: .%/.ready: requirements/%.lock $(ready_dev)

@@ -13,7 +13,7 @@ import numpy as np
 from attn_jax import circuits, pretrained
 from attn_jax.circuits.sites import Model
 from attn_jax.hooks import Site, intervene
-from experiments.benchmarks.peers import PEERS, Peer, peers_python
+from experiments.benchmarks.peers import Peer, lens_python
 from experiments.benchmarks.pretrained_models import GPT2, write_config
 from experiments.benchmarks.record import Result, machine, write
 
@@ -105,8 +105,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
         write_config(GPT2, folder)
-        python = peers_python(PEERS.with_name(".peers-lens"), ("lens-cpu", "lens"))
-        peer = Peer([python, Path(__file__).with_name("circuits_torch.py")])
+        peer = Peer([lens_python(), Path(__file__).with_name("circuits_torch.py")])
         peer.ask({"folder": temporary, "tokens": pair.tolist()})
         runs = calls(pretrained.load(folder), pair)
         _compare(runs, peer)

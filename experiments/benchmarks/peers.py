@@ -116,6 +116,11 @@ def peers_python(folder: Path = PEERS, locks: Sequence[str] = _LOCKS) -> Path:
     return python
 
 
+def lens_python() -> Path:
+    """Return the interpreter of the environment with TransformerLens, made like the peers'."""
+    return peers_python(PEERS.with_name(".peers-lens"), ("lens-cpu", "lens"))
+
+
 def _install(python: Path, locks: Sequence[Path]) -> None:
     pip = [str(python), "-m", "pip", "install", "--quiet", "--no-deps", "--require-hashes"]
     errors = []

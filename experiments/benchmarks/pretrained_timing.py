@@ -11,7 +11,7 @@ import numpy as np
 
 from attn_jax import pretrained
 from attn_jax.hooks import capture
-from experiments.benchmarks.peers import PEERS, Peer, peers_python
+from experiments.benchmarks.peers import Peer, lens_python, peers_python
 from experiments.benchmarks.pretrained_models import LENS_NAMES, Timed, write_config
 
 ROUNDS = 25
@@ -86,9 +86,7 @@ def _times(
 
 
 def _python(peer: str) -> Path:
-    if peer == "lens":
-        return peers_python(PEERS.with_name(".peers-lens"), ("lens-cpu", "lens"))
-    return peers_python()
+    return lens_python() if peer == "lens" else peers_python()
 
 
 def _check_all(peer: Peer, captured: dict[str, Any], folder: Path) -> None:

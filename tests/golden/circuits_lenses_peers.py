@@ -1,10 +1,12 @@
 """Write what TransformerLens says of the verbs of circuits, on two tiny checkpoints.
 
-The weights are those of the golden files of `gpt2` and `llama`. It runs in an environment with
-transformer_lens: `python circuits_lenses_peers.py`.
+`python circuits_lenses_peers.py` writes the golden files, with the weights of those of `gpt2` and
+`llama`. `python circuits_lenses_peers.py FOLDER` reads files like these from a folder, which also
+hold the texts, and writes there; `make parity` runs it so. It needs transformer_lens.
 """
 
 import json
+import sys
 import tempfile
 from importlib.metadata import version
 from pathlib import Path
@@ -18,14 +20,15 @@ from transformer_lens.model_bridge import TransformerBridge
 
 FOLDER = Path(__file__).parent
 PEERS = {"gpt2": "GPT2LMHeadModel", "llama": "LlamaForCausalLM"}
-TOKENS = np.array([[1, 9, 4, 7, 23, 9, 4, 7, 23], [1, 30, 8, 8, 41, 30, 8, 8, 41]])
-CORRUPTED = np.array([[1, 9, 12, 7, 23, 9, 4, 7, 23], [1, 30, 13, 8, 41, 30, 8, 8, 41]])
-RIGHT, WRONG = 4, 9
+TEXTS = {
+    "tokens": np.array([[1, 9, 4, 7, 23, 9, 4, 7, 23], [1, 30, 8, 8, 41, 30, 8, 8, 41]]),
+    "corrupted": np.array([[1, 9, 12, 7, 23, 9, 4, 7, 23], [1, 30, 13, 8, 41, 30, 8, 8, 41]]),
+    "difference": np.array([4, 9]),
+}
 
 
-def bridge(name):
+def bridge(name, golden):
     """Return the checkpoint in TransformerLens, its normalizations' scales folded into weights."""
-    golden = np.load(FOLDER / f"pretrained_{name}.npz")
     model_class = getattr(transformers, PEERS[name])
     config = json.loads(str(golden["config"]))
     model = model_class(model_class.config_class(**config, attn_implementation="eager")).eval()
@@ -49,10 +52,11 @@ def bridge(name):
     return peer
 
 
-def shares(cache, peer):
+def shares(cache, peer, texts):
     """Return what each part adds to a difference of logits, at every position."""
     parts, labels = cache.get_full_resid_decomposition(expand_neurons=False, return_labels=True)
-    values = cache.logit_attrs(parts, tokens=RIGHT, incorrect_tokens=WRONG).numpy()
+    right, wrong = map(int, texts["difference"])
+    values = cache.logit_attrs(parts, tokens=right, incorrect_tokens=wrong).numpy()
     by_label = dict(zip(labels, values, strict=True))
     layers, heads = peer.cfg.n_layers, peer.cfg.n_heads
     return {
@@ -62,9 +66,9 @@ def shares(cache, peer):
     }
 
 
-def similarities(cache, peer):
+def similarities(cache, peer, texts):
     """Return the share of all attention that falls on the keys of each kind of head."""
-    scores = {}
+    scores, tokens = {}, torch.from_numpy(texts["tokens"])
     for name in ("previous_token", "duplicate_token", "induction"):
         pattern_of = getattr(head_detector, f"get_{name}_head_detection_pattern")
         scores[name] = np.array(
@@ -74,12 +78,12 @@ def similarities(cache, peer):
                         [
                             head_detector.compute_head_attention_similarity_score(
                                 cache[f"blocks.{i}.attn.hook_pattern"][n, j],
-                                pattern_of(torch.from_numpy(TOKENS[n : n + 1])).float(),
+                                pattern_of(tokens[n : n + 1]).float(),
                                 exclude_bos=False,
                                 exclude_current_token=False,
                                 error_measure="mul",
                             )
-                            for n in range(len(TOKENS))
+                            for n in range(len(tokens))
                         ]
                     )
                     for j in range(peer.cfg.n_heads)
@@ -90,14 +94,16 @@ def similarities(cache, peer):
     return scores
 
 
-def difference(logits):
+def difference(logits, texts):
     """Return the metric of ablation and patching, of the last position."""
-    return (logits[:, -1, RIGHT] - logits[:, -1, WRONG]).mean().item()
+    right, wrong = texts["difference"]
+    return (logits[:, -1, right] - logits[:, -1, wrong]).mean().item()
 
 
-def ablated(peer):
+def ablated(peer, texts):
     """Return the metric without each head, less that of the whole model."""
-    whole = difference(peer(torch.from_numpy(TOKENS)))
+    tokens = torch.from_numpy(texts["tokens"])
+    whole = difference(peer(tokens), texts)
     table = np.zeros((peer.cfg.n_layers, peer.cfg.n_heads))
     for layer, head in np.ndindex(table.shape):
 
@@ -107,14 +113,15 @@ def ablated(peer):
             return z
 
         hooks = [(f"blocks.{layer}.attn.hook_z", edit)]
-        logits = peer.run_with_hooks(torch.from_numpy(TOKENS), fwd_hooks=hooks)
-        table[layer, head] = difference(logits) - whole
+        logits = peer.run_with_hooks(tokens, fwd_hooks=hooks)
+        table[layer, head] = difference(logits, texts) - whole
     return table
 
 
-def patched(peer, cache):
+def patched(peer, cache, texts):
     """Return the metric of the corrupted texts with each position of each layer as in the clean."""
-    table = np.zeros((peer.cfg.n_layers, TOKENS.shape[1]))
+    corrupted = torch.from_numpy(texts["corrupted"])
+    table = np.zeros((peer.cfg.n_layers, corrupted.shape[1]))
     for layer, position in np.ndindex(table.shape):
         name = f"blocks.{layer}.hook_resid_pre"
 
@@ -123,40 +130,44 @@ def patched(peer, cache):
             x[:, position] = cache[name][:, position]
             return x
 
-        logits = peer.run_with_hooks(torch.from_numpy(CORRUPTED), fwd_hooks=[(name, edit)])
-        table[layer, position] = difference(logits)
+        logits = peer.run_with_hooks(corrupted, fwd_hooks=[(name, edit)])
+        table[layer, position] = difference(logits, texts)
     return table
 
 
-def main():
+def values_of(peer, texts):
+    """Return everything that is compared."""
+    with torch.no_grad():
+        logits, cache = peer.run_with_cache(torch.from_numpy(texts["tokens"]))
+        streams = cache.accumulated_resid(apply_ln=True)
+        bias = 0 if peer.b_U is None else peer.b_U
+        values = {
+            "logits": logits,
+            "lens": streams[1:] @ peer.W_U + bias,
+            **{f"direct/{key}": x for key, x in shares(cache, peer, texts).items()},
+            **{f"score/{key}": x for key, x in similarities(cache, peer, texts).items()},
+            "ablation": ablated(peer, texts),
+            "patching": patched(peer, cache, texts),
+            **{f"composition/{kind}": peer.all_composition_scores(kind) for kind in "QKV"},
+        }
+    return {key: np.asarray(x, np.float32) for key, x in values.items()}
+
+
+def main(folder=FOLDER):
     for name in PEERS:
-        peer = bridge(name)
-        with torch.no_grad():
-            logits, cache = peer.run_with_cache(torch.from_numpy(TOKENS))
-            streams = cache.accumulated_resid(apply_ln=True)
-            bias = 0 if peer.b_U is None else peer.b_U
-            values = {
-                "logits": logits,
-                "lens": streams[1:] @ peer.W_U + bias,
-                **{f"direct/{key}": x for key, x in shares(cache, peer).items()},
-                **{f"score/{key}": x for key, x in similarities(cache, peer).items()},
-                "ablation": ablated(peer),
-                "patching": patched(peer, cache),
-                **{f"composition/{kind}": peer.all_composition_scores(kind) for kind in "QKV"},
-            }
+        given = np.load(Path(folder, f"pretrained_{name}.npz"))
+        texts = {key: given.get(key, x) for key, x in TEXTS.items()}
         np.savez_compressed(
-            FOLDER / f"circuits_lenses_{name}.npz",
+            Path(folder, f"circuits_lenses_{name}.npz"),
             versions=[
                 f"{package} {version(package)}"
                 for package in ("transformer_lens", "torch", "transformers")
             ],
-            tokens=TOKENS,
-            corrupted=CORRUPTED,
-            difference=[RIGHT, WRONG],
-            **{key: np.asarray(x, np.float32) for key, x in values.items()},
+            **texts,
+            **values_of(bridge(name, given), texts),
         )
         print(f"circuits_lenses_{name}.npz")
 
 
 if __name__ == "__main__":
-    main()
+    main(*sys.argv[1:])
