@@ -46,15 +46,16 @@ class Truth(NamedTuple):
 
 def truth(construction: Construction, exchanges: int = 8) -> Truth:
     """Return what is true of a construction."""
-    weights, around = look_weights(construction), construction.around.sum(1)
-    attended = _attended(construction, weights)
+    weights, values = look_weights(construction), moved_values(construction)
+    around, attended = construction.around.sum(1), _attended(construction, weights, values)
     target = (attended + around).argmax(-1)
     scores = _score(attended + around, target)
     share = 1 - _score(attended.mean(0) + around, target).mean() / scores.mean()
 
     rng, changes = np.random.default_rng(0), []
     for _ in range(exchanges):
-        other = _attended(construction, _exchanged(weights, construction.last, rng))
+        exchanged = _exchanged(weights, construction.last, rng)
+        other = _attended(construction, exchanged, values)
         changes.append(np.abs(_score(other + around, target) - scores).mean())
     exchange = np.mean(changes) / scores.mean()
 
@@ -103,7 +104,7 @@ def early_weights(construction: Construction) -> np.ndarray:
 
 def moved_values(construction: Construction) -> np.ndarray:
     """Return what attention meets at each key after the earlier layer, (n, h, k, c)."""
-    return np.einsum("nkj,nhjc->nhkc", early_weights(construction), construction.says)
+    return early_weights(construction)[:, None] @ construction.says
 
 
 def contributions(construction: Construction, target: np.ndarray) -> np.ndarray:
@@ -116,13 +117,8 @@ def contributions(construction: Construction, target: np.ndarray) -> np.ndarray:
     Returns:
         Shapley values of keys that speak or are silent, with weights as they are.
     """
-    parts = np.einsum(
-        "nhqk,nkj,nhjc,nhq->njc",
-        look_weights(construction),
-        early_weights(construction),
-        construction.says,
-        construction.read,
-    )
+    read = np.einsum("nhqk,nhq->nhk", look_weights(construction), construction.read)
+    parts = np.einsum("nhj,nhjc->njc", read @ early_weights(construction), construction.says)
     if construction.limit.min() > 100 * np.abs(parts).sum((1, 2)).max():
         return np.stack([_score(parts[:, j], target) for j in range(KEYS)], -1)
     return _shapley(construction, parts, target)
@@ -151,12 +147,10 @@ def _exchanged(weights: np.ndarray, last: np.ndarray, rng: np.random.Generator) 
     return np.take_along_axis(weights, order, -1)
 
 
-def _attended(construction: Construction, weights: np.ndarray) -> np.ndarray:
+def _attended(construction: Construction, weights: np.ndarray, values: np.ndarray) -> np.ndarray:
     """Return what attention adds to the logits, before their scale, (n, c)."""
-    values = moved_values(construction)
-    return _saturate(
-        construction, np.einsum("nhqk,nhq,nhkc->nc", weights, construction.read, values)
-    )
+    read = np.einsum("nhqk,nhq->nhk", weights, construction.read)
+    return _saturate(construction, np.einsum("nhk,nhkc->nc", read, values))
 
 
 def _saturate(construction: Construction, said: np.ndarray) -> np.ndarray:
