@@ -1,6 +1,6 @@
 # Everything a user or a developer runs; `make` alone lists it.
 .DEFAULT_GOAL := help
-.PHONY: help setup train report look list test fuzz soak crash check lint oldest next parity interop bridge pretrained golden bench data notebooks docs clean
+.PHONY: help setup train report look list test fuzz soak crash check lint oldest next parity interop bridge pretrained golden trust bench data notebooks docs clean
 
 EXP ?=
 RUN ?=
@@ -114,6 +114,9 @@ pretrained: $(ready_dev) ## compare real weights, fetched once by hash, with wha
 
 golden: $(ready_parity) ## write the golden files of tests/golden again, with what those packages give
 	@cd tests/golden && for script in make_golden_*.py; do PYTHONPATH=../.. ../../$(parity_py) $$script || exit 1; done
+
+trust: $(ready) ## count how often the report card errs on models whose truth is known (ARGS='--seeds 300:600')
+	@$(py) -m experiments.trust $(ARGS)
 
 bench: $(ready) ## measure speed and memory beside peers (PARTS=train names some; peers get an environment of their own)
 	@$(py) -m experiments.benchmarks $(PARTS)

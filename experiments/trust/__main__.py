@@ -1,0 +1,99 @@
+"""The command line of the rates: `python -m experiments.trust --seeds 0:300`."""
+
+import argparse
+import datetime
+import json
+import math
+import os
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+os.environ.setdefault("JAX_PLATFORMS", "cpu")
+
+from experiments.trust.judging import SIZES, Judged, judge_all
+from experiments.trust.rates import kinds_table, rates, rates_table, wrong
+
+PAGE = Path(__file__).resolve().parents[2] / "docs" / "trust_rates.md"
+DESIGN = "0:300"
+"""The seeds on which thresholds may be chosen; report on others."""
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Judge models, and print the rates; 1 if a target is missed."""
+    parser = argparse.ArgumentParser(prog="make trust ARGS=", description=__doc__)
+    parser.add_argument("--seeds", default=DESIGN, help="the seeds of the models to draw, from:to")
+    parser.add_argument("--drawn-only", action="store_true", help="leave out the trained models")
+    parser.add_argument("--write", action="store_true", help=f"write {PAGE.name} and its data")
+    options = parser.parse_args(arguments)
+    start = time.perf_counter()
+    seeds = range(*map(int, options.seeds.split(":")))
+    judged = judge_all(seeds, trains=not options.drawn_only)
+    results = rates(judged)
+    for each in wrong(judged):
+        print(f"{each.label}, but {each.reads}: {each.kind}, seed {each.seed}, n = {each.examples}")
+        for question, words in each.words.items():
+            print(f"    {question} ({each.answers[question]}): {words}")
+    print(kinds_table(judged), rates_table(results), sep="\n\n")
+    print(f"{len(judged)} cards in {(time.perf_counter() - start) / 60:.1f} minutes")
+    if options.write:
+        _write(judged, options.seeds, PAGE)
+    return int(not all(each.met for each in results))
+
+
+def _write(judged: Sequence[Judged], seeds: str, page: Path) -> None:
+    date = datetime.datetime.now(datetime.UTC).date().isoformat()
+    drawn = [x for x in judged if x.group == "drawn"]
+    own = [x for x in judged if x.group == "trained"]
+    text = f"""\
+---
+orphan: true
+---
+
+# How often the report card errs
+
+Measured on {date} by `make trust ARGS='--seeds {seeds} --write'`, on
+{len({x.seed for x in drawn})} models drawn by seed from the grammar of `experiments/trust`, and on
+{len({(x.kind, x.seed) for x in own})} that were trained, a third of them on each of three seeds.
+Thresholds were chosen on the seeds {DESIGN}. What is true of a model follows from its own numbers,
+as `experiments/trust/truth.py` says; *graded* models lie between the others and count as neither
+right nor wrong.
+
+## Drawn models
+
+{rates_table(rates(drawn))}
+
+## Trained models
+
+{rates_table([each for each in rates(own) if each.total])}
+
+## By kind
+
+Verdicts as supports / unclear / against, with {SIZES[0]} and {SIZES[1]} examples; then the three
+answers with {SIZES[0]}.
+
+{kinds_table(judged)}
+"""
+    page.write_text(text, encoding="utf-8")
+    data = {"date": date, "seeds": seeds, "models": [_plain(each) for each in judged]}
+    text = json.dumps(data, indent=0, ensure_ascii=False) + "\n"
+    page.with_suffix(".json").write_text(text, encoding="utf-8")
+    print(f"Written to {page}")
+
+
+def _plain(judged: Judged) -> dict[str, Any]:
+    """Return a model as values that JSON can hold, with four digits."""
+
+    def plain(value: Any) -> Any:
+        if isinstance(value, float):
+            return float(f"{value:.4g}") if math.isfinite(value) else None
+        return {k: plain(v) for k, v in value.items()} if isinstance(value, dict) else value
+
+    fields = judged._asdict()
+    return {name: plain(fields[name]) for name in fields if name not in ("words", "seconds")}
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

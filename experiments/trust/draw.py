@@ -1,0 +1,102 @@
+"""What all constructions are drawn from: sentences in which one key is the evidence."""
+
+import numpy as np
+
+from experiments.trust.construction import CLASSES, HEADS, KEYS, QUERIES, STILL, Construction
+
+NO_LIMIT = 1e4
+DECISIVE = 6.0
+"""What evidence says for its class where a kind does not draw it."""
+
+
+class Draw:
+    """Sentences drawn by seed, and the vocabulary in which the kinds are written.
+
+    Attributes:
+        rng: Draws whatever else a kind needs.
+        examples: The number of sentences.
+        visible: How many keys the queries may see; the rest is hidden, as by a causal mask.
+        evidence: One-hot, the key that says the class, (n, k).
+        label: One-hot, the class, (n, 1, c).
+        votes: The class of the evidence there, and a random class at other keys, (n, k, c).
+    """
+
+    def __init__(
+        self, rng: np.random.Generator, examples: int, visible: int = KEYS, start: int = 0
+    ) -> None:
+        self.rng, self.examples, self.visible = rng, examples, visible
+        self.evidence = np.eye(KEYS)[rng.integers(start, visible, examples)]
+        self.label = np.eye(CLASSES)[rng.integers(0, CLASSES, (examples, 1))]
+        others = np.eye(CLASSES)[rng.integers(0, CLASSES, (examples, KEYS))]
+        self.votes = np.where(self.evidence[..., None] == 1, self.label, others)
+
+    def hiding(self, keys: int) -> "Draw":
+        """Return other sentences, of which the last keys are hidden."""
+        return Draw(self.rng, self.examples, KEYS - keys)
+
+    def sparing_first(self) -> "Draw":
+        """Return other sentences, in which the first key is never the evidence."""
+        return Draw(self.rng, self.examples, self.visible, start=1)
+
+    def between(self, low: float, high: float) -> float:
+        """Draw a number."""
+        return float(self.rng.uniform(low, high))
+
+    def other(self, steps: int = 1) -> np.ndarray:
+        """Return one-hot keys that stand some places behind the evidence, (n, k)."""
+        seen = self.evidence[:, : self.visible]
+        return np.pad(np.roll(seen, steps, 1), ((0, 0), (0, KEYS - self.visible)))
+
+    def first(self) -> np.ndarray:
+        """Return one-hot the first key, (n, k)."""
+        return np.eye(KEYS)[np.zeros(self.examples, int)]
+
+    def noise(self, low: float, high: float) -> np.ndarray:
+        """Draw noise for the look of keys, of a drawn strength, (n, k)."""
+        return self.between(low, high) * self.rng.normal(size=self.evidence.shape)
+
+    def only(self, places: np.ndarray) -> np.ndarray:
+        """Return the votes of some keys, and nothing at the others, (n, k, c)."""
+        return places[..., None] * self.votes
+
+    def around(self, strength: float) -> np.ndarray:
+        """Return evidence that passes around the attention, (n, k, c)."""
+        return strength * self.only(self.evidence)
+
+    def weights(self, look: np.ndarray) -> np.ndarray:
+        """Return the weights of one head that a look (n, k) leads to; hidden keys count as one."""
+        shown = np.where(np.arange(KEYS) < self.visible, look, -np.inf)
+        powers = np.exp(shown - shown.max(-1, keepdims=True))
+        return np.where(np.isinf(shown), 1, powers / powers.sum(-1, keepdims=True))
+
+    def model(self, look: np.ndarray, says: np.ndarray, **more: np.ndarray | float) -> Construction:
+        """Return a construction.
+
+        Args:
+            look: The look of all heads and queries, (n, k), or of each, (n, h, q, k).
+            says: What keys say to all heads, (n, k, c), or to each, (n, h, k, c).
+            more: Other fields of `Construction`, where they differ from the usual.
+
+        Returns:
+            The construction; what is hidden draws weight and speaks as loud as the loudest.
+        """
+        n = self.examples
+        look = look[:, None, None] if look.ndim == 2 else look
+        says = says[:, None] if says.ndim == 3 else says
+        look = np.broadcast_to(look, (n, HEADS, QUERIES, KEYS)).copy()
+        says = np.broadcast_to(says, (n, HEADS, KEYS, CLASSES)).copy()
+        hidden = slice(self.visible, None)
+        look[..., hidden] += look.max() * self.rng.random((n, 1, 1, KEYS - self.visible))
+        says[:, :, hidden] = max(np.abs(says).max(), 1.0) * self.votes[:, None, hidden]
+        usual = {
+            "around": np.zeros((n, KEYS, CLASSES)),
+            "seek": np.zeros((n, KEYS)),
+            "offer": np.zeros((n, KEYS)),
+            "read": np.full((n, HEADS, QUERIES), 1 / (HEADS * QUERIES)),
+            "last": np.full((n, QUERIES), self.visible - 1),
+            "stay": np.full(n, STILL),
+            "limit": np.full(n, NO_LIMIT),
+            "scale": np.ones(n),
+        }
+        given = {name: np.broadcast_to(more[name], usual[name].shape) for name in more}
+        return Construction(look=look, says=says, **(usual | given))
