@@ -7,6 +7,11 @@ from typing import Any
 _TEXTS = ("title", "verdict", "reads")
 _NUMBERS = ("value", "low", "high", "random", "uniform")
 _READS = ("supports", "against", "unclear")
+_QUESTIONS = {
+    "depends": "Does the output depend on this attention?",
+    "ranks": "Does the map's ranking find what matters?",
+    "mass": "Does the map's mass show how much?",
+}
 
 
 def card_content(card: Any) -> dict[str, Any]:
@@ -16,10 +21,13 @@ def card_content(card: Any) -> dict[str, Any]:
         card: Result of `attn_jax.measure.report_card`, or its `to_dict()`: a `verdict` and
             `lines`, each with a `title`, `value`, `low`, `high`, `random`, `uniform`,
             `reads` (`"supports"`, `"against"` or `"unclear"`) and `verdict`. A number
-            that is None or not finite is shown as missing.
+            that is None or not finite is shown as missing. It may have `answers`, each with
+            `reads` and `words`, by question (`"depends"`, `"ranks"`, `"mass"`), and `notes`,
+            sentences.
 
     Returns:
-        `{"verdict": ..., "lines": [...]}`, only text and numbers, ready for JSON.
+        `{"verdict": ..., "answers": [...], "lines": [...], "notes": [...]}`, only text and
+        numbers, ready for JSON.
 
     Raises:
         ValueError: If the card has no lines, or a line lacks one of these fields.
@@ -35,7 +43,29 @@ def card_content(card: Any) -> dict[str, Any]:
     lines = [_line(number, line) for number, line in enumerate(fields.get("lines", ()))]
     if not lines:
         raise ValueError("the card has no lines; create one with measure.report_card(...).")
-    return {"verdict": str(fields.get("verdict", "")), "lines": lines}
+    return {
+        "verdict": str(fields.get("verdict", "")),
+        "answers": _answers(fields.get("answers") or {}),
+        "lines": lines,
+        "notes": [str(note) for note in fields.get("notes") or ()],
+    }
+
+
+def _answers(answers: Any) -> list[dict[str, str]]:
+    """Return the answers as a list; one that was read from a file is a list already."""
+    if not isinstance(answers, Mapping):
+        return [
+            {name: str(each[name]) for name in ("question", "reads", "words")} for each in answers
+        ]
+    return [
+        {
+            "question": _QUESTIONS[name],
+            "reads": answers[name]["reads"],
+            "words": answers[name]["words"],
+        }
+        for name in _QUESTIONS
+        if name in answers
+    ]
 
 
 def _line(number: int, line: Mapping[str, Any]) -> dict[str, Any]:

@@ -33,6 +33,21 @@ def test_a_card_becomes_what_json_can_hold():
     assert content["verdict"] == "Do not read it."
     assert line == {**LINE, "value": 0.5, "random": None}
     assert card_content(Card().to_dict()) == card_content(Card())
+    assert content["answers"] == content["notes"] == []
+
+
+def test_the_answers_of_a_card_stay_what_they_are_when_they_are_stored():
+    fields = Card().to_dict() | {
+        "answers": {"mass": {"reads": "against", "words": "2 % of its mass"}},
+        "notes": ("The map was given.",),
+    }
+    content = json.loads(json.dumps(card_content(fields)))
+    question = "Does the map's mass show how much?"
+    assert content["answers"] == [
+        {"question": question, "reads": "against", "words": "2 % of its mass"}
+    ]
+    assert content["notes"] == ["The map was given."]
+    assert card_content(content) == content
 
 
 @pytest.mark.parametrize(

@@ -15,14 +15,27 @@ export function createCard(card) {
   if (!card) return null;
   return make("details", { class: "card", open: true },
     make("summary", {}, "Can this map be trusted? ", make("strong", {}, card.verdict)),
+    card.answers.length ? make("ul", { class: "answers" }, ...card.answers.map(answer)) : null,
     make("div", { class: "scroll", tabindex: "0", role: "group", "aria-label": "Report card" },
       make("table", {},
         make("thead", {}, make("tr", {}, ...HEADINGS.map((text) => make("th", { scope: "col" }, text)))),
-        make("tbody", {}, ...card.lines.map(row)))));
+        make("tbody", {}, ...card.lines.map(row)))),
+    ...card.notes.map((note) => make("p", { class: "note" }, note)));
+}
+
+function answer({ question, reads, words }) {
+  return make("li", { class: reads }, ...verdict(reads), make("strong", {}, question), ` ${words}`);
+}
+
+function verdict(reads) {
+  const [mark, words] = MARKS[reads];
+  return [
+    make("span", { class: "mark", "aria-hidden": "true" }, mark),
+    make("span", { class: "visually-hidden" }, `${words}: `),
+  ];
 }
 
 function row(line) {
-  const [mark, words] = MARKS[line.reads];
   const interval = line.low === null || line.high === null ? null
     : make("span", { class: "place" }, ` ${number(line.low)} to ${number(line.high)}`);
   return make("tr", {},
@@ -30,9 +43,7 @@ function row(line) {
     make("td", {}, number(line.value), interval),
     make("td", {}, number(line.random)),
     make("td", {}, number(line.uniform)),
-    make("td", { class: line.reads },
-      make("span", { class: "mark", "aria-hidden": "true" }, mark),
-      make("span", { class: "visually-hidden" }, `${words}: `), line.verdict));
+    make("td", { class: line.reads }, ...verdict(line.reads), line.verdict));
 }
 
 function number(value) {
