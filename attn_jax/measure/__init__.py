@@ -40,8 +40,10 @@ from attn_jax.measure.auc import (
 from attn_jax.measure.card import (
     Answer,
     CardLine,
+    HeadCards,
     ReportCard,
     report_card,
+    report_cards,
 )
 from attn_jax.measure.co_relevance import (
     CoLayer,
@@ -167,6 +169,7 @@ __all__ = [
     "CoRelevance",
     "Drift",
     "Erasure",
+    "HeadCards",
     "MassiveActivations",
     "PruningCurve",
     "ReportCard",
@@ -227,6 +230,7 @@ __all__ = [
     "received",
     "removal_shares",
     "report_card",
+    "report_cards",
     "roc_auc",
     "rollout",
     "row_blocked",

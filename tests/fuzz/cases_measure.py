@@ -359,6 +359,15 @@ def check_card(result, inputs, rng):
     assert isinstance(str(result), str)
 
 
+def check_cards(result, inputs):
+    assert result.ablation.shape == result.overlap.shape == (1, H)
+    assert result.examples == N
+    # The heads are added up, so that their shares are the whole.
+    score = np.abs(answer(weights_of(inputs), inputs)).max()
+    if score > 1e-3 and np.isfinite(result.share).all() and np.abs(result.share).max() < 100:
+        close(result.share.sum(), 1.0, 1e-2)
+
+
 def reweighed(function, inputs, change):
     return function(model, "look.weights", change)(inputs)
 
@@ -786,6 +795,7 @@ MEASURE = (
             "CoRelevance",
             "Drift",
             "Erasure",
+            "HeadCards",
             "MassiveActivations",
             "PruningCurve",
             "ReportCard",
@@ -1026,6 +1036,7 @@ MEASURE = (
             lambda result, keys: equal(np.sort(result), np.array(result)),
         ),
         "report_card": Case(card, check_card, of_model, share=0.1),
+        "report_cards": Case(draws(inputs=inputs), check_cards, of_model, share=0.1),
         "roc_auc": Case(
             draws(scores=floats(7), positive=mask(7), mask=mask(7)),
             lambda result, scores, positive, mask: close(result, auc64(scores, positive, mask)),

@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
+from attn_jax.hooks import capture
 from attn_jax.measure import reweigh
 from attn_jax.measure.card.inputs import Places
 from attn_jax.measure.card.measured import Checks
@@ -82,6 +83,18 @@ def check_choice(places: Places, heads: Sequence[int] | None, query: int | None)
     if query is not None and not -places.queries <= query < places.queries:
         raise ValueError(
             f"query={query} is out of range: the weights have {places.queries} queries."
+        )
+
+
+def check_heads(fn: reweigh.Model, inputs: Any, places: Places) -> None:
+    """Refuse weights without an axis of heads, or layers with different numbers of them."""
+    _, weights = jax.eval_shape(capture(fn, list(places.attention)), inputs)
+    shapes = {name: each.shape for name, each in weights.items()}
+    heads = {shape[-3] if len(shape) > 3 else None for shape in shapes.values()}
+    if None in heads or len(heads) > 1:
+        raise ValueError(
+            f"the weights have the shapes {shapes}, but (..., n, h, q, k) with the same number of "
+            "heads in each is needed; select hook points of multi-head attention."
         )
 
 

@@ -13,6 +13,8 @@ from attn_jax.hooks.patterns import key, match
 from attn_jax.measure import reweigh
 from attn_jax.measure.numbered import all_steps
 
+Steps = tuple[tuple[int, ...], ...]
+
 
 class Places(NamedTuple):
     """The hook points that a card edits and reads.
@@ -22,7 +24,8 @@ class Places(NamedTuple):
         contexts: Those of the same calls' contexts; empty if one of them has none.
         heads: The number of heads, 1 where the weights have no axis of heads.
         queries: The number of queries, 1 where the weights have no axis of queries.
-        layers: How many layers there are in all.
+        layers: How many layers they are.
+        steps: For each name the steps of its scans, as `measure.numbered` takes them.
     """
 
     attention: tuple[str, ...]
@@ -30,6 +33,7 @@ class Places(NamedTuple):
     heads: int
     queries: int
     layers: int
+    steps: tuple[Steps, ...]
 
 
 def find_places(
@@ -54,9 +58,9 @@ def find_places(
             s for pattern in patterns for s in match(pattern, point.name, point.lengths)
         )
     ]
-    count = sum(len(all_steps(_open(point, s))) for point, s in chosen)
     if layers is not None:
         chosen = _take([each for pair in chosen for each in _split(*pair)], layers)
+    count = sum(len(all_steps(_open(point, s))) for point, s in chosen)
     names = tuple(key(point.name, selection) for point, selection in chosen)
     shapes = [point.shape for point, _ in chosen]
     contexts = tuple(map(_context_of, names))
@@ -68,6 +72,14 @@ def find_places(
         shapes[0][-3] if shapes and len(shapes[0]) > 3 else 1,
         shapes[0][-2] if shapes and len(shapes[0]) > 2 else 1,
         count,
+        tuple(_steps(point, selection) for point, selection in chosen),
+    )
+
+
+def _steps(point: HookPoint, selection: Sequence[int | None]) -> Steps:
+    return tuple(
+        tuple(int(step) for step in each[1] if step is not None)
+        for each in _split(point, selection)
     )
 
 

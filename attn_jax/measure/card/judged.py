@@ -35,6 +35,7 @@ class Plan:
         resample: How the inputs at some keys are replaced; None if that is not known.
         adversarial: Whether to search for adversarial weights.
         randomization: Whether to compare with the map of a model with shuffled weights.
+        averages: Whether the map is a mean over heads or layers, whose effects are then compared.
     """
 
     attention: tuple[str, ...]
@@ -46,6 +47,7 @@ class Plan:
     resample: Resample | None = None
     adversarial: bool = True
     randomization: bool = False
+    averages: bool = False
 
 
 @dataclasses.dataclass(frozen=True)

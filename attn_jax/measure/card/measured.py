@@ -17,6 +17,8 @@ class Checks(NamedTuple):
         lowest: The lowest weight.
         keys: How many keys of each example some query sees, (n,).
         hidden: The largest share of a map on keys that no query sees.
+        effects: The mean size of each head's effect on the score, to first order, (heads,); None
+            where there is one head alone.
     """
 
     logits: Array
@@ -27,6 +29,7 @@ class Checks(NamedTuple):
     lowest: Array
     keys: Array
     hidden: Array
+    effects: Array | None
 
 
 class Measure(NamedTuple):

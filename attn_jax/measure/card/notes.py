@@ -7,8 +7,8 @@ from attn_jax.measure.card.judged import Plan
 from attn_jax.measure.card.measured import Checks, Measures
 from attn_jax.measure.card.orders import FEW
 
-IDLE = 0.05
-"""The part of the strongest head's effect below which a head counts as idle."""
+IDLE = 0.1
+"""The part of the mean effect below which a head counts as idle."""
 
 
 def notes(
@@ -30,6 +30,14 @@ def notes(
         is_given: Whether the map was given.
     """
     said = [_map(plan, places, is_given)]
+    if ran.effects is not None:
+        effects = np.asarray(ran.effects)
+        idle = int((effects < IDLE * effects.mean()).sum())
+        said.append(
+            f"{idle} of these {len(effects)} heads have less than a tenth of the mean effect on "
+            "the score, and their maps are averaged in all the same; judge heads with "
+            "report_cards, or by heads= and layers=."
+        )
     hidden = exists.sum(-1) - np.asarray(ran.keys)
     if hidden.any():
         said.append(

@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array
 
-from attn_jax.hooks import capture
+from attn_jax.hooks import activation_grads, capture
 from attn_jax.measure import reweigh
 from attn_jax.measure.card.dependence import dependence
 from attn_jax.measure.card.further import adversary, randomization, truth
@@ -58,7 +58,8 @@ def compile_measures(fn: reweigh.Model, plan: Plan) -> Callable[..., tuple[Check
         hidden = _share_outside(values, exists, mask)
         again = erased.scores[0, 0], erased.level
         level = logits.mean((1, 2))
-        checks = Checks(logits, score, level, again, *faults, exists.sum(-1), hidden)
+        effects = _effects(judged) if plan.averages else None
+        checks = Checks(logits, score, level, again, *faults, exists.sum(-1), hidden, effects)
         return checks, measures
 
     return jax.jit(run)
@@ -73,6 +74,16 @@ def _look(fn: reweigh.Model, plan: Plan, inputs: Any) -> tuple[Array, Array, tup
     faults = [jnp.stack([fault.max() for fault in pair]) for pair in rows.values()]
     deviation, negated_lowest = jnp.stack(faults).max(0)
     return output, own, (deviation, -negated_lowest)
+
+
+def _effects(judged: Judged) -> Array:
+    """Return the mean size of each head's effect on the score: its weights times gradients."""
+    names = list(judged.plan.attention)
+    _, weights = capture(judged.fn, names)(judged.inputs)
+    gradients = activation_grads(lambda x: judged.score(judged.fn(x)).sum(), names)(judged.inputs)
+    effects = [(weights[n] * gradients[n]).astype(jnp.float32).sum((-2, -1)) for n in names]
+    # The examples come before the heads, the steps of scans before both.
+    return jnp.concatenate([jnp.abs(e).mean(-2).ravel() for e in effects])
 
 
 def _row_faults(weights: Array) -> tuple[Array, Array]:

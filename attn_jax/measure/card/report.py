@@ -17,6 +17,9 @@ from attn_jax.measure.card.program import compile_measures
 from attn_jax.measure.card.result import ReportCard
 from attn_jax.measure.scoring import Metric, Scoring
 
+FEW_ENOUGH = 512
+"""The number of keys up to which the effects of heads are compared, for which all maps are held."""
+
 
 def report_card(
     fn: reweigh.Model,
@@ -140,7 +143,7 @@ def report_card(
     checks.check_metric(metric, foil)
     values = checks.checked_map(values, exists.shape)
 
-    if query is None and position is not None and places.queries == sizes.positions:
+    if query is None and position is not None and places.queries == sizes.tokens:
         query = position
     plan = Plan(
         places.attention,
@@ -152,6 +155,7 @@ def report_card(
         _resampling(resample, inputs, exists.shape),
         adversarial if adversarial is not None else (sizes.is_classifier and heads is None),
         randomization,
+        heads is None and places.heads * places.layers > 1 and sizes.keys <= FEW_ENOUGH,
     )
     run, noise = compile_measures(fn, plan), draw(rng, exists.shape)
     results = jax.device_get(run(inputs, exists, target, foil, objects, values, noise))

@@ -176,7 +176,7 @@ def _ranks(measures: Measures, words: Read) -> Answer:
     if not np.isfinite(inputs):
         return Answer(words["ranking"], f"{text}; replacing the inputs changes nothing")
     text += f", and at {_percent(inputs)} when the inputs are replaced"
-    if words["inputs"] == "against" and words["ranking"] != "against":
+    if words["inputs"] == "against" and words["ranking"] == "supports":
         text += ": earlier layers moved what decides to other keys"
     return Answer(_all(words["ranking"], words["inputs"]), text)
 

@@ -1,0 +1,162 @@
+"""What a card is asked to judge: heads, layers, positions, any map; and what it must refuse."""
+
+import re
+
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from scipy.special import softmax
+
+from attn_jax import hooks, measure
+
+N, H, K, C = 64, 3, 7, 3
+
+
+def drawn(seed=0):
+    """One key decides, and the first of three heads looks at it; the others look at a decoy."""
+    rng = np.random.default_rng(seed)
+    place, label = rng.integers(0, K, N), rng.integers(0, C, N)
+    decides = np.eye(K)[place]
+    says = np.eye(C)[np.where(decides == 1, label[:, None], rng.integers(0, C, (N, K)))]
+    decoy = np.roll(decides, 3, 1)
+    weights = np.stack([softmax(5 * m, -1) for m in (decides, decoy, decoy)], 1)
+    values = np.zeros((N, H, K, C))
+    values[:, 0] = 6 * says
+    arrays = {"weights": weights[:, :, None], "values": values, "decides": decides}
+    return {name: jnp.asarray(each, jnp.float32) for name, each in arrays.items()}
+
+
+def votes(inputs):
+    weights = hooks.tap("look.weights", inputs["weights"])
+    context = jnp.einsum("nhqk,nhkc->nqhc", weights, inputs["values"])
+    return hooks.tap("look.context", context)[:, 0].sum(1)
+
+
+INPUTS = drawn()
+
+
+def test_idle_heads_that_are_averaged_in_are_noticed():
+    card = measure.report_card(votes, INPUTS)
+    assert card.reads == "against"
+    assert card.answers["depends"].reads == "supports"
+    assert card.answers["mass"].reads == "against"
+    assert any(note.startswith("2 of these 3 heads have less than a tenth") for note in card.notes)
+
+
+@pytest.mark.parametrize(("head", "reads"), [(0, "supports"), (1, "against")])
+def test_one_head_can_be_judged(head, reads):
+    card = measure.report_card(votes, INPUTS, heads=[head])
+    assert card.reads == reads, str(card)
+    # Only the first head has values, and its mean over the batch says nothing.
+    context = np.einsum("nhqk,nhkc->nhc", INPUTS["weights"], INPUTS["values"])
+    centred = context - context.mean(-1, keepdims=True)
+    target = context.sum(1).argmax(-1)
+    own = centred[np.arange(N), head, target]
+    mean = centred[:, head].mean(0)[target]
+    score = centred.sum(1)[np.arange(N), target]
+    assert card["through"].value == pytest.approx((own - mean).mean() / score.mean(), abs=1e-5)
+
+
+def test_any_map_can_be_judged():
+    right = measure.report_card(votes, INPUTS, values=INPUTS["decides"])
+    assert right.reads == "supports", str(right)
+    assert right.notes[0] == "The map was given."
+    wrong = measure.report_card(votes, INPUTS, values=jnp.roll(INPUTS["decides"], 1, 1))
+    assert wrong.reads == "against", str(wrong)
+
+
+def test_the_table_of_all_heads_agrees_with_closed_forms():
+    cards = measure.report_cards(votes, INPUTS)
+    assert cards.is_idle.tolist() == [[False, True, True]]
+    assert [cards.reads(0, head) for head in range(H)] == ["supports", "against", "against"]
+    logits = np.einsum("nhqk,nhkc->nc", INPUTS["weights"], INPUTS["values"])
+    target = logits.argmax(-1)
+    effects = np.einsum("nk,nkc->nkc", INPUTS["weights"][:, 0, 0], INPUTS["values"][:, 0])
+    effects = (effects - effects.mean(-1, keepdims=True))[np.arange(N), :, target]
+    size = np.abs(effects)
+    overlap = np.minimum(INPUTS["weights"][:, 0, 0], size / size.sum(-1, keepdims=True)).sum(-1)
+    expected = (size.sum(-1) * overlap).sum() / size.sum()
+    assert cards.overlap[0, 0] == pytest.approx(expected, abs=1e-5)
+    assert cards.share[0].tolist() == pytest.approx([1, 0, 0], abs=1e-5)
+    assert str(cards).endswith("2 of 3 heads are idle.")
+
+
+def language_model(inputs):
+    """Look back for the token, among those before, of the class that the last token asks for."""
+    weights = hooks.tap("look.weights", inputs["weights"])
+    return jnp.einsum("nhqk,nkc->nqc", weights, inputs["values"])
+
+
+def causal(future, spread=0.0):
+    """Draw causal attention; what lies in the future has values of its own."""
+    rng = np.random.default_rng(1)
+    visible = np.tril(np.ones((K, K), bool))
+    place = rng.integers(0, 3, N)
+    decides = np.eye(K)[place]
+    scores = np.where(visible, 4 * decides[:, None], -np.inf)
+    label = rng.integers(0, C, N)
+    values = 6 * np.eye(C)[label][:, None] * np.ones((N, K, 1))
+    other = np.eye(C)[rng.integers(0, C, (N, K))]
+    is_decider = decides[..., None] == 1
+    values = np.where(is_decider, values, (1 - spread) * values + spread * 6 * other)
+    values = np.where(
+        (np.arange(K) > 3)[None, :, None], future * np.eye(C)[(label + 1) % C][:, None], values
+    )
+    arrays = {"weights": softmax(scores, -1)[:, None], "values": values}
+    return {name: jnp.asarray(each, jnp.float32) for name, each in arrays.items()}
+
+
+def test_no_edit_gives_weight_to_keys_that_a_causal_mask_hides():
+    # All visible keys say the same, so that no exchange between them changes anything.
+    card = measure.report_card(language_model, causal(future=8.0), position=3)
+    assert card["permuted"].value < 1e-3
+    assert card.answers["depends"].reads == "against"
+    assert "from query 3" in card.notes[0]
+    assert any(note.startswith("Up to 3 keys of an example") for note in card.notes)
+
+
+def test_a_position_of_a_language_model_is_judged_by_what_it_sees():
+    card = measure.report_card(language_model, causal(future=50.0, spread=1.0), position=3)
+    assert card.reads == "supports", str(card)
+
+
+def test_all_positions_are_judged_with_teacher_forcing():
+    inputs = causal(future=0.0)
+    target = np.full((N, K), -1)
+    target[:, 2:4] = np.asarray(inputs["values"])[:, :1].argmax(-1)
+    card = measure.report_card(language_model, inputs, target=target)
+    logits = np.asarray(language_model(inputs))
+    centred = (logits - logits.mean(-1, keepdims=True))[:, 2:4]
+    score = np.take_along_axis(centred, target[:, 2:4, None], -1)[..., 0].mean(1)
+    # Without weights the logits are all zero, and the whole score is lost.
+    assert card["through"].value == pytest.approx(1.0, abs=1e-6)
+    assert score.mean() > 1
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"heads": [3]}, "heads=[3] must be from 0 to 2: the weights have 3 heads"),
+        ({"layers": [1]}, "has layer 1, but attention matches 1 layers"),
+        ({"query": 4}, "query=4 is out of range: the weights have 1 queries"),
+        ({"position": 0}, "position=0 needs a model with an output at each token"),
+        ({"values": np.ones((N, 2))}, f"values has shape ({N}, 2)"),
+        ({"metric": "logit_difference"}, "a logit difference needs a foil"),
+        ({"foil": np.zeros(N, int)}, "a logit difference needs a foil"),
+    ],
+)
+def test_choices_that_do_not_fit_are_refused(options, message):
+    with pytest.raises(ValueError, match=re.escape(message)):
+        measure.report_card(votes, INPUTS, **options)
+
+
+def test_a_map_with_mass_on_hidden_keys_is_refused():
+    with pytest.raises(ValueError, match="to keys that no query sees"):
+        measure.report_card(
+            language_model, causal(future=0.0), position=3, values=np.ones((N, K), np.float32)
+        )
+
+
+def test_a_position_out_of_range_is_refused():
+    with pytest.raises(ValueError, match="position=9 is out of range: the model has outputs at 7"):
+        measure.report_card(language_model, causal(future=0.0), position=9)
