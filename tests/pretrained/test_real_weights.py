@@ -10,7 +10,7 @@ import jax
 import numpy as np
 import pytest
 
-from attn_jax import pretrained
+from attn_jax import measure, pretrained
 from attn_jax.hooks import capture
 from attn_jax.tasks.fetch import FetchError
 
@@ -78,6 +78,25 @@ def test_smollm2_goes_on_with_the_same_tokens(smollm2):
     written = smollm2.generate(smollm2.encode([str(expected["text"])]), tokens.shape[1] - start)
     np.testing.assert_array_equal(written.tokens, tokens)
     assert smollm2.tokenizer.decode(tokens[0, start:].tolist()).startswith("'s mom, a wise")
+
+
+PROSE = """When the first railway reached the valley, farmers who had never seen the sea could buy
+fresh herring on market day, and letters that used to take a week arrived before breakfast. Some
+welcomed the noise and the smoke as signs of progress; others closed their shutters, kept their
+horses, and predicted that nothing good would come of people moving so fast across the country."""
+
+
+def test_smollm2_has_sinks_and_a_massive_activation(smollm2):
+    inputs = smollm2.encode([PROSE])
+    inputs = {name: array[:, :64] for name, array in inputs.items()}
+    assert inputs["tokens"].shape == (1, 64)
+    run = capture(smollm2.model.apply, ["*.weights", "layers.11.residual_out"])
+    _, captured = jax.jit(run)(smollm2.variables, **inputs)
+    result = measure.massive_activations(captured.pop("layers.11.residual_out"))
+    # As Sun et al. found in other models: at the first token, and in one or two features.
+    assert {int(token) for _, token, _ in np.argwhere(result.is_massive)} == {0}
+    assert result.largest / result.median > 10_000
+    assert measure.sink_rate(list(captured.values())) > 0.5
 
 
 def test_dinov2():
