@@ -4,6 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from programs import count_programs
 from streams import (
     CLEAN,
     CORRUPTED,
@@ -67,18 +68,7 @@ def test_a_scanned_stack_gives_the_same_under_the_same_names(zeroed):
 
 
 def test_one_program_holds_all_runs_and_the_layers_before_are_computed_once():
-    compiled = []
-
-    def listen(event, duration, **_):
-        if event == "/jax/core/compile/backend_compile_duration":
-            compiled.append(event)
-
-    jax.monitoring.register_event_duration_secs_listener(listen)
-    try:
-        circuits.ablate_heads(model, TOKENS, METRIC)
-    finally:
-        jax.monitoring.unregister_event_duration_listener(listen)
-    assert len(compiled) == 1
+    assert count_programs(lambda: circuits.ablate_heads(model, TOKENS, METRIC)) == 1
     flops = flops_of(lambda tokens: circuits.ablate_heads(model, tokens, METRIC).values)
     assert flops < 0.75 * LAYERS * HEADS * flops_of(lambda tokens: METRIC(model(tokens)))
 

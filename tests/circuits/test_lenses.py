@@ -6,6 +6,7 @@ import numpy as np
 import optax
 import pytest
 from models import FIRST, VOCABULARY, model, random_weights
+from programs import count_programs
 
 from attn_jax import circuits
 from attn_jax.circuits import logit_lens, tuned_lens
@@ -156,15 +157,4 @@ def test_a_verb_is_one_program(fn, verb):
         "loadings": lambda: circuits.head_loadings(fn, TOKENS, features, METRIC),
     }
     calls[verb]()  # JAX compiles its own small operations once
-    compiled = []
-
-    def listen(event, duration, **_):
-        if event == "/jax/core/compile/backend_compile_duration":
-            compiled.append(event)
-
-    jax.monitoring.register_event_duration_secs_listener(listen)
-    try:
-        calls[verb]()
-    finally:
-        jax.monitoring.unregister_event_duration_listener(listen)
-    assert len(compiled) == 1
+    assert count_programs(calls[verb]) == 1

@@ -1,79 +1,23 @@
 """Lenses and scores on modules of this library, and on Flax's own attention with hook points."""
 
-import functools
-
-import flax.linen
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from flax import nnx
+from other_models import LAYERS, MODELS, X
 
-from attn_jax import nn
-from attn_jax.circuits import direct_logit_attribution, head_loadings, head_scores, logit_lens
-from attn_jax.hooks import HookError, capture, hook_points, tap, tap_attention
-from attn_jax.interop import named
-
-HEADS, FEATURES, VOCABULARY, LAYERS = 3, 12, 7, 2
-X = jax.random.normal(jax.random.key(0), (2, 5, FEATURES))
-MASK = jnp.tri(5, dtype=bool)[None, None]
-
-
-class Linen(flax.linen.Module):
-    """Two attentions of Flax or of this library, and a projection to logits."""
-
-    attention: type
-
-    @flax.linen.compact
-    def __call__(self, x):
-        x = tap("embedding", x)
-        for i in range(LAYERS):
-            attend = self.attention(num_heads=HEADS, name=f"layers_{i}")
-            x = tap(f"layers.{i}.residual_out", x + attend(x, mask=MASK))
-        return flax.linen.Dense(VOCABULARY, name="head")(x)
+from attn_jax.circuits import (
+    direct_logit_attribution,
+    head_loadings,
+    head_scores,
+    logit_lens,
+    qk_attribution,
+    tuned_lens,
+)
+from attn_jax.hooks import HookError, capture, hook_points
 
 
-class NNX(nnx.Module):
-    def __init__(self):
-        rngs = nnx.Rngs(0)
-        self.layers = nnx.List(
-            [
-                nnx.MultiHeadAttention(HEADS, FEATURES, decode=False, rngs=rngs)
-                for _ in range(LAYERS)
-            ]
-        )
-        self.head = nnx.Linear(FEATURES, VOCABULARY, rngs=rngs)
-
-    def __call__(self, x):
-        x = tap("embedding", x)
-        for i, attend in enumerate(self.layers):
-            x = tap(f"layers.{i}.residual_out", x + attend(x, mask=MASK))
-        return self.head(x)
-
-
-def linen(attention):
-    model = Linen(attention)
-    variables = model.init(jax.random.key(0), X)
-    return functools.partial(model.apply, variables), variables["params"]
-
-
-def ours():
-    return linen(nn.MultiHeadAttention)
-
-
-def tapped_linen():
-    fn, params = linen(flax.linen.MultiHeadDotProductAttention)
-    return tap_attention(fn), params
-
-
-def tapped_nnx():
-    model = NNX()
-    layers = nnx.to_pure_dict(nnx.state(model, nnx.Param))
-    params = {f"layers_{i}": layer for i, layer in layers["layers"].items()}
-    return tap_attention(named(model, model)), params | {"head": layers["head"]}
-
-
-@pytest.fixture(scope="module", params=[ours, tapped_linen, tapped_nnx])
+@pytest.fixture(scope="module", params=MODELS)
 def pair(request):
     return request.param()
 
@@ -103,6 +47,15 @@ def test_the_logit_lens(pair):
         np.testing.assert_allclose(lens.values[i], expected, atol=1e-5)
 
 
+def test_a_tuned_lens_begins_as_the_logit_lens(pair):
+    """Its first losses are those of the lens beside the logits, in NumPy."""
+    fn, _ = pair
+    logits = np.asarray(logit_lens(fn, X).values, np.float64)
+    logs = logits - np.log(np.exp(logits).sum(-1, keepdims=True))
+    expected = (np.exp(logs[-1:]) * (logs[-1:] - logs)).sum(-1).mean((1, 2))
+    np.testing.assert_allclose(tuned_lens(fn, [X]).losses[0], expected, atol=1e-5)
+
+
 def test_scores_of_heads(pair):
     fn, _ = pair
     _, captured = capture(fn, "*.weights")(X)
@@ -124,3 +77,22 @@ def test_loadings_need_values(pair):
     else:
         with pytest.raises(HookError, match=r"needs the hook point '.*\.value' beside"):
             head_loadings(fn, X, features, jnp.sum)
+
+
+def test_the_score_of_a_query_needs_queries(pair):
+    """Those of the first layer read the embedding alone; `tap_attention` knows no queries."""
+    fn, params = pair
+    options = {"query": -1, "key": 2, "residual": "embedding", "features": X[None]}
+    if any(point.name.endswith(".query") for point in hook_points(fn)(X)):
+        found = qk_attribution(fn, X, "layers.0", **options)
+        layer = jax.tree.map(np.asarray, params["layers_0"])
+        query, key = (
+            np.einsum("bf,fhd->bhd", X[:, place], layer[name]["kernel"]) + layer[name]["bias"]
+            for place, name in ((-1, "query"), (2, "key"))
+        )
+        expected = np.einsum("bhd,bhd->bh", query, key).mean(0) / np.sqrt(query.shape[-1])
+        np.testing.assert_allclose(found.scores, expected, atol=1e-5)
+        np.testing.assert_allclose(found.shares.values.sum((1, 2)), expected, atol=1e-5)
+    else:
+        with pytest.raises(HookError, match=r"needs .*layers\.0\.query"):
+            qk_attribution(fn, X, "layers.0", **options)

@@ -4,6 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from programs import count_programs
 from streams import (
     CLEAN,
     CORRUPTED,
@@ -235,6 +236,23 @@ def test_paths_go_through_no_other_head():
 def test_what_cannot_be_patched_is_said_in_a_line(call, message):
     with pytest.raises((HookError, ValueError), match=message):
         call()
+
+
+PAIRED = {
+    "activation_patching": {},
+    "attribution_patching": {},
+    "edge_attribution": {},
+    "path_patching": {"receivers": "layers.1.attention.query"},
+}
+
+
+@pytest.mark.parametrize("verb", PAIRED)
+def test_a_verb_is_one_program(verb):
+    def call():
+        getattr(circuits, verb)(model, *PAIR, METRIC, **PAIRED[verb])
+
+    call()  # JAX compiles its own small operations once
+    assert count_programs(call) == 1
 
 
 def test_metrics_by_hand():
