@@ -68,11 +68,11 @@ def _run(command: list[str]) -> None:
     done = subprocess.run(command, capture_output=True, text=True)
     if done.returncode:
         errors = [line for line in done.stderr.splitlines() if "error" in line]
-        raise RuntimeError(f"{command[0]} failed: {(errors or ['no message'])[0]}")
+        raise RuntimeError(f"{command[0]} failed: {errors[0] if errors else 'it named no error'}")
 
 
 if __name__ == "__main__":
     try:
         build(Path(sys.argv[1]), *sys.argv[2:])
     except RuntimeError as error:
-        sys.exit(str(error))
+        sys.exit(f"Compiled kernels for CPUs are not built: {error}. Attention works without them.")
