@@ -17,6 +17,7 @@ PYTHON ?= $(firstword $(foreach p,python3 python3.13 python3.12 python3.11 pytho
 py := .venv/bin/python
 ready := .venv/.ready
 ready_dev := .venv/.ready-dev
+kernel := .venv/.ready-kernel
 parity_py := .parity/bin/python
 ready_parity := .parity/.ready
 bridge_py := .bridge/bin/python
@@ -33,9 +34,9 @@ ifneq ($(and $(filter setup,$(MAKECMDGOALS)),$(filter-out cuda tpu,$(DEVICE))),)
 $(error DEVICE=$(DEVICE) is unknown: it is cuda or tpu, or nothing for the CPU alone)
 endif
 
-setup: $(ready) $(DEVICE:%=.venv/.ready-%) ## make .venv from the locks, by hash (DEVICE=cuda or tpu adds an accelerator)
+setup: $(ready) $(kernel) $(DEVICE:%=.venv/.ready-%) ## make .venv from the locks, by hash (DEVICE=cuda or tpu adds an accelerator)
 
-train: $(ready) ## train EXP and report on it (ARGS=--resume goes on with its last run)
+train: $(ready) $(kernel) ## train EXP and report on it (ARGS=--resume goes on with its last run)
 	@test -n "$(EXP)" || { echo "which experiment? make train EXP=..., one of:"; $(py) -m experiments list; exit 2; }
 	@$(py) -m experiments $(EXP) $(ARGS)
 
@@ -118,7 +119,7 @@ golden: $(ready_parity) ## write the golden files of tests/golden again, with wh
 trust: $(ready) ## count how often the report card errs on models whose truth is known (ARGS='--seeds 300:600')
 	@$(py) -m experiments.trust $(ARGS)
 
-bench: $(ready) ## measure speed and memory beside peers (PARTS=train names some; peers get an environment of their own)
+bench: $(ready) $(kernel) ## measure speed and memory beside peers (PARTS=train names some; peers get an environment of their own)
 	@$(py) -m experiments.benchmarks $(PARTS)
 
 data: $(ready) ## fetch and verify MNIST
@@ -171,6 +172,12 @@ $(ready): requirements/base.lock requirements/build.lock pyproject.toml
 $(ready_dev): $(ready) requirements/dev.lock
 	@echo "Adding the developers' tools to .venv"
 	@$(py) $(locked) --no-binary promise --no-build-isolation -r requirements/dev.lock
+	@touch $@
+
+# Where they cannot be built, one line says why, and attention is computed without them.
+$(kernel): kernels/cpu/build.py kernels/cpu/flags.json $(wildcard kernels/cpu/src/* kernels/cpu/attn_jax_cpu/*.py) $(ready)
+	@echo "Building the compiled kernels for CPUs (half a minute, once)"
+	@$(py) kernels/cpu/build.py "$$($(py) $(purelib))" || true
 	@touch $@
 
 .venv/.ready-cuda .venv/.ready-tpu: .venv/.ready-%: requirements/%.lock $(ready)

@@ -15,6 +15,7 @@ ROOT = Path(__file__).parent.parent
 # What an import is called where the package on the registry has another name.
 DISTRIBUTIONS = {
     "PIL": "pillow",
+    "attn_jax_cpu": "attn-jax-cpu",
     "huggingface_hub": "huggingface-hub",
     "orbax": "orbax-checkpoint",
     "tensorflow_datasets": "tensorflow-datasets",

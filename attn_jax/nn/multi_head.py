@@ -209,8 +209,8 @@ class MultiHeadAttention(MultiHead):
         window: The number of keys to the left and to the right that each query may attend to.
         implementation: The implementation of the fused call, :func:`attn_jax.ops.attention`. Any
             normalizer but softmax, and active dropout, take the unfused path. With `"streaming"`
-            the `summary` of the weights is sown instead of the weights, whose size is quadratic in
-            the number of tokens.
+            and `"kernel"` the `summary` of the weights is sown instead of the weights, whose size
+            is quadratic in the number of tokens.
         normalizer: Maps scores to weights.
         dropout_rate: The fraction of weights dropped in training.
         is_fusible: Whether the fused call computes the same as the `stages`.
@@ -278,7 +278,8 @@ class MultiHeadAttention(MultiHead):
         call = functools.partial(ops.attention, mask=heads.mask, bias=heads.bias, **structure)
         if self.is_mutable_collection("intermediates"):
             # A fused call returns no weights; its hook point does, and only when it is asked for.
-            leaf = "summary" if self.implementation == "streaming" else "weights"
+            is_streamed = self.implementation in ("streaming", "kernel")
+            leaf = "summary" if is_streamed else "weights"
             _, captured = capture(call, leaf)(*heads[:3])
             sow(self, leaf, captured[leaf])
         return call(*heads[:3], implementation=self.implementation)

@@ -4,8 +4,9 @@ from typing import Literal
 
 import jax
 
-Kernel = Literal["triton", "mosaic"]
-"""The compilers of Pallas kernels: Triton for NVIDIA GPUs, Mosaic for TPUs."""
+Kernel = Literal["triton", "mosaic", "cpu"]
+"""What compiles kernels: Triton for NVIDIA GPUs and Mosaic for TPUs, both from Pallas, and for CPUs
+a C++ compiler, ahead of time (the package `attn-jax-cpu`)."""
 
 
 def compute_capability() -> float:
@@ -13,6 +14,14 @@ def compute_capability() -> float:
     device = jax.devices()[0]
     is_nvidia = "NVIDIA" in device.device_kind
     return float(getattr(device, "compute_capability", 0)) if is_nvidia else 0.0
+
+
+def is_divided(array: jax.Array) -> bool:
+    """Whether an array is one device's part, inside of a `shard_map`."""
+    kind = jax.typeof(array)
+    # The first versions of JAX with varying axes know them by another name.
+    manual = getattr(kind, "manual_axis_type", None)
+    return bool(manual.varying if manual else getattr(kind, "vma", None))
 
 
 def kernel_compiler() -> Kernel | None:

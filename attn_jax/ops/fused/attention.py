@@ -13,10 +13,11 @@ from attn_jax.ops.fused.derived_summary import SummarizedFormula
 from attn_jax.ops.masks import combine_masks
 from attn_jax.ops.reference.operands import Call, checked_call, flat_batch
 from attn_jax.ops.streaming.attention import hide_unseen, stream
+from attn_jax.ops.streaming.cpu import library
 from attn_jax.ops.streaming.plan import kernel_for, plan_of
 from attn_jax.ops.streaming.summary import Summary
 
-Implementation = Literal["auto", "xla", "cudnn", "streaming"]
+Implementation = Literal["auto", "xla", "cudnn", "streaming", "kernel"]
 """The ways to compute a fused call; `auto` takes the fastest for its sizes and device."""
 
 _NOT_FUSIBLE = (
@@ -75,15 +76,18 @@ def attention(
         softcap: :math:`c`, the bound of the scaled products (Gemma 2).
         sinks: One score for each head that takes part in the softmax and attends to nothing, so
             that the weights of a query may sum to less than one (gpt-oss).
-        implementation: `"streaming"`, `"xla"`, `"cudnn"` (an NVIDIA GPU, float16 or bfloat16), or
-            `"auto"`, which takes whichever was measured to be the fastest for such sizes.
+        implementation: `"streaming"`, `"kernel"` (a CPU, with the package `attn-jax-cpu`), `"xla"`,
+            `"cudnn"` (an NVIDIA GPU, float16 or bfloat16), or `"auto"`, which takes whichever was
+            measured to be the fastest for such sizes.
 
     Returns:
         The context. A query that may attend to nothing gets zeros, and zero gradients.
 
     Raises:
-        ValueError: If shapes do not fit together, or a softcap or a window is out of range.
+        ValueError: If shapes do not fit together, a softcap or a window is out of range, or an
+            implementation that is asked for by name does not have an option.
         TypeError: If a mask is not boolean.
+        ImportError: If `"kernel"` is asked for and not installed.
 
     Example:
         >>> from attn_jax.hooks import capture
@@ -116,8 +120,10 @@ def attention(
         kind=SummarizedFormula,
     )
     # Long sequences: the online softmax, block by block.
-    if implementation == "streaming" or (implementation == "auto" and _streaming_wins(call)):
-        plan = plan_of(call, None, Summary())
+    if implementation in ("streaming", "kernel") or (
+        implementation == "auto" and _streaming_wins(call)
+    ):
+        plan = plan_of(call, None, Summary(), implementation)
         call = hide_unseen(plan, call)
         context, _ = stream(plan, call)
         return tap_derived(call.formula, context, call.operands)
@@ -143,7 +149,9 @@ def _check_implementation(implementation: str) -> None:
 
 # Queries times keys from which on blocks are faster on a CPU: see docs/benchmarks/attention.md.
 _STREAMED_PAIRS = 512 * 512
-# Where there are kernels, no speed was measured: from here on a head's map takes 64 MiB.
+# The same for compiled kernels.
+_KERNEL_PAIRS = 128 * 128
+# Where there are Pallas kernels, no speed was measured: from here on a head's map takes 64 MiB.
 _LARGE_PAIRS = 4096 * 4096
 
 
@@ -151,10 +159,10 @@ def _streaming_wins(call: Call) -> bool:
     """Whether attending block by block is the better way on this backend."""
     query, key = call.query, call.key
     pairs = query.shape[-3] * key.shape[-3]
-    if query.dtype.itemsize > 4 or pairs < _STREAMED_PAIRS:
+    if query.dtype.itemsize > 4 or pairs < _KERNEL_PAIRS:
         return False
     if jax.default_backend() == "cpu":
-        return True
+        return pairs >= _STREAMED_PAIRS or library.serves(call, None, Summary())
     has_cudnn = _is_fusible(call) and _cudnn_applies(call)
     return not has_cudnn and pairs >= _LARGE_PAIRS and kernel_for(call) is not None
 

@@ -9,7 +9,14 @@ from jaxtyping import Array, Bool, Float, Int, Real
 
 from attn_jax.ops.reference.operands import Call, checked_call
 from attn_jax.ops.streaming.dispatch import attend, keys_seen, summarize_weights
-from attn_jax.ops.streaming.plan import BlockSizes, Plan, arrays_of, plan_of, varying_zero
+from attn_jax.ops.streaming.plan import (
+    BlockSizes,
+    Plan,
+    Streaming,
+    arrays_of,
+    plan_of,
+    varying_zero,
+)
 from attn_jax.ops.streaming.summary import AttentionSummary, Summary
 
 
@@ -30,6 +37,7 @@ def streaming_attention(
     sinks: Real[Array, " h"] | None = None,
     block_sizes: BlockSizes | None = None,
     summary: Summary | None = None,
+    implementation: Streaming = "auto",
 ) -> Float[Array, "*b q h e"] | tuple[Float[Array, "*b q h e"], AttentionSummary]:
     r"""Attend without ever holding an array of queries by keys, forward or backward.
 
@@ -64,15 +72,20 @@ def streaming_attention(
             lengths, and may exceed them. Chosen by measurement if None.
         summary: The statistics of the weights to compute. It does not change the context, and no
             gradient flows through them.
+        implementation: `"kernel"`, the compiled kernels for CPUs (the package `attn-jax-cpu`);
+            `"streaming"`, the form that XLA compiles there; or `"auto"`, which takes the kernels
+            where they are installed and have all the options.
 
     Returns:
         The context; with `summary`, the context and an :class:`AttentionSummary`. A query that
         may attend to nothing gets zeros, and zero gradients.
 
     Raises:
-        ValueError: If shapes do not fit together, an option is out of range, or the summary asks
-            for more keys or tiles than there are.
+        ValueError: If shapes do not fit together, an option is out of range, the summary asks for
+            more keys or tiles than there are, or the kernels that are asked for by name do not
+            have an option.
         TypeError: If a mask is not boolean.
+        ImportError: If kernels are asked for by name and not installed.
 
     Example:
         >>> x = jax.random.normal(jax.random.key(0), (1000, 2, 4))
@@ -103,7 +116,7 @@ def streaming_attention(
         softcap=softcap,
         sinks=sinks,
     )
-    plan = plan_of(call, block_sizes, summary or Summary())
+    plan = plan_of(call, block_sizes, summary or Summary(), implementation)
     context, statistics = stream(plan, hide_unseen(plan, call))
     return context if summary is None else (context, statistics)
 

@@ -20,6 +20,7 @@ from jax.interpreters import ad, batching, mlir
 
 from attn_jax.ops.streaming.backward import backward
 from attn_jax.ops.streaming.blocks import Head, product
+from attn_jax.ops.streaming.cpu import calls
 from attn_jax.ops.streaming.forward import Softmax
 from attn_jax.ops.streaming.plan import Arrays, Plan
 from attn_jax.ops.streaming.tangent import push_forward
@@ -102,7 +103,10 @@ def _pull(signature: Signature, *args: Array) -> list[Array]:
         gradients = backward(signature.plan.grid, head, *each, of_bias="bias" in signature.of)
         return {name: getattr(gradients, name) for name in signature.of}
 
-    gradients = signature.plan.over_heads(of_head, arrays, softmax, context, cotangent)
+    if signature.plan.kernel == "cpu" and "bias" not in signature.of:
+        gradients = calls.gradients(signature.plan, arrays, softmax, context, cotangent)
+    else:
+        gradients = signature.plan.over_heads(of_head, arrays, softmax, context, cotangent)
     return [_sum_shared(gradients[name], arrays[name]) for name in signature.of]
 
 

@@ -5,6 +5,7 @@ import functools
 import jax
 from jax import Array
 
+from attn_jax.ops.streaming.cpu import calls
 from attn_jax.ops.streaming.derivatives import attach
 from attn_jax.ops.streaming.forward import Rows, Softmax, forward, visible_keys
 from attn_jax.ops.streaming.plan import Arrays, Plan
@@ -14,7 +15,9 @@ from attn_jax.ops.streaming.summary_pass import WeightStatistics, weight_statist
 def attend(plan: Plan, arrays: Arrays) -> Rows:
     """Attend with every head; only the context has derivatives."""
     stopped = jax.lax.stop_gradient(arrays)
-    if plan.kernel:
+    if plan.kernel == "cpu":
+        rows = calls.attend_rows(plan, stopped)
+    elif plan.kernel:
         # Pallas takes a third of a second to import, and few calls need it.
         from attn_jax.ops.streaming.pallas.kernels import attend_rows
 
@@ -28,6 +31,8 @@ def summarize_weights(
     plan: Plan, arrays: Arrays, softmax: Softmax, lanes: Array
 ) -> WeightStatistics:
     """Compute the statistics that need every head's finished weights."""
+    if plan.kernel == "cpu":
+        return calls.weight_statistics(plan, arrays, softmax)
     if plan.kernel:
         from attn_jax.ops.streaming.pallas import kernels
 

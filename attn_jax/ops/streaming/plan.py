@@ -4,7 +4,7 @@ import dataclasses
 import functools
 import math
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any
+from typing import Any, Literal
 
 import jax
 import jax.numpy as jnp
@@ -14,9 +14,14 @@ from attn_jax.ops.devices import Kernel, kernel_compiler
 from attn_jax.ops.reference.operands import Call, flat_batch
 from attn_jax.ops.scores.dot_product import default_scale
 from attn_jax.ops.streaming.blocks import Grid, Head
+from attn_jax.ops.streaming.cpu import library
 from attn_jax.ops.streaming.summary import Summary
 
 BlockSizes = tuple[int, int]
+
+Streaming = Literal["auto", "streaming", "kernel"]
+"""The ways to attend block by block; on a CPU `auto` takes the kernels that are installed, and
+`streaming` the form that XLA compiles."""
 
 Arrays = dict[str, Any]
 """The fields of a `Head`, each `(b or 1, heads or 1, ...)`."""
@@ -40,7 +45,7 @@ class Plan:
         sequential: Whether heads come one after another, which suits a single CPU: there a matrix
             product keeps all cores busy, and a batch of them runs slower.
         widens: Whether halves become float32, since a CPU has no matrix product of halves.
-        kernel: The compiler of this call's kernels; None is the form that XLA compiles.
+        kernel: What compiles this call's kernels; None is the form that XLA compiles.
         interpret: Whether kernels are run step by step instead, which any backend can.
     """
 
@@ -100,12 +105,18 @@ class Plan:
         return jax.tree.map(lambda x: x.reshape(self.batch, self.num_heads, *x.shape[3:]), results)
 
 
-def plan_of(call: Call, block_sizes: BlockSizes | None, summary: Summary) -> Plan:
+def plan_of(
+    call: Call,
+    block_sizes: BlockSizes | None,
+    summary: Summary,
+    implementation: Streaming = "auto",
+) -> Plan:
     """Plan a call.
 
     Raises:
-        ValueError: If the blocks are no sizes, the summary asks for more than there is, or the
-            numbers have 64 bits.
+        ValueError: If the blocks are no sizes, the summary asks for more than there is, the
+            numbers have 64 bits, or the kernels that are asked for do not have an option.
+        ImportError: If they are not installed.
     """
     query, formula = call.query, call.formula
     *batch, num_queries, num_heads, _ = query.shape
@@ -120,30 +131,43 @@ def plan_of(call: Call, block_sizes: BlockSizes | None, summary: Summary) -> Pla
     left, right = (min(side, _FAR) for side in formula.window) if formula.window else (None, None)
     # On devices halves stay halves, whose products are scaled after they were summed in float32.
     halves = query.dtype.itemsize < 4 and not _on_cpu()
-    kernel = kernel_for(call) if summary.top_k <= _MAX_TOP_K else None
+    kernel = _kernel(call, block_sizes, summary, implementation)
     scale = float(default_scale(query, formula.scale))
+    scales_products = halves or kernel == "cpu"
     grid = Grid(
         num_queries,
         num_keys,
         _block(block_sizes, (num_queries, num_keys)),
         window=(left, 0 if formula.causal else right),
         softcap=formula.softcap,
-        scale=scale if halves else 1.0,
+        scale=scale if scales_products else 1.0,
     )
     return Plan(
         grid,
         math.prod(batch),
         num_heads,
         summary,
-        query_scale=None if halves else scale,
+        query_scale=None if scales_products else scale,
         sequential=_on_cpu() and jax.device_count() == 1,
         widens=_on_cpu(),
         kernel=kernel,
     )
 
 
+def _kernel(
+    call: Call, block_sizes: BlockSizes | None, summary: Summary, implementation: Streaming
+) -> Kernel | None:
+    """Return what compiles the kernels of a call."""
+    if implementation == "kernel":
+        library.check(call, block_sizes, summary)
+        return "cpu"
+    if implementation == "auto" and library.serves(call, block_sizes, summary):
+        return "cpu"
+    return kernel_for(call) if summary.top_k <= _MAX_TOP_K else None
+
+
 def kernel_for(call: Call) -> Kernel | None:
-    """Return the compiler of the kernels that serve a call here, if any do.
+    """Return the compiler of the Pallas kernels that serve a call here, if any do.
 
     They take no mask or bias that differs from query to query, and no more than 128 features.
     """

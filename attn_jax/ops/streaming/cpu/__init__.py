@@ -1,0 +1,1 @@
+"""The compiled kernels for CPUs, if the package `attn-jax-cpu` is installed."""

@@ -1,0 +1,105 @@
+"""The calls of the compiled kernels: all heads at once, forward and backward."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import Array
+
+from attn_jax.ops.streaming.forward import Rows, Softmax
+from attn_jax.ops.streaming.plan import Arrays, Plan
+from attn_jax.ops.streaming.summary_pass import WeightStatistics
+
+_FAR = 2**40
+_OPTIONAL = {
+    "mask": bool,
+    "key_mask": bool,
+    "bias": jnp.float32,
+    "query_segments": jnp.int32,
+    "key_segments": jnp.int32,
+    "sink": jnp.float32,
+    "offset": jnp.int32,
+}
+
+
+def attend_rows(plan: Plan, arrays: Arrays) -> Rows:
+    """Attend with every head, as `forward` does."""
+    summary, grid = plan.summary, plan.grid
+    of_queries = plan.batch, plan.num_heads, grid.num_queries
+    features = plan.batch, grid.num_queries, plan.num_heads, arrays["value"].shape[-1]
+    chosen = [True, True, summary.max_logit, summary.entropy, summary.distance]
+    shapes = [features, *(of_queries if is_chosen else (0,) for is_chosen in chosen)]
+    context, shift, log_sum, *rest = _call("attn_jax_forward", plan, arrays, shapes)
+    max_logit, entropy, distance = (x if x.size else None for x in rest)
+    return Rows(
+        context=jnp.swapaxes(context, 1, 2),
+        softmax=Softmax(shift, log_sum),
+        log_normalizer=jnp.where(log_sum == jnp.inf, -jnp.inf, shift + log_sum),
+        entropy=entropy,
+        max_logit=max_logit,
+        lanes=None,
+        distance=distance,
+    )
+
+
+def weight_statistics(plan: Plan, arrays: Arrays, softmax: Softmax) -> WeightStatistics:
+    """Compute what each key receives, as the summary pass does."""
+    shape = plan.batch, plan.num_heads, plan.grid.num_keys
+    (received,) = _call("attn_jax_received", plan, arrays, [shape], *softmax)
+    return WeightStatistics(received, None)
+
+
+def gradients(
+    plan: Plan, arrays: Arrays, softmax: Softmax, context: Array, cotangent: Array
+) -> dict[str, Array]:
+    """Pull the cotangent of the context back to all operands but the bias, as `backward` does."""
+    cotangent = cotangent.astype(jnp.float32)
+    given = *(jnp.swapaxes(context, 1, 2), *softmax), jnp.swapaxes(cotangent, 1, 2)
+    shapes = [x.shape for x in _by_token(plan, arrays)]
+    results = _call("attn_jax_backward", plan, arrays, shapes, *given)
+    pulled = {}
+    for name, gradient in zip(("query", "key", "value"), results, strict=True):
+        rest = arrays[name].shape[-2] - gradient.shape[-3]
+        pulled[name] = jnp.pad(jnp.swapaxes(gradient, 1, 2), ((0, 0), (0, 0), (0, rest), (0, 0)))
+    # A sink has no value, so that of its cotangent only the mean is left.
+    if "sink" in arrays:
+        mean = (context * cotangent).sum(axis=-1)
+        share = jnp.exp(arrays["sink"][..., None] - softmax.shift - softmax.log_sum)
+        pulled["sink"] = -(share * mean).sum(axis=-1)
+    return pulled
+
+
+def _by_token(plan: Plan, arrays: Arrays) -> list[Array]:
+    """Return query, key and value as `(b, tokens, heads, features)`, without padding."""
+    sizes = plan.grid.num_queries, plan.grid.num_keys, plan.grid.num_keys
+    each = zip(("query", "key", "value"), sizes, strict=True)
+    return [jnp.swapaxes(arrays[name][:, :, :size], 1, 2) for name, size in each]
+
+
+def _call(
+    target: str, plan: Plan, arrays: Arrays, shapes: Sequence[tuple[int, ...]], *more: Any
+) -> Sequence[Array]:
+    """Call a handler with the operands of a call; those that it has not are empty."""
+    offset = arrays["offset"]
+    # Cut out of an operand, an empty one varies over the devices of a `shard_map` as the others do;
+    # and so must the results.
+    empty = offset.reshape(-1)[:0]
+    optional = [arrays.get(name, empty).astype(dtype) for name, dtype in _OPTIONAL.items()]
+    kind = jax.typeof(offset)
+    left, right = (_FAR if side is None else side for side in plan.grid.window)
+    call = jax.ffi.ffi_call(
+        target,
+        [kind.update(shape=shape, dtype=jnp.dtype(jnp.float32)) for shape in shapes],
+        vmap_method="expand_dims",
+    )
+    return call(
+        *_by_token(plan, arrays),
+        *optional,
+        *more,
+        scale=np.float32(plan.grid.scale),
+        softcap=np.float32(plan.grid.softcap or 0),
+        left=np.int64(left),
+        right=np.int64(right),
+    )

@@ -1,0 +1,29 @@
+"""The compiled kernels that `attn_jax.ops.attention` uses on CPUs, if they are installed."""
+
+import ctypes
+import sys
+from pathlib import Path
+
+import jax
+
+INTERFACE = 1
+"""The number of the handlers' signatures; `attn_jax` uses only those that it knows."""
+
+_NAME = "attn_jax_cpu.dll" if sys.platform == "win32" else "attn_jax_cpu.so"
+_library = ctypes.CDLL(str(Path(__file__).parent / _NAME))
+_library.attn_jax_isa.restype = ctypes.c_char_p
+
+
+def handlers() -> dict[str, object]:
+    """Return the handlers by their names, as `jax.ffi.register_ffi_target` takes them."""
+    names = "attn_jax_forward", "attn_jax_received", "attn_jax_backward"
+    return {name: jax.ffi.pycapsule(getattr(_library, name)) for name in names}
+
+
+def isa() -> str:
+    """Return the instruction set of the kernels: avx512, avx2, neon or generic.
+
+    The environment variable `ATTN_JAX_CPU_ISA` may name one before the first call; one that the
+    processor lacks is ignored.
+    """
+    return _library.attn_jax_isa().decode()

@@ -1,0 +1,78 @@
+"""Build the kernels without CMake: `python build.py FOLDER` makes the package in a folder.
+
+`make setup` and the tests use it, with the first C++ compiler it finds; CMakeLists.txt builds the
+wheels. Both take their flags from flags.json. It needs jax, whose headers it compiles against.
+"""
+
+import json
+import os
+import platform
+import shlex
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+HERE = Path(__file__).parent
+_MACHINES = {"amd64": "x86_64", "arm64": "aarch64"}
+
+
+def compiler() -> list[str] | None:
+    """Return the command of a C++ compiler: $CXX, or the first that there is."""
+    if command := os.environ.get("CXX"):
+        return shlex.split(command)
+    return next(([name] for name in ("g++", "clang++", "c++") if shutil.which(name)), None)
+
+
+def build(folder: Path, *more: str) -> None:
+    """Compile the kernels and put the package into a folder.
+
+    Args:
+        folder: Where `attn_jax_cpu` is put.
+        more: More flags for compiler and linker.
+
+    Raises:
+        RuntimeError: If there is no compiler, or it fails; the message is its first error.
+    """
+    command = compiler()
+    if command is None:
+        raise RuntimeError("no C++ compiler was found (g++ or clang++; CXX=... names one)")
+    flags = json.loads((HERE / "flags.json").read_text())
+    machine = platform.machine().lower()
+    sets = flags.get(_MACHINES.get(machine, machine), flags["other"])
+    common = [*flags["common"].split(), "-isystem", _headers(), *more]
+    with tempfile.TemporaryDirectory() as scratch:
+        units = [("handlers.cc", []), ("choice.cc", [])]
+        units += [("kernels.cc", [*on.split(), f"-DATTN_ISA={name}"]) for name, on in sets.items()]
+        objects = [f"{scratch}/{number}.o" for number in range(len(units))]
+        for (source, own), target in zip(units, objects, strict=True):
+            _run([*command, *common, *own, "-c", str(HERE / "src" / source), "-o", target])
+        library = f"{scratch}/attn_jax_cpu.so"
+        _run([*command, "-shared", *more, *objects, "-o", library, "-pthread"])
+        package = folder / "attn_jax_cpu"
+        package.mkdir(parents=True, exist_ok=True)
+        shutil.copy(HERE / "attn_jax_cpu" / "__init__.py", package)
+        # A process that has loaded the old library keeps it.
+        (package / "attn_jax_cpu.so").unlink(missing_ok=True)
+        shutil.copy(library, package)
+
+
+def _headers() -> str:
+    import jax.ffi
+
+    return jax.ffi.include_dir()
+
+
+def _run(command: list[str]) -> None:
+    done = subprocess.run(command, capture_output=True, text=True)
+    if done.returncode:
+        errors = [line for line in done.stderr.splitlines() if "error" in line]
+        raise RuntimeError(f"{command[0]} failed: {errors[0] if errors else 'it named no error'}")
+
+
+if __name__ == "__main__":
+    try:
+        build(Path(sys.argv[1]), *sys.argv[2:])
+    except RuntimeError as error:
+        sys.exit(f"Compiled kernels for CPUs are not built: {error}. Attention works without them.")

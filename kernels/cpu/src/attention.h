@@ -1,0 +1,78 @@
+// What the kernels (one translation unit per instruction set) and the handlers share. It is plain
+// data: an inline function compiled with -mavx512f in one unit could be the copy that the linker
+// keeps for all of them, and then crash an older processor. Hence `always_inline`.
+#pragma once
+
+#include <stdint.h>
+
+#define ATTN_INLINE inline __attribute__((always_inline))
+
+namespace attn {
+
+using Index = int64_t;
+
+// An array with one batch axis and up to three more, which it need not have: the strides of axes
+// along which it is shared are 0, and so its batch may be.
+template <typename T>
+struct Operand {
+  const T* data;       // null: the call has no such operand
+  const Index* batch;  // where each sequence begins
+  Index strides[3];
+
+  ATTN_INLINE const T* at(Index b, Index x = 0, Index y = 0, Index z = 0) const {
+    return data + batch[b] + x * strides[0] + y * strides[1] + z * strides[2];
+  }
+};
+
+// One call. N sequences, h heads, g heads of keys, q queries, k keys, d features, e of the values.
+struct Problem {
+  Index batch, heads, key_heads, queries, keys, dim, value_dim;
+  Operand<float> q, k, v;  // (N, q, h, d), (N, k, g, d), (N, k, g, e)
+  Operand<float> bias;     // (N, h, q, k)
+  Operand<bool> mask, key_mask;
+  Operand<int32_t> query_segments, key_segments;  // (N, 1, q), (N, 1, k)
+  Operand<float> sinks;                           // (N, h)
+  Operand<int32_t> offset;                        // (N,): the position of query 0
+  float scale, softcap;                           // softcap: 0 is none
+  Index left, right;                              // a query at p sees keys p - left ... p + right
+
+  // Forward; null is not wanted.
+  float* out;                                 // (N, q, h, e)
+  float *shift, *log_sum;                     // (N, h, q): a weight is exp(score - shift - log_sum)
+  float *max_logit, *entropy, *distance;      // (N, h, q)
+
+  // Packed operands of the heads of a wave, those of (N, g) from `first` on. Null is not packed.
+  Index first;
+  float *packed_k, *packed_v, *packed_q;
+
+  // What the forward pass found, for received mass and backward.
+  Operand<float> in_out, in_shift, in_log_sum;
+  float* received;  // (N, h, k)
+
+  // Backward.
+  Operand<float> dout;
+  float *dq, *dk, *dv;  // (N, ...) as q, k, v
+  Index splits;         // shares of the keys of one (N, g), each an item
+  Index* turns;         // (N, h): which share may add to dq next
+  void (*yield)();      // called while a share waits for its turn
+};
+
+// Items are independent, but for what is said; those of one (N, g) follow each other. Memory is
+// aligned to 64 bytes, counted in floats, and allocated by the caller.
+struct Kernels {
+  const char* name;
+  Index (*packed_k)(const Problem&);  // for one (N, g)
+  Index (*packed_v)(const Problem&);
+  Index (*packed_q)(const Problem&);
+  void (*pack)(const Problem&, Index item);  // one (N, g)
+  Index (*forward_items)(const Problem&);    // for one (N, g)
+  Index (*forward_scratch)(const Problem&);  // for one thread
+  void (*forward)(const Problem&, Index item, float* scratch);
+  Index (*received_items)(const Problem&);    // for one (N, g)
+  Index (*received_scratch)(const Problem&);  // for one thread
+  void (*received)(const Problem&, Index item, float* scratch);
+  Index (*backward_scratch)(const Problem&);  // for one thread
+  void (*backward)(const Problem&, Index item, float* scratch);  // (N, g) and share
+};
+
+}  // namespace attn

@@ -1,0 +1,136 @@
+// The backward pass: Dao et al., "FlashAttention", 2022, algorithm 4, whose names it uses.
+#pragma once
+
+#include "scores.h"
+
+namespace attn {
+namespace {
+
+constexpr Index SPAN = 512;  // keys whose gradients stay in the L2 cache while queries pass
+
+// What backward keeps of one head of keys, and of one of the heads of queries that it serves. An
+// operand is packed twice where it takes part in products of both depths.
+struct Pull {
+  float *P, *dS, *slope, *pairs;  // of a tile
+  float *key_columns, *key_rows, *dK, *value_columns, *dV;
+  float *query_columns, *query_rows, *dQ, *dO_columns, *dO_rows;
+  float *shift, *log_sum, *D;  // in units of log2; D = rowsum(dO O)
+
+  ATTN_INLINE Pull(const Shape& n, float* next) {
+    auto take = [&](Index floats) { return next += floats, next - floats; };
+    P = take(BC * BR), dS = take(BC * BR), slope = take(BC * BR), pairs = take(2 * BC * BR);
+    key_columns = take(n.K * n.D), key_rows = take(n.K * n.D), dK = take(n.K * n.D);
+    value_columns = take(n.K * n.E), dV = take(n.K * n.E);
+    query_columns = take(n.Q * n.D), query_rows = take(n.Q * n.D), dQ = take(n.Q * n.D);
+    dO_columns = take(n.Q * n.E), dO_rows = take(n.Q * n.E);
+    shift = take(round_up(n.Q, STEP)), log_sum = take(round_up(n.Q, STEP));
+    D = take(round_up(n.Q, STEP));
+  }
+};
+Index backward_scratch(const Problem& p) {
+  const Shape n(p);
+  return n.K * (3 * n.D + 2 * n.E) + n.Q * (3 * n.D + 2 * n.E) + 3 * round_up(n.Q, STEP) +
+         5 * BC * BR;
+}
+
+// to += weights times a: rows of weights (KR by KR) times the Br rows of a[q][dim].
+ATTN_INLINE void add_rows(float* to, const float* weights, const float* a, Index dim, Index rows) {
+  for (Index j = 0; j < rows; j += KR)
+    for (Index e = 0; e < dim; e += STEP) {
+      F acc[KR][2] = {};
+      product<KR, 2>(acc, a + e, dim, weights + j * BR, 1, BR, BR);
+      UNROLL for (int r = 0; r < KR; ++r) UNROLL for (int c = 0; c < 2; ++c)
+        at(to + (j + r) * dim + e + c * VL) += acc[r][c];
+    }
+}
+
+// Add what the queries and keys of a tile have to do with each other.
+void pull_tile(const Problem& p, const Shape& n, const Tile& t, const Pull& x) {
+  // P = 2^(S - shift - log_sum): the weights, computed anew
+  scores(p, t, n.D, x.query_columns + t.q0 * n.D, x.key_columns, x.pairs, x.P, x.slope);
+  for (Index j = 0; j < t.count; j += KR) {
+    // dP = dO V^T, then dS = P (dP - D), and the slope of the softcap
+    F acc[KR][QV] = {};
+    product<KR, QV>(acc, x.dO_columns + t.q0 * n.E, BR, x.value_columns + (t.k0 + j) * n.E, KR, 1,
+                    n.E);
+    UNROLL for (int r = 0; r < KR; ++r) UNROLL for (int c = 0; c < QV; ++c) {
+      Lanes& w = at(x.P + (j + r) * BR + c * VL);
+      w = exp2_of(w - at(x.shift + t.q0 + c * VL) - at(x.log_sum + t.q0 + c * VL));
+      at(x.dS + (j + r) * BR + c * VL) = w * (acc[r][c] - at(x.D + t.q0 + c * VL));
+    }
+  }
+  if (p.softcap > 0)
+    for (Index i = 0; i < t.count * BR; i += VL) at(x.dS + i) *= at(x.slope + i);
+
+  // dV += P^T dO, dK += dS^T Q, dQ += dS K
+  add_rows(x.dV + t.k0 * n.E, x.P, x.dO_rows + t.q0 * n.E, n.E, t.count);
+  add_rows(x.dK + t.k0 * n.D, x.dS, x.query_rows + t.q0 * n.D, n.D, t.count);
+  for (Index d = 0; d < n.D; d += KR) {
+    F acc[KR][QV] = {};
+    product<KR, QV>(acc, x.dS, BR, x.key_rows + d * n.K + t.k0 * KR, KR, 1, t.count);
+    UNROLL for (int r = 0; r < KR; ++r) UNROLL for (int c = 0; c < QV; ++c)
+      at(x.dQ + t.q0 * n.D + (d + r) * BR + c * VL) += acc[r][c];
+  }
+}
+
+// Pack one head of queries, with what the forward pass left of it; dQ = 0.
+void pack_queries(const Problem& p, const Shape& n, const Pull& x, Index b, Index h) {
+  const float *q = p.q.at(b, 0, h), *dO = p.dout.at(b, 0, h), *O = p.in_out.at(b, 0, h);
+  const Index q_stride = p.q.strides[0], dO_stride = p.dout.strides[0];
+  pack_columns<BR>(x.query_columns, q, q_stride, p.queries, n.Q, p.dim, p.scale * LOG2E);
+  copy_rows(x.query_rows, q, q_stride, p.queries, n.Q, p.dim);
+  pack_columns<BR>(x.dO_columns, dO, dO_stride, p.queries, n.Q, p.value_dim, 1.f);
+  copy_rows(x.dO_rows, dO, dO_stride, p.queries, n.Q, p.value_dim);
+  memset(x.dQ, 0, n.Q * n.D * sizeof(float));
+  for (Index i = 0; i < n.Q; ++i) {
+    const bool exists = i < p.queries;
+    x.shift[i] = exists ? *p.in_shift.at(b, h, i) * LOG2E : 0;
+    x.log_sum[i] = exists ? *p.in_log_sum.at(b, h, i) * LOG2E : INF;
+    x.D[i] = 0;
+    for (Index e = 0; exists && e < p.value_dim; ++e)
+      x.D[i] += dO[i * dO_stride + e] * O[i * p.in_out.strides[0] + e];
+  }
+}
+
+// One head of keys, or every `splits`-th span of its keys. Shares add to the gradients of queries
+// in their order, so that results do not depend on chance.
+void backward(const Problem& p, Index item, float* scratch) {
+  const Shape n(p);
+  const Pull x(n, scratch);
+  const Index share = item % p.splits, head = item / p.splits, b = head / p.key_heads,
+              g = head % p.key_heads;
+  const float *k = p.k.at(b, 0, g), *v = p.v.at(b, 0, g);
+  pack_columns<KR>(x.key_columns, k, p.k.strides[0], p.keys, n.K, p.dim, 1.f);
+  pack_rows(x.key_rows, k, p.k.strides[0], p.keys, n.K, p.dim);
+  pack_columns<KR>(x.value_columns, v, p.v.strides[0], p.keys, n.K, p.value_dim, 1.f);
+  memset(x.dK, 0, n.K * n.D * sizeof(float));
+  memset(x.dV, 0, n.K * n.E * sizeof(float));
+
+  for (Index h = g * n.group; h < (g + 1) * n.group; ++h) {
+    pack_queries(p, n, x, b, h);
+    for (Index span = share * SPAN; span < p.keys; span += p.splits * SPAN)
+      for (Index q0 = 0; q0 < p.queries; q0 += BR)
+        for (Index k0 = span; k0 < least(span + SPAN, p.keys); k0 += BC) {
+          const Tile t(p, b, h, q0, k0);
+          if (t.count > 0 && !(has_pairs(p) && !read_pairs(p, t, x.pairs))) pull_tile(p, n, t, x);
+        }
+    const Index row = p.heads * p.dim;
+    float* to = p.dq + (b * p.queries * p.heads + h) * p.dim;
+    Index* turn = p.turns + b * p.heads + h;
+    while (__atomic_load_n(turn, __ATOMIC_ACQUIRE) != share) p.yield();
+    for (Index i = 0; i < p.queries; ++i)
+      for (Index d = 0; d < p.dim; ++d)
+        to[i * row + d] = x.dQ[i / BR * BR * n.D + d * BR + i % BR] * p.scale +
+                          (share ? to[i * row + d] : 0.f);
+    __atomic_store_n(turn, share + 1, __ATOMIC_RELEASE);
+  }
+  for (Index j = 0; j < p.keys; ++j) {
+    if (j / SPAN % p.splits != share) continue;
+    const Index row = (b * p.keys + j) * p.key_heads + g;
+    for (Index d = 0; d < p.dim; ++d) p.dk[row * p.dim + d] = x.dK[j * n.D + d] * p.scale;
+    for (Index e = 0; e < p.value_dim; ++e) p.dv[row * p.value_dim + e] = x.dV[j * n.E + e];
+  }
+}
+
+}  // namespace
+}  // namespace attn
