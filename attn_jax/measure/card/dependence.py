@@ -7,32 +7,35 @@ from jaxtyping import Array
 from attn_jax.hooks import Site, intervene
 from attn_jax.measure import reweigh
 from attn_jax.measure.card.judged import Judged
+from attn_jax.measure.card.mass import distribution
 from attn_jax.measure.card.measured import Measure, Measures
-
-ROUNDING = 1e-6
-"""The total variation that rounding might have caused."""
 
 
 def dependence(judged: Judged, output: Array) -> Measures:
     """Return what passes through the attention, and what exchanging its weights changes.
 
+    The effect of an exchange is compared with what the attention adds to the score, in proportion
+    to the mass that the exchange moves: with six of eleven keys alike, an exchange between them
+    moves little mass that matters.
+
     Args:
         judged: The model.
         output: Its output, unedited.
     """
-    change = judged.plan.scoring.change
-    score, without = judged.score(output), _without_attention(judged)
-    whole = change(without, output, judged.target)
-    whole = jnp.where(whole > ROUNDING, whole, jnp.nan)
+    score = judged.score(output)
+    through = score - judged.score(_without_attention(judged))
+    weights = distribution(judged.weights)
 
-    def exchanged(noise: Array) -> Array:
+    def exchanged(noise: Array) -> tuple[Array, Array]:
         swap = reweigh.exchange_keys(noise, judged.visible)
-        return change(judged.reweighed(swap), output, judged.target)
+        everywhere = reweigh.exchange_keys(noise, reweigh.masked_keys(judged.mask))
+        moved = jnp.abs(everywhere(weights) - weights).sum(-1) / 2
+        return jnp.abs(judged.score(judged.reweighed(swap)) - score), moved
 
-    changes = jax.lax.map(exchanged, judged.noise.exchanges)
+    changes, moved = jax.lax.map(exchanged, judged.noise.exchanges)
     return {
-        "through": Measure(score - judged.score(without), whole=score),
-        "permuted": Measure(changes.mean(0), whole=whole),
+        "through": Measure(through, whole=score),
+        "permuted": Measure(changes.mean(0), whole=moved.mean(0) * through),
         "spread": Measure(_spread(judged)),
     }
 
@@ -55,6 +58,5 @@ def _without_attention(judged: Judged) -> Array:
 
 def _spread(judged: Judged) -> Array:
     """Return how far the map is from equal weights, as a total variation, (n,)."""
-    total = judged.values.sum(-1, keepdims=True)
-    weights = judged.values / jnp.where(total == 0, 1, total)
+    weights = distribution(judged.weights)
     return jnp.abs(weights - reweigh.equal_weights(judged.mask)).sum(-1) / 2

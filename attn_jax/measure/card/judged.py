@@ -58,7 +58,8 @@ class Judged:
         fn: The model.
         plan: What to run.
         inputs: A batch of its inputs.
-        values: The map, (n, k); zero at keys that do not exist.
+        weights: The mean weight that each key receives, (n, k).
+        values: The map that is judged, (n, k); zero at keys that do not exist.
         mask: True for the keys that exist and that some query sees.
         target: The class that is explained at each position, (n, p).
         foil: The class that it is compared with, or None.
@@ -68,6 +69,7 @@ class Judged:
     fn: reweigh.Model
     plan: Plan
     inputs: Any
+    weights: Array
     values: Array
     mask: Array
     target: Array

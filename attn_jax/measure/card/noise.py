@@ -9,7 +9,7 @@ from jaxtyping import Array
 
 from attn_jax.measure.card.orders import FEW
 
-_INPUT_ORDERS = 2
+_SHIFTS = 3
 _EXCHANGES = 8
 
 
@@ -19,32 +19,30 @@ class Noise(NamedTuple):
     Attributes:
         ties: They break ties, (n, k).
         orders: Random orders of the keys, (r, n, k).
-        input_orders: Others for the inputs.
         exchanges: Random exchanges of weights, (8, n, k).
         shuffles: Random exchanges of the map's values, (8, n, k).
-        shift: One number, which chooses the examples whose inputs replace others.
+        shifts: A few numbers, which choose the examples whose inputs replace others, (3,).
         search: A random key for the search for adversarial weights.
     """
 
     ties: Array
     orders: Array
-    input_orders: Array
     exchanges: Array
     shuffles: Array
-    shift: Array
+    shifts: Array
     search: Array
 
 
 def draw(rng: Array, shape: tuple[int, int]) -> Noise:
     """Draw the random numbers for `(n, k)` keys."""
     seed = np.asarray(jax.random.key_data(rng)).ravel().tolist()
-    sizes = (1, 8 if shape[1] <= FEW else 2, _INPUT_ORDERS, _EXCHANGES, _EXCHANGES, 1)
-    numbers = np.random.default_rng(seed).random((sum(sizes), *shape), np.float32)
+    sizes = (1, 8 if shape[1] <= FEW else 2, _EXCHANGES, _EXCHANGES)
+    generator = np.random.default_rng(seed)
+    numbers = generator.random((sum(sizes), *shape), np.float32)
+    shifts = generator.random(_SHIFTS, np.float32)
     starts = [sum(sizes[:i]) for i in range(len(sizes))]
-    ties, *parts, shift = (
-        jnp.asarray(numbers[a : a + n]) for a, n in zip(starts, sizes, strict=True)
-    )
-    return Noise(ties[0], *parts, shift[0, 0, 0], rng)
+    ties, *parts = (jnp.asarray(numbers[a : a + n]) for a, n in zip(starts, sizes, strict=True))
+    return Noise(ties[0], *parts, jnp.asarray(shifts), rng)
 
 
 def exponential(noise: Array) -> Array:

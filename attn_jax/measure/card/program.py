@@ -15,7 +15,7 @@ from attn_jax.measure.card.further import adversary, randomization, truth
 from attn_jax.measure.card.judged import Judged, Plan
 from attn_jax.measure.card.mass import mass
 from attn_jax.measure.card.measured import Checks, Measures
-from attn_jax.measure.card.ranking import attribute, erase_weights, input_ranking, ranking
+from attn_jax.measure.card.ranking import attribute, erase_weights, input_effects, ranking
 
 
 # Each program takes tens of megabytes, so that only those of the last two models are kept.
@@ -38,8 +38,8 @@ def compile_measures(fn: reweigh.Model, plan: Plan) -> Callable[..., tuple[Check
         target = logits.argmax(-1) if target is None else target
         exists = mask & (own > 0) if plan.visible == "nonzero" else mask
         values = own if values is None else values
-        seen = jnp.where(exists, values, 0)
-        judged = Judged(fn, plan, inputs, seen, exists, target, foil, noise)
+        maps = (jnp.where(exists, each, 0) for each in (own, values))
+        judged = Judged(fn, plan, inputs, *maps, exists, target, foil, noise)
         score = judged.score(output)
 
         erased = erase_weights(judged)
@@ -48,7 +48,7 @@ def compile_measures(fn: reweigh.Model, plan: Plan) -> Callable[..., tuple[Check
         measures |= ranking(judged, erased, worth)
         measures |= mass(judged, worth.contributions, score)
         if plan.resample is not None:
-            measures |= input_ranking(judged)
+            measures |= input_effects(judged, worth.contributions)
         if plan.adversarial:
             measures |= adversary(judged, output)
         if plan.randomization:

@@ -175,33 +175,34 @@ def _curves(erased: Erased, mask: Array) -> Measures:
     }
 
 
-def input_ranking(judged: Judged) -> Measures:
-    """Return what replacing the inputs at keys does, in the map's order and one at a time."""
+def input_effects(judged: Judged, contributions: Array) -> Measures:
+    """Return what replacing the inputs at single keys does where the attention gets nothing.
+
+    If the input at a key matters more than the key contributes, whichever example replaces it, an
+    earlier layer has moved what it says to another key.
+
+    Args:
+        judged: The model.
+        contributions: What each key contributes to the score, (n, k).
+    """
     resample = judged.plan.resample
     assert resample is not None
-    mask, counts = judged.mask, orders.removal_counts(judged.mask, INPUT_FRACTIONS)
-    shift = 1 + jnp.floor(judged.noise.shift * (len(mask) - 1)).astype(int)
-    others = jax.tree.map(lambda x: jnp.roll(x, shift, 0), judged.inputs)
+    mask, examples = judged.mask, len(judged.mask)
+    score = judged.score(judged.fn(judged.inputs))
 
-    def run(keep: Array) -> Array:
-        return judged.score(judged.fn(resample(judged.inputs, keep | ~mask, others)))
+    def run(place: tuple[Array, Array]) -> Array:
+        keep, shift = place
+        others = jax.tree.map(lambda x: jnp.roll(x, shift, 0), judged.inputs)
+        return score - judged.score(judged.fn(resample(judged.inputs, keep | ~mask, others)))
 
-    chance = orders.with_reverses(judged.noise.input_orders)
-    maps = jnp.concatenate([judged.values[None], chance])
-    keeps = orders.kept(orders.ranked(maps, mask, judged.noise.ties), counts.counts, mask)
-    runs = jnp.concatenate([keeps.reshape(-1, *mask.shape), orders.all_but_one(mask)])
-    scores = jax.lax.map(run, runs)
-    in_order, single = jnp.split(scores, [keeps.shape[0] * keeps.shape[1]])
-    in_order = in_order.reshape(*keeps.shape[:2], -1)
-    falls = jnp.where(mask, (in_order[0, :1] - single).T, 0)
-    by_falls = orders.ranked(falls[None], mask, judged.noise.ties)
-    best = orders.kept(by_falls, counts.counts, mask)
-    mine, random, highest = _placed(in_order, jax.lax.map(run, best[0])[None])
+    shifts = 1 + jnp.floor(judged.noise.shifts * (examples - 1)).astype(int)
+    keeps = orders.all_but_one(mask)
+    pairs = jnp.tile(keeps, (len(shifts), 1, 1)), jnp.repeat(shifts, len(keeps))
+    falls = jax.lax.map(run, pairs).reshape(len(shifts), len(keeps), examples)
+    falls = jnp.where(mask[None], jnp.swapaxes(falls, 1, 2), 0)
+    # What another example brings along by chance is not in all of them.
+    excess = (falls.min(0) - jnp.maximum(contributions, 0)).max(-1)
     return {
-        "inputs": Measure(mine - random, whole=_span(highest - random, in_order)),
-        "leave_one_out": agree(judged, falls),
+        "inputs": Measure(jnp.maximum(excess, 0), whole=score),
+        "leave_one_out": agree(judged, falls.mean(0)),
     }
-
-
-INPUT_FRACTIONS = (0.0, 0.05, 0.1, 0.2, 0.3, 0.5, 0.75, 1.0)
-"""The shares of keys whose inputs are replaced, where there are many."""

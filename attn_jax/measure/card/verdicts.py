@@ -52,11 +52,14 @@ DECISIVE = {
     # The part of the score that passes through the attention. A third of it is a matter of
     # degree, which the card states; a twentieth is what the rest of a model decides by itself.
     "through": Bounds(0.25, 0.05),
-    # The change of the output when keys exchange weights, of the change without the attention.
-    "permuted": Bounds(0.1, 0.05),
+    # The change of the score when keys exchange weights, for each part of the mass that moves, of
+    # what the attention adds to the score. It is one where mass on other keys adds nothing.
+    "permuted": Bounds(0.5, 0.25),
     # The place of the map's order between random orders (0) and the best one (1).
-    "ranking": Bounds(0.25, 0.1),
-    "inputs": Bounds(0.25, 0.1),
+    "ranking": Bounds(0.15, 0.05),
+    # The share of the score that hangs on the input of a key beyond what that key contributes,
+    # negated so that higher is better. A path around the attention has a share of its own.
+    "inputs": Bounds(-0.3, -0.3),
     # The mass of the map that lies where the contributions are.
     "overlap": Bounds(0.5, 0.4),
     # The mass of the top key beyond its contribution, negated so that higher is better.
@@ -83,8 +86,8 @@ def tests(measures: Measures) -> dict[str, Reads]:
         A word for each decisive measure that there is.
     """
     ratios = {name: _ratio(measures[name]) for name in DECISIVE if name in measures}
-    top = measures["top_key"]
-    ratios["top_key"] = ratio_of(-np.asarray(top.value), top.whole)
+    for name in ratios.keys() & {"top_key", "inputs"}:
+        ratios[name] = ratio_of(-ratios[name].value, ratios[name].whole)
     names = [name for name in ratios if _is_defined(name, measures)]
     chance = measures["overlap"]
     beats = ratio_of(np.asarray(chance.value) - np.asarray(chance.random), chance.whole)
@@ -161,7 +164,7 @@ def _depends(measures: Measures, words: Read) -> Answer:
     if _is_level(measures):
         return Answer(words["through"], f"{passes}; the weights are nearly equal")
     swap = _percent(_ratio(measures["permuted"]).ratio)
-    text = f"{passes}; exchanging the weights does {swap} of what its absence does"
+    text = f"{passes}; mass that moves to other keys loses {swap} of its effect"
     return Answer(_all(words["through"], words["permuted"]), text)
 
 
@@ -172,12 +175,10 @@ def _ranks(measures: Measures, words: Read) -> Answer:
     text = f"its order is at {_percent(place)} of the way from a random order to the best"
     if "inputs" not in words:
         return Answer(words["ranking"], f"{text}; the inputs at the keys were not tested")
-    inputs = _ratio(measures["inputs"]).ratio
-    if not np.isfinite(inputs):
-        return Answer(words["ranking"], f"{text}; replacing the inputs changes nothing")
-    text += f", and at {_percent(inputs)} when the inputs are replaced"
-    if words["inputs"] == "against" and words["ranking"] == "supports":
-        text += ": earlier layers moved what decides to other keys"
+    inputs = _percent(_ratio(measures["inputs"]).ratio)
+    text += f"; {inputs} of the score hangs on inputs at keys that do not contribute"
+    if words["inputs"] == "against":
+        text += ", as if an earlier layer had moved what decides"
     return Answer(_all(words["ranking"], words["inputs"]), text)
 
 
