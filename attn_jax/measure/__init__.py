@@ -10,6 +10,9 @@ from attn_jax.hooks import (
     row_blocked,
     top_k,
 )
+from attn_jax.measure.adversary import (
+    Adversary,
+)
 from attn_jax.measure.agreement import (
     bootstrap,
     jensen_shannon,
@@ -56,7 +59,6 @@ from attn_jax.measure.contributions import (
     top_key_claim,
 )
 from attn_jax.measure.counterfactual import (
-    Adversary,
     adversarial_weights,
     swap_permuted,
     swap_weights,
