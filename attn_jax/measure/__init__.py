@@ -123,6 +123,11 @@ from attn_jax.measure.patterns import (
 from attn_jax.measure.queries import (
     mean_over_queries,
 )
+from attn_jax.measure.randomization import (
+    RankingAgreement,
+    randomized,
+    ranking_agreement,
+)
 from attn_jax.measure.relevance import (
     attention_gradients,
     cross_relevance,
@@ -174,6 +179,7 @@ __all__ = [
     "HeadCards",
     "MassiveActivations",
     "PruningCurve",
+    "RankingAgreement",
     "ReportCard",
     "SeedAgreement",
     "adversarial_weights",
@@ -228,7 +234,9 @@ __all__ = [
     "positional_score",
     "pruning_curve",
     "random_links",
+    "randomized",
     "rank_keys",
+    "ranking_agreement",
     "received",
     "removal_shares",
     "report_card",
