@@ -10,6 +10,9 @@ from attn_jax.hooks import (
     row_blocked,
     top_k,
 )
+from attn_jax.measure.adversary import (
+    Adversary,
+)
 from attn_jax.measure.agreement import (
     bootstrap,
     jensen_shannon,
@@ -56,7 +59,6 @@ from attn_jax.measure.contributions import (
     top_key_claim,
 )
 from attn_jax.measure.counterfactual import (
-    Adversary,
     adversarial_weights,
     swap_permuted,
     swap_weights,
@@ -121,6 +123,11 @@ from attn_jax.measure.patterns import (
 from attn_jax.measure.queries import (
     mean_over_queries,
 )
+from attn_jax.measure.randomization import (
+    RankingAgreement,
+    randomized,
+    ranking_agreement,
+)
 from attn_jax.measure.relevance import (
     attention_gradients,
     cross_relevance,
@@ -172,6 +179,7 @@ __all__ = [
     "HeadCards",
     "MassiveActivations",
     "PruningCurve",
+    "RankingAgreement",
     "ReportCard",
     "SeedAgreement",
     "adversarial_weights",
@@ -226,7 +234,9 @@ __all__ = [
     "positional_score",
     "pruning_curve",
     "random_links",
+    "randomized",
     "rank_keys",
+    "ranking_agreement",
     "received",
     "removal_shares",
     "report_card",

@@ -10,6 +10,7 @@ from jaxtyping import Array, Bool, Float, Int
 from attn_jax.hooks import Site, intervene
 from attn_jax.hooks.freed import run_freed
 from attn_jax.hooks.hoist import map_hoisted
+from attn_jax.hooks.plan import EditFunction
 from attn_jax.measure.outputs import class_logits, of_target
 from attn_jax.measure.reweigh import Model, Pattern, per_key
 
@@ -66,7 +67,8 @@ def atman(
 
     Raises:
         HookError: If a glob matches nothing.
-        ValueError: If the hook points have other keys than the mask, or the factor is not below 1.
+        ValueError: If the hook points have other keys than the mask, the factor is not below 1,
+            or `edited` is neither.
 
     Example:
         >>> from attn_jax import hooks
@@ -84,21 +86,20 @@ def atman(
     """
     if factor >= 1:
         raise ValueError(f"factor={factor} leaves nothing of a score; pass a number below 1.")
+    if edited not in _EDITS:
+        raise ValueError(f"edited={edited!r} is none of {', '.join(_EDITS)}.")
     names = f"*.{edited}" if attention is None else attention
     patterns = [names] if isinstance(names, str) else names
-    suppress = _suppress_scores if edited == "scores" else _suppress_weights
-
-    def log_probability(edit: Any, inputs: Any) -> Array:
-        output = intervene(fn, dict.fromkeys(patterns, edit))(inputs)
-        return of_target(jax.nn.log_softmax(class_logits(output)), target)
 
     def rises(inputs: Any) -> Array:
-        def fall(factors: Array) -> Array:
-            return log_probability(functools.partial(suppress, factors), inputs)
+        def log_probability(factors: Array) -> Array:
+            edit: EditFunction = functools.partial(_EDITS[edited], factors)
+            output = intervene(fn, dict.fromkeys(patterns, edit))(inputs)
+            return of_target(jax.nn.log_softmax(class_logits(output)), target)
 
         # The keys, and last no key at all.
         factors = jnp.concatenate([_factors(mask, embeddings, threshold), 0 * mask[None]])
-        each = map_hoisted(fall, factor * factors, batch_size=batch_size)
+        each = map_hoisted(log_probability, factor * factors, batch_size=batch_size)
         return each[-1:] - each[:-1]
 
     return jnp.where(mask, run_freed(rises, inputs).T, 0)
@@ -135,3 +136,6 @@ def _check_keys(factors: Array, value: Array, site: Site) -> None:
             f"{site.name} has shape {value.shape}, but the mask is for {factors.shape[0]} examples "
             f"of {factors.shape[-1]} keys; select hook points of these keys with attention=[...]."
         )
+
+
+_EDITS = {"scores": _suppress_scores, "weights": _suppress_weights}

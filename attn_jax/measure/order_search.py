@@ -137,7 +137,7 @@ def exchange_keys(
 
     # Down the order and up again, so that a key can travel either way in one pass.
     there = jnp.arange(len(counts))
-    which = jnp.resize(jnp.concatenate([there[::-1], there]), swaps)
+    which = jnp.resize(jnp.concatenate([there[::-1], there]), (swaps,))
     trials = (which, jax.random.split(rng, swaps))
     (places, _), _ = jax.lax.scan(swap, (candidates[best, rows], scores[best, :, rows].T), trials)
     return places

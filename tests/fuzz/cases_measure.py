@@ -412,6 +412,14 @@ def tau64(first, second, exists):
     return np.array(results)
 
 
+def check_ranking(result, first, second, mask, rng, draws):
+    taus = tau64(first, second, mask)
+    close(result.tau, taus)
+    assert (np.asarray(result.p_value)[np.isnan(taus)] == 1).all()
+    assert (np.asarray(result.p_value) >= 1 / (draws + 1) - 1e-6).all()
+    assert (np.nan_to_num(result.chance) <= 1 + 1e-6).all()
+
+
 def auc64(scores, positive, mask):
     pairs = [
         (scores[i] > scores[j]) + (scores[i] == scores[j]) / 2
@@ -798,6 +806,7 @@ MEASURE = (
             "HeadCards",
             "MassiveActivations",
             "PruningCurve",
+            "RankingAgreement",
             "ReportCard",
             "SeedAgreement",
         ),
@@ -1025,7 +1034,18 @@ MEASURE = (
         "random_links": Case(
             draws(sources=lengths, shape=pick((Q, K)), rng=rng), check_random_links
         ),
+        "randomized": Case(
+            draws(kernel=floats(K, D), rng=rng),
+            lambda result, kernel, rng: close(np.sort(result, axis=None), np.sort(kernel, None)),
+            lambda function, kernel, rng: function(lambda x: x @ kernel, jnp.eye(K), rng=rng)(
+                jnp.eye(K)
+            ),
+        ),
         "rank_keys": Case(draws(values=floats(N, K), mask=mask(N, K), rng=rng), check_ranks),
+        "ranking_agreement": Case(
+            draws(first=floats(N, K), second=floats(N, K), mask=mask(N, K), rng=rng, draws=pick(9)),
+            check_ranking,
+        ),
         "received": Case(
             runs(query=pick(None, 1)),
             check_received,

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -21,6 +22,6 @@ def test_relevance_of_tokens(case, tmp_path):
     def fn(tokens):
         return model({"tokens": tokens})[:, -1]
 
-    np.testing.assert_allclose(fn(tokens), GOLDEN[f"{name}/logits"], rtol=0, atol=2e-5)
+    np.testing.assert_allclose(jax.jit(fn)(tokens), GOLDEN[f"{name}/logits"], rtol=0, atol=2e-5)
     relevance = measure.attn_lrp(fn, tokens, target, at="embedding")["embedding"]
     np.testing.assert_allclose(relevance, GOLDEN[f"{name}/relevance"], rtol=0, atol=2e-6)
