@@ -112,11 +112,15 @@ KINDS: dict[str, Kind] = {
     "through": Kind(
         "Share of the score through it", "depends", None, None, "of the score passes through it"
     ),
-    "permuted": Kind("Exchanged weights", "depends", None, None, "of the effect of its absence"),
+    "permuted": Kind(
+        "Effect lost by exchanged mass", "depends", None, None, "of the effect of its mass"
+    ),
     "ranking": Kind(
         "Order of the map (0 random, 1 best)", "ranks", None, None, "of the best order"
     ),
-    "inputs": Kind("The same, inputs replaced", "ranks", None, None, "of the best order of inputs"),
+    "inputs": Kind(
+        "Inputs that decide elsewhere", "ranks", None, None, "of the score on inputs elsewhere"
+    ),
     "comprehensiveness": Kind(
         "Comprehensiveness, higher is better",
         "ranks",
@@ -238,6 +242,8 @@ def _judge(name: str, kind: Kind, estimates: Estimates, read: verdicts.Read) -> 
     size = {"supports": "enough", "against": "too little", "unclear": "not surely enough"}
     if name == "top_key":
         size = {"supports": "not", "against": "far", "unclear": "perhaps"}
+    if name == "inputs":
+        size = {"supports": "little", "against": "much", "unclear": "perhaps much"}
     return read[name], f"{size[read[name]]} {kind.words}"
 
 

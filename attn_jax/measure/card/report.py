@@ -95,7 +95,7 @@ def report_card(
             `(n, k)` and other inputs. By default, arrays with axes `(n, k, ...)` are replaced
             key by key; None leaves the test out.
         adversarial: Whether to search for the most different weights with the same output; by
-            default, for classifiers without a choice of heads.
+            default, for classifiers.
         randomization: Whether to compare with the map of the model with shuffled parameters.
 
     Returns:
@@ -153,7 +153,7 @@ def report_card(
         visible,
         scoring,
         _resampling(resample, inputs, exists.shape),
-        adversarial if adversarial is not None else (sizes.is_classifier and heads is None),
+        sizes.is_classifier if adversarial is None else adversarial,
         randomization,
         heads is None and places.heads * places.layers > 1 and sizes.keys <= FEW_ENOUGH,
     )
