@@ -16,8 +16,8 @@ from attn_jax.measure.outputs import class_logits
 from attn_jax.measure.randomization import randomized
 
 TOLERANCE = 0.05
-"""The total variation up to which two outputs count as the same. Jain and Wallace state 0.01; their
-code has 0.01 for the sum of the differences, which is half of that."""
+"""The total variation up to which two outputs count as the same. The code of Jain and Wallace asks
+for less: 0.01 for the sum of the differences, which is twice the total variation."""
 
 STARTS, STEPS = 4, 14
 """The size of the search: that of `adversarial_weights` takes five times as long."""
@@ -41,6 +41,7 @@ def adversary(judged: Judged, output: Array) -> Measures:
         tolerance=TOLERANCE,
         starts=STARTS,
         steps=STEPS,
+        learning_rate=2.0,
     )
     drawn = exponential(judged.noise.shuffles) * judged.mask[None]
     others = drawn / jnp.maximum(drawn.sum(-1, keepdims=True), 1e-30)

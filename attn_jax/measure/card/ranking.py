@@ -9,6 +9,7 @@ from jaxtyping import Array
 from attn_jax.measure import agreement, reweigh
 from attn_jax.measure.card import orders
 from attn_jax.measure.card.judged import Judged
+from attn_jax.measure.card.mass import distribution
 from attn_jax.measure.card.measured import Measure, Measures
 from attn_jax.measure.erasure import ERASER_BINS
 
@@ -178,8 +179,9 @@ def _curves(erased: Erased, mask: Array) -> Measures:
 def input_effects(judged: Judged, contributions: Array) -> Measures:
     """Return what replacing the inputs at single keys does where the attention gets nothing.
 
-    If the input at a key matters more than the key contributes, whichever example replaces it, an
-    earlier layer has moved what it says to another key.
+    If the input at a key matters more than the key contributes, and more than its mass in the map
+    says, whichever example replaces it, then an earlier layer has moved what it says to another
+    key, or a path around the attention reads it.
 
     Args:
         judged: The model.
@@ -201,7 +203,10 @@ def input_effects(judged: Judged, contributions: Array) -> Measures:
     falls = jax.lax.map(run, pairs).reshape(len(shifts), len(keeps), examples)
     falls = jnp.where(mask[None], jnp.swapaxes(falls, 1, 2), 0)
     # What another example brings along by chance is not in all of them.
-    excess = (falls.min(0) - jnp.maximum(contributions, 0)).max(-1)
+    mass = distribution(jnp.abs(judged.values))
+    # A key with mass may decide by what it does not add: its input is no surprise.
+    shown = jnp.maximum(contributions, mass * jnp.abs(score)[:, None])
+    excess = (falls.min(0) - jnp.where(mask, jnp.maximum(shown, 0), 0)).max(-1)
     return {
         "inputs": Measure(jnp.maximum(excess, 0), whole=score),
         "leave_one_out": agree(judged, falls.mean(0)),

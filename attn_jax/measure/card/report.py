@@ -142,6 +142,11 @@ def report_card(
     foil = checks.classes("foil", foil, sizes)
     checks.check_metric(metric, foil)
     values = checks.checked_map(values, exists.shape)
+    if adversarial and not sizes.is_classifier:
+        raise ValueError(
+            f"adversarial=True needs one output for each example, and fn returns {sizes.tokens}; "
+            "leave the search out, or let fn return the logits at one token."
+        )
 
     if query is None and position is not None and places.queries == sizes.tokens:
         query = position

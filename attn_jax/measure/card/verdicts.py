@@ -178,7 +178,7 @@ def _ranks(measures: Measures, words: Read) -> Answer:
     inputs = _percent(_ratio(measures["inputs"]).ratio)
     text += f"; {inputs} of the score hangs on inputs at keys that do not contribute"
     if words["inputs"] == "against":
-        text += ", as if an earlier layer had moved what decides"
+        text += ", as if an earlier layer or a path around the attention read them"
     return Answer(_all(words["ranking"], words["inputs"]), text)
 
 
