@@ -3,7 +3,6 @@
 import argparse
 import datetime
 import json
-import math
 import os
 import sys
 import time
@@ -14,7 +13,7 @@ from typing import Any
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
 
 from experiments.trust.judging import SIZES, Judged, judge_all
-from experiments.trust.rates import kinds_table, rates, rates_table, wrong
+from experiments.trust.rates import descriptions, kinds_table, rates, rates_table, wrong
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "trust_rates.md"
 DESIGN = "0:300"
@@ -55,11 +54,10 @@ orphan: true
 # How often the report card errs
 
 Measured on {date} by `make trust ARGS='--seeds {seeds} --write'`, on
-{len({x.seed for x in drawn})} models drawn by seed from the grammar of `experiments/trust`, and on
-{len({(x.kind, x.seed) for x in own})} that were trained, a third of them on each of three seeds.
-Thresholds were chosen on the seeds {DESIGN}. What is true of a model follows from its own numbers,
-as `experiments/trust/truth.py` says; *graded* models lie between the others and count as neither
-right nor wrong.
+{len({x.seed for x in drawn})} models drawn by seed and {len({(x.kind, x.seed) for x in own})}
+readers trained on three seeds each. Thresholds were chosen on the seeds {DESIGN}. What is true of a
+model follows from its own numbers (`experiments/trust/truth.py`); *graded* models lie between the
+others and count as neither right nor wrong. Intervals are Wilson's.
 
 ## Drawn models
 
@@ -75,24 +73,23 @@ Verdicts as supports / unclear / against, with {SIZES[0]} and {SIZES[1]} example
 answers with {SIZES[0]}.
 
 {kinds_table(judged)}
+
+{descriptions()}
 """
     page.write_text(text, encoding="utf-8")
-    data = {"date": date, "seeds": seeds, "models": [_plain(each) for each in judged]}
-    text = json.dumps(data, indent=0, ensure_ascii=False) + "\n"
+    # A model a line, so that two reports can be compared.
+    models = ",\n".join(json.dumps(_plain(each)) for each in judged)
+    text = f'{{"date": "{date}", "seeds": "{seeds}", "models": [\n{models}\n]}}\n'
     page.with_suffix(".json").write_text(text, encoding="utf-8")
     print(f"Written to {page}")
 
 
 def _plain(judged: Judged) -> dict[str, Any]:
-    """Return a model as values that JSON can hold, with four digits."""
-
-    def plain(value: Any) -> Any:
-        if isinstance(value, float):
-            return float(f"{value:.4g}") if math.isfinite(value) else None
-        return {k: plain(v) for k, v in value.items()} if isinstance(value, dict) else value
-
-    fields = judged._asdict()
-    return {name: plain(fields[name]) for name in fields if name not in ("words", "seconds")}
+    """Return a model and its verdicts as values that JSON can hold."""
+    fields = judged._asdict() | {
+        "numbers": {name: float(f"{value:.3g}") for name, value in judged.numbers.items()}
+    }
+    return {name: fields[name] for name in fields if name not in ("words", "lines", "seconds")}
 
 
 if __name__ == "__main__":

@@ -12,8 +12,8 @@ def sharp(d: Draw) -> Construction:
 
 
 def soft(d: Draw) -> Construction:
-    """One key decides and has two to four times the weight of others."""
-    return d.model(d.between(0.7, 1.4) * d.evidence, 2 * DECISIVE * d.votes)
+    """One key decides and has six to ten times the weight of others."""
+    return d.model(d.between(1.8, 2.3) * d.evidence, 2 * DECISIVE * d.votes)
 
 
 def one_hot(d: Draw) -> Construction:
@@ -35,9 +35,9 @@ def two(d: Draw) -> Construction:
     return d.model(d.between(4, 5) * both + d.noise(0.1, 0.3), DECISIVE * says)
 
 
-def six(d: Draw) -> Construction:
-    """Six keys say the same and share the weight; the others say nothing."""
-    some = sum((d.other(i) for i in range(1, 6)), d.evidence)
+def half(d: Draw) -> Construction:
+    """Half of the keys say the same and share the weight; the others say nothing."""
+    some = sum((d.other(i) for i in range(1, d.visible // 2)), d.evidence)
     return d.model(d.between(3, 5) * some + d.noise(0, 0.2), DECISIVE * some[..., None] * d.label)
 
 
@@ -94,8 +94,8 @@ def heads_differ(d: Draw) -> Construction:
 
 
 def heads_split(d: Draw) -> Construction:
-    """Each head looks at a deciding key of its own."""
-    look = np.stack([d.other(i) for i in range(HEADS)], 1)[:, :, None]
+    """Three keys decide, and each head looks at one of them."""
+    look = np.stack([d.other(head % 3) for head in range(HEADS)], 1)[:, :, None]
     some = look.sum((1, 2))[..., None]
     return d.model(d.between(4, 6) * look, DECISIVE * np.where(some > 0, d.label, d.votes))
 
@@ -119,7 +119,7 @@ KINDS = (
     one_hot,
     sparse,
     two,
-    six,
+    half,
     ranked,
     redundant,
     linear,

@@ -14,6 +14,11 @@ def mixture(d: Draw) -> Construction:
     return d.model(look, share * DECISIVE * d.votes, around=around)
 
 
+def weak(d: Draw) -> Construction:
+    """One key decides and has two to four times the weight of others, which vote too."""
+    return d.model(d.between(0.7, 1.4) * d.evidence, 2 * DECISIVE * d.votes)
+
+
 def minority(d: Draw) -> Construction:
     """10 to 30 % of the sentences need the attention, and the others none."""
     needs = (d.rng.random((d.examples, 1, 1)) < d.between(0.1, 0.3)).astype(float)
@@ -67,6 +72,7 @@ def constant_sink(d: Draw) -> Construction:
 
 KINDS = (
     mixture,
+    weak,
     minority,
     level_linear,
     untrained,

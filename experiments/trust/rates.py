@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple
 
 from experiments.benchmarks.record import markdown_table
+from experiments.trust.grammar import KINDS
 from experiments.trust.judging import Judged
 
 READS = ("supports", "unclear", "against")
@@ -111,6 +112,12 @@ def kinds_table(judged: Sequence[Judged], sizes: Sequence[int] = (LARGE, SMALL))
     return markdown_table(header, rows)
 
 
+def descriptions() -> str:
+    """Return what each kind of drawn model is, as a table."""
+    rows = [(kind.name.replace("_", " "), kind.description) for kind in KINDS]
+    return markdown_table(("kind", "what it is"), rows)
+
+
 def wrong(judged: Iterable[Judged]) -> list[Judged]:
     """Return the models whose verdict is false, or unclear although the map is faithful."""
     return [
@@ -123,4 +130,4 @@ def wrong(judged: Iterable[Judged]) -> list[Judged]:
 
 def _counts(reads: Iterable[str]) -> str:
     counts = Counter(reads)
-    return " / ".join(str(counts[read]) for read in READS)
+    return " / ".join(str(counts[read]) for read in READS) if counts else "–"

@@ -197,4 +197,7 @@ def _facts(params: Any, batch: Sentences) -> tuple[Array, ...]:
     on_evidence = jnp.where(batch.evidence, map_, 0).sum(-1)
     accuracy = (target == batch.label).mean()
     at_top = (on_evidence >= map_.max(-1)).mean()
-    return accuracy, share, exchange / full.mean(), on_evidence.mean(), at_top
+    # The steps for which the evidence stays: at random half of them, at best none.
+    place = jnp.where(batch.evidence, jnp.argsort(jnp.argsort(-map_)), 0).sum(-1)
+    order = 1 - place.mean() / ((LENGTH - 1) / 2)
+    return accuracy, share, exchange / full.mean(), on_evidence.mean(), at_top, order

@@ -1,7 +1,7 @@
 """What is true of a construction, worked out in NumPy from its own numbers.
 
 The *score* of an example is the centered logit of the class that the model predicts: the logit
-minus the mean over the classes. Four numbers say how far the map, the mean of the weights over
+minus the mean over the classes. Five numbers say how far the map, the mean of the weights over
 heads and queries, shows what decides:
 
 - `share`: the part of the score that is lost, over all examples, when what the attention says is
@@ -11,7 +11,9 @@ heads and queries, shows what decides:
 - `overlap`: the mean of sum(min(map, |d| / sum |d|)), where d is the contribution of what each
   *input* key says, with weights as they are: its Shapley value, which is the plain product of
   weight and value unless attention saturates;
-- `top`: the mean of |d| at the map's top key, over the largest |d| of the example.
+- `top`: the mean of |d| at the map's top key, over the largest |d| of the example;
+- `order`: the mean fall of the score as keys are silenced one by one in the map's order, on a scale
+  from random orders, 0, to the order of d, 1.
 
 From them follows the truth:
 
@@ -19,7 +21,7 @@ From them follows the truth:
 - `misleading`: not ignored, and exchange < 0.05 (no map would be better or worse), or overlap
   < 0.35 (most of the mass lies where nothing is decided), or top < 0.3 with overlap < 0.6 (the top
   key says little);
-- `faithful`: share >= 0.7, exchange >= 0.1, overlap >= 0.6 and top >= 0.5;
+- `faithful`: share >= 0.7, exchange >= 0.3, overlap >= 0.6, top >= 0.5 and order >= 0.5;
 - `graded`: all others.
 """
 
@@ -42,6 +44,7 @@ class Truth(NamedTuple):
     exchange: float
     overlap: float
     top: float
+    order: float
 
 
 def truth(construction: Construction, exchanges: int = 8) -> Truth:
@@ -60,32 +63,33 @@ def truth(construction: Construction, exchanges: int = 8) -> Truth:
     exchange = np.mean(changes) / scores.mean()
 
     map_ = weights.mean((1, 2))
-    parts = np.abs(contributions(construction, target))
+    worth = contributions(construction, target)
+    order = _order(construction, map_, worth, target)
+    parts = np.abs(worth)
     parts = parts / np.maximum(parts.sum(-1, keepdims=True), 1e-30)
     overlap = np.minimum(map_, parts).sum(-1).mean()
     at_top = np.take_along_axis(parts, map_.argmax(-1)[:, None], -1)[:, 0]
     top = (at_top / np.maximum(parts.max(-1), 1e-30)).mean()
-    numbers = float(share), float(exchange), float(overlap), float(top)
+    numbers = float(share), float(exchange), float(overlap), float(top), order
     return Truth(label(*numbers), *numbers)
 
 
-def label(share: float, exchange: float, overlap: float, top: float) -> Label:
-    """Return what follows from the four numbers.
+def label(share: float, exchange: float, overlap: float, top: float, order: float) -> Label:
+    """Return what follows from the five numbers.
 
     Example:
         >>> from experiments.trust.truth import label
-        >>> label(share=1, exchange=0.8, overlap=0.9, top=1)
+        >>> label(share=1, exchange=0.8, overlap=0.9, top=1, order=0.9)
         'faithful'
-        >>> label(share=1, exchange=0.8, overlap=0.1, top=0)
+        >>> label(share=1, exchange=0.8, overlap=0.1, top=0, order=0.9)
         'misleading'
     """
     if share < 0.1:
         return "ignored"
     if exchange < 0.05 or overlap < 0.35 or (top < 0.3 and overlap < 0.6):
         return "misleading"
-    if share >= 0.7 and exchange >= 0.1 and overlap >= 0.6 and top >= 0.5:
-        return "faithful"
-    return "graded"
+    is_faithful = share >= 0.7 and exchange >= 0.3 and overlap >= 0.6 and min(top, order) >= 0.5
+    return "faithful" if is_faithful else "graded"
 
 
 def look_weights(construction: Construction) -> np.ndarray:
@@ -107,6 +111,12 @@ def moved_values(construction: Construction) -> np.ndarray:
     return early_weights(construction)[:, None] @ construction.says
 
 
+def spoken(construction: Construction) -> np.ndarray:
+    """Return what each input key adds to the logits before attention saturates, (n, k, c)."""
+    read = np.einsum("nhqk,nhq->nhk", look_weights(construction), construction.read)
+    return np.einsum("nhj,nhjc->njc", read @ early_weights(construction), construction.says)
+
+
 def contributions(construction: Construction, target: np.ndarray) -> np.ndarray:
     """Return what each input key adds to the score through the attention, (n, k).
 
@@ -117,8 +127,7 @@ def contributions(construction: Construction, target: np.ndarray) -> np.ndarray:
     Returns:
         Shapley values of keys that speak or are silent, with weights as they are.
     """
-    read = np.einsum("nhqk,nhq->nhk", look_weights(construction), construction.read)
-    parts = np.einsum("nhj,nhjc->njc", read @ early_weights(construction), construction.says)
+    parts = spoken(construction)
     if construction.limit.min() > 100 * np.abs(parts).sum((1, 2)).max():
         return np.stack([_score(parts[:, j], target) for j in range(KEYS)], -1)
     return _shapley(construction, parts, target)
@@ -137,6 +146,24 @@ def _shapley(construction: Construction, parts: np.ndarray, target: np.ndarray) 
         odds = [1 / (KEYS * math.comb(KEYS - 1, size)) for size in sizes[without]]
         result[:, key] = (worth[:, joined] - worth[:, without]) @ np.array(odds)
     return result
+
+
+def _order(
+    construction: Construction, map_: np.ndarray, worth: np.ndarray, target: np.ndarray
+) -> float:
+    """Return where the order of the map stands between random orders and that of `worth`."""
+    parts, rng = spoken(construction), np.random.default_rng(1)
+    hidden = np.arange(KEYS) > construction.last.max(1)[:, None]
+
+    def fall(values: np.ndarray) -> float:
+        order = np.where(hidden, np.inf, -values).argsort(-1, kind="stable")
+        gone = np.take_along_axis(parts, order[..., None], 1).cumsum(1)
+        left = [parts.sum(1) - gone[:, step] for step in range(KEYS)]
+        return -float(np.mean([_score(_saturate(construction, each), target) for each in left]))
+
+    random = np.mean([fall(rng.random(map_.shape)) for _ in range(8)])
+    best = fall(worth)
+    return float((fall(map_) - random) / (best - random)) if best > random else 0.0
 
 
 def _exchanged(weights: np.ndarray, last: np.ndarray, rng: np.random.Generator) -> np.ndarray:
