@@ -74,5 +74,11 @@ class ImageExperiment(Experiment):
         weights = np.concatenate([captured[name] for _, captured in outputs])[..., 0, :]
         grid = model.grid(images.shape[1:])
         few = self.task.prepare({"image": images[:_IMAGES_ON_CARD]})["image"]
-        card = report_card(lambda x: model.apply({"params": params}, x), few, attention=name)
+        card = report_card(
+            lambda x: model.apply({"params": params}, x),
+            few,
+            attention=name,
+            # Nothing is masked: a weight of zero comes from a normalizer such as sparsemax.
+            visible="mask",
+        )
         draw_figures(run, images, labels, logits.argmax(-1), weights, grid, card=card)

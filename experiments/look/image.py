@@ -21,7 +21,8 @@ _NO_PREDICTION = (
 )
 _CARD = (
     "The card edits the chosen layer's weights and asks how far the prediction for this one image "
-    "depends on them. One image is one example: measure.report_card says more on a batch of images."
+    "depends on them. One image is one example, too few for a verdict: give measure.report_card a "
+    "batch of at least 20 images."
 )
 _MOST_CLASSES = 5
 

@@ -69,7 +69,8 @@ def judge_last_layer(
 ) -> measure.ReportCard:
     """Judge how far the last layer's map shows what the predictions depend on.
 
-    A key to which no head gives weight counts as hidden: no edit gives it any.
+    A key to which no head gives weight counts as hidden: no edit gives it any. Inputs are not
+    replaced: at a key, all predictions of a text have the same.
 
     Args:
         model: A model that returns logits at each token.
@@ -84,7 +85,7 @@ def judge_last_layer(
     fn, batch = last_layer(model, layer, captured, inputs, rows)
     name = f"{layer.name}.{layer.attention}.weights"
     visible = (captured[name][rows[0], :, rows[1]] > 0).any(axis=1)
-    return measure.report_card(fn, batch, attention=name, mask=np.asarray(visible))
+    return measure.report_card(fn, batch, attention=name, mask=np.asarray(visible), resample=None)
 
 
 def last_layer(

@@ -26,8 +26,8 @@ _CARD = (
     "The card judges {map} of the last layer by the model's own predictions of the next token, at "
     "the last {count} tokens. Each prediction is an example: a token's row of that map is edited "
     "and the rest of the model runs on, while later tokens, which the model hides, stay hidden. It "
-    "says nothing about earlier layers, whose weights also change what later tokens read, and few "
-    "examples of one text say little about others: mind the brackets."
+    "says nothing about earlier layers, whose weights also change what later tokens read. Fewer "
+    "than 20 predictions are too few for a verdict, and those of one text say little about others."
 )
 
 
