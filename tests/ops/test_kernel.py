@@ -337,8 +337,11 @@ def test_a_broken_package_is_warned_of_once_and_not_used(name, tmp_path, monkeyp
     forget()
 
 
-def test_a_compiler_that_fails_is_named(tmp_path, monkeypatch):
+@pytest.mark.parametrize(
+    ("command", "message"), [("false", "false failed"), ("absent", "absent cannot be run")]
+)
+def test_a_compiler_that_fails_is_named(command, message, tmp_path, monkeypatch):
     build = load(ROOT / "kernels" / "cpu" / "build.py")
-    monkeypatch.setenv("CXX", "false")
-    with pytest.raises(RuntimeError, match="false failed"):
+    monkeypatch.setenv("CXX", command)
+    with pytest.raises(RuntimeError, match=message):
         build.build(tmp_path)

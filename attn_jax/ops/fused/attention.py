@@ -149,7 +149,7 @@ def _check_implementation(implementation: str) -> None:
 
 # Queries times keys from which on blocks are faster on a CPU: see docs/benchmarks/attention.md.
 _STREAMED_PAIRS = 512 * 512
-# The same for compiled kernels.
+# The same for the compiled kernels: see docs/cpu_kernels.md.
 _KERNEL_PAIRS = 128 * 128
 # Where there are Pallas kernels, no speed was measured: from here on a head's map takes 64 MiB.
 _LARGE_PAIRS = 4096 * 4096

@@ -15,7 +15,9 @@ struct Range {
   Range(const Problem& p, Index b, Index q0) {
     const Index first = q0 + *p.offset.at(b), last = first + least(BR, p.queries - q0) - 1;
     begin = most(0, first - p.left), whole = most(0, last - p.left);
-    end = most(begin, least(p.keys, last + p.right + 1));
+    end = least(p.keys, last + p.right + 1);
+    // Beyond the last key, or before the first, there is no memory to read.
+    if (begin >= end) begin = end = 0;
     partial = least(p.keys, first + p.right + 1);
   }
 };
