@@ -55,7 +55,7 @@ def sizes(fn: reweigh.Model, inputs: Any, attention: Sequence[str], scoring: Sco
     _check_position(scoring.position, tokens)
     # Of a function that stays the same JAX would keep an entry for each call.
     logits = jax.eval_shape(lambda output: scoring.logits(output), output)
-    return Sizes(examples, values.shape[1], *logits.shape[1:], tokens)
+    return Sizes(examples, values.shape[1], logits.shape[1], logits.shape[2], tokens)
 
 
 def _check_position(position: int | None, tokens: int | None) -> None:
@@ -116,7 +116,7 @@ def classes(name: str, values: Any, sizes: Sizes) -> np.ndarray | None:
     return whole.astype(np.int32)
 
 
-def check_metric(metric: Metric, foil: np.ndarray | None) -> None:
+def check_metric(metric: Metric, foil: Any) -> None:
     """Refuse a metric that lacks its foil, or a foil without a use."""
     if (metric == "logit_difference") == (foil is None):
         raise ValueError(

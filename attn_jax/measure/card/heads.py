@@ -165,8 +165,9 @@ def report_cards(
     if query is None and position is not None and places.queries == sizes.tokens:
         query = position
     run = _compile(fn, places, scoring, query, batch_size)
-    tables = jax.device_get(run(inputs, target, foil))
-    return HeadCards(places.attention, *(np.asarray(t, np.float64) for t in tables), sizes.examples)
+    tables = (np.asarray(table, np.float64) for table in jax.device_get(run(inputs, target, foil)))
+    ablation, share, overlap, mass, contribution = tables
+    return HeadCards(places.attention, ablation, share, overlap, mass, contribution, sizes.examples)
 
 
 @functools.lru_cache(maxsize=2)

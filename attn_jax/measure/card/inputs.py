@@ -118,19 +118,19 @@ def resample_keys(inputs: Any, keep: Array, others: Any) -> Any:
 
     Args:
         inputs: A batch, any pytree. Arrays whose first two axes are the examples and the keys
-            change; the others stay as they are.
+            change; the others stay as they are, and so do booleans, which say what exists.
         keep: True for the keys that stay, (n, k).
         others: Another batch.
     """
 
     def replace(own: Array, other: Array) -> Array:
-        if not has_keys(own.shape, keep.shape):
+        if not has_keys(own, keep.shape):
             return own
         return jnp.where(keep.reshape(*keep.shape, *(1,) * (own.ndim - 2)), own, other)
 
     return jax.tree.map(replace, inputs, others)
 
 
-def has_keys(shape: Sequence[int], sizes: Sequence[int]) -> bool:
-    """Whether an array has an axis of examples and then one of keys."""
-    return tuple(shape[:2]) == tuple(sizes)
+def has_keys(array: Any, sizes: Sequence[int]) -> bool:
+    """Whether an array of inputs has an axis of examples and then one of keys."""
+    return tuple(array.shape[:2]) == tuple(sizes) and array.dtype != bool

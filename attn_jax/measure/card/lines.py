@@ -1,7 +1,7 @@
 """The lines of a card: each measure beside its baselines, with a verdict in words."""
 
 from collections.abc import Callable, Mapping
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
@@ -100,7 +100,7 @@ class Kind(NamedTuple):
     """
 
     title: str
-    question: Question | str
+    question: Question | Literal[""]
     bounds: tuple[float, float] | None
     judge: Judge | None
     words: str = ""

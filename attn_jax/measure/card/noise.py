@@ -1,5 +1,6 @@
 """The random numbers of a card, drawn on the host: a draw takes seconds to compile."""
 
+import itertools
 from typing import NamedTuple
 
 import jax
@@ -40,9 +41,11 @@ def draw(rng: Array, shape: tuple[int, int]) -> Noise:
     generator = np.random.default_rng(seed)
     numbers = generator.random((sum(sizes), *shape), np.float32)
     shifts = generator.random(_SHIFTS, np.float32)
-    starts = [sum(sizes[:i]) for i in range(len(sizes))]
-    ties, *parts = (jnp.asarray(numbers[a : a + n]) for a, n in zip(starts, sizes, strict=True))
-    return Noise(ties[0], *parts, jnp.asarray(shifts), rng)
+    starts = np.cumsum((0, *sizes))
+    ties, orders, exchanges, shuffles = (
+        jnp.asarray(numbers[a:b]) for a, b in itertools.pairwise(starts)
+    )
+    return Noise(ties[0], orders, exchanges, shuffles, jnp.asarray(shifts), rng)
 
 
 def exponential(noise: Array) -> Array:

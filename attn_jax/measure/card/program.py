@@ -38,8 +38,9 @@ def compile_measures(fn: reweigh.Model, plan: Plan) -> Callable[..., tuple[Check
         target = logits.argmax(-1) if target is None else target
         exists = mask & (own > 0) if plan.visible == "nonzero" else mask
         values = own if values is None else values
-        maps = (jnp.where(exists, each, 0) for each in (own, values))
-        judged = Judged(fn, plan, inputs, *maps, exists, target, foil, noise)
+        hidden = _share_outside(values, exists, mask)
+        own, values = (jnp.where(exists, each, 0) for each in (own, values))
+        judged = Judged(fn, plan, inputs, own, values, exists, target, foil, noise)
         score = judged.score(output)
 
         erased = erase_weights(judged)
@@ -55,7 +56,6 @@ def compile_measures(fn: reweigh.Model, plan: Plan) -> Callable[..., tuple[Check
             measures |= randomization(judged)
         if objects is not None:
             measures |= truth(judged, objects)
-        hidden = _share_outside(values, exists, mask)
         again = erased.scores[0, 0], erased.level
         level = logits.mean((1, 2))
         effects = _effects(judged) if plan.averages else None

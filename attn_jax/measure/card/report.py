@@ -187,7 +187,8 @@ def _card(
         answers,
         card_lines(measures, read),
         notes.notes(plan, places, measures, ran, exists, is_given),
-        *exists.shape,
+        len(exists),
+        exists.shape[1],
         seed,
         plan.attention,
     )
@@ -200,5 +201,5 @@ def _resampling(
         return None
     if resample != "auto":
         return resample
-    has_axis = any(has_keys(np.shape(leaf), sizes) for leaf in jax.tree.leaves(inputs))
+    has_axis = any(has_keys(leaf, sizes) for leaf in jax.tree.leaves(inputs))
     return resample_keys if has_axis else None

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 from scipy import stats
 
 DRAWS = 4000
@@ -58,12 +58,12 @@ class Ratio(NamedTuple):
         return sign_flip(most * self.whole - self.value) if np.isfinite(self.ratio) else 1.0
 
 
-def ratio_of(value: NDArray, whole: NDArray | None = None) -> Ratio:
+def ratio_of(value: ArrayLike, whole: ArrayLike | None = None) -> Ratio:
     """Return the ratio of two means, or the mean, without the examples that have no number."""
-    value = np.asarray(value, np.float64)
-    whole = np.ones_like(value) if whole is None else np.asarray(whole, np.float64)
-    defined = np.isfinite(value) & np.isfinite(whole)
-    return Ratio(value[defined], whole[defined], len(value))
+    values = np.asarray(value, np.float64)
+    wholes = np.ones_like(values) if whole is None else np.asarray(whole, np.float64)
+    defined = np.isfinite(values) & np.isfinite(wholes)
+    return Ratio(values[defined], wholes[defined], len(values))
 
 
 def _ends(values: NDArray, bounds: tuple[float, float] | None) -> tuple[float, float]:
