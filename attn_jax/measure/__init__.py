@@ -158,6 +158,7 @@ from attn_jax.measure.sinks import (
     massive_activations,
     sink_rate,
 )
+from attn_jax.measure.soft import soft_comprehensiveness, soft_sufficiency
 from attn_jax.measure.subwords import (
     merge_subwords,
 )
@@ -253,6 +254,8 @@ __all__ = [
     "similarity_links",
     "sink_mass",
     "sink_rate",
+    "soft_comprehensiveness",
+    "soft_sufficiency",
     "sufficiency",
     "swap_permuted",
     "swap_weights",

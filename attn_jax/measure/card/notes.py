@@ -52,8 +52,8 @@ def notes(
     )
     if not plan.contexts:
         said.append(
-            "The contexts are not known: the share of the score is what is lost if the weights "
-            "are zero."
+            "The share of the score is what is lost if the weights are zero: there is no mean "
+            "context to put in its place."
         )
     if plan.resample is None:
         said.append(

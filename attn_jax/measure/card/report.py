@@ -152,7 +152,8 @@ def report_card(
         query = position
     plan = Plan(
         places.attention,
-        places.contexts,
+        # The mean over a single example is that example.
+        places.contexts if sizes.examples > 1 else (),
         None if heads is None else tuple(heads),
         query,
         visible,
