@@ -359,6 +359,19 @@ def check_card(result, inputs, rng):
     assert isinstance(str(result), str)
 
 
+def kept(mask):
+    return np.asarray(mask)[:, None, None]
+
+
+def check_soft(result, inputs, target, mask, values, rng, draws):
+    assert result.shape == (N,)
+    whole, without = (
+        of_target(answer(weights_of(inputs) * keep, inputs), target) for keep in (kept(mask), 0)
+    )
+    assert np.isnan(np.asarray(result))[whole < without - 1e-6].all()
+    assert np.isfinite(np.asarray(result))[whole > without + 1e-6].all()
+
+
 def check_cards(result, inputs):
     assert result.ablation.shape == result.overlap.shape == (1, H)
     assert result.examples == N
@@ -1107,6 +1120,16 @@ MEASURE = (
                 "threshold": d.pick(0.125, 0.3),
             },
             check_sinks,
+        ),
+        "soft_comprehensiveness": Case(
+            runs(target=0, mask=0, values=weights(N, K), rng=rng, draws=pick(4)),
+            check_soft,
+            of_model,
+        ),
+        "soft_sufficiency": Case(
+            runs(target=0, mask=0, values=weights(N, K), rng=rng, draws=pick(4)),
+            check_soft,
+            of_model,
         ),
         "sufficiency": Case(lambda d: erasure(d) | BINS(d), fall(lambda e: e.inserted)),
         "swap_permuted": Case(
