@@ -359,14 +359,11 @@ def check_card(result, inputs, rng):
     assert isinstance(str(result), str)
 
 
-def kept(mask):
-    return np.asarray(mask)[:, None, None]
-
-
 def check_soft(result, inputs, target, mask, values, rng, draws):
     assert result.shape == (N,)
     whole, without = (
-        of_target(answer(weights_of(inputs) * keep, inputs), target) for keep in (kept(mask), 0)
+        of_target(answer(weights_of(inputs) * keep[:, None, None], inputs), target)
+        for keep in (np.asarray(mask), np.zeros_like(mask))
     )
     assert np.isnan(np.asarray(result))[whole < without - 1e-6].all()
     assert np.isfinite(np.asarray(result))[whole > without + 1e-6].all()
