@@ -43,6 +43,14 @@ def test_idle_heads_that_are_averaged_in_are_noticed():
     assert any(note.startswith("2 of these 3 heads have less than a tenth") for note in card.notes)
 
 
+def test_inputs_without_any_effect_are_no_evidence():
+    # Only `decides` has an axis of keys, and the model does not read it.
+    card = measure.report_card(votes, INPUTS, heads=[0], adversarial=False)
+    assert card.answers["ranks"].words.endswith("replacing inputs at the keys changes nothing")
+    assert not np.isfinite(card["inputs"].value)
+    assert card["leave_one_out"].reads == "supports"
+
+
 @pytest.mark.parametrize(("head", "reads"), [(0, "supports"), (1, "against")])
 def test_one_head_can_be_judged(head, reads):
     card = measure.report_card(votes, INPUTS, heads=[head])

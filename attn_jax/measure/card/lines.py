@@ -79,11 +79,13 @@ def _randomized(estimates: Estimates, read: verdicts.Read) -> tuple[Reads, str]:
     return "unclear", "partly another map with the parameters shuffled"
 
 
-def _agrees(first: str) -> Judge:
+def _agrees(other: str) -> Judge:
     return _versus_random(
         1,
-        f"ranks the keys {{}} {first}",
-        *("as", "against", "no more as"),
+        "ranks the keys {}",
+        f"like {other}",
+        f"against {other}",
+        f"like {other} no more than a shuffled map does",
         least=verdicts.AGREES,
     )
 
@@ -96,30 +98,62 @@ class Kind(NamedTuple):
         question: The question that it helps to answer, or an empty string.
         bounds: The range of its values, if there is one.
         judge: Returns what it reads and says; None if a decisive test does.
-        words: What a decisive test is about.
+        words: What is said if a decisive test supports the map, speaks against it, or does neither.
     """
 
     title: str
     question: Question | Literal[""]
     bounds: tuple[float, float] | None
     judge: Judge | None
-    words: str = ""
+    words: tuple[str, ...] = ()
 
 
 _SHARE, _CHANGE, _TAU = (0.0, 1.0), (-1.0, 1.0), (-1.0, 1.0)
 
 KINDS: dict[str, Kind] = {
     "through": Kind(
-        "Share of the score through it", "depends", None, None, "of the score passes through it"
+        "Share of the score through it",
+        "depends",
+        None,
+        None,
+        (
+            "enough of the score passes through it",
+            "hardly any of the score passes through it",
+            "perhaps too little of the score passes through it",
+        ),
     ),
     "permuted": Kind(
-        "Effect lost by exchanged mass", "depends", None, None, "of the effect of its mass"
+        "Effect lost by exchanged mass",
+        "depends",
+        None,
+        None,
+        (
+            "its mass would not do the same on other keys",
+            "its mass would do the same on other keys",
+            "its mass might do the same on other keys",
+        ),
     ),
     "ranking": Kind(
-        "Order of the map (0 random, 1 best)", "ranks", None, None, "of the best order"
+        "Order of the map (0 random, 1 best)",
+        "ranks",
+        None,
+        None,
+        (
+            "its top keys matter more than others",
+            "its top keys matter no more than others",
+            "its top keys may matter no more than others",
+        ),
     ),
     "inputs": Kind(
-        "Inputs that decide elsewhere", "ranks", None, None, "of the score on inputs elsewhere"
+        "Inputs that decide elsewhere",
+        "ranks",
+        None,
+        None,
+        (
+            "inputs at other keys decide little",
+            "inputs at other keys decide much",
+            "inputs at other keys may decide much",
+        ),
     ),
     "comprehensiveness": Kind(
         "Comprehensiveness, higher is better",
@@ -161,18 +195,34 @@ KINDS: dict[str, Kind] = {
             *("faster than", "more slowly than", "no faster than"),
         ),
     ),
-    "gradient": Kind("Gradient × weight, agreement (τ)", "ranks", _TAU, _agrees("gradients do")),
+    "gradient": Kind("Gradient × weight, agreement (τ)", "ranks", _TAU, _agrees("gradients")),
     "integrated_gradients": Kind(
-        "Integrated gradients, agreement (τ)", "ranks", _TAU, _agrees("integrated gradients do")
+        "Integrated gradients, agreement (τ)", "ranks", _TAU, _agrees("integrated gradients")
     ),
     "leave_one_out": Kind(
-        "Leave one out, agreement (τ)", "ranks", _TAU, _agrees("leaving one out does")
+        "Leave one out, agreement (τ)", "ranks", _TAU, _agrees("leaving one out")
     ),
     "overlap": Kind(
-        "Overlap with the contributions", "mass", _SHARE, None, "of its mass is in the right place"
+        "Overlap with the contributions",
+        "mass",
+        _SHARE,
+        None,
+        (
+            "most of its mass is where the contributions are",
+            "too little of its mass is where the contributions are",
+            "perhaps too little of its mass is where the contributions are",
+        ),
     ),
     "top_key": Kind(
-        "Mass of the top key beyond its part", "mass", _CHANGE, None, "too much on the top key"
+        "Mass of the top key beyond its part",
+        "mass",
+        _CHANGE,
+        None,
+        (
+            "about as much as its contribution",
+            "far more than its contribution",
+            "perhaps more than its contribution",
+        ),
     ),
     "adversarial": Kind("Adversarial weights, lower is better", "", _SHARE, _adversarial),
     "randomization": Kind("Shuffled parameters, agreement (τ)", "", _TAU, _randomized),
@@ -239,12 +289,8 @@ def line(name: str, estimates: Estimates, read: verdicts.Read) -> CardLine:
 def _judge(name: str, kind: Kind, estimates: Estimates, read: verdicts.Read) -> tuple[Reads, str]:
     if kind.judge is not None:
         return kind.judge(estimates, read)
-    size = {"supports": "enough", "against": "too little", "unclear": "not surely enough"}
-    if name == "top_key":
-        size = {"supports": "not", "against": "far", "unclear": "perhaps"}
-    if name == "inputs":
-        size = {"supports": "little", "against": "much", "unclear": "perhaps much"}
-    return read[name], f"{size[read[name]]} {kind.words}"
+    phrases = dict(zip(("supports", "against", "unclear"), kind.words, strict=True))
+    return read[name], phrases[read[name]]
 
 
 def _undefined(estimates: Estimates, kind: Kind) -> tuple[Reads, str] | None:

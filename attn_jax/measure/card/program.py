@@ -49,7 +49,7 @@ def compile_measures(fn: reweigh.Model, plan: Plan) -> Callable[..., tuple[Check
         measures |= ranking(judged, erased, worth)
         measures |= mass(judged, worth.contributions, score)
         if plan.resample is not None:
-            measures |= input_effects(judged, worth.contributions)
+            measures |= input_effects(judged, erased, worth.contributions)
         if plan.adversarial:
             measures |= adversary(judged, output)
         if plan.randomization:

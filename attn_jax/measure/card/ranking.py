@@ -176,7 +176,7 @@ def _curves(erased: Erased, mask: Array) -> Measures:
     }
 
 
-def input_effects(judged: Judged, contributions: Array) -> Measures:
+def input_effects(judged: Judged, erased: Erased, contributions: Array) -> Measures:
     """Return what replacing the inputs at single keys does where the attention gets nothing.
 
     If the input at a key matters more than the key contributes, and more than its mass in the map
@@ -185,6 +185,7 @@ def input_effects(judged: Judged, contributions: Array) -> Measures:
 
     Args:
         judged: The model.
+        erased: The scores without the attention to keys, which stand in where no input matters.
         contributions: What each key contributes to the score, (n, k).
     """
     resample = judged.plan.resample
@@ -202,12 +203,13 @@ def input_effects(judged: Judged, contributions: Array) -> Measures:
     pairs = jnp.tile(keeps, (len(shifts), 1, 1)), jnp.repeat(shifts, len(keeps))
     falls = jax.lax.map(run, pairs).reshape(len(shifts), len(keeps), examples)
     falls = jnp.where(mask[None], jnp.swapaxes(falls, 1, 2), 0)
-    # What another example brings along by chance is not in all of them.
+    matters = jnp.abs(falls).max() > NEGLIGIBLE * jnp.abs(score).mean()
     mass = distribution(jnp.abs(judged.values))
     # A key with mass may decide by what it does not add: its input is no surprise.
     shown = jnp.maximum(contributions, mass * jnp.abs(score)[:, None])
+    # What another example brings along by chance is not in all of the falls.
     excess = (falls.min(0) - jnp.where(mask, jnp.maximum(shown, 0), 0)).max(-1)
     return {
-        "inputs": Measure(jnp.maximum(excess, 0), whole=score),
-        "leave_one_out": agree(judged, falls.mean(0)),
+        "inputs": Measure(jnp.where(matters, jnp.maximum(excess, 0), jnp.nan), whole=score),
+        "leave_one_out": agree(judged, jnp.where(matters, falls.mean(0), erased.falls)),
     }

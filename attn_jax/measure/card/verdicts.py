@@ -175,7 +175,10 @@ def _ranks(measures: Measures, words: Read) -> Answer:
     text = f"its order is at {_percent(place)} of the way from a random order to the best"
     if "inputs" not in words:
         return Answer(words["ranking"], f"{text}; the inputs at the keys were not tested")
-    inputs = _percent(_ratio(measures["inputs"]).ratio)
+    share = _ratio(measures["inputs"]).ratio
+    if not np.isfinite(share):
+        return Answer(words["ranking"], f"{text}; replacing inputs at the keys changes nothing")
+    inputs = _percent(share)
     text += f"; {inputs} of the score hangs on inputs at keys that do not contribute"
     if words["inputs"] == "against":
         text += ", as if an earlier layer or a path around the attention read them"
