@@ -95,7 +95,7 @@ def soft_comprehensiveness(
         ...     return hooks.tap("weights", jax.nn.softmax(x)) @ jnp.array([[9.0, 0.0], [0.0, 0.0]])
         >>> x, mask, target = jnp.array([[3.0, 0.0]]), jnp.ones((1, 2), bool), jnp.array([0])
         >>> soft_comprehensiveness(fn, x, jnp.array([[1.0, 0.0]]), target, attention="weights",
-        ...                        mask=mask, rng=jax.random.key(0))
+        ...                        mask=mask, rng=jax.random.key(0)).round(3)
         Array([1.], dtype=float32)
 
     References:

@@ -69,7 +69,7 @@ def test_a_classifier_and_its_report_card(photo, tmp_path):
     assert rows == [[names[str(i)], f"{probabilities[i]:.1%}"] for i in order]
     page = (folder / "report.html").read_text("utf-8")
     assert "The card edits the chosen layer" in page
-    assert "Permuted weights" in html.unescape(page)
+    assert "Effect lost by exchanged mass" in html.unescape(page)
     assert "Layer 0: what the class token looks at" in page
     assert re.search(r"head 2: \d+%", (folder / "figures/class-token.svg").read_text())
 

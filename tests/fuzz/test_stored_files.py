@@ -89,7 +89,8 @@ def run(tmp_path_factory):
     record = {"step": 8, "elapsed": 1.5, "metrics": {"validation/exact": 0.5}}
     Checkpoints(run / "checkpoints").save(8, state, record)
     write_frame(run, 8, np.full((2, 3, 5), 0.2, np.float32), np.array([0, 1]))
-    score = Score("decoder.attention.weights", "mean", "before", "argmax", 0.1, 0.9, 0.9, 0.9)
+    numbers = (0.2, 0.8, 0.8, 0.1, 0.9, 0.9, 0.9)
+    score = Score("decoder.attention.weights", "mean", "before", "argmax", *numbers)
     scores = {"signatures": {"bleu": "a", "chrf": "b"}, "alignment": [score._asdict()] * 2}
     write_scores(run, scores)
     (run / "figures").mkdir()

@@ -59,7 +59,7 @@ DECISIVE = {
     "ranking": Bounds(0.15, 0.05),
     # The share of the score that hangs on the input of a key beyond what that key contributes,
     # negated so that higher is better. A path around the attention has a share of its own.
-    "inputs": Bounds(-0.3, -0.3),
+    "inputs": Bounds(-0.4, -0.4),
     # The mass of the map that lies where the contributions are.
     "overlap": Bounds(0.5, 0.4),
     # The mass of the top key beyond its contribution, negated so that higher is better.
