@@ -49,7 +49,7 @@ def read_scores(run: Path) -> dict[str, Any]:
     if (
         not is_record(scores.get("signatures"), {"bleu": str, "chrf": str})
         or not isinstance(heads, list)
-        or not all(is_record(head, _SCORE) and len(head) == len(_SCORE) for head in heads)
+        or not all(is_record(head, _SCORE) and head.keys() == _SCORE.keys() for head in heads)
     ):
         raise StoredFileError(f"{path} is not the scores of a run; `make report` makes it again.")
     return scores
