@@ -1,4 +1,4 @@
-"""The command line: `python -m experiments NAME [options]`."""
+"""The command line: `python -m experiments NAME [options]`, or `attn-jax NAME [options]`."""
 
 import sys
 
@@ -12,6 +12,7 @@ usage: python -m experiments NAME [options]   train, draw, report (make train EX
        python -m experiments look MODEL       show the attention of a checkpoint (make look MODEL=)
        python -m experiments allow PATH       let runs of others read their data from PATH
        python -m experiments.translate RUN [TEXT ...]   translate with a trained run
+Where the package is installed, `attn-jax` stands for `python -m experiments`: attn-jax train NAME.
 
 The experiments:
 """
@@ -20,6 +21,8 @@ The experiments:
 def main(arguments: list[str]) -> int:
     """Run a command; import JAX and an experiment only for those that need them."""
     name, *options = arguments or ["--help"]
+    if name == "train":  # as make says it
+        name, *options = options or ["list"]
     if name in ("-h", "--help"):
         print(USAGE + catalogue.table())
     elif name == "list":
@@ -48,5 +51,10 @@ def main(arguments: list[str]) -> int:
     return 0
 
 
+def entry() -> int:
+    """Run the command line of this process; the installed command `attn-jax` calls it."""
+    return main(sys.argv[1:])
+
+
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    sys.exit(entry())

@@ -31,22 +31,60 @@ def wheel(tmp_path_factory):
     return built
 
 
-def test_it_installs_and_imports_in_a_clean_environment(wheel, tmp_path):
-    venv.create(tmp_path / "clean", with_pip=False)
-    python = tmp_path / "clean" / "bin" / "python"
+@pytest.fixture(scope="module")
+def python(wheel, tmp_path_factory):
+    """The Python of an environment in which the wheel is installed, and its folder."""
+    folder = tmp_path_factory.mktemp("clean")
+    venv.create(folder, with_pip=False)
+    python = folder / "bin" / "python"
     pip = [sys.executable, "-m", "pip", "--python", str(python), "install", "--quiet"]
     subprocess.run([*pip, "--no-deps", "--no-index", str(wheel)], check=True)
     # The dependencies, which another test finds declared, are borrowed and not installed again.
     ask = [python, "-c", "import sysconfig; print(sysconfig.get_path('purelib'))"]
     packages = Path(subprocess.run(ask, check=True, capture_output=True, text=True).stdout.strip())
     (packages / "borrowed.pth").write_text(sysconfig.get_path("purelib"))
-    code = (
-        "import attn_jax, attn_jax.hooks, attn_jax.ops, attn_jax.nn, attn_jax.models, "
-        "attn_jax.tasks, attn_jax.train, attn_jax.plot; print(attn_jax.__file__)"
-    )
-    done = subprocess.run([python, "-c", code], cwd=tmp_path, capture_output=True, text=True)
+    return python
+
+
+def run(command, folder):
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
-    assert Path(done.stdout.strip()).is_relative_to(tmp_path / "clean")
+    return done.stdout.strip()
+
+
+def test_it_installs_and_imports_in_a_clean_environment(python, tmp_path):
+    code = "import attn_jax; [getattr(attn_jax, name) for name in attn_jax.__all__]; "
+    printed = run([python, "-c", code + "print(attn_jax.__file__)"], tmp_path)
+    assert Path(printed).is_relative_to(python.parents[1])
+
+
+def test_packages_are_listed_and_imported_when_they_are_first_named(python, tmp_path):
+    code = (
+        "import sys, attn_jax; names = set(dir(attn_jax)); early = 'jax' in sys.modules; "
+        "attn_jax.hooks; print(early, 'jax' in sys.modules, 'flax' in sys.modules, *sorted(names))"
+    )
+    early, *loaded, names = run([python, "-c", code], tmp_path).split(maxsplit=3)
+    folders = {path.parent.name for path in (ROOT / "attn_jax").glob("*/__init__.py")}
+    assert (early, loaded) == ("False", ["True", "False"])
+    assert folders <= set(names.split())
+
+
+def test_its_command_is_not_misled_by_a_folder_of_the_same_name(python, tmp_path):
+    (tmp_path / "experiments").mkdir()
+    (tmp_path / "experiments" / "__init__.py").write_text("raise SystemExit('a folder of mine')")
+    command = python.with_name("attn-jax")
+    listed = run([command, "list"], tmp_path)
+    assert run([command, "train"], tmp_path) == listed
+    assert "mnist_additive" in listed
+
+
+def test_it_carries_the_types_and_the_templates(wheel):
+    with zipfile.ZipFile(wheel) as archive:
+        names = archive.namelist()
+    assert "attn_jax/py.typed" in names
+    templates = list((ROOT / "experiments").rglob("*.jinja"))
+    assert {str(path.relative_to(ROOT)) for path in templates} <= set(names)
+    assert not any(name.startswith("experiments/benchmarks/") for name in names)
 
 
 def test_it_carries_the_page_of_the_viewer_and_the_vocabulary_of_netra(wheel):
@@ -66,7 +104,7 @@ def test_it_declares_what_it_imports(wheel):
     declared = {re.split(r"[^\w-]", line)[0].lower() for line in declared}
     lines = [line for source in sources for line in source.splitlines()]
     found = {m[1] for line in lines if (m := re.match(r"\s*(?:from|import) (\w+)", line))}
-    third_party = found - sys.stdlib_module_names - {"attn_jax"}
+    third_party = found - sys.stdlib_module_names - {"attn_jax", "experiments"}
     third_party = {name for name in third_party if (packages() / name).exists()}
     assert {"jax", "flax", "optax"} <= third_party
     assert {DISTRIBUTIONS.get(name, name).lower() for name in third_party} <= declared
