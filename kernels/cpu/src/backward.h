@@ -18,7 +18,7 @@ struct Pull {
 
   ATTN_INLINE Pull(const Shape& n, float* next) {
     auto take = [&](Index floats) { return next += floats, next - floats; };
-    P = take(BC * BR), dS = take(BC * BR), slope = take(BC * BR), pairs = take(2 * BC * BR);
+    P = take(BC * BR), dS = take(BC * BR), slope = take(BC * BR), pairs = take(BC * BR);
     key_columns = take(n.K * n.D), key_rows = take(n.K * n.D), dK = take(n.K * n.D);
     value_columns = take(n.K * n.E), dV = take(n.K * n.E);
     query_columns = take(n.Q * n.D), query_rows = take(n.Q * n.D), dQ = take(n.Q * n.D);
@@ -30,7 +30,7 @@ struct Pull {
 Index backward_scratch(const Problem& p) {
   const Shape n(p);
   return n.K * (3 * n.D + 2 * n.E) + n.Q * (3 * n.D + 2 * n.E) + 3 * round_up(n.Q, STEP) +
-         5 * BC * BR;
+         4 * BC * BR;
 }
 
 // to += weights times a: rows of weights (KR by KR) times the Br rows of a[q][dim].
@@ -73,6 +73,16 @@ void pull_tile(const Problem& p, const Shape& n, const Tile& t, const Pull& x) {
   }
 }
 
+ATTN_INLINE float inner(const float* x, const float* y, Index dim) {
+  F sums = {};
+  Index e = 0;
+  for (; e + VL <= dim; e += VL) sums += load(x + e) * load(y + e);
+  float sum = 0;
+  for (int i = 0; i < VL; ++i) sum += sums[i];
+  for (; e < dim; ++e) sum += x[e] * y[e];
+  return sum;
+}
+
 // Pack one head of queries, with what the forward pass left of it; dQ = 0.
 void pack_queries(const Problem& p, const Shape& n, const Pull& x, Index b, Index h) {
   const float *q = p.q.at(b, 0, h), *dO = p.dout.at(b, 0, h), *O = p.in_out.at(b, 0, h);
@@ -86,9 +96,7 @@ void pack_queries(const Problem& p, const Shape& n, const Pull& x, Index b, Inde
     const bool exists = i < p.queries;
     x.shift[i] = exists ? *p.in_shift.at(b, h, i) * LOG2E : 0;
     x.log_sum[i] = exists ? *p.in_log_sum.at(b, h, i) * LOG2E : INF;
-    x.D[i] = 0;
-    for (Index e = 0; exists && e < p.value_dim; ++e)
-      x.D[i] += dO[i * dO_stride + e] * O[i * p.in_out.strides[0] + e];
+    x.D[i] = exists ? inner(dO + i * dO_stride, O + i * p.in_out.strides[0], p.value_dim) : 0;
   }
 }
 
@@ -118,10 +126,13 @@ void backward(const Problem& p, Index item, float* scratch) {
     float* to = p.dq + (b * p.queries * p.heads + h) * p.dim;
     Index* turn = p.turns + b * p.heads + h;
     while (__atomic_load_n(turn, __ATOMIC_ACQUIRE) != share) p.yield();
-    for (Index i = 0; i < p.queries; ++i)
-      for (Index d = 0; d < p.dim; ++d)
-        to[i * row + d] = x.dQ[i / BR * BR * n.D + d * BR + i % BR] * p.scale +
-                          (share ? to[i * row + d] : 0.f);
+    for (Index q0 = 0; q0 < p.queries; q0 += BR)
+      unpack_columns(x.dQ + q0 * n.D, least(BR, p.queries - q0), p.dim,
+                     [&](Index i, Index d, F sum, Index count) {
+                       float* sums = to + (q0 + i) * row + d;
+                       sum *= p.scale;
+                       store(sums, share ? sum + load(sums, count) : sum, count);
+                     });
     __atomic_store_n(turn, share + 1, __ATOMIC_RELEASE);
   }
   for (Index j = 0; j < p.keys; ++j) {
