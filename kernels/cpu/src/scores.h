@@ -37,6 +37,8 @@ struct Tile {
   }
 };
 
+ATTN_INLINE bool is_of_pairs(const Layout& x) { return x.strides[1] && x.strides[2]; }
+
 ATTN_INLINE bool has_pairs(const Problem& p) {
   return p.bias.data || p.mask.data || p.key_mask.data || p.query_segments.data;
 }
@@ -119,7 +121,7 @@ ATTN_INLINE void read_shared(const Problem& p, const Operand<T>& operand, const 
 
 // pairs[key][lane]: what is added to a score; minus infinity hides. False: a mask hides them all.
 bool read_pairs(const Problem& p, const Tile& t, float* pairs) {
-  if (p.bias.data && p.bias.strides[1] && p.bias.strides[2]) {
+  if (p.bias.data && is_of_pairs(p.bias)) {
     read_bias(p, t, pairs);
   } else {
     memset(pairs, 0, t.count * BR * sizeof(float));
@@ -129,7 +131,7 @@ bool read_pairs(const Problem& p, const Tile& t, float* pairs) {
   for (const Operand<bool>* mask : masks) {
     I any = {};
     if (!mask->data) continue;
-    if (mask->strides[1] && mask->strides[2]) {
+    if (is_of_pairs(*mask)) {
       if (!read_mask(p, t, pairs)) return false;
       continue;
     }
