@@ -93,9 +93,9 @@ def program(**static):
 
 def errors(compute, arrays, options, toward):
     """Return the errors of the context, its gradients and its summary against float64."""
-    sinks = {"sinks": options["sinks"]} if "sinks" in options else {}
-    operands = {x: y for x, y in options.items() if x not in (*STATIC, "sinks")}
-    given = jax.tree.map(jnp.asarray, (arrays | sinks, operands, toward))
+    floats = arrays | {x: y for x, y in options.items() if x in ("bias", "sinks")}
+    operands = {x: y for x, y in options.items() if x not in (*STATIC, *floats)}
+    given = jax.tree.map(jnp.asarray, (floats, operands, toward))
     context, summary, gradients = compute(*given)
     reference = Reference(**arrays, **_one_mask(options))
     fields = reference.summary((1, 1))
@@ -152,9 +152,12 @@ def digest():
     rng = np.random.default_rng(3)
     arrays = [jnp.asarray(rng.standard_normal((2, 2100, n, 24)), jnp.float32) for n in (4, 2, 2)]
 
-    def attend(*arrays):
+    # Both heads and sequences share the bias, whose gradient they add to in turn.
+    arrays.append(jnp.asarray(rng.standard_normal((2100, 2100)), jnp.float32))
+
+    def attend(query, key, value, bias):
         options = {"causal": True, "summary": Summary(**EVERY), "implementation": "kernel"}
-        return streaming_attention(*arrays, **options)
+        return streaming_attention(query, key, value, bias=bias, **options)
 
     def everything(*arrays):
         context, pull, summary = jax.vjp(attend, *arrays, has_aux=True)

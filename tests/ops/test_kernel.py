@@ -128,6 +128,22 @@ def test_a_low_bias_hides_nothing_and_an_infinite_one_does():
 
 
 @pytest.mark.usefixtures("kernels")
+@pytest.mark.parametrize(
+    "shape", [(1, H, 53, 1100), (53, 1100), (2, H, 1, 1100), (1, H, 53, 1)], ids=str
+)
+def test_the_gradient_of_a_bias_over_spans_of_keys(shape):
+    arrays = [normal(2, n, heads, D) for n, heads in ((53, H), (1100, 2), (1100, 2))]
+    bias, toward = normal(*shape), normal(2, 53, H, D)
+    fn = jax.jit(
+        lambda bias: kernel(*arrays, bias=bias, softcap=3.0, causal=True, query_offset=900)
+    )
+    expected = Reference(*arrays, bias=bias, softcap=3.0, causal=True, query_offset=900)
+    text = jax.jit(jax.vjp(fn, bias)[1]).lower(toward).as_text()
+    assert "attn_jax_backward" in text and "while" not in text
+    close(jax.vjp(fn, bias)[1](toward)[0], expected.gradients(toward)["bias"], TOLERANCE)
+
+
+@pytest.mark.usefixtures("kernels")
 @pytest.mark.parametrize("dtype", [jnp.float16, jnp.bfloat16])
 def test_halves_are_summed_in_float32(dtype):
     arrays = [x.astype(dtype) for x in (QUERY, KEY, VALUE)]
@@ -314,9 +330,9 @@ def test_without_the_package_its_name_gives_the_install_line(monkeypatch):
 
 
 BROKEN = {
-    "another interface": ("INTERFACE = 99", "it has interface 99, this attn-jax has 1"),
+    "another interface": ("INTERFACE = 99", "it has interface 99, this attn-jax has 2"),
     "no library": ("import ctypes\nctypes.CDLL('absent.so')", "absent.so"),
-    "no handlers": ("INTERFACE = 1\ndef handlers(): return {'attn_jax_forward': 5}", ""),
+    "no handlers": ("INTERFACE = 2\ndef handlers(): return {'attn_jax_forward': 5}", ""),
 }
 
 

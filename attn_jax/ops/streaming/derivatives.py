@@ -98,13 +98,15 @@ def _push(signature: Signature, *args: Array) -> list[Array]:
 def _pull(signature: Signature, *args: Array) -> list[Array]:
     """Compute the gradients of the operands, block by block."""
     arrays, softmax, context, (cotangent,) = signature.split(args)
+    of_bias = "bias" in signature.of
 
     def of_head(head: Head, *each: Any) -> dict[str, Array]:
-        gradients = backward(signature.plan.grid, head, *each, of_bias="bias" in signature.of)
+        gradients = backward(signature.plan.grid, head, *each, of_bias=of_bias)
         return {name: getattr(gradients, name) for name in signature.of}
 
-    if signature.plan.kernel == "cpu" and "bias" not in signature.of:
-        gradients = calls.gradients(signature.plan, arrays, softmax, context, cotangent)
+    if signature.plan.kernel == "cpu":
+        given = arrays, softmax, context, cotangent
+        gradients = calls.gradients(signature.plan, *given, of_bias=of_bias)
     else:
         gradients = signature.plan.over_heads(of_head, arrays, softmax, context, cotangent)
     return [_sum_shared(gradients[name], arrays[name]) for name in signature.of]

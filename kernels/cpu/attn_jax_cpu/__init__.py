@@ -6,7 +6,7 @@ from pathlib import Path
 
 import jax
 
-INTERFACE = 1
+INTERFACE = 2
 """The number of the handlers' signatures; `attn_jax` uses only those that it knows."""
 
 _NAME = "attn_jax_cpu.dll" if sys.platform == "win32" else "attn_jax_cpu.so"

@@ -11,16 +11,23 @@ namespace attn {
 
 using Index = int64_t;
 
-// An array with one batch axis and up to three more, which it need not have: the strides of axes
-// along which it is shared are 0, and so its batch may be.
-template <typename T>
-struct Operand {
-  const T* data;       // null: the call has no such operand
+// Where the numbers of an array are that has one batch axis and up to three more, which it need not
+// have: the strides of axes along which it is shared are 0, and so its batch may be.
+struct Layout {
   const Index* batch;  // where each sequence begins
   Index strides[3];
 
+  ATTN_INLINE Index place(Index b, Index x = 0, Index y = 0, Index z = 0) const {
+    return batch[b] + x * strides[0] + y * strides[1] + z * strides[2];
+  }
+};
+
+template <typename T>
+struct Operand : Layout {
+  const T* data;  // null: the call has no such operand
+
   ATTN_INLINE const T* at(Index b, Index x = 0, Index y = 0, Index z = 0) const {
-    return data + batch[b] + x * strides[0] + y * strides[1] + z * strides[2];
+    return data + place(b, x, y, z);
   }
 };
 
@@ -54,6 +61,12 @@ struct Problem {
   float *dq, *dk, *dv;  // (N, ...) as q, k, v
   Index splits;         // shares of the keys of one (N, g), each an item
   Index* turns;         // (N, h): which share may add to dq next
+  // The gradient of a bias of pairs is (N or 1, h or 1, q, k): whatever shares it adds to it in
+  // turn. Other biases are (N, h, q or 1, k or 1), and summed by the caller over what shares them.
+  float* dbias;
+  Layout dbias_at;
+  const Index* earlier;  // (N,): how many sequences before share their gradient with this one
+  Index* bias_turns;     // of a bias of pairs, for each span of keys and each tile of queries
   void (*yield)();      // called while a share waits for its turn
 };
 
@@ -72,6 +85,7 @@ struct Kernels {
   Index (*received_scratch)(const Problem&);  // for one thread
   void (*received)(const Problem&, Index item, float* scratch);
   Index (*backward_scratch)(const Problem&);  // for one thread
+  Index (*bias_turns)(const Problem&, Index numbers);  // for a gradient of so many numbers
   void (*backward)(const Problem&, Index item, float* scratch);  // (N, g) and share
 };
 

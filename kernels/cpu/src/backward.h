@@ -8,6 +8,8 @@ namespace {
 
 constexpr Index SPAN = 512;  // keys whose gradients stay in the L2 cache while queries pass
 
+Index spans(const Problem& p) { return (p.keys + SPAN - 1) / SPAN; }
+
 // What backward keeps of one head of keys, and of one of the heads of queries that it serves. An
 // operand is packed twice where it takes part in products of both depths.
 struct Pull {
@@ -15,22 +17,29 @@ struct Pull {
   float *key_columns, *key_rows, *dK, *value_columns, *dV;
   float *query_columns, *query_rows, *dQ, *dO_columns, *dO_rows;
   float *shift, *log_sum, *D;  // in units of log2; D = rowsum(dO O)
+  float* dbias;                // of a bias that differs between queries or keys, but not both
 
   ATTN_INLINE Pull(const Shape& n, float* next) {
     auto take = [&](Index floats) { return next += floats, next - floats; };
-    P = take(BC * BR), dS = take(BC * BR), slope = take(BC * BR), pairs = take(2 * BC * BR);
+    P = take(BC * BR), dS = take(BC * BR), slope = take(BC * BR), pairs = take(BC * BR);
     key_columns = take(n.K * n.D), key_rows = take(n.K * n.D), dK = take(n.K * n.D);
     value_columns = take(n.K * n.E), dV = take(n.K * n.E);
     query_columns = take(n.Q * n.D), query_rows = take(n.Q * n.D), dQ = take(n.Q * n.D);
     dO_columns = take(n.Q * n.E), dO_rows = take(n.Q * n.E);
     shift = take(round_up(n.Q, STEP)), log_sum = take(round_up(n.Q, STEP));
-    D = take(round_up(n.Q, STEP));
+    D = take(round_up(n.Q, STEP)), dbias = take(most(round_up(n.Q, STEP), n.K));
   }
 };
 Index backward_scratch(const Problem& p) {
   const Shape n(p);
   return n.K * (3 * n.D + 2 * n.E) + n.Q * (3 * n.D + 2 * n.E) + 3 * round_up(n.Q, STEP) +
-         5 * BC * BR;
+         most(round_up(n.Q, STEP), n.K) + 4 * BC * BR;
+}
+
+// The number of turns that are taken for the gradient of a bias of pairs with so many numbers.
+Index bias_turns(const Problem& p, Index numbers) {
+  const Shape n(p);
+  return is_of_pairs(p.dbias_at) ? numbers / (p.queries * p.keys) * spans(p) * (n.Q / BR) : 0;
 }
 
 // to += weights times a: rows of weights (KR by KR) times the Br rows of a[q][dim].
@@ -42,6 +51,41 @@ ATTN_INLINE void add_rows(float* to, const float* weights, const float* a, Index
       UNROLL for (int r = 0; r < KR; ++r) UNROLL for (int c = 0; c < 2; ++c)
         at(to + (j + r) * dim + e + c * VL) += acc[r][c];
     }
+}
+
+ATTN_INLINE float sum_of(F x) {
+  float sum = 0;
+  for (int i = 0; i < VL; ++i) sum += x[i];
+  return sum;
+}
+
+// Add dS to the gradient of a bias of pairs; it lies in memory by rows.
+void add_pairs(const Problem& p, const Tile& t, const float* dS) {
+  float* to = p.dbias + p.dbias_at.place(t.b, t.h, t.q0, t.k0);
+  const Index stride = p.dbias_at.strides[1];
+  unpack_columns(dS, least(BR, p.queries - t.q0), least(t.count, p.keys - t.k0),
+                 [&](Index i, Index j, F x, Index count) {
+                   float* sums = to + i * stride + j;
+                   store(sums, load(sums, count) + x, count);
+                 });
+}
+
+// Add dS to the gradient of a bias that queries or keys share.
+void add_sums(const Problem& p, const Tile& t, const float* dS, float* dbias) {
+  F of_queries[QV] = {};
+  for (Index j = 0; j < t.count; ++j) {
+    F of_key = {};
+    UNROLL for (int c = 0; c < QV; ++c) {
+      of_queries[c] += at(dS + j * BR + c * VL);
+      of_key += at(dS + j * BR + c * VL);
+    }
+    if (p.dbias_at.strides[2]) dbias[t.k0 + j] += sum_of(of_key);
+  }
+  for (int c = 0; c < QV; ++c)
+    if (p.dbias_at.strides[1])
+      at(dbias + t.q0 + c * VL) += of_queries[c];
+    else if (!p.dbias_at.strides[2])
+      dbias[0] += sum_of(of_queries[c]);
 }
 
 // Add what the queries and keys of a tile have to do with each other.
@@ -59,6 +103,10 @@ void pull_tile(const Problem& p, const Shape& n, const Tile& t, const Pull& x) {
       at(x.dS + (j + r) * BR + c * VL) = w * (acc[r][c] - at(x.D + t.q0 + c * VL));
     }
   }
+  if (p.dbias && is_of_pairs(p.dbias_at))
+    add_pairs(p, t, x.dS);
+  else if (p.dbias)
+    add_sums(p, t, x.dS, x.dbias);
   if (p.softcap > 0)
     for (Index i = 0; i < t.count * BR; i += VL) at(x.dS + i) *= at(x.slope + i);
 
@@ -73,6 +121,15 @@ void pull_tile(const Problem& p, const Shape& n, const Tile& t, const Pull& x) {
   }
 }
 
+ATTN_INLINE float inner(const float* x, const float* y, Index dim) {
+  F sums = {};
+  Index e = 0;
+  for (; e + VL <= dim; e += VL) sums += load(x + e) * load(y + e);
+  float sum = sum_of(sums);
+  for (; e < dim; ++e) sum += x[e] * y[e];
+  return sum;
+}
+
 // Pack one head of queries, with what the forward pass left of it; dQ = 0.
 void pack_queries(const Problem& p, const Shape& n, const Pull& x, Index b, Index h) {
   const float *q = p.q.at(b, 0, h), *dO = p.dout.at(b, 0, h), *O = p.in_out.at(b, 0, h);
@@ -82,14 +139,61 @@ void pack_queries(const Problem& p, const Shape& n, const Pull& x, Index b, Inde
   pack_columns<BR>(x.dO_columns, dO, dO_stride, p.queries, n.Q, p.value_dim, 1.f);
   copy_rows(x.dO_rows, dO, dO_stride, p.queries, n.Q, p.value_dim);
   memset(x.dQ, 0, n.Q * n.D * sizeof(float));
+  memset(x.dbias, 0, most(round_up(n.Q, STEP), n.K) * sizeof(float));
   for (Index i = 0; i < n.Q; ++i) {
     const bool exists = i < p.queries;
     x.shift[i] = exists ? *p.in_shift.at(b, h, i) * LOG2E : 0;
     x.log_sum[i] = exists ? *p.in_log_sum.at(b, h, i) * LOG2E : INF;
-    x.D[i] = 0;
-    for (Index e = 0; exists && e < p.value_dim; ++e)
-      x.D[i] += dO[i * dO_stride + e] * O[i * p.in_out.strides[0] + e];
+    x.D[i] = exists ? inner(dO + i * dO_stride, O + i * p.in_out.strides[0], p.value_dim) : 0;
   }
+}
+
+ATTN_INLINE void wait_for(const Problem& p, const Index* turn, Index number) {
+  while (__atomic_load_n(turn, __ATOMIC_ACQUIRE) != number) p.yield();
+}
+ATTN_INLINE void end_turn(Index* turn, Index number) {
+  __atomic_store_n(turn, number + 1, __ATOMIC_RELEASE);
+}
+
+// The queries from q0 on and a span of keys.
+void pull_span(const Problem& p, const Shape& n, const Pull& x, Index b, Index h, Index q0,
+               Index span) {
+  const Index end = least(span + SPAN, p.keys);
+  const bool takes_turns = p.dbias && is_of_pairs(p.dbias_at);
+  Index *turn = nullptr, number = 0;
+  if (takes_turns) {
+    // Sequences, and heads in them, add in their order.
+    const Index place = p.dbias_at.place(b, h), slice = place / (p.queries * p.keys);
+    turn = p.bias_turns + (slice * spans(p) + span / SPAN) * (n.Q / BR) + q0 / BR;
+    number = p.dbias_at.strides[0] ? p.earlier[b] : p.earlier[b] * p.heads + h;
+    wait_for(p, turn, number);
+    for (Index i = q0; !number && i < least(q0 + BR, p.queries); ++i)
+      memset(p.dbias + place + i * p.keys + span, 0, (end - span) * sizeof(float));
+  }
+  for (Index k0 = span; k0 < end; k0 += BC) {
+    const Tile t(p, b, h, q0, k0);
+    if (t.count > 0 && !(has_pairs(p) && !read_pairs(p, t, x.pairs))) pull_tile(p, n, t, x);
+  }
+  if (takes_turns) end_turn(turn, number);
+}
+
+// Store what one share of the keys adds to the gradients of a head of queries, and of its bias.
+void finish_queries(const Problem& p, const Shape& n, const Pull& x, Index b, Index h,
+                    Index share) {
+  const Index row = p.heads * p.dim;
+  float* to = p.dq + (b * p.queries * p.heads + h) * p.dim;
+  for (Index q0 = 0; q0 < p.queries; q0 += BR)
+    unpack_columns(x.dQ + q0 * n.D, least(BR, p.queries - q0), p.dim,
+                   [&](Index i, Index d, F sum, Index count) {
+                     float* sums = to + (q0 + i) * row + d;
+                     sum *= p.scale;
+                     store(sums, share ? sum + load(sums, count) : sum, count);
+                   });
+  if (!p.dbias || is_of_pairs(p.dbias_at)) return;
+  const Index* strides = p.dbias_at.strides;
+  const Index numbers = strides[1] ? p.queries : strides[2] ? p.keys : 1;
+  float* sums = p.dbias + p.dbias_at.place(b, h);
+  for (Index i = 0; i < numbers; ++i) sums[i] = x.dbias[i] + (share ? sums[i] : 0.f);
 }
 
 // One head of keys, or every `splits`-th span of its keys. Shares add to the gradients of queries
@@ -109,20 +213,11 @@ void backward(const Problem& p, Index item, float* scratch) {
   for (Index h = g * n.group; h < (g + 1) * n.group; ++h) {
     pack_queries(p, n, x, b, h);
     for (Index span = share * SPAN; span < p.keys; span += p.splits * SPAN)
-      for (Index q0 = 0; q0 < p.queries; q0 += BR)
-        for (Index k0 = span; k0 < least(span + SPAN, p.keys); k0 += BC) {
-          const Tile t(p, b, h, q0, k0);
-          if (t.count > 0 && !(has_pairs(p) && !read_pairs(p, t, x.pairs))) pull_tile(p, n, t, x);
-        }
-    const Index row = p.heads * p.dim;
-    float* to = p.dq + (b * p.queries * p.heads + h) * p.dim;
+      for (Index q0 = 0; q0 < p.queries; q0 += BR) pull_span(p, n, x, b, h, q0, span);
     Index* turn = p.turns + b * p.heads + h;
-    while (__atomic_load_n(turn, __ATOMIC_ACQUIRE) != share) p.yield();
-    for (Index i = 0; i < p.queries; ++i)
-      for (Index d = 0; d < p.dim; ++d)
-        to[i * row + d] = x.dQ[i / BR * BR * n.D + d * BR + i % BR] * p.scale +
-                          (share ? to[i * row + d] : 0.f);
-    __atomic_store_n(turn, share + 1, __ATOMIC_RELEASE);
+    wait_for(p, turn, share);
+    finish_queries(p, n, x, b, h, share);
+    end_turn(turn, share);
   }
   for (Index j = 0; j < p.keys; ++j) {
     if (j / SPAN % p.splits != share) continue;

@@ -68,8 +68,8 @@ void attend(const Problem& p, const Shape& n, const Tile& t, Running& x, const f
   }
 }
 
-// Divide one query's sums by l, to which a sink adds itself, and store them.
-void finish(const Problem& p, const Running& x, Index b, Index h, Index q, int i) {
+// Store the statistics of one query; return what its sum of values is multiplied by.
+float finish_row(const Problem& p, const Running& x, Index b, Index h, Index q, int i) {
   const int c = i / VL, lane = i % VL;
   const Index row = (b * p.heads + h) * p.queries + q;
   const float m = x.m[c][lane], l = x.l[c][lane];
@@ -89,15 +89,25 @@ void finish(const Problem& p, const Running& x, Index b, Index h, Index q, int i
     p.entropy[row] =
         sees ? scale * (l * log_total - (x.surprise[c][lane] + fall * l) * LN2) : 0;
   if (p.distance) p.distance[row] = scale * x.distance[c][lane];
-  float* out = p.out + ((b * p.queries + q) * p.heads + h) * p.value_dim;
-  for (Index e = 0; e < p.value_dim; ++e) out[e] = sees ? x.O[e * BR + i] * scale : 0;
+  return scale;
+}
+
+// Divide the sums of the queries from q0 on by l, to which a sink adds itself, and store them.
+void finish(const Problem& p, const Running& x, Index b, Index h, Index q0) {
+  const Index queries = least(BR, p.queries - q0), stride = p.heads * p.value_dim;
+  float scale[BR];
+  for (int i = 0; i < queries; ++i) scale[i] = finish_row(p, x, b, h, q0 + i, i);
+  float* out = p.out + ((b * p.queries + q0) * p.heads + h) * p.value_dim;
+  unpack_columns(x.O, queries, p.value_dim, [&](Index i, Index e, F o, Index count) {
+    store(out + i * stride + e, scale[i] == 0 ? F{} : o * scale[i], count);
+  });
 }
 
 Index blocks(const Problem& p) { return (p.queries + SUB * BR - 1) / (SUB * BR); }
 Index forward_items(const Problem& p) { return Shape(p).group * blocks(p); }
 Index forward_scratch(const Problem& p) {
   const Shape n(p);
-  return 3 * BC * BR + SUB * BR * (n.D + n.E);
+  return 2 * BC * BR + SUB * BR * (n.D + n.E);
 }
 
 // One block of SUB * Br queries of one head; the last ones first, as they see most if causal.
@@ -108,7 +118,7 @@ void forward(const Problem& p, Index item, float* scratch) {
   const Index tiles = least(SUB, (p.queries - first + BR - 1) / BR);
   const float *keys = p.packed_k + local / n.group * packed_k(p),
               *values = p.packed_v + local / n.group * packed_v(p);
-  float *P = scratch, *pairs = P + BC * BR, *next = pairs + 2 * BC * BR;
+  float *P = scratch, *pairs = P + BC * BR, *next = pairs + BC * BR;
 
   // Queries are packed, with scale and log2(e) in them; m = the lowest, l = 0, O = 0
   Running rows[SUB];
@@ -135,9 +145,7 @@ void forward(const Problem& p, Index item, float* scratch) {
       if (t.count <= 0 || (has_pairs(p) && !read_pairs(p, t, pairs))) continue;
       step(p, n, t, rows[s], keys, values, pairs, P);
     }
-  for (Index s = 0; s < tiles; ++s)
-    for (int i = 0; i < BR && first + s * BR + i < p.queries; ++i)
-      finish(p, rows[s], b, h, first + s * BR + i, i);
+  for (Index s = 0; s < tiles; ++s) finish(p, rows[s], b, h, first + s * BR);
 }
 
 }  // namespace

@@ -102,7 +102,7 @@ ffi::Error received(ffi::ThreadPool pool, Floats q, Floats k, Floats v, Bools ma
 ffi::Error backward(ffi::ThreadPool pool, Floats q, Floats k, Floats v, Bools mask, Bools key_mask,
                     Floats bias, Ints query_segments, Ints key_segments, Floats sinks, Ints offset,
                     Floats out, Floats shift, Floats log_sum, Floats dout, Result dq, Result dk,
-                    Result dv, float scale, float softcap, int64_t left, int64_t right) {
+                    Result dv, Result dbias, float scale, float softcap, int64_t left, int64_t right) {
   const Kernels& f = kernels();
   const Sizes batch = leading(*dq, 3);
   Reader read(batch);
@@ -111,18 +111,30 @@ ffi::Error backward(ffi::ThreadPool pool, Floats q, Floats k, Floats v, Bools ma
   p.in_out = read.required<float>(out, 3), p.dout = read.required<float>(dout, 3);
   p.in_shift = read.required<float>(shift, 2), p.in_log_sum = read.required<float>(log_sum, 2);
   p.dq = dq->typed_data(), p.dk = dk->typed_data(), p.dv = dv->typed_data();
+  if (dbias->element_count()) p.dbias = dbias->typed_data();
 
   // Few heads are shared out by spans of keys, however many threads there are: the shares decide in
   // which order sums are rounded.
   const Index heads = p.batch * p.key_heads, threads = std::max<Index>(pool.num_threads(), 1),
               scratch = f.backward_scratch(p);
-  if (!heads) return ffi::Error::Success();
+  if (!heads) {
+    std::fill_n(dbias->typed_data(), dbias->element_count(), 0.f);
+    return ffi::Error::Success();
+  }
   p.splits = std::clamp<Index>(16 / heads, 1, p.keys / 1024 + 1);
   const Index floats = std::min(threads, heads * p.splits) * scratch;
   const auto memory = allocate(floats);
   if (!memory) return no_memory(floats);
   std::vector<Index> turns(p.batch * p.heads);
   p.turns = turns.data();
+  std::vector<Index> bias_turns, earlier;
+  if (p.dbias) {
+    p.dbias_at = read.required<float>(*dbias, 3);
+    bias_turns.resize(f.bias_turns(p, dbias->element_count()));
+    for (Index b = 0; b < p.batch; ++b)
+      earlier.push_back(std::count(p.dbias_at.batch, p.dbias_at.batch + b, p.dbias_at.batch[b]));
+    p.bias_turns = bias_turns.data(), p.earlier = earlier.data();
+  }
   p.yield = [] { std::this_thread::yield(); };
   parallel(pool, threads, heads * p.splits,
            [&](Index i, Index thread) { f.backward(p, i, memory.get() + thread * scratch); });
@@ -182,6 +194,7 @@ XLA_FFI_DEFINE_HANDLER_SYMBOL(
                            .Arg<attn::Floats>()
                            .Arg<attn::Floats>()
                            .Arg<attn::Floats>()
+                           .Ret<attn::Floats>()
                            .Ret<attn::Floats>()
                            .Ret<attn::Floats>()
                            .Ret<attn::Floats>()));

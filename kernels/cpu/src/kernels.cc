@@ -13,6 +13,6 @@ extern const Kernels ATTN_ISA;
 const Kernels ATTN_ISA = {ATTN_STRING(ATTN_ISA), packed_k,      packed_v,        packed_q,
                           pack,                  forward_items, forward_scratch, forward,
                           received_items,        received_scratch, received,
-                          backward_scratch,      backward};
+                          backward_scratch,      bias_turns,    backward};
 
 }  // namespace attn

@@ -21,62 +21,92 @@ void pack_rows(float* to, const float* from, Index stride, Index rows, Index pad
       }
 }
 
-typedef float Eight __attribute__((vector_size(32)));
+// The numbers of two vectors by turns: those of their first halves, and those of their second.
 #if defined(__clang__) || __GNUC__ >= 12
 #define SHUFFLE(a, b, ...) __builtin_shufflevector(a, b, __VA_ARGS__)
 #else
-typedef int32_t EightPlaces __attribute__((vector_size(32)));
-#define SHUFFLE(a, b, ...) __builtin_shuffle(a, b, EightPlaces{__VA_ARGS__})
+#define SHUFFLE(a, b, ...) __builtin_shuffle(a, b, I{__VA_ARGS__})
+#endif
+#if defined(__AVX512F__)
+#define FIRST 0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23
+#define SECOND 8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31
+#elif defined(__AVX2__)
+#define FIRST 0, 8, 1, 9, 2, 10, 3, 11
+#define SECOND 4, 12, 5, 13, 6, 14, 7, 15
+#else
+#define FIRST 0, 4, 1, 5
+#define SECOND 2, 6, 3, 7
 #endif
 
-// Transpose 8 x 8 numbers: pairs of rows, pairs of pairs, halves.
-ATTN_INLINE void transpose(float (&x)[8][8]) {
-  Eight r[8], s[8];
-  memcpy(r, x, sizeof r);
-  UNROLL for (int i = 0; i < 8; i += 2) {
-    s[i] = SHUFFLE(r[i], r[i + 1], 0, 8, 1, 9, 4, 12, 5, 13);
-    s[i + 1] = SHUFFLE(r[i], r[i + 1], 2, 10, 3, 11, 6, 14, 7, 15);
-  }
-  UNROLL for (int i = 0; i < 8; i += 4) UNROLL for (int j = 0; j < 2; ++j) {
-      r[i + 2 * j] = SHUFFLE(s[i + j], s[i + 2 + j], 0, 1, 8, 9, 4, 5, 12, 13);
-      r[i + 2 * j + 1] = SHUFFLE(s[i + j], s[i + 2 + j], 2, 3, 10, 11, 6, 7, 14, 15);
+// Transpose VL x VL numbers: as often as VL can be halved, zip the first half of the rows with the
+// second.
+ATTN_INLINE void transpose(F (&x)[VL]) {
+  UNROLL for (int n = 1; n < VL; n *= 2) {
+    F y[VL];
+    UNROLL for (int i = 0; i < VL / 2; ++i) {
+      y[2 * i] = SHUFFLE(x[i], x[i + VL / 2], FIRST);
+      y[2 * i + 1] = SHUFFLE(x[i], x[i + VL / 2], SECOND);
     }
-  UNROLL for (int i = 0; i < 4; ++i) {
-    s[i] = SHUFFLE(r[i], r[i + 4], 0, 1, 2, 3, 8, 9, 10, 11);
-    s[i + 4] = SHUFFLE(r[i], r[i + 4], 4, 5, 6, 7, 12, 13, 14, 15);
+    UNROLL for (int i = 0; i < VL; ++i) x[i] = y[i];
   }
-  memcpy(x, s, sizeof s);
 }
-ATTN_INLINE void transpose(float (&x)[4][4]) {
-  for (int i = 0; i < 4; ++i)
-    for (int j = 0; j < i; ++j) {
-      const float y = x[i][j];
-      x[i][j] = x[j][i], x[j][i] = y;
-    }
+
+// Load VL rows of so many bytes as a vector has, and zeros where there are none.
+template <typename T>
+ATTN_INLINE void load_rows(F (&x)[VL], const T* from, Index stride, Index rows, Index columns) {
+  const Index bytes = columns * sizeof(T);
+  if (rows >= VL && bytes >= Index(sizeof(F))) {
+    UNROLL for (int r = 0; r < VL; ++r) memcpy(&x[r], from + r * stride, sizeof(F));
+    return;
+  }
+  for (int r = 0; r < VL; ++r) {
+    x[r] = F{};
+    if (r < rows && bytes > 0) memcpy(&x[r], from + r * stride, least(bytes, sizeof(F)));
+  }
 }
 
 // to[c][d][r] = factor * from[c * N + r][d] for groups of N rows: products whose depth is d.
 template <int N>
 void pack_columns(float* to, const float* from, Index stride, Index rows, Index padded, Index dim,
                   float factor) {
-  constexpr int B = N % 8 ? 4 : 8;  // squares of B x B are transposed
-  static_assert(N % B == 0 && STEP % B == 0, "squares fill groups and features");
+  constexpr int SHARE = N < VL ? N : VL;  // rows of one group among VL of them
+  static_assert(N % SHARE == 0 && VL % SHARE == 0 && BC % VL == 0, "vectors fill groups");
   const Index D = round_up(dim, STEP);
-  for (Index c = 0; c < padded; c += N)
-    for (Index d0 = 0; d0 < D; d0 += B)
-      for (int r0 = 0; r0 < N; r0 += B) {
-        float part[B][B] = {};
-        for (int r = 0; r < B && c + r0 + r < rows; ++r) {
-          const float* x = from + (c + r0 + r) * stride + d0;
-          if (d0 + B <= dim)
-            memcpy(part[r], x, sizeof part[r]);
-          else
-            for (Index d = 0; d0 + d < dim; ++d) part[r][d] = x[d];
+  for (Index r0 = 0; r0 < padded; r0 += VL)
+    for (Index d0 = 0; d0 < D; d0 += VL) {
+      F x[VL];
+      load_rows(x, from + r0 * stride + d0, stride, rows - r0, dim - d0);
+      transpose(x);
+      for (int r = 0; r < VL; r += SHARE) {
+        float* group = to + (r0 + r) / N * N * D + (r0 + r) % N;
+        UNROLL for (int d = 0; d < VL; ++d) {
+          x[d] = r ? x[d] : x[d] * factor;
+          memcpy(group + (d0 + d) * N, reinterpret_cast<float*>(&x[d]) + r, SHARE * sizeof(float));
         }
-        transpose(part);
-        for (int d = 0; d < B; ++d)
-          for (int r = 0; r < B; ++r) to[c * D + (d0 + d) * N + r0 + r] = part[d][r] * factor;
       }
+    }
+}
+
+ATTN_INLINE F load(const float* from, Index count = VL) {
+  F x = {};
+  memcpy(&x, from, count >= VL ? sizeof x : count * sizeof(float));
+  return x;
+}
+ATTN_INLINE void store(float* to, F x, Index count) {
+  memcpy(to, &x, count >= VL ? sizeof x : count * sizeof(float));
+}
+
+// Call use(r, d, x, count) with x = from[d ... d + VL][r] for the rows r of a tile: what is packed
+// by columns, by rows. Only `count` of the numbers exist.
+template <typename Use>
+ATTN_INLINE void unpack_columns(const float* from, Index rows, Index dim, Use use) {
+  for (Index r0 = 0; r0 < rows; r0 += VL)
+    for (Index d0 = 0; d0 < dim; d0 += VL) {
+      F x[VL];
+      UNROLL for (int d = 0; d < VL; ++d) x[d] = at(from + (d0 + d) * BR + r0);
+      transpose(x);
+      for (Index r = 0; r < least(VL, rows - r0); ++r) use(r0 + r, d0, x[r], dim - d0);
+    }
 }
 
 // to[r][d] = from[r][d], with zeros to the sides and below.

@@ -8,7 +8,7 @@ namespace attn {
 namespace {
 
 Index received_items(const Problem& p) { return Shape(p).group * (Shape(p).K / BC); }
-Index received_scratch(const Problem&) { return 3 * BC * BR; }
+Index received_scratch(const Problem&) { return 2 * BC * BR; }
 
 void received(const Problem& p, Index item, float* scratch) {
   const Shape n(p);

@@ -37,6 +37,8 @@ struct Tile {
   }
 };
 
+ATTN_INLINE bool is_of_pairs(const Layout& x) { return x.strides[1] && x.strides[2]; }
+
 ATTN_INLINE bool has_pairs(const Problem& p) {
   return p.bias.data || p.mask.data || p.key_mask.data || p.query_segments.data;
 }
@@ -58,85 +60,86 @@ bool read_segments(const Problem& p, const Tile& t, float* pairs) {
   return any;
 }
 
-// rows[lane][key]: a bias that differs between queries, in units of log2.
-ATTN_INLINE float bias_of(float bias) {
-  // A finite bias hides nothing, however low: the lowest number must stay one.
-  return bias == -INF ? -INF : larger(bias * LOG2E, LOWEST);
-}
-void read_bias(const Problem& p, const Tile& t, float* rows) {
-  const Index keys = least(t.count, p.keys - t.k0), queries = least(BR, p.queries - t.q0);
-  for (Index i = 0; i < queries; ++i) {
-    const float* row = p.bias.at(t.b, t.h, t.q0 + i, t.k0);
-    if (p.bias.strides[2])
-      for (Index j = 0; j < keys; ++j) rows[i * BC + j] = bias_of(row[j]);
-    else
-      for (Index j = 0; j < keys; ++j) rows[i * BC + j] = bias_of(*row);
-  }
+// In units of log2. A finite bias hides nothing, however low: the lowest number must stay one.
+ATTN_INLINE F bias_of(F bias) {
+  const F x = bias * LOG2E;
+  return bias == -INF ? bias : x < LOWEST ? splat(LOWEST) : x;
 }
 
-// Hide by a mask that differs between queries. False: it hides all.
-bool read_mask(const Problem& p, const Tile& t, float* rows) {
-  typedef uint8_t Bytes __attribute__((vector_size(VL)));
-  const Index keys = least(t.count, p.keys - t.k0), queries = least(BR, p.queries - t.q0);
-  I any = {};
-  for (Index i = 0; i < queries; ++i) {
-    const bool* row = p.mask.at(t.b, t.h, t.q0 + i, t.k0);
-    for (Index j = 0; j < keys; j += VL) {
-      Bytes bytes = {};
-      if (!p.mask.strides[2])
-        memset(&bytes, *row, VL);
-      else if (j + VL <= keys)
-        memcpy(&bytes, row + j, VL);
-      else
-        memcpy(&bytes, row + j, keys - j);
-      const I sees = __builtin_convertvector(bytes, I);
-      any |= sees;
-      Lanes& pair = at(rows + i * BC + j);
-      pair = sees != 0 ? pair : splat(-INF);
+ATTN_INLINE bool any_of(I x) {
+  int32_t any = 0;
+  for (int i = 0; i < VL; ++i) any |= x[i];
+  return any;
+}
+
+// Biases that differ between queries and keys lie in memory by rows.
+void read_bias(const Problem& p, const Tile& t, float* pairs) {
+  const float* from = p.bias.at(t.b, t.h, t.q0, t.k0);
+  const Index stride = p.bias.strides[1];
+  for (Index i = 0; i < BR; i += VL)
+    for (Index j = 0; j < t.count; j += VL) {
+      F x[VL];
+      load_rows(x, from + i * stride + j, stride, p.queries - t.q0 - i, p.keys - t.k0 - j);
+      transpose(x);
+      UNROLL for (int r = 0; r < VL; ++r) at(pairs + (j + r) * BR + i) = bias_of(x[r]);
     }
-  }
-  int32_t all = 0;
-  for (int i = 0; i < VL; ++i) all |= any[i];
-  return all;
 }
 
-// Call use(pairs[key][lane], its number) for the pairs of a tile, for one that queries share.
+// As do masks; those of four keys are transposed as one number. False: all is hidden.
+bool read_mask(const Problem& p, const Tile& t, float* pairs) {
+  const bool* from = p.mask.at(t.b, t.h, t.q0, t.k0);
+  const Index stride = p.mask.strides[1];
+  I any = {};
+  for (Index i = 0; i < BR; i += VL)
+    for (Index j = 0; j < t.count; j += 4 * VL) {
+      F x[VL];
+      load_rows(x, from + i * stride + j, stride, p.queries - t.q0 - i, p.keys - t.k0 - j);
+      UNROLL for (int r = 0; r < VL; ++r) any |= (I)x[r];
+      transpose(x);
+      UNROLL for (int r = 0; r < VL; ++r) UNROLL for (int four = 0; four < 4; ++four) {
+        Lanes& pair = at(pairs + (j + 4 * r + four) * BR + i);
+        pair = ((I)x[r] & 1 << 8 * four) != 0 ? pair : splat(-INF);
+      }
+    }
+  return any_of(any);
+}
+
+// Call use(pairs of one key, numbers) with what all queries, or all keys, share.
 template <typename T, typename Use>
-ATTN_INLINE void by_key(const Problem& p, const Operand<T>& operand, const Tile& t, float* pairs,
-                        Use use) {
+ATTN_INLINE void read_shared(const Problem& p, const Operand<T>& operand, const Tile& t,
+                             float* pairs, Use use) {
+  alignas(64) float own[BR] = {};
+  for (Index i = 0; i < least(BR, p.queries - t.q0); ++i)
+    own[i] = *operand.at(t.b, t.h, t.q0 + i, t.k0);
+  const bool by_key = operand.strides[2];
   for (Index j = 0; j < least(t.count, p.keys - t.k0); ++j) {
-    const T x = *operand.at(t.b, t.h, 0, t.k0 + j);
-    for (Index i = 0; i < BR; ++i) use(pairs[j * BR + i], x);
+    const F key = splat(by_key ? *operand.at(t.b, t.h, t.q0, t.k0 + j) : 0);
+    UNROLL for (int c = 0; c < QV; ++c)
+      use(at(pairs + j * BR + c * VL), by_key ? key : at(own + c * VL));
   }
 }
 
 // pairs[key][lane]: what is added to a score; minus infinity hides. False: a mask hides them all.
 bool read_pairs(const Problem& p, const Tile& t, float* pairs) {
-  // Operands that differ between queries lie in memory by rows: they are read so, and transposed.
-  const bool bias_rows = p.bias.data && p.bias.strides[1];
-  const bool mask_rows = p.mask.data && p.mask.strides[1];
-  if (bias_rows || mask_rows) {
-    float* rows = pairs + BC * BR;
-    memset(rows, 0, BC * BR * sizeof(float));
-    if (bias_rows) read_bias(p, t, rows);
-    if (mask_rows && !read_mask(p, t, rows)) return false;
-    pack_columns<BR>(pairs, rows, BC, BR, BR, t.count, 1.f);
+  if (p.bias.data && is_of_pairs(p.bias)) {
+    read_bias(p, t, pairs);
   } else {
     memset(pairs, 0, t.count * BR * sizeof(float));
+    if (p.bias.data) read_shared(p, p.bias, t, pairs, [](Lanes& x, F bias) { x += bias_of(bias); });
   }
-
-  // What all queries share is read once for each key.
-  if (p.bias.data && !bias_rows)
-    by_key(p, p.bias, t, pairs, [](float& pair, float bias) { pair += bias_of(bias); });
   const Operand<bool>* masks[] = {&p.mask, &p.key_mask};
   for (const Operand<bool>* mask : masks) {
-    if (!mask->data || mask->strides[1]) continue;
-    bool any = false;
-    by_key(p, *mask, t, pairs, [&](float& pair, bool sees) {
-      any |= sees;
-      pair = sees ? pair : -INF;
+    I any = {};
+    if (!mask->data) continue;
+    if (is_of_pairs(*mask)) {
+      if (!read_mask(p, t, pairs)) return false;
+      continue;
+    }
+    read_shared(p, *mask, t, pairs, [&](Lanes& x, F sees) {
+      any |= sees != 0;
+      x = sees != 0 ? x : splat(-INF);
     });
-    if (!any) return false;
+    if (!any_of(any)) return false;
   }
   return !p.query_segments.data || read_segments(p, t, pairs);
 }

@@ -52,23 +52,46 @@ def weight_statistics(plan: Plan, arrays: Arrays, softmax: Softmax) -> WeightSta
 
 
 def gradients(
-    plan: Plan, arrays: Arrays, softmax: Softmax, context: Array, cotangent: Array
+    plan: Plan,
+    arrays: Arrays,
+    softmax: Softmax,
+    context: Array,
+    cotangent: Array,
+    *,
+    of_bias: bool = True,
 ) -> dict[str, Array]:
-    """Pull the cotangent of the context back to all operands but the bias, as `backward` does."""
+    """Pull the cotangent of the context back to all operands, as `backward` does.
+
+    The gradient of a bias of pairs is summed over the sequences and heads that share it; that of
+    another is of every head.
+    """
     cotangent = cotangent.astype(jnp.float32)
     given = *(jnp.swapaxes(context, 1, 2), *softmax), jnp.swapaxes(cotangent, 1, 2)
+    bias = arrays.get("bias") if of_bias else None
     shapes = [x.shape for x in _by_token(plan, arrays)]
-    results = _call("attn_jax_backward", plan, arrays, shapes, *given)
+    shapes.append((0,) if bias is None else _bias_shape(plan, bias))
+    *results, of_scores = _call("attn_jax_backward", plan, arrays, shapes, *given)
     pulled = {}
     for name, gradient in zip(("query", "key", "value"), results, strict=True):
         rest = arrays[name].shape[-2] - gradient.shape[-3]
         pulled[name] = jnp.pad(jnp.swapaxes(gradient, 1, 2), ((0, 0), (0, 0), (0, rest), (0, 0)))
+    if bias is not None:
+        sizes = zip(bias.shape[-2:], of_scores.shape[-2:], strict=True)
+        pulled["bias"] = jnp.pad(of_scores, ((0, 0), (0, 0), *((0, n - m) for n, m in sizes)))
     # A sink has no value, so that of its cotangent only the mean is left.
     if "sink" in arrays:
         mean = (context * cotangent).sum(axis=-1)
         share = jnp.exp(arrays["sink"][..., None] - softmax.shift - softmax.log_sum)
         pulled["sink"] = -(share * mean).sum(axis=-1)
     return pulled
+
+
+def _bias_shape(plan: Plan, bias: Array) -> tuple[int, ...]:
+    """Return the shape of the gradient of a bias as the kernels compute it, without padding."""
+    sizes = plan.grid.num_queries, plan.grid.num_keys
+    pairs = tuple(1 if n == 1 else size for n, size in zip(bias.shape[-2:], sizes, strict=True))
+    shared = (plan.batch, plan.num_heads) if 1 in pairs else bias.shape[:2]
+    return *shared, *pairs
 
 
 def _by_token(plan: Plan, arrays: Arrays) -> list[Array]:

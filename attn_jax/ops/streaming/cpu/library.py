@@ -11,7 +11,7 @@ from attn_jax.ops.reference.operands import Call
 from attn_jax.ops.streaming.summary import Summary
 
 INSTALL = "pip install 'attn-jax[cpu]', or `make setup` in a clone with a C++ compiler,"
-_INTERFACE = 1
+_INTERFACE = 2
 
 
 @functools.cache
