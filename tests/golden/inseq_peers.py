@@ -1,8 +1,8 @@
 """Write what inseq says of the tokens that a tiny checkpoint reads, as it writes.
 
 The weights are those of the golden files of the same names. inseq 0.7.1 needs typeguard 2,
-which the locks cannot admit on all Pythons: in an environment with it, torch 2.13.0 and transformers
-5.23.0, run `python inseq_peers.py`. Its value zeroing does not work with transformers 5, whose
+which the locks cannot admit on all Pythons: run `python inseq_peers.py` in an environment with it,
+torch 2.13.0 and transformers 5.23.0. Its value zeroing does not work with transformers 5, whose
 layers no longer return tuples.
 """
 
