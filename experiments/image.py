@@ -78,7 +78,5 @@ class ImageExperiment(Experiment):
             lambda x: model.apply({"params": params}, x),
             few,
             attention=name,
-            # Nothing is masked: a weight of zero comes from a normalizer such as sparsemax.
-            visible="mask",
         )
         draw_figures(run, images, labels, logits.argmax(-1), weights, grid, card=card)

@@ -28,11 +28,15 @@ class Site:
         index: The current step of each loop around the value, the outermost first, as a traced
             integer; for `shard_map` the number of the device.
         point: The hook point itself.
+        visible: A function without arguments. At weights it returns True where the masks of the
+            call let a query look, as an array that broadcasts to the weights; None at a tap that
+            carries no masks.
     """
 
     name: str
     index: tuple[Array, ...]
     point: HookPoint
+    visible: Callable[[], Array | None] = lambda: None
 
 
 EditFunction = Callable[[Array, Site], Array]

@@ -1,11 +1,12 @@
 """The tap: an identity with a name, under every transformation of JAX."""
 
+import dataclasses
 from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Protocol, runtime_checkable
 
 import jax.numpy as jnp
-from jax import Array
+from jax import Array, lax
 from jax.extend import core
 from jax.interpreters import ad, batching, mlir
 from jax.typing import ArrayLike
@@ -27,6 +28,9 @@ class DerivedTap(Protocol):
     A tap may carry *operands*: named arrays from which hidden values follow. An implementation
     says which values these are and how they follow, so that they too are hook points, computed
     only on request. It must be hashable and comparable, as it is a static parameter.
+
+    If there are weights among them, it may also have a method `visible_pairs(operands)`, which
+    returns True where a query may look and broadcasts to the weights: `Site.visible` calls it.
 
     Attributes:
         leaves: The names of the hook points, upstream first; the last is the tapped value itself.
@@ -55,7 +59,58 @@ class DerivedTap(Protocol):
         ...
 
 
-def tap(name: str, value: ArrayLike) -> Array:
+@dataclasses.dataclass(frozen=True)
+class MaskedTap:
+    """A value that exists, with the mask that it was computed under (a `DerivedTap`).
+
+    Attributes:
+        name: The name of its only leaf.
+    """
+
+    name: str
+
+    @property
+    def leaves(self) -> tuple[str, ...]:
+        """Return the name of the value."""
+        return (self.name,)
+
+    @property
+    def observations(self) -> tuple[str, ...]:
+        """Return no names: the value can be edited."""
+        return ()
+
+    def derive(self, leaf: str, operands: Mapping[str, Array]) -> Array:
+        """Return the value."""
+        return operands[leaf]
+
+    def rewrite(self, leaf: str, edited: Array, operands: Mapping[str, Array]) -> dict[str, Array]:
+        """Replace the value; the mask stays."""
+        return {**operands, leaf: edited}
+
+    def rows(self, operands: Mapping[str, Array], start: ArrayLike, size: int) -> dict[str, Array]:
+        """Return the value for some queries."""
+        return {self.name: lax.dynamic_slice_in_dim(operands[self.name], start, size, -2)}
+
+    def visible_pairs(self, operands: Mapping[str, Array]) -> Array:
+        """Return the mask."""
+        return operands[_MASK]
+
+
+_MASK = "visible"
+
+
+def visible_pairs(derived: DerivedTap | None, operands: Mapping[str, Array]) -> Array | None:
+    """Return where a query may look by the masks of a tap; None if it carries none.
+
+    Args:
+        derived: The formulas of the tap, or None.
+        operands: Its operands.
+    """
+    pairs = getattr(derived, "visible_pairs", None)
+    return None if pairs is None else pairs(operands)
+
+
+def tap(name: str, value: ArrayLike, *, visible: ArrayLike | None = None) -> Array:
     """Name a value, so that :func:`capture` and :func:`intervene` can find it.
 
     The tap is an identity that leaves no trace in the compiled program. Its full name is the
@@ -65,12 +120,17 @@ def tap(name: str, value: ArrayLike) -> Array:
     Args:
         name: The last part of the hook point's name. It may contain dots, but none of `*?[]#`.
         value: Any array.
+        visible: For weights, the mask that they were computed under: True where a query may look.
+            It broadcasts to the value, and is for edits to read (`site.visible()`), as those of
+            :func:`attn_jax.measure.report_card` do. Without it a weight of zero may be either a
+            hidden key or one of little use.
 
     Returns:
         The same value.
 
     Raises:
-        HookError: If the name is empty or contains a reserved character.
+        HookError: If the name is empty or contains a reserved character, or `visible` does not
+            broadcast to the value.
 
     Example:
         >>> import jax.numpy as jnp
@@ -81,7 +141,16 @@ def tap(name: str, value: ArrayLike) -> Array:
         Array([0., 0., 0.], dtype=float32)
     """
     _check_name(name)
-    return _bind(value, name)
+    if visible is None:
+        return _bind(value, name)
+    mask, shape = jnp.asarray(visible), jnp.shape(value)
+    sizes = (1,) * (len(shape) - mask.ndim) + mask.shape
+    if len(sizes) != len(shape) or any(a not in (1, b) for a, b in zip(sizes, shape, strict=True)):
+        raise HookError(
+            f"visible of shape {mask.shape} does not broadcast to {name!r} of shape {shape}; give "
+            "it the axes of the value, with ones allowed."
+        )
+    return _bind(value, name, MaskedTap(name), {_MASK: mask.reshape(sizes)})
 
 
 def tap_presented(name: str, value: Array, layout: Layout, frozen: str = "") -> Array:

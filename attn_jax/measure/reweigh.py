@@ -14,6 +14,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int, Shaped
 
 from attn_jax.hooks import Site, capture, intervene
+from attn_jax.hooks.plan import EditFunction
 from attn_jax.measure.outputs import class_logits
 from attn_jax.renames import renamed_arguments
 
@@ -28,15 +29,6 @@ Change = Callable[[Array], Array]
 
 Visible = Callable[[Array], Array]
 """A function from weights `(n, ..., q, k)` to booleans: True where a query may look."""
-
-
-def nonzero_keys(mask: Bool[Array, "n k"]) -> Visible:
-    """Take a weight of exactly zero for a key that is hidden from the query, as by a causal mask.
-
-    Args:
-        mask: True for the keys that exist.
-    """
-    return lambda weights: (weights != 0) & per_key(mask, weights)
 
 
 def masked_keys(mask: Bool[Array, "n k"]) -> Visible:
@@ -68,25 +60,25 @@ def run_reweighed(fn: Model, attention: Pattern, change: Change) -> Callable[[An
         >>> uniform(jnp.array([[3.0, 0.0]]))
         Array([[0.5, 0.5]], dtype=float32)
     """
-    edited = edit_weights(fn, attention, change)
+    edited = edit_weights(fn, attention, lambda weights, site: change(weights))
     return lambda inputs: jax.nn.softmax(class_logits(edited(inputs)))
 
 
 def edit_weights(
-    fn: Model, attention: Pattern, change: Change, heads: Sequence[int] | None = None
+    fn: Model, attention: Pattern, change: EditFunction, heads: Sequence[int] | None = None
 ) -> Model:
     """Return the model with its attention weights changed, with the output that it has.
 
     Args:
         fn: The model.
         attention: The hook points that hold its weights.
-        change: A function from weights to weights.
+        change: A function from weights and their site to weights.
         heads: The heads whose weights change; all by default.
     """
     patterns = [attention] if isinstance(attention, str) else attention
 
     def edit(weights: Array, site: Site) -> Array:
-        new = change(weights).astype(weights.dtype)
+        new = change(weights, site).astype(weights.dtype)
         return new if heads is None else jnp.where(_of_heads(heads, weights), new, weights)
 
     return intervene(fn, dict.fromkeys(patterns, edit))
@@ -170,8 +162,7 @@ def exchange_keys(noise: Float[Array, "n k"], visible: Visible) -> Change:
         A function from weights to weights. The weights of hidden keys stay as they are.
 
     Example:
-        >>> mask = jnp.ones((1, 3), bool)
-        >>> exchange_keys(jnp.array([[0.9, 0.1, 0.5]]), nonzero_keys(mask))(
+        >>> exchange_keys(jnp.array([[0.9, 0.1, 0.5]]), lambda weights: weights > 0)(
         ...     jnp.array([[[0.25, 0.75, 0.0]]]))
         Array([[[0.75, 0.25, 0.  ]]], dtype=float32)
     """
@@ -232,6 +223,18 @@ def equal_weights(mask: Bool[Array, "n k"]) -> Float[Array, "n k"]:
     return mask / jnp.maximum(mask.sum(-1, keepdims=True), 1)
 
 
+def choose_rows(weights: Array, query: int | None, heads: Sequence[int] | None) -> Array:
+    """Return the weights of one query and of some heads, with the axes they had.
+
+    Args:
+        weights: `(n, ..., q, k)`.
+        query: The query; all if None.
+        heads: The heads; all if None.
+    """
+    rows = weights if query is None or weights.ndim < 3 else weights[..., query, :][..., None, :]
+    return rows if heads is None else rows[..., jnp.array(heads), :, :]
+
+
 def received(
     fn: Model,
     attention: Pattern,
@@ -267,10 +270,7 @@ def received(
     patterns = [attention] if isinstance(attention, str) else attention
 
     def reduce(weights: Array) -> Array:
-        rows = (
-            weights if query is None or weights.ndim < 3 else weights[..., query, :][..., None, :]
-        )
-        rows = rows if heads is None else rows[..., jnp.array(heads), :, :]
+        rows = choose_rows(weights, query, heads)
         return rows.astype(jnp.float32).mean(tuple(range(1, rows.ndim - 1)))
 
     def run(inputs: Any) -> tuple[Array, Array]:

@@ -10,6 +10,7 @@ from jaxtyping import Array, Bool, Float, Real
 
 from attn_jax import ops
 from attn_jax.hooks import tap
+from attn_jax.ops.stages import unmasked_pairs
 
 DType = Literal["float32", "bfloat16"]
 Initializer = Callable[..., jax.Array]
@@ -62,10 +63,28 @@ def attend_with_taps(
     query, key = tap("query", inputs.query), tap("key", inputs.key)
     value = tap("value", inputs.value)
     scores = tap("scores", ops.add_bias(score(query, key), inputs.bias))
-    weights = tap("weights", normalizer(scores, mask=inputs.mask))
+    weights = normalizer(scores, mask=inputs.mask)
+    weights = tap("weights", weights, visible=visible_pairs(inputs, weights.shape))
     sow(module, "weights", weights)
     dropped = weights if dropout is None else dropout(weights)
     return tap("context", weigh(dropped, value)), weights
+
+
+def visible_pairs(inputs: ops.Inputs, shape: tuple[int, ...]) -> jax.Array | None:
+    """Return where queries may look, of the rank of the weights, for their tap.
+
+    Args:
+        inputs: The inputs, with a mask and a bias or None.
+        shape: The shape of the weights.
+
+    Returns:
+        The mask; None if it has not the heads of the weights, as where heads are mixed.
+    """
+    given = [x.shape for x in (inputs.mask, inputs.bias) if x is not None]
+    if any(n not in (1, m) for sizes in given for n, m in zip(sizes, shape, strict=True)):
+        return None
+    visible = unmasked_pairs(inputs.mask, inputs.bias)
+    return jnp.ones((1,) * len(shape), bool) if visible is None else visible
 
 
 class SingleHead(nn.Module):

@@ -6,7 +6,7 @@ from jaxtyping import Array, Bool, Float, Real
 
 from attn_jax import ops
 from attn_jax.hooks import tap
-from attn_jax.nn.attention import sow
+from attn_jax.nn.attention import sow, visible_pairs
 
 
 class CoAttention(nn.Module):
@@ -64,16 +64,21 @@ class CoAttention(nn.Module):
             ValueError: If shapes do not fit together.
             TypeError: If a mask is not boolean.
         """
-        first, second, _, mask, bias = ops.prepare_pair(
+        inputs = ops.prepare_pair(
             first, second, mask=mask, bias=bias, query_mask=query_mask, key_mask=key_mask
         )
-        first, second = tap("query", first), tap("key", second)
+        first, second = tap("query", inputs.query), tap("key", inputs.key)
         shape = (first.shape[-1], second.shape[-1])
         w = self.param("w", nn.initializers.lecun_normal(), shape, jnp.float32)
         scores = ops.co_attention_scores(first, second, w=w.astype(first.dtype))
-        scores = tap("scores", ops.add_bias(scores, bias))
-        weights, back = ops.co_attention_weights(scores, mask=mask, normalizer=self.normalizer)
-        weights, back = tap("weights", weights), tap("back_weights", back)
+        scores = tap("scores", ops.add_bias(scores, inputs.bias))
+        weights, back = ops.co_attention_weights(
+            scores, mask=inputs.mask, normalizer=self.normalizer
+        )
+        visible = visible_pairs(inputs, weights.shape)
+        visible_back = None if visible is None else jnp.swapaxes(visible, -1, -2)
+        weights = tap("weights", weights, visible=visible)
+        back = tap("back_weights", back, visible=visible_back)
         sow(self, "weights", weights)
         sow(self, "back_weights", back)
         context, back_context = ops.weigh(weights, second), ops.weigh(back, first)

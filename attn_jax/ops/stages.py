@@ -141,6 +141,23 @@ def visible_pairs(
     return combine_masks(mask, None if bias is None else bias > -jnp.inf)
 
 
+MASKING_BIAS = -1e4
+"""The bias from which down a pair counts as masked. Models that know no boolean masks add -1e4,
+-1e9, or the lowest number of a type."""
+
+
+def unmasked_pairs(
+    mask: Bool[Array, "..."] | None, bias: Float[Array, "..."] | None
+) -> Bool[Array, "..."] | None:
+    """Return the pairs that are meant to be visible; None if nothing is hidden.
+
+    Args:
+        mask: True = may attend; of the rank of the scores.
+        bias: Added to the scores; large negative numbers stand for a mask.
+    """
+    return combine_masks(mask, None if bias is None else bias > MASKING_BIAS)
+
+
 def hide_unseen(visible: Bool[Array, "..."], *arrays: jax.Array) -> tuple[jax.Array, ...]:
     """Set to zero the tokens to which no query may attend, so that their values cannot matter.
 

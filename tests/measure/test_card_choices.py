@@ -120,7 +120,7 @@ def test_no_edit_gives_weight_to_keys_that_a_causal_mask_hides():
     assert card["permuted"].value < 1e-3
     assert card.answers["depends"].reads == "against"
     assert "from query 3" in card.notes[0]
-    assert any(note.startswith("Up to 3 keys of an example") for note in card.notes)
+    assert card.notes[1].endswith("Up to 3 keys of an example are hidden from query 3.")
 
 
 def test_a_position_of_a_language_model_is_judged_by_what_it_sees():

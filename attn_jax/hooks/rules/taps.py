@@ -1,5 +1,6 @@
 """The rule of the tap: edit the value, pass it on, then read it."""
 
+import functools
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -14,7 +15,7 @@ from attn_jax.hooks.patterns import HookError, Selection
 from attn_jax.hooks.plan import Edit, Reducer, Request, Site, describe
 from attn_jax.hooks.points import Captured, HookPoint
 from attn_jax.hooks.reducers import SiteReducer
-from attn_jax.hooks.tap import DerivedTap, tap_p
+from attn_jax.hooks.tap import DerivedTap, tap_p, visible_pairs
 
 Reader = Callable[[Reducer | None], Any]
 """Returns the value of a hook point, as it is or through a reducer."""
@@ -58,7 +59,8 @@ def _run_derived(
     # that a leaf further down is derived from the edited ones.
     for leaf, point in leaves.items():
         if point.name in frame.plan.edits:
-            edited = _apply_edits(frame, point, derived.derive(leaf, operands))
+            visible = functools.partial(visible_pairs, derived, operands)
+            edited = _apply_edits(frame, point, derived.derive(leaf, operands), visible)
             operands = derived.rewrite(leaf, edited, operands)
     # Without edits the tapped value is still among the operands, and this returns it unchanged.
     value = derived.derive(last, operands)
@@ -94,16 +96,18 @@ def _capture_leaves(
     return captured
 
 
-def _apply_edits(frame: Frame, point: HookPoint, value: Array) -> Array:
+def _apply_edits(
+    frame: Frame, point: HookPoint, value: Array, visible: Callable[[], Array | None] = lambda: None
+) -> Array:
     for edit in frame.plan.edits.get(point.name, ()):
-        new = _call_edit(edit, point, value, frame.index)
+        new = _call_edit(edit, value, Site(edit.name, frame.index, point, visible))
         value = _select(edit.selection, frame.index, new, value)
     return value
 
 
-def _call_edit(edit: Edit, point: HookPoint, value: Array, index: tuple[Array, ...]) -> Array:
+def _call_edit(edit: Edit, value: Array, site: Site) -> Array:
     try:
-        new = edit.function(value, Site(edit.name, index, point))
+        new = edit.function(value, site)
     except Exception as error:
         raise HookError(
             f"the edit at {edit.name!r} failed, given {describe(value)}: {error}"

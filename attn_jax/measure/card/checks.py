@@ -179,20 +179,24 @@ def check_ran(ran: Checks, normalized: bool) -> None:
     if float(ran.hidden) > 1e-3:
         raise ValueError(
             f"values gives up to {100 * float(ran.hidden):.0f} % of a map to keys that no query "
-            "sees, because their weights are exactly zero; set them to zero there, or pass "
-            "visible='mask' if the model may look there."
+            f"sees, because {_hides(ran)}; set them to zero there, or pass visible='mask' if the "
+            "model may look there."
         )
+
+
+def _hides(ran: Checks) -> str:
+    return "a mask hides them" if ran.look.is_masked else "their weights are exactly zero"
 
 
 def _check_weights(ran: Checks, normalized: bool) -> None:
-    if float(ran.lowest) < 0:
+    if float(ran.look.lowest) < 0:
         raise ValueError(
-            f"the lowest weight is {float(ran.lowest):.3g}, but no weight may be negative; "
+            f"the lowest weight is {float(ran.look.lowest):.3g}, but no weight may be negative; "
             "select the hook points that hold weights."
         )
-    if normalized and float(ran.deviation) > 1e-3:
+    if normalized and float(ran.look.deviation) > 1e-3:
         raise ValueError(
-            f"the weights are not distributions: the sum of a row is {float(ran.deviation):.3g} "
-            "away from one and from zero; select the hook points that hold weights, or pass "
-            "normalized=False."
+            "the weights are not distributions: the sum of a row is "
+            f"{float(ran.look.deviation):.3g} away from one and from zero; select the hook points "
+            "that hold weights, or pass normalized=False."
         )

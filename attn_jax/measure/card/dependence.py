@@ -1,5 +1,7 @@
 """Does the output depend on this attention?"""
 
+import functools
+
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array
@@ -27,10 +29,10 @@ def dependence(judged: Judged, output: Array) -> Measures:
     weights = distribution(judged.weights)
 
     def exchanged(noise: Array) -> tuple[Array, Array]:
-        swap = reweigh.exchange_keys(noise, judged.visible)
+        swap = functools.partial(reweigh.exchange_keys, noise)
         everywhere = reweigh.exchange_keys(noise, reweigh.masked_keys(judged.mask))
         moved = jnp.abs(everywhere(weights) - weights).sum(-1) / 2
-        return jnp.abs(judged.score(judged.reweighed(swap)) - score), moved
+        return jnp.abs(judged.score(judged.redistributed(swap)) - score), moved
 
     changes, moved = jax.lax.map(exchanged, judged.noise.exchanges)
     return {

@@ -29,8 +29,8 @@ def adversary(judged: Judged, output: Array) -> Measures:
     weights = jnp.where(jnp.isfinite(weights), weights, 0)
 
     def logits(weights: Array) -> Array:
-        swap = reweigh.set_weights(weights, judged.visible)
-        return class_logits(judged.reweighed(swap))
+        swap = functools.partial(reweigh.set_weights, weights)
+        return class_logits(judged.redistributed(swap))
 
     result = search_adversary(
         logits,

@@ -3,22 +3,22 @@
 import dataclasses
 import functools
 from collections.abc import Callable
-from typing import Any, Literal
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array
 
+from attn_jax.hooks import Site
+from attn_jax.hooks.plan import EditFunction
 from attn_jax.measure import reweigh
 from attn_jax.measure.card.noise import Noise
+from attn_jax.measure.card.visible import Visible, visible_keys
 from attn_jax.measure.scoring import Scoring
 
 Resample = Callable[[Any, Array, Any], Any]
 """A function of inputs, keys to keep `(n, k)` and other inputs, to inputs whose other keys are
 replaced by those of the other inputs."""
-
-Visible = Literal["nonzero", "mask"]
-"""Whether a key of weight zero counts as hidden from a query, or every key that exists as seen."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -30,7 +30,7 @@ class Plan:
         contexts: The hook points of the same calls' contexts; empty where they are not known.
         heads: The heads that are judged; all if None.
         query: The query whose weights are the map; the mean over all if None.
-        visible: Which keys an edit may give weight to.
+        visible: What decides which keys an edit may give weight to.
         scoring: How outputs become scores.
         resample: How the inputs at some keys are replaced; None if that is not known.
         adversarial: Whether to search for adversarial weights.
@@ -42,7 +42,7 @@ class Plan:
     contexts: tuple[str, ...] = ()
     heads: tuple[int, ...] | None = None
     query: int | None = None
-    visible: Visible = "nonzero"
+    visible: Visible = "operands"
     scoring: Scoring = dataclasses.field(default_factory=Scoring)
     resample: Resample | None = None
     adversarial: bool = True
@@ -76,16 +76,28 @@ class Judged:
     foil: Array | None
     noise: Noise
 
-    @property
-    def visible(self) -> reweigh.Visible:
-        """Which keys each query sees."""
-        rule = reweigh.nonzero_keys if self.plan.visible == "nonzero" else reweigh.masked_keys
-        return rule(self.mask)
-
     def reweighed(self, change: reweigh.Change) -> Array:
         """Run the model with changed weights in the heads that are judged."""
+        return self._edited(lambda weights, site: change(weights))
+
+    def redistributed(self, change: Callable[[reweigh.Visible], reweigh.Change]) -> Array:
+        """Run the model with weight moved between the keys that each query sees.
+
+        Args:
+            change: Returns the change of the weights, given which keys are visible.
+        """
+
+        def edit(weights: Array, site: Site) -> Array:
+            def visible(own: Array) -> Array:
+                return visible_keys(self.plan.visible, own, self.mask, site.visible())
+
+            return change(visible)(weights)
+
+        return self._edited(edit)
+
+    def _edited(self, edit: EditFunction) -> Array:
         plan = self.plan
-        return reweigh.edit_weights(self.fn, plan.attention, change, plan.heads)(self.inputs)
+        return reweigh.edit_weights(self.fn, plan.attention, edit, plan.heads)(self.inputs)
 
     def without(self, keep: Array) -> Array:
         """Run the model without the attention to all but some keys `(n, k)`.

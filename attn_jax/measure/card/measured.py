@@ -4,6 +4,8 @@ from typing import NamedTuple
 
 from jaxtyping import Array
 
+from attn_jax.measure.card.visible import Look
+
 
 class Checks(NamedTuple):
     """Values to check before the measures mean anything.
@@ -13,8 +15,7 @@ class Checks(NamedTuple):
         score: The score of each example, (n,).
         level: The mean of each example's logits, (n,).
         again: The score and the level in a second run.
-        deviation: The largest distance of a row's sum from one and from zero.
-        lowest: The lowest weight.
+        look: What there is to know of the weights.
         keys: How many keys of each example some query sees, (n,).
         hidden: The largest share of a map on keys that no query sees.
         effects: The mean size of each head's effect on the score, to first order, (heads,); None
@@ -25,8 +26,7 @@ class Checks(NamedTuple):
     score: Array
     level: Array
     again: tuple[Array, Array]
-    deviation: Array
-    lowest: Array
+    look: Look
     keys: Array
     hidden: Array
     effects: Array | None

@@ -38,12 +38,7 @@ def notes(
             "the score, and their maps are averaged in all the same; judge heads with "
             "report_cards, or by heads= and layers=."
         )
-    hidden = exists.sum(-1) - np.asarray(ran.keys)
-    if hidden.any():
-        said.append(
-            f"Up to {hidden.max()} keys of an example have a weight of exactly zero for every "
-            "query; they count as hidden, and no edit gives them weight."
-        )
+    said.append(_visible(plan, ran, exists))
     said.append(
         "Contributions are Shapley values."
         if exists.shape[1] <= FEW
@@ -61,6 +56,22 @@ def notes(
             "other keys would not be noticed."
         )
     return tuple(said)
+
+
+def _visible(plan: Plan, ran: Checks, exists: np.ndarray) -> str:
+    """Say what decides which keys are hidden, and how many are."""
+    if plan.visible == "mask":
+        return "Every query counts as seeing every key that exists, by visible='mask'."
+    if plan.visible == "nonzero":
+        rule = "A weight of exactly zero counts as hidden, by visible='nonzero'"
+    elif ran.look.is_masked:
+        rule = "Which keys are hidden is read from the masks of the attention"
+    else:
+        rule = "The attention carries no masks, so a weight of exactly zero counts as hidden"
+    hidden = int((exists.sum(-1) - np.asarray(ran.keys)).max())
+    query = "every query" if plan.query is None else f"query {plan.query}"
+    count = f" Up to {hidden} keys of an example are hidden from {query}." if hidden else ""
+    return f"{rule}; no edit gives weight to a hidden key.{count}"
 
 
 def _map(plan: Plan, places: Places, is_given: bool) -> str:

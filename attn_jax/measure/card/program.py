@@ -16,6 +16,7 @@ from attn_jax.measure.card.judged import Judged, Plan
 from attn_jax.measure.card.mass import mass
 from attn_jax.measure.card.measured import Checks, Measures
 from attn_jax.measure.card.ranking import attribute, erase_weights, input_effects, ranking
+from attn_jax.measure.card.visible import Look, Looker
 
 
 # Each program takes tens of megabytes, so that only those of the last two models are kept.
@@ -33,10 +34,10 @@ def compile_measures(fn: reweigh.Model, plan: Plan) -> Callable[..., tuple[Check
     """
 
     def run(inputs, mask, target, foil, objects, values, noise):
-        output, own, faults = _look(fn, plan, inputs)
+        output, own, look = _look(fn, plan, inputs, mask)
         logits = plan.scoring.logits(output)
         target = logits.argmax(-1) if target is None else target
-        exists = mask & (own > 0) if plan.visible == "nonzero" else mask
+        exists = look.visible
         values = own if values is None else values
         hidden = _share_outside(values, exists, mask)
         own, values = (jnp.where(exists, each, 0) for each in (own, values))
@@ -59,21 +60,30 @@ def compile_measures(fn: reweigh.Model, plan: Plan) -> Callable[..., tuple[Check
         again = erased.scores[0, 0], erased.level
         level = logits.mean((1, 2))
         effects = _effects(judged) if plan.averages else None
-        checks = Checks(logits, score, level, again, *faults, exists.sum(-1), hidden, effects)
+        keys = exists.sum(-1)
+        checks = Checks(logits, score, level, again, look, keys, hidden, effects)
         return checks, measures
 
     return jax.jit(run)
 
 
-def _look(fn: reweigh.Model, plan: Plan, inputs: Any) -> tuple[Array, Array, tuple[Array, Array]]:
-    """Run the model; return its output, its map, and the faults of its weights."""
-    (output, own), rows = capture(
+def _look(fn: reweigh.Model, plan: Plan, inputs: Any, mask: Array) -> tuple[Array, Array, Look]:
+    """Run the model; return its output, its map, and what there is to know of its weights."""
+    looker = Looker(plan.visible, mask, plan.query, plan.heads)
+    (output, own), looks = capture(
         reweigh.received(fn, plan.attention, query=plan.query, heads=plan.heads),
-        dict.fromkeys(plan.attention, _row_faults),
+        dict.fromkeys(plan.attention, looker),
     )(inputs)
-    faults = [jnp.stack([fault.max() for fault in pair]) for pair in rows.values()]
-    deviation, negated_lowest = jnp.stack(faults).max(0)
-    return output, own, (deviation, -negated_lowest)
+    deviation, lowest, visible, is_masked = zip(*looks.values(), strict=True)
+    # Scanned layers are stacked before the examples.
+    seen = [each.any(tuple(range(each.ndim - 2))) for each in visible]
+    look = Look(
+        jnp.stack([each.max() for each in deviation]).max(),
+        jnp.stack([each.min() for each in lowest]).min(),
+        jnp.stack(seen).any(0),
+        jnp.stack([each.all() for each in is_masked]).all(),
+    )
+    return output, own, look
 
 
 def _effects(judged: Judged) -> Array:
@@ -84,12 +94,6 @@ def _effects(judged: Judged) -> Array:
     effects = [(weights[n] * gradients[n]).astype(jnp.float32).sum((-2, -1)) for n in names]
     # The examples come before the heads, the steps of scans before both.
     return jnp.concatenate([jnp.abs(e).mean(-2).ravel() for e in effects])
-
-
-def _row_faults(weights: Array) -> tuple[Array, Array]:
-    """Return how far a row's sum is from one (or zero), and the lowest weight, negated."""
-    sums = weights.astype(jnp.float32).sum(-1)
-    return jnp.minimum(jnp.abs(sums - 1), jnp.abs(sums)).max(), -weights.min()
 
 
 def _share_outside(values: Array, exists: Array, mask: Array) -> Array:

@@ -10,11 +10,12 @@ from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
 from attn_jax.measure import agreement, reweigh
 from attn_jax.measure.card import checks, notes, verdicts
 from attn_jax.measure.card.inputs import Places, find_places, has_keys, resample_keys
-from attn_jax.measure.card.judged import Plan, Resample, Visible
+from attn_jax.measure.card.judged import Plan, Resample
 from attn_jax.measure.card.lines import card_lines
 from attn_jax.measure.card.noise import draw
 from attn_jax.measure.card.program import compile_measures
 from attn_jax.measure.card.result import ReportCard
+from attn_jax.measure.card.visible import Visible
 from attn_jax.measure.scoring import Metric, Scoring
 
 FEW_ENOUGH = 512
@@ -35,7 +36,7 @@ def report_card(
     layers: Sequence[int] | None = None,
     heads: Sequence[int] | None = None,
     values: Float[Array, "n k"] | np.ndarray | None = None,
-    visible: Visible = "nonzero",
+    visible: Visible = "operands",
     metric: Metric = "logit",
     foil: Int[Array, "n *p"] | np.ndarray | None = None,
     position: int | None = None,
@@ -84,9 +85,11 @@ def report_card(
             default. Only their weights are edited.
         heads: The heads to judge in these layers; all by default.
         values: Any other map to judge, such as rollout, relevance, or gradients.
-        visible: `"nonzero"` takes a weight of exactly zero for a key that is hidden, as by a
-            causal mask: no edit gives it any weight. `"mask"` lets every query see all keys of
-            `mask`, for attention without other masks whose weights may be zero, as sparsemax.
+        visible: What hides keys, to which no edit gives weight. `"operands"` reads the masks of
+            each attention: causality, windows, padding, segments; where a hook point carries none,
+            as those of `tap_attention`, a weight of exactly zero counts as hidden. `"nonzero"`
+            takes all zeros for hidden. `"mask"` lets every query see all keys of `mask`, for
+            attention without masks whose weights may be zero, as sparsemax.
         metric: The score: `"logit"`, `"log_probability"`, or `"logit_difference"` from the foil.
         foil: The class that the target is compared with.
         position: For a language model, the position whose prediction is judged; the mean over

@@ -11,7 +11,7 @@ from jax.typing import ArrayLike
 from attn_jax.ops.heads.multi_head import multi_head_scores, multi_head_weigh
 from attn_jax.ops.masks import causal_mask, combine_masks, window_mask
 from attn_jax.ops.normalizers.softmax import softmax
-from attn_jax.ops.stages import add_bias
+from attn_jax.ops.stages import add_bias, unmasked_pairs
 
 Operands = Mapping[str, jax.Array]
 
@@ -98,6 +98,12 @@ class AttentionFormula:
         near = window_mask(*sizes, self.window, query_offset=offset) if self.window else None
         masks = operands.get("mask"), operands.get("key_mask")
         return combine_masks(*masks, causal, near, _same_segment(operands))
+
+    def visible_pairs(self, operands: Operands) -> jax.Array:
+        """Return the pairs that may get weight; large negative biases hide as masks do."""
+        visible = unmasked_pairs(self.visible(operands), operands.get("bias"))
+        rank = operands["query"].ndim
+        return jnp.ones((1,) * rank, bool) if visible is None else visible
 
     def _scores(self, operands: Operands) -> jax.Array:
         scores = multi_head_scores(operands["query"], operands["key"], scale=self.scale)
