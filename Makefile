@@ -1,6 +1,6 @@
 # Everything a user or a developer runs; `make` alone lists it.
 .DEFAULT_GOAL := help
-.PHONY: help setup train report look list test fuzz soak crash check lint oldest next parity interop bridge pretrained golden trust bench data notebooks docs clean
+.PHONY: help setup train report look list test fuzz soak crash check lint oldest next parity interop bridge pretrained golden trust truth bench data notebooks docs clean
 
 EXP ?=
 RUN ?=
@@ -118,6 +118,10 @@ golden: $(ready_parity) ## write the golden files of tests/golden again, with wh
 
 trust: $(ready) ## count how often the report card errs on models whose truth is known (ARGS='--seeds 300:600')
 	@$(py) -m experiments.trust $(ARGS)
+
+truth: $(ready) $(kernel) ## train the tasks whose truth is known, and see which way of asking finds it (TASKS=a,b SEEDS=0,1)
+	@$(py) -m experiments.truth $(if $(TASKS),--tasks "$(TASKS)") $(if $(SEEDS),--seeds "$(SEEDS)")
+	@$(py) -m experiments.truth table
 
 bench: $(ready) $(kernel) ## measure speed and memory beside peers (PARTS=train names some; peers get an environment of their own)
 	@$(py) -m experiments.benchmarks $(PARTS)

@@ -16,6 +16,7 @@ from attn_jax.measure import report_card, roc_auc
 from attn_jax.tasks.images import IMAGE_SHAPE
 from attn_jax.train import classification_loss, read_metrics
 from experiments.experiment import Experiment
+from experiments.truth.evidence import Evidence
 
 _BAGS_ON_CARD = 256
 _SHOWN = 4
@@ -82,6 +83,22 @@ class BagsExperiment(Experiment):
         batch = self.task.prepare(bags)
         logits, weights = _predictor(self.sized_model())(params, batch["image"], batch["present"])
         return np.asarray(logits), np.asarray(weights)[:, 0]
+
+    def evidence(self, params: Any) -> Evidence:
+        """Return positive bags, which the digits sought decide."""
+        bags = self.task.load()["test"][0]
+        chosen = np.flatnonzero(bags["label"] == 1)[:_BAGS_ON_CARD]
+        few = {name: array[chosen] for name, array in bags.items()}
+        batch = self.task.prepare(few)
+        return Evidence(
+            fn=functools.partial(_apply, self.sized_model(), params),
+            inputs=(batch["image"], batch["present"]),
+            target=few["label"],
+            truth=few["instance"],
+            mask=few["present"],
+            attention=_WEIGHTS,
+            metrics=("test/bag_auc", "test/instance_auc"),
+        )
 
     def draw(self, params: Any, run: Path) -> None:
         """Draw some bags with the attention over them, and the report card of the attention."""

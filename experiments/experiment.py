@@ -10,6 +10,7 @@ import jax
 from flax import linen as nn
 
 from attn_jax.train import TrainConfig
+from experiments.truth.evidence import Evidence
 
 
 @dataclasses.dataclass(frozen=True)
@@ -88,6 +89,14 @@ class Experiment(abc.ABC):
         """Raise a ValueError if parameters are not of this model."""
         expected = jax.eval_shape(self.init, jax.random.key(0), self.example())
         require_params(self.sized_model(), expected, params)
+
+    def evidence(self, params: Any) -> Evidence | None:
+        """Return test examples with the keys that decide them, where the task knows them.
+
+        It is all that `make truth` needs to score attention, and other ways of asking, against
+        the truth.
+        """
+        return None
 
     @abc.abstractmethod
     def draw(self, params: Any, run: Path) -> None:

@@ -1,0 +1,95 @@
+"""The table of `docs/truth.md`, drawn from the results."""
+
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import jax.numpy as jnp
+
+from attn_jax.measure import mean_interval
+from experiments.benchmarks.record import markdown_table
+from experiments.truth.results import ROOT
+from experiments.truth.ways import WAYS
+
+PAGE = ROOT / "docs" / "truth.md"
+_BEGIN, _END = "<!-- drawn by python -m experiments.truth table -->", "<!-- end -->"
+_TITLES = {
+    "pointing": "How often the top key is one that decides (the pointing game)",
+    "mass": "How much of the map lies on the keys that decide",
+    "precision": "Of as many top keys as decide, the share that does (precision at *n*)",
+}
+
+Results = Mapping[str, Sequence[Mapping[str, Any]]]
+
+
+def write_table(results: Results, page: Path = PAGE) -> None:
+    """Put the tables into the page, in place of those that it has.
+
+    Raises:
+        ValueError: If the page has lost the marks between which they stand.
+    """
+    text = page.read_text(encoding="utf-8")
+    if text.count(_BEGIN) != 1 or _END not in text.partition(_BEGIN)[2]:
+        raise ValueError(f"{page} must hold {_BEGIN!r} once, and {_END!r} after it.")
+    drawn = f"{_BEGIN}\n\n{tables(results)}\n\n{_END}"
+    pattern = re.compile(f"{re.escape(_BEGIN)}.*?{re.escape(_END)}", re.DOTALL)
+    page.write_text(pattern.sub(lambda _: drawn, text), encoding="utf-8")
+
+
+def tables(results: Results) -> str:
+    """Return the tables in Markdown: the tasks, and then one for each score."""
+    sections = [_tasks(results)]
+    for score, title in _TITLES.items():
+        rows = [_row(task, seeds, score) for task, seeds in results.items()]
+        header = ["task", "chance", *WAYS]
+        sections.append(f"**{title}**\n\n{markdown_table(header, rows)}")
+    return "\n\n".join(sections)
+
+
+def _tasks(results: Results) -> str:
+    """Return the table of the tasks, their scores, the card's verdicts, and the commits."""
+    rows = []
+    for task, seeds in results.items():
+        metrics = {
+            name: interval([seed["metrics"][name] for seed in seeds])
+            for name in seeds[0]["metrics"]
+        }
+        scores = "<br>".join(f"{name.replace('_', ' ')}: {text}" for name, text in metrics.items())
+        keys = f"{seeds[0]['truth']:.3g} of {seeds[0]['keys']:.3g}"
+        reads = ", ".join(seed["card"]["reads"] for seed in seeds)
+        commits = ", ".join(dict.fromkeys(seed["commit"] for seed in seeds))
+        rows.append([f"`{task}`", scores, keys, reads, str(len(seeds)), commits])
+    header = ["task", "score", "keys that decide", "the card reads", "seeds", "commit"]
+    return markdown_table(header, rows)
+
+
+def _row(task: str, seeds: Sequence[Mapping[str, Any]], score: str) -> list[str]:
+    """Return the scores of a task by each way, the best mean in bold."""
+    values = {
+        way: [seed["ways"][way][score] for seed in seeds if way in seed["ways"]] for way in WAYS
+    }
+    means = {way: sum(each) / len(each) for way, each in values.items() if each}
+    best = max(means.values())
+    cells = [
+        "–"
+        if way not in means
+        else f"**{interval(values[way])}**"
+        if means[way] > best - 5e-3
+        else interval(values[way])
+        for way in WAYS
+    ]
+    return [f"`{task}`", f"{seeds[0]['chance']:.2f}", *cells]
+
+
+def interval(values: Sequence[float]) -> str:
+    """Return the mean over seeds with the ends of its interval.
+
+    Example:
+        >>> interval([0.9, 0.92, 0.94])
+        '0.92 (0.87–0.97)'
+    """
+    mean, low, high = (float(each) for each in mean_interval(jnp.array(values)))
+    if len(values) < 2:
+        return f"{mean:.2f}"
+    return f"{mean:.2f} ({low:.2f}–{high:.2f})"
