@@ -39,7 +39,7 @@ class Evidence:
     query: int | np.ndarray | None = None
     layers: Sequence[str] = ()
     metrics: Sequence[str] = ("test/accuracy",)
-    visible: str = "nonzero"
+    visible: str = "operands"
 
     def __post_init__(self) -> None:
         truth, target = np.shape(self.truth), np.shape(self.target)
