@@ -1,6 +1,7 @@
 """Experiments that classify images, with figures of the attention over them."""
 
 import dataclasses
+import functools
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -8,6 +9,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jaxtyping import Array, Bool, Float
 
 from attn_jax.measure import report_card
 from attn_jax.nn import apply_with_weights
@@ -27,6 +29,26 @@ RECIPE = TrainConfig(
 
 _IMAGES_PER_CALL = 1000
 _IMAGES_ON_CARD = 256
+
+
+def resample_patches(
+    grid: tuple[int, int],
+    images: Float[Array, "n height width"],
+    keep: Bool[Array, "n k"],
+    others: Float[Array, "n height width"],
+) -> Float[Array, "n height width"]:
+    """Replace patches of images by those of other images, for `report_card(resample=...)`.
+
+    Args:
+        grid: The rows and columns of the tokens; each stands for an equal part of the image.
+        images: The images.
+        keep: True for the tokens, row by row, whose patches stay.
+        others: The images that the other patches come from.
+    """
+    rows, columns = (
+        np.arange(side) * n // side for n, side in zip(grid, images.shape[1:], strict=True)
+    )
+    return jnp.where(keep.reshape(-1, *grid)[:, rows][:, :, columns], images, others)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -78,5 +100,6 @@ class ImageExperiment(Experiment):
             lambda x: model.apply({"params": params}, x),
             few,
             attention=name,
+            resample=functools.partial(resample_patches, grid),
         )
         draw_figures(run, images, labels, logits.argmax(-1), weights, grid, card=card)

@@ -1,5 +1,7 @@
 """Intervals of a mean over examples, and tests of whether it is above zero."""
 
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -87,10 +89,20 @@ def sign_flip_test(
     """
     numbers = jnp.nan_to_num(values, nan=0.0)
     signs = jax.random.rademacher(rng, (draws, len(values)), values.dtype)
-    # Sums of the same numbers in another order differ by rounding, and count as equal.
-    rounding = 1e-6 * jnp.abs(numbers).sum()
-    extreme = signs @ numbers >= numbers.sum() - rounding
-    return (1 + extreme.sum()) / (draws + 1)
+    return flipped_share(signs, numbers, rounding=1e-6)
+
+
+def flipped_share(signs: Any, numbers: Any, *, rounding: float) -> Any:
+    """Return the share of sign flips, with that of no flip, that reach the sum of some numbers.
+
+    Args:
+        signs: Ones of either sign, `(draws, n)`; an array of NumPy or JAX.
+        numbers: The numbers, `(n,)`.
+        rounding: The error of a sum, as a share of the sum of the sizes. Sums of the same numbers
+            in another order differ by it, and count as equal.
+    """
+    extreme = signs @ numbers >= numbers.sum() - rounding * abs(numbers).sum()
+    return (1 + extreme.sum()) / (len(signs) + 1)
 
 
 def holm(p_values: Float[Array, " m"]) -> Float[Array, " m"]:
@@ -113,8 +125,18 @@ def holm(p_values: Float[Array, " m"]) -> Float[Array, " m"]:
         S. Holm, "A simple sequentially rejective multiple test procedure", Scandinavian Journal of
         Statistics 6, 1979.
     """
-    order = jnp.argsort(p_values)
-    # NaN sorts last, behind all tests that count.
-    left = (~jnp.isnan(p_values)).sum() - jnp.arange(len(p_values))
-    adjusted = jax.lax.cummax(jnp.minimum(p_values[order] * left, 1))
-    return jnp.zeros_like(p_values).at[order].set(adjusted)
+    return step_down(jnp, p_values)
+
+
+def step_down(xp: Any, p_values: Any) -> Any:
+    """Return p-values adjusted by Holm's procedure, with arrays of NumPy or of JAX.
+
+    Args:
+        xp: `numpy` or `jax.numpy`.
+        p_values: The p-value of each test, as an array of that module.
+    """
+    p, other = p_values[:, None], p_values[None]
+    # A test is multiplied by the number of those that are no more significant; NaN is none.
+    adjusted = xp.broadcast_to(p * (other >= p).sum(1, keepdims=True), (len(p), len(p)))
+    largest = xp.max(adjusted, axis=0, where=p <= other, initial=0.0)
+    return xp.where(xp.isnan(p_values), xp.nan, xp.minimum(largest, 1))

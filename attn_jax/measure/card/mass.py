@@ -1,10 +1,13 @@
 """Does the mass of the map show how much each key contributes?"""
 
+import jax
 import jax.numpy as jnp
 from jaxtyping import Array
 
+from attn_jax.measure import reweigh
 from attn_jax.measure.card.judged import Judged
 from attn_jax.measure.card.measured import Measure, Measures
+from attn_jax.measure.contributions import mass_overlap, top_key_claim
 
 NEGLIGIBLE = 1e-5
 """The sum of all contributions, as a share of the mean score, below which there are none."""
@@ -22,22 +25,15 @@ def mass(judged: Judged, contributions: Array, scores: Array) -> Measures:
     # Examples to which the attention contributes little count little: their shares are noise.
     total = size.sum(-1)
     total = jnp.where(total > NEGLIGIBLE * jnp.abs(scores).mean(), total, jnp.nan)
-    shares = distribution(size)
-    values = distribution(jnp.abs(judged.values))
-    shuffled = distribution(jnp.abs(judged.shuffled_maps))
-    chance = jnp.minimum(shuffled, shares[None]).sum(-1).mean(0)
-    overlap = jnp.minimum(values, shares).sum(-1)
-    uniform = judged.mask / jnp.maximum(judged.mask.sum(-1), 1)[:, None]
-    highest = (values == values.max(-1, keepdims=True)) & judged.mask
-    count = jnp.maximum(highest.sum(-1), 1)
-    claim, worth = (jnp.where(highest, each, 0).sum(-1) / count for each in (values, shares))
+
+    def overlap(values: Array) -> Array:
+        return mass_overlap(values, contributions, judged.mask)
+
+    chance = jax.vmap(overlap)(judged.shuffled_maps).mean(0)
+    uniform = overlap(reweigh.equal_weights(judged.mask))
+    claim, worth = top_key_claim(judged.values, contributions, judged.mask)
     return {
-        "overlap": Measure(
-            total * overlap,
-            total * chance,
-            total * jnp.minimum(uniform, shares).sum(-1),
-            total,
-        ),
+        "overlap": Measure(total * overlap(judged.values), total * chance, total * uniform, total),
         "top_key": Measure(total * (claim - worth), whole=total),
         "top_key_claim": Measure(total * claim, whole=total),
         "top_key_contribution": Measure(total * worth, whole=total),

@@ -50,11 +50,13 @@ def notes(
             "The share of the score is what is lost if the weights are zero: there is no mean "
             "context to put in its place."
         )
-    if plan.resample is None:
-        said.append(
-            "The inputs at the keys could not be replaced: evidence that earlier layers moved to "
-            "other keys would not be noticed."
-        )
+    said.append(
+        "The inputs at the keys could not be replaced: evidence that earlier layers moved to "
+        "other keys would not be noticed."
+        if plan.resample is None
+        else "Leaving one out replaces the input at a key by that of another example. The model "
+        "never met such mixtures, and part of their effect may be due to that."
+    )
     return tuple(said)
 
 

@@ -7,6 +7,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import stats
 
+from attn_jax.measure.intervals import flipped_share, step_down
+
 DRAWS = 4000
 """The number of random sign flips of a test."""
 
@@ -92,20 +94,9 @@ def sign_flip(values: NDArray) -> float:
     if not len(values):
         return 1.0
     signs = np.random.default_rng(0).integers(0, 2, (DRAWS, len(values)), np.int8) * 2 - 1
-    # Rounding must not make a flip that changes nothing look different.
-    reached = signs @ values >= values.sum() - 1e-9 * np.abs(values).sum()
-    return float((reached.sum() + 1) / (DRAWS + 1))
+    return float(flipped_share(signs, values, rounding=1e-9))
 
 
 def holm(p_values: Sequence[float]) -> NDArray[np.float64]:
-    """Return p-values that hold for all of some tests together.
-
-    References:
-        S. Holm, "A simple sequentially rejective multiple test procedure", 1979.
-    """
-    p = np.asarray(p_values, np.float64)
-    order = np.argsort(p)
-    adjusted = np.maximum.accumulate((len(p) - np.arange(len(p))) * p[order])
-    result = np.empty_like(p)
-    result[order] = np.minimum(adjusted, 1)
-    return result
+    """Return p-values that hold for all of some tests together, as :func:`measure.holm` does."""
+    return step_down(np, np.asarray(p_values, np.float64))
