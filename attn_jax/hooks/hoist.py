@@ -20,8 +20,8 @@ _LATER = object()
 def map_hoisted(fn: Callable[[Any], Any], xs: Any, *, batch_size: int | None = None) -> Any:
     """Map a function over the first axis, and compute what does not depend on it only once.
 
-    The runs are vectorized. A model whose tenth layer is edited in many ways, for example, computes
-    its first nine layers once.
+    The runs are vectorized, unless they are made one at a time. A model whose tenth layer is edited
+    in many ways, for example, computes its first nine layers once.
 
     Args:
         fn: The function of one element.
@@ -39,6 +39,8 @@ def map_hoisted(fn: Callable[[Any], Any], xs: Any, *, batch_size: int | None = N
         return jax.tree.unflatten(jax.tree.structure(shapes), split.finish(jax.tree.leaves(x)))
 
     count, most = len(jax.tree.leaves(xs)[0]), batch_size or max(1, _BUDGET // split.largest)
+    if most == 1:
+        return jax.lax.map(run, xs)
     return jax.vmap(run)(xs) if count <= most else jax.lax.map(run, xs, batch_size=most)
 
 

@@ -122,6 +122,16 @@ def search_adversary(
     return best
 
 
+def runs_of_search(starts: int, steps: int) -> int:
+    """Return how many runs of the model a search takes; a gradient counts as three.
+
+    Args:
+        starts: The number of starts.
+        steps: The number of steps from each.
+    """
+    return starts * (3 * (steps + 1) + _BISECTIONS + 1)
+
+
 def _choose(accepted: Array, new: Array, old: Array) -> Array:
     return jnp.where(accepted[:, None] if new.ndim == 2 else accepted, new, old)
 

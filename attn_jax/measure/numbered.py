@@ -51,6 +51,46 @@ def map_edits(
     return jax.tree.map(lambda x: x.reshape(*axes, *x.shape[1:]), scores)
 
 
+def map_points(
+    score: Callable[[Callable[..., Any]], Any],
+    fn: Callable[..., Any],
+    names: Sequence[str],
+    edit: Callable[..., EditFunction],
+    counts: Sequence[int],
+    *,
+    batch_size: int | None = None,
+) -> Any:
+    """Score a model under each of many edits of each of some hook points outside of scans.
+
+    What comes before the first hook point is computed once for all. There is one program for all
+    points, where :func:`map_edits` for each would compile what follows them again and again.
+
+    Args:
+        score: Returns what is to be known of the edited model: a pytree of arrays.
+        fn: The model.
+        names: The hook points, in the order of the program.
+        edit: Returns an edit, given its number along each axis of `counts`.
+        counts: How many edits there are along each of their axes.
+        batch_size: How many edits are tried at once; if None, as many as half a gigabyte holds.
+
+    Returns:
+        The scores, with the axes `(len(names), *counts)` before their own.
+    """
+    axes = (len(names), *counts)
+
+    def run(number: Array) -> Any:
+        point, *place = jnp.unravel_index(number, axes)
+        edits = {name: _if(point == i, edit(*place)) for i, name in enumerate(names)}
+        return score(intervene(fn, edits))
+
+    scores = map_hoisted(run, jnp.arange(int(np.prod(axes))), batch_size=batch_size)
+    return jax.tree.map(lambda x: x.reshape(*axes, *x.shape[1:]), scores)
+
+
+def _if(is_chosen: Array, edit: EditFunction) -> EditFunction:
+    return lambda value, site: jnp.where(is_chosen, edit(value, site), value)
+
+
 def all_steps(lengths: Sequence[int]) -> Int[np.ndarray, "s loops"]:
     """Return every step of some loops of these lengths, the last loop turning fastest."""
     return np.array(list(np.ndindex(*lengths)), int).reshape(-1 if lengths else 1, len(lengths))

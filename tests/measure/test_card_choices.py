@@ -89,6 +89,63 @@ def test_the_table_of_all_heads_agrees_with_closed_forms():
     assert str(cards).endswith("2 of 3 heads are idle.")
 
 
+LAYERS = 7
+"""More than the groups of layers whose heads are ablated together."""
+
+
+def stack(xp, inputs, edit):
+    """Return logits of the first token after layers that each read what the one before wrote."""
+    x = inputs["x"]
+    for layer in range(LAYERS):
+        weights = edit(f"{layer}.weights", inputs["weights"][:, layer])
+        context = edit(f"{layer}.context", xp.einsum("nhqk,nkhd->nqhd", weights, x))
+        x = x + xp.tanh(xp.einsum("nqhd,hdje->nqje", context, inputs["mix"][0, layer]))
+    return x[:, 0].sum(1)
+
+
+def test_heads_of_many_layers_are_ablated_one_by_one():
+    rng, (n, t, d) = np.random.default_rng(2), (5, 3, 4)
+    inputs = {
+        "x": rng.normal(size=(n, t, 2, d)),
+        "weights": softmax(rng.normal(size=(n, LAYERS, 2, t, t)), -1),
+        "mix": np.repeat(rng.normal(0, 0.5, (1, LAYERS, 2, d, 2, d)), n, 0),
+    }
+    given = {name: jnp.asarray(each, jnp.float32) for name, each in inputs.items()}
+    cards = measure.report_cards(lambda inputs: stack(jnp, inputs, hooks.tap), given)
+
+    whole = stack(np, inputs, lambda name, value: value)
+    target = whole.argmax(-1)
+
+    def score(logits):
+        return (logits[np.arange(n), target] - logits.mean(-1)).mean()
+
+    def without(layer, head):
+        def edit(name, value):
+            if name == f"{layer}.context":
+                value = value.copy()
+                value[:, :, head] = value[:, :, head].mean(0)
+            return value
+
+        return score(stack(np, inputs, edit))
+
+    lost = [[1 - without(i, j) / score(whole) for j in range(2)] for i in range(LAYERS)]
+    np.testing.assert_allclose(cards.ablation, lost, rtol=0, atol=1e-5)
+
+
+def test_what_is_asked_for_by_name_says_how_long_it_takes(capsys):
+    kernel = jnp.array(np.random.default_rng(3).normal(size=(C, C)), jnp.float32)
+
+    def learned(inputs):
+        return votes(inputs) @ kernel
+
+    measure.report_card(learned, INPUTS, heads=[0], adversarial=True, randomization=True)
+    assert re.fullmatch(
+        r"The adversarial search takes about \d+\.\d s, as long as 216 runs\.\n"
+        r"The randomization test takes about \d+\.\d s, as long as 2 runs\.\n",
+        capsys.readouterr().out,
+    )
+
+
 def language_model(inputs):
     """Look back for the token, among those before, of the class that the last token asks for."""
     weights = hooks.tap("look.weights", inputs["weights"])

@@ -2,11 +2,11 @@
 
 import functools
 
-import jax
 import jax.numpy as jnp
 from jaxtyping import Array
 
 from attn_jax.hooks import Site, intervene
+from attn_jax.hooks.hoist import map_hoisted
 from attn_jax.measure import reweigh
 from attn_jax.measure.card.judged import Judged
 from attn_jax.measure.card.mass import distribution
@@ -34,7 +34,7 @@ def dependence(judged: Judged, output: Array) -> Measures:
         moved = jnp.abs(everywhere(weights) - weights).sum(-1) / 2
         return jnp.abs(judged.score(judged.redistributed(swap)) - score), moved
 
-    changes, moved = jax.lax.map(exchanged, judged.noise.exchanges)
+    changes, moved = map_hoisted(exchanged, judged.noise.exchanges, batch_size=1)
     return {
         "through": Measure(through, whole=score),
         "permuted": Measure(changes.mean(0), whole=moved.mean(0) * through),

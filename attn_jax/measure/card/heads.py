@@ -2,6 +2,7 @@
 
 import dataclasses
 import functools
+import itertools
 from collections.abc import Callable
 from typing import Any
 
@@ -19,11 +20,16 @@ from attn_jax.measure.card.inputs import Places, find_places
 from attn_jax.measure.card.mass import distribution
 from attn_jax.measure.card.result import MARKS, Reads
 from attn_jax.measure.card.verdicts import DECISIVE
-from attn_jax.measure.numbered import map_edits
+from attn_jax.measure.numbered import map_edits, map_points
 from attn_jax.measure.scoring import Metric, Scoring
 
 IDLE = 0.1
 """The part of an equal share of the score below which a head counts as idle."""
+
+GROUPS = 5
+"""The number of groups of layers whose heads are ablated by one loop each. With a loop for each of
+thirty layers, compiling took longer than running; with one loop for all, no head would share the
+layers before it."""
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -117,7 +123,7 @@ def report_cards(
 ) -> HeadCards:
     """Judge the map of every head by its cheapest lines, in one compiled program.
 
-    Each head is ablated once; layers before it are not run again. The contributions of its keys
+    Each head is ablated once, without most of the layers before it. The contributions of its keys
     are the weights times the gradients of the score, which takes one backward pass for all heads:
     they hold to first order. For a verdict with a test, make the card of one head with
     :func:`report_card`.
@@ -188,15 +194,11 @@ def _compile(
         )(inputs)
         whole = scoring.score(output, target, foil).mean()
         parts = [_parts(weights[n], gradients[n], query, whole) for n in names]
-        falls = [
-            whole - _ablated(score, fn, n, places, batch_size).mean(-1) for n in _edited(places)
-        ]
-        return tuple(
+        tables = [
             jnp.concatenate([part.reshape(-1, places.heads) for part in table])
-            for table in zip(
-                *((f / whole, *p) for f, p in zip(falls, parts, strict=True)), strict=True
-            )
-        )
+            for table in zip(*parts, strict=True)
+        ]
+        return 1 - _ablated(score, fn, places, batch_size).mean(-1) / whole, *tables
 
     return jax.jit(run)
 
@@ -208,14 +210,23 @@ def _edited(places: Places) -> tuple[str, ...]:
 def _ablated(
     score: Callable[[reweigh.Model], Array],
     fn: reweigh.Model,
-    name: str,
     places: Places,
     batch_size: int | None,
 ) -> Array:
-    """Return the scores without each head of a layer, (layers, heads, n)."""
-    edit = _mean_context if places.contexts else _no_weights
-    steps = np.array(places.steps[_edited(places).index(name)], int)
-    return map_edits(score, fn, name, edit, (places.heads,), steps=steps, batch_size=batch_size)
+    """Return the scores without each head, (layers, heads, n)."""
+    names, edit = _edited(places), _mean_context if places.contexts else _no_weights
+    heads, options = (places.heads,), {"batch_size": batch_size}
+    if all(steps == ((),) for steps in places.steps):
+        ends = np.linspace(0, len(names), min(GROUPS, len(names)) + 1, dtype=int)
+        groups = [names[i:j] for i, j in itertools.pairwise(ends)]
+        scores = [map_points(score, fn, group, edit, heads, **options) for group in groups]
+    else:
+        pairs = zip(names, places.steps, strict=True)
+        scores = [
+            map_edits(score, fn, name, edit, heads, steps=np.array(steps, int), **options)
+            for name, steps in pairs
+        ]
+    return jnp.concatenate(scores)
 
 
 def _no_weights(head: Array) -> EditFunction:

@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array
 
+from attn_jax.hooks.hoist import map_hoisted
 from attn_jax.measure import agreement, reweigh
 from attn_jax.measure.card import orders
 from attn_jax.measure.card.judged import Judged
@@ -60,7 +61,7 @@ def erase_weights(judged: Judged) -> Erased:
         level = judged.plan.scoring.logits(output).mean((1, 2))
         return judged.score(output), judged.probability(output), level
 
-    scores, probabilities, levels = jax.lax.map(run, runs)
+    scores, probabilities, levels = map_hoisted(run, runs, batch_size=1)
     sizes = [curves[0] * curves[1], 2 * curves[1]]
     deleted, inserted, _ = jnp.split(probabilities, [sizes[0], sum(sizes)])
     in_order, _, single = jnp.split(scores, [sizes[0], sum(sizes)])
@@ -103,7 +104,7 @@ def attribute(judged: Judged, erased: Erased) -> Attributions:
         return jax.grad(total)(jnp.zeros(judged.mask.shape))
 
     middles = (jnp.arange(STEPS) + 0.5) / STEPS
-    gradients = jax.lax.map(gradient, jnp.append(middles, 1.0))
+    gradients = map_hoisted(gradient, jnp.append(middles, 1.0), batch_size=1)
     gradients = jnp.where(judged.mask[None], gradients, 0)
     integrated = gradients[:-1].mean(0)
     if judged.mask.shape[-1] > orders.FEW:
@@ -119,8 +120,10 @@ def ranking(judged: Judged, erased: Erased, worth: Attributions) -> Measures:
     candidates = jnp.stack([worth.contributions, erased.falls])
     by_worth = orders.ranked(candidates, mask, judged.noise.ties)
     keeps = orders.kept(by_worth, counts.counts, mask)
-    scores = jax.lax.map(
-        lambda keep: judged.score(judged.without(keep)), keeps.reshape(-1, *mask.shape)
+    scores = map_hoisted(
+        lambda keep: judged.score(judged.without(keep)),
+        keeps.reshape(-1, *mask.shape),
+        batch_size=1,
     )
     mine, random, best = _placed(erased.scores, scores.reshape(*keeps.shape[:2], -1))
     measures = {"ranking": Measure(mine - random, whole=_span(best - random, erased.scores))}

@@ -9,6 +9,7 @@ from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
 
 from attn_jax.measure import agreement, reweigh
 from attn_jax.measure.card import checks, notes, verdicts
+from attn_jax.measure.card.estimate import announce
 from attn_jax.measure.card.inputs import Places, find_places, has_keys, resample_keys
 from attn_jax.measure.card.judged import Plan, Resample
 from attn_jax.measure.card.lines import card_lines
@@ -98,8 +99,9 @@ def report_card(
             `(n, k)` and other inputs. By default, arrays with axes `(n, k, ...)` are replaced
             key by key; None leaves the test out.
         adversarial: Whether to search for the most different weights with the same output; by
-            default, for classifiers.
-        randomization: Whether to compare with the map of the model with shuffled parameters.
+            default, for classifiers. True prints how long the search will take.
+        randomization: Whether to compare with the map of the model with shuffled parameters. How
+            long that will take is printed too.
 
     Returns:
         The card. It prints as a table and renders itself in a notebook.
@@ -166,6 +168,7 @@ def report_card(
         randomization,
         heads is None and places.heads * places.layers > 1 and sizes.keys <= FEW_ENOUGH,
     )
+    announce(fn, inputs, adversarial=bool(adversarial), randomization=randomization)
     run, noise = compile_measures(fn, plan), draw(rng, exists.shape)
     results = jax.device_get(run(inputs, exists, target, foil, objects, values, noise))
     checks.check_ran(results[0], normalized)
