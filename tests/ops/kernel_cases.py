@@ -75,6 +75,11 @@ def draw(kind, rng):
     return arrays, options, normal(*batch, queries, heads, e)
 
 
+def tiles_of(num_queries, num_keys):
+    """Return numbers of tiles, which do not divide most lengths."""
+    return min(13, num_queries), min(29, num_keys)
+
+
 def program(**static):
     """Return a function of floats, other operands and a cotangent, with these options."""
     from attn_jax.ops import Summary, streaming_attention
@@ -82,7 +87,9 @@ def program(**static):
     @jax.jit
     def everything(floats, operands, toward):
         def attend(floats):
-            given = static | operands | floats | {"summary": Summary(**EVERY)}
+            sizes = floats["query"].shape[-3], floats["key"].shape[-3]
+            fields = Summary(**EVERY, top_k=min(6, sizes[1]), pooled=tiles_of(*sizes))
+            given = static | operands | floats | {"summary": fields}
             return streaming_attention(**given, implementation="kernel")
 
         context, pull, summary = jax.vjp(attend, floats, has_aux=True)
@@ -98,8 +105,9 @@ def errors(compute, arrays, options, toward):
     given = jax.tree.map(jnp.asarray, (floats, operands, toward))
     context, summary, gradients = compute(*given)
     reference = Reference(**arrays, **_one_mask(options))
-    fields = reference.summary((1, 1))
-    found = {name: _error(getattr(summary, name), fields[name]) for name in EVERY}
+    fields = reference.summary(tiles_of(reference.num_queries, reference.num_keys))
+    found = {name: _error(getattr(summary, name), fields[name]) for name in (*EVERY, "pooled")}
+    found["top"] = _error(summary.top_weights, _largest(reference, summary.top_indices))
     found["context"] = _error(context, reference.context)
     found["log_normalizer"] = _error(summary.log_normalizer, reference.log_normalizer)
     expected = reference.gradients(toward)
@@ -108,6 +116,14 @@ def errors(compute, arrays, options, toward):
         f"of {name}": _error(x, expected[name], np.abs(expected[name]).max(initial=0))
         for name, x in gradients.items()
     }
+
+
+def _largest(reference, keys):
+    """Return the largest weights, after checking that these are their keys."""
+    keys = np.asarray(keys)
+    largest = -np.sort(-reference.weights, axis=-1)[..., : keys.shape[-1]]
+    at_keys = np.take_along_axis(reference.weights, np.maximum(keys, 0), axis=-1)
+    return np.where(np.abs(np.where(keys < 0, 0, at_keys) - largest) < 1e-5, largest, np.nan)
 
 
 def _one_mask(options):
@@ -156,7 +172,8 @@ def digest():
     arrays.append(jnp.asarray(rng.standard_normal((2100, 2100)), jnp.float32))
 
     def attend(query, key, value, bias):
-        options = {"causal": True, "summary": Summary(**EVERY), "implementation": "kernel"}
+        fields = Summary(**EVERY, top_k=9, pooled=(19, 31))
+        options = {"causal": True, "summary": fields, "implementation": "kernel"}
         return streaming_attention(query, key, value, bias=bias, **options)
 
     def everything(*arrays):

@@ -14,7 +14,7 @@ import kernel_cases
 import numpy as np
 import pytest
 from jax.sharding import AxisType, PartitionSpec
-from reference_attention import Reference, close
+from reference_attention import Reference, check_summary, close
 
 from attn_jax.hooks import capture, intervene
 from attn_jax.ops import Summary, attention, streaming_attention
@@ -140,8 +140,31 @@ def test_the_gradient_of_a_bias_over_spans_of_keys(shape):
     expected = Reference(*arrays, bias=bias, softcap=3.0, causal=True, query_offset=900)
     text = jax.jit(jax.vjp(fn, bias)[1]).lower(toward).as_text()
     assert "attn_jax_backward" in text
-    assert "while" not in text
+    assert "while" not in text  # as in the loops of XLA's form
     close(jax.vjp(fn, bias)[1](toward)[0], expected.gradients(toward)["bias"], TOLERANCE)
+
+
+@pytest.mark.usefixtures("kernels")
+@pytest.mark.parametrize("tiles", [(1, 1), (5, 3), (53, 1100)], ids=str)
+def test_the_whole_summary_of_many_keys(tiles):
+    # Scores rise along the keys, so that each is larger than all before it.
+    arrays = [normal(2, n, heads, D) for n, heads in ((53, H), (1100, 2), (1100, 2))]
+    options = {"bias": jnp.linspace(-3, 9, 1100), "causal": True, "query_offset": 900}
+    names = "entropy", "max_logit", "distance", "received"
+    fields = Summary(**dict.fromkeys(names, True), top_k=11, pooled=tiles)
+    _, summary = streaming_attention(*arrays, **options, summary=fields, implementation="kernel")
+    check_summary(summary, Reference(*arrays, **options), tiles)
+
+
+@pytest.mark.usefixtures("kernels")
+def test_of_equal_weights_the_first_are_the_largest():
+    x = jnp.zeros((300, 1, D))
+    fields = Summary(top_k=64)
+    _, summary = streaming_attention(x, x, x, causal=True, summary=fields, implementation="kernel")
+    expected = np.broadcast_to(np.arange(64), (300, 64))
+    seen = expected <= np.arange(300)[:, None]
+    np.testing.assert_array_equal(summary.top_indices[0], np.where(seen, expected, -1))
+    close(summary.top_weights[0], np.where(seen, 1 / (np.arange(300)[:, None] + 1), 0))
 
 
 @pytest.mark.usefixtures("kernels")
@@ -302,7 +325,7 @@ def test_auto_takes_it_on_one_device_where_it_wins(monkeypatch):
     assert "attn_jax_forward" not in lowered(256, implementation="streaming")
     assert "attn_jax_forward" not in lowered(256, implementation="xla")
     x = jnp.zeros((256, 1, 8))
-    top = jax.jit(lambda x: streaming_attention(x, x, x, summary=Summary(top_k=2)))
+    top = jax.jit(lambda x: streaming_attention(x, x, x, summary=Summary(top_k=65)))
     assert "attn_jax_forward" not in top.lower(x).as_text()
 
 
@@ -310,15 +333,15 @@ def test_auto_takes_it_on_one_device_where_it_wins(monkeypatch):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"summary": Summary(top_k=2)}, "does not have a summary with top_k; 'auto'"),
-        ({"summary": Summary(pooled=(2, 2))}, "does not have a summary with pooled; 'auto'"),
+        ({"summary": Summary(top_k=65)}, "does not have a summary with top_k above 64; 'auto'"),
         ({"block_sizes": (8, 8)}, "does not have block_sizes; 'auto'"),
     ],
     ids=str,
 )
 def test_an_option_that_it_lacks_is_named(options, message):
+    key, value = (jnp.concatenate([x] * 3) for x in (KEY, VALUE))
     with pytest.raises(ValueError, match=message):
-        streaming_attention(QUERY, KEY, VALUE, **options, implementation="kernel")
+        streaming_attention(QUERY, key, value, **options, implementation="kernel")
 
 
 def test_without_the_package_its_name_gives_the_install_line(monkeypatch):

@@ -138,7 +138,8 @@ def stream(plan: Plan, call: Call) -> tuple[Array, AttentionSummary]:
         none = jnp.zeros((*rows.log_normalizer.shape, 0), jnp.int32)
         lanes = none if rows.lanes is None else rows.lanes
         stopped = jax.lax.stop_gradient((arrays, rows.softmax, lanes))
-        parts |= summarize_weights(plan, *stopped)._asdict()
+        sums = summarize_weights(plan, *stopped)._asdict()
+        parts |= {name: x for name, x in sums.items() if x is not None}
     statistics: dict[str, Any] = {
         name: x if x is None else jax.lax.stop_gradient(x.reshape(*batch, *x.shape[1:]))
         for name, x in parts.items()

@@ -52,7 +52,10 @@ class Running(NamedTuple):
 
 
 class Rows(NamedTuple):
-    """The finished quantities of some queries; see `AttentionSummary`."""
+    """The finished quantities of some queries; see `AttentionSummary`.
+
+    The kernels for CPUs find the largest weights here already, others by `lanes` in a second pass.
+    """
 
     context: Array
     softmax: Softmax
@@ -61,6 +64,8 @@ class Rows(NamedTuple):
     max_logit: Array | None
     lanes: Array | None
     distance: Array | None
+    top_weights: Array | None = None
+    top_indices: Array | None = None
 
 
 def forward(grid: Grid, summary: Summary, head: Head) -> Rows:

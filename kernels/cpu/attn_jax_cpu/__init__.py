@@ -16,7 +16,7 @@ _library.attn_jax_isa.restype = ctypes.c_char_p
 
 def handlers() -> dict[str, object]:
     """Return the handlers by their names, as `jax.ffi.register_ffi_target` takes them."""
-    names = "attn_jax_forward", "attn_jax_received", "attn_jax_backward"
+    names = "attn_jax_forward", "attn_jax_sums", "attn_jax_backward"
     return {name: jax.ffi.pycapsule(getattr(_library, name)) for name in names}
 
 

@@ -47,14 +47,24 @@ struct Problem {
   float* out;                                 // (N, q, h, e)
   float *shift, *log_sum;                     // (N, h, q): a weight is exp(score - shift - log_sum)
   float *max_logit, *entropy, *distance;      // (N, h, q)
+  Index top_k;                                // of the largest weights, n
+  float* top_weights;                         // (N, h, q, n), the largest first
+  int32_t* top_indices;                       // their keys; -1 where the weight is 0
+
+  void (*yield)();  // called while an item waits for its turn
 
   // Packed operands of the heads of a wave, those of (N, g) from `first` on. Null is not packed.
   Index first;
   float *packed_k, *packed_v, *packed_q;
 
-  // What the forward pass found, for received mass and backward.
+  // What the forward pass found, for sums of weights and backward.
   Operand<float> in_out, in_shift, in_log_sum;
-  float* received;  // (N, h, k)
+
+  // Sums of weights; null is not wanted.
+  float* received;                 // (N, h, k)
+  Index query_tiles, key_tiles;    // i and j
+  float* pooled;                   // (N, h, i, j)
+  Index* pool_turns;               // (N, h): which block of keys may add to it next
 
   // Backward.
   Operand<float> dout;
@@ -67,7 +77,6 @@ struct Problem {
   Layout dbias_at;
   const Index* earlier;  // (N,): how many sequences before share their gradient with this one
   Index* bias_turns;     // of a bias of pairs, for each span of keys and each tile of queries
-  void (*yield)();      // called while a share waits for its turn
 };
 
 // Items are independent, but for what is said; those of one (N, g) follow each other. Memory is
@@ -81,9 +90,9 @@ struct Kernels {
   Index (*forward_items)(const Problem&);    // for one (N, g)
   Index (*forward_scratch)(const Problem&);  // for one thread
   void (*forward)(const Problem&, Index item, float* scratch);
-  Index (*received_items)(const Problem&);    // for one (N, g)
-  Index (*received_scratch)(const Problem&);  // for one thread
-  void (*received)(const Problem&, Index item, float* scratch);
+  Index (*sum_items)(const Problem&);    // for one (N, g)
+  Index (*sum_scratch)(const Problem&);  // for one thread
+  void (*sums)(const Problem&, Index item, float* scratch);
   Index (*backward_scratch)(const Problem&);  // for one thread
   Index (*bias_turns)(const Problem&, Index numbers);  // for a gradient of so many numbers
   void (*backward)(const Problem&, Index item, float* scratch);  // (N, g) and share

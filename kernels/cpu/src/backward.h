@@ -2,6 +2,7 @@
 #pragma once
 
 #include "scores.h"
+#include "turns.h"
 
 namespace attn {
 namespace {
@@ -51,12 +52,6 @@ ATTN_INLINE void add_rows(float* to, const float* weights, const float* a, Index
       UNROLL for (int r = 0; r < KR; ++r) UNROLL for (int c = 0; c < 2; ++c)
         at(to + (j + r) * dim + e + c * VL) += acc[r][c];
     }
-}
-
-ATTN_INLINE float sum_of(F x) {
-  float sum = 0;
-  for (int i = 0; i < VL; ++i) sum += x[i];
-  return sum;
 }
 
 // Add dS to the gradient of a bias of pairs; it lies in memory by rows.
@@ -121,15 +116,6 @@ void pull_tile(const Problem& p, const Shape& n, const Tile& t, const Pull& x) {
   }
 }
 
-ATTN_INLINE float inner(const float* x, const float* y, Index dim) {
-  F sums = {};
-  Index e = 0;
-  for (; e + VL <= dim; e += VL) sums += load(x + e) * load(y + e);
-  float sum = sum_of(sums);
-  for (; e < dim; ++e) sum += x[e] * y[e];
-  return sum;
-}
-
 // Pack one head of queries, with what the forward pass left of it; dQ = 0.
 void pack_queries(const Problem& p, const Shape& n, const Pull& x, Index b, Index h) {
   const float *q = p.q.at(b, 0, h), *dO = p.dout.at(b, 0, h), *O = p.in_out.at(b, 0, h);
@@ -144,15 +130,20 @@ void pack_queries(const Problem& p, const Shape& n, const Pull& x, Index b, Inde
     const bool exists = i < p.queries;
     x.shift[i] = exists ? *p.in_shift.at(b, h, i) * LOG2E : 0;
     x.log_sum[i] = exists ? *p.in_log_sum.at(b, h, i) * LOG2E : INF;
-    x.D[i] = exists ? inner(dO + i * dO_stride, O + i * p.in_out.strides[0], p.value_dim) : 0;
   }
-}
-
-ATTN_INLINE void wait_for(const Problem& p, const Index* turn, Index number) {
-  while (__atomic_load_n(turn, __ATOMIC_ACQUIRE) != number) p.yield();
-}
-ATTN_INLINE void end_turn(Index* turn, Index number) {
-  __atomic_store_n(turn, number + 1, __ATOMIC_RELEASE);
+  // D is summed in the order of dP: where a query sees a single key they are equal, and dS is 0.
+  const Index O_stride = p.in_out.strides[0];
+  for (Index i = 0; i < n.Q; i += VL) {
+    F sum = {};
+    for (Index e = 0; e < p.value_dim; e += VL) {
+      F y[VL], z[VL];
+      load_rows(y, dO + i * dO_stride + e, dO_stride, p.queries - i, p.value_dim - e);
+      load_rows(z, O + i * O_stride + e, O_stride, p.queries - i, p.value_dim - e);
+      transpose(y), transpose(z);
+      UNROLL for (int r = 0; r < VL; ++r) sum += y[r] * z[r];
+    }
+    at(x.D + i) = sum;
+  }
 }
 
 // The queries from q0 on and a span of keys.

@@ -16,7 +16,33 @@ struct Running {
   F surprise[QV];  // the sum of (score - m) P
   F distance[QV];  // the sum of |query - key| P
   float *query, *O;  // packed [d][Br]; the sum of P V, [e][Br]
+  float* top;        // the largest scores so far and their keys, [top_k][2][Br]
 };
+
+// Keep the largest scores of each query, and their keys. Most tiles have few that are large enough.
+void keep_largest(const Problem& p, const Tile& t, const Running& x, const float* S) {
+  for (int c = 0; c < QV; ++c) {
+    float *first = x.top + c * VL, *last = first + (p.top_k - 1) * 2 * BR;
+    for (Index j0 = 0; j0 < t.count; j0 += KR) {
+      F m = splat(-INF);
+      UNROLL for (int r = 0; r < KR; ++r) m = larger(at(S + (j0 + r) * BR + c * VL), m);
+      if (!any_of(m > at(last))) continue;
+      for (Index j = j0; j < j0 + KR; ++j) {
+        F score = at(S + j * BR + c * VL);
+        I key = I{} + int32_t(t.k0 + j);
+        if (!any_of(score > at(last))) continue;
+        for (float* top = first; top <= last; top += 2 * BR) {
+          const F other = at(top);
+          const I other_key = (I)at(top + BR), is_larger = score > other;
+          at(top) = is_larger ? score : other;
+          at(top + BR) = (F)(is_larger ? key : other_key);
+          score = is_larger ? other : score;
+          key = is_larger ? other_key : key;
+        }
+      }
+    }
+  }
+}
 
 // Add one tile to the sums.
 template <bool ENTROPY, bool DISTANCE>
@@ -29,6 +55,8 @@ void attend(const Problem& p, const Shape& n, const Tile& t, Running& x, const f
   UNROLL for (int c = 0; c < QV; ++c) m[c] = x.m[c];
   for (Index j = 0; j < t.count; ++j)
     UNROLL for (int c = 0; c < QV; ++c) m[c] = larger(at(P + j * BR + c * VL), m[c]);
+
+  if (p.top_k) keep_largest(p, t, x, P);
 
   // P = 2^(S - m_new), l = rowsum(P), and the statistics of this tile alone
   F position = {};
@@ -92,11 +120,27 @@ float finish_row(const Problem& p, const Running& x, Index b, Index h, Index q, 
   return scale;
 }
 
+// Store the largest weights of the queries from q0 on, and their keys.
+void finish_top(const Problem& p, const Running& x, Index row, Index queries, const float* scale) {
+  for (Index n = 0; n < p.top_k; ++n) {
+    float* top = x.top + n * 2 * BR;
+    for (int c = 0; c < QV; ++c) at(top + c * VL) = exp2_of(at(top + c * VL) - x.m[c]);
+    for (Index i = 0; i < queries; ++i) {
+      const float weight = top[i] * scale[i];
+      p.top_weights[(row + i) * p.top_k + n] = weight;
+      int32_t key;
+      memcpy(&key, top + BR + i, sizeof key);
+      p.top_indices[(row + i) * p.top_k + n] = weight > 0 ? key : -1;
+    }
+  }
+}
+
 // Divide the sums of the queries from q0 on by l, to which a sink adds itself, and store them.
 void finish(const Problem& p, const Running& x, Index b, Index h, Index q0) {
   const Index queries = least(BR, p.queries - q0), stride = p.heads * p.value_dim;
   float scale[BR];
   for (int i = 0; i < queries; ++i) scale[i] = finish_row(p, x, b, h, q0 + i, i);
+  finish_top(p, x, (b * p.heads + h) * p.queries + q0, queries, scale);
   float* out = p.out + ((b * p.queries + q0) * p.heads + h) * p.value_dim;
   unpack_columns(x.O, queries, p.value_dim, [&](Index i, Index e, F o, Index count) {
     store(out + i * stride + e, scale[i] == 0 ? F{} : o * scale[i], count);
@@ -107,7 +151,7 @@ Index blocks(const Problem& p) { return (p.queries + SUB * BR - 1) / (SUB * BR);
 Index forward_items(const Problem& p) { return Shape(p).group * blocks(p); }
 Index forward_scratch(const Problem& p) {
   const Shape n(p);
-  return 2 * BC * BR + SUB * BR * (n.D + n.E);
+  return 2 * BC * BR + SUB * BR * (n.D + n.E + 2 * p.top_k);
 }
 
 // One block of SUB * Br queries of one head; the last ones first, as they see most if causal.
@@ -123,11 +167,13 @@ void forward(const Problem& p, Index item, float* scratch) {
   // Queries are packed, with scale and log2(e) in them; m = the lowest, l = 0, O = 0
   Running rows[SUB];
   Index begin = p.keys, end = 0;
-  for (Index s = 0; s < tiles; ++s, next += BR * (n.D + n.E)) {
+  for (Index s = 0; s < tiles; ++s, next += BR * (n.D + n.E + 2 * p.top_k)) {
     const Index q0 = first + s * BR;
     Running& x = rows[s];
     x.O = next;
     x.query = next + BR * n.E;
+    x.top = x.query + BR * n.D;
+    for (Index i = 0; i < p.top_k * 2 * BR; i += VL) at(x.top + i) = splat(-INF);
     memset(x.O, 0, BR * n.E * sizeof(float));
     for (int c = 0; c < QV; ++c)
       x.m[c] = splat(LOWEST), x.l[c] = x.surprise[c] = x.distance[c] = F{};

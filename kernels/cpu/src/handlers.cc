@@ -66,37 +66,50 @@ ffi::Error in_waves(ffi::ThreadPool& pool, Problem& p, Index each, Index scratch
   return ffi::Error::Success();
 }
 
+template <typename Array>
+auto wanted(Array& x) {
+  return x->element_count() ? x->typed_data() : nullptr;
+}
+
 }  // namespace
 
 ffi::Error forward(ffi::ThreadPool pool, Floats q, Floats k, Floats v, Bools mask, Bools key_mask,
                    Floats bias, Ints query_segments, Ints key_segments, Floats sinks, Ints offset,
                    Result out, Result shift, Result log_sum, Result max_logit, Result entropy,
-                   Result distance, float scale, float softcap, int64_t left, int64_t right) {
+                   Result distance, Result top_weights, IntResult top_indices, float scale,
+                   float softcap, int64_t left, int64_t right) {
   const Sizes batch = leading(*shift, 2);
   Reader read(batch);
   Problem p = problem(read, product_of(batch), q, k, v, mask, key_mask, bias, query_segments,
                       key_segments, sinks, offset, {scale, softcap, left, right});
-  auto wanted = [](Result& x) { return x->element_count() ? x->typed_data() : nullptr; };
   p.out = out->typed_data(), p.shift = shift->typed_data(), p.log_sum = log_sum->typed_data();
   p.max_logit = wanted(max_logit), p.entropy = wanted(entropy), p.distance = wanted(distance);
+  p.top_weights = wanted(top_weights), p.top_indices = wanted(top_indices);
+  p.top_k = p.top_weights ? top_weights->dimensions().back() : 0;
   const Kernels& f = kernels();
   return in_waves(pool, p, f.forward_items(p), f.forward_scratch(p), true, false,
                   [&](Index item, float* scratch) { f.forward(p, item, scratch); });
 }
 
-ffi::Error received(ffi::ThreadPool pool, Floats q, Floats k, Floats v, Bools mask, Bools key_mask,
-                    Floats bias, Ints query_segments, Ints key_segments, Floats sinks, Ints offset,
-                    Floats shift, Floats log_sum, Result sums, float scale, float softcap,
-                    int64_t left, int64_t right) {
-  const Sizes batch = leading(*sums, 2);
+ffi::Error sums(ffi::ThreadPool pool, Floats q, Floats k, Floats v, Bools mask, Bools key_mask,
+                Floats bias, Ints query_segments, Ints key_segments, Floats sinks, Ints offset,
+                Floats shift, Floats log_sum, Result received, Result pooled, float scale,
+                float softcap, int64_t left, int64_t right) {
+  const Sizes batch = leading(shift, 2);
   Reader read(batch);
   Problem p = problem(read, product_of(batch), q, k, v, mask, key_mask, bias, query_segments,
                       key_segments, sinks, offset, {scale, softcap, left, right});
   p.in_shift = read.required<float>(shift, 2), p.in_log_sum = read.required<float>(log_sum, 2);
-  p.received = sums->typed_data();
+  p.received = wanted(received), p.pooled = wanted(pooled);
+  std::vector<Index> turns(p.batch * p.heads);
+  p.pool_turns = turns.data(), p.yield = [] { std::this_thread::yield(); };
+  if (p.pooled) {
+    const auto tiles = pooled->dimensions().last(2);
+    p.query_tiles = tiles[0], p.key_tiles = tiles[1];
+  }
   const Kernels& f = kernels();
-  return in_waves(pool, p, f.received_items(p), f.received_scratch(p), false, true,
-                  [&](Index item, float* scratch) { f.received(p, item, scratch); });
+  return in_waves(pool, p, f.sum_items(p), f.sum_scratch(p), false, true,
+                  [&](Index item, float* scratch) { f.sums(p, item, scratch); });
 }
 
 ffi::Error backward(ffi::ThreadPool pool, Floats q, Floats k, Floats v, Bools mask, Bools key_mask,
@@ -111,7 +124,7 @@ ffi::Error backward(ffi::ThreadPool pool, Floats q, Floats k, Floats v, Bools ma
   p.in_out = read.required<float>(out, 3), p.dout = read.required<float>(dout, 3);
   p.in_shift = read.required<float>(shift, 2), p.in_log_sum = read.required<float>(log_sum, 2);
   p.dq = dq->typed_data(), p.dk = dk->typed_data(), p.dv = dv->typed_data();
-  if (dbias->element_count()) p.dbias = dbias->typed_data();
+  p.dbias = wanted(dbias);
 
   // Few heads are shared out by spans of keys, however many threads there are: the shares decide in
   // which order sums are rounded.
@@ -178,13 +191,16 @@ XLA_FFI_DEFINE_HANDLER_SYMBOL(
                            .Ret<attn::Floats>()
                            .Ret<attn::Floats>()
                            .Ret<attn::Floats>()
-                           .Ret<attn::Floats>()));
+                           .Ret<attn::Floats>()
+                           .Ret<attn::Floats>()
+                           .Ret<attn::Ints>()));
 
 XLA_FFI_DEFINE_HANDLER_SYMBOL(
-    attn_jax_received, attn::received,
+    attn_jax_sums, attn::sums,
     attn::with_options(attn::with_operands(attn::ffi::Ffi::Bind().Ctx<attn::ffi::ThreadPool>())
                            .Arg<attn::Floats>()
                            .Arg<attn::Floats>()
+                           .Ret<attn::Floats>()
                            .Ret<attn::Floats>()));
 
 XLA_FFI_DEFINE_HANDLER_SYMBOL(

@@ -2,7 +2,7 @@
 // for each, with ATTN_ISA as its name.
 #include "backward.h"
 #include "forward.h"
-#include "received.h"
+#include "sums.h"
 
 namespace attn {
 
@@ -12,7 +12,7 @@ namespace attn {
 extern const Kernels ATTN_ISA;
 const Kernels ATTN_ISA = {ATTN_STRING(ATTN_ISA), packed_k,      packed_v,        packed_q,
                           pack,                  forward_items, forward_scratch, forward,
-                          received_items,        received_scratch, received,
+                          sum_items,             sum_scratch,   sums,
                           backward_scratch,      bias_turns,    backward};
 
 }  // namespace attn

@@ -16,6 +16,7 @@ using Floats = ffi::Buffer<ffi::F32>;
 using Bools = ffi::Buffer<ffi::PRED>;
 using Ints = ffi::Buffer<ffi::S32>;
 using Result = ffi::ResultBuffer<ffi::F32>;
+using IntResult = ffi::ResultBuffer<ffi::S32>;
 using Sizes = std::vector<Index>;
 
 // The axes before the last `inner` ones: those of `vmap`, and the batch.

@@ -66,12 +66,6 @@ ATTN_INLINE F bias_of(F bias) {
   return bias == -INF ? bias : x < LOWEST ? splat(LOWEST) : x;
 }
 
-ATTN_INLINE bool any_of(I x) {
-  int32_t any = 0;
-  for (int i = 0; i < VL; ++i) any |= x[i];
-  return any;
-}
-
 // Biases that differ between queries and keys lie in memory by rows.
 void read_bias(const Problem& p, const Tile& t, float* pairs) {
   const float* from = p.bias.at(t.b, t.h, t.q0, t.k0);

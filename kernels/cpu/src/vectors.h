@@ -44,6 +44,20 @@ ATTN_INLINE Index round_up(Index n, Index m) { return (n + m - 1) / m * m; }
 ATTN_INLINE Index least(Index a, Index b) { return a < b ? a : b; }
 ATTN_INLINE Index most(Index a, Index b) { return a > b ? a : b; }
 
+ATTN_INLINE float sum_of(F x) {
+  float sum = 0;
+  for (int i = 0; i < VL; ++i) sum += x[i];
+  return sum;
+}
+
+ATTN_INLINE bool any_of(I x) {
+  typedef int64_t Part __attribute__((vector_size(16)));
+  Part parts[VL / 4];
+  memcpy(parts, &x, sizeof x);
+  for (int i = 1; i < VL / 4; ++i) parts[0] |= parts[i];
+  return parts[0][0] | parts[0][1];
+}
+
 // 2^y for y <= 0, at most 2 ulp off: exactly 0 from -127 down (so for minus infinity), NaN for NaN.
 ATTN_INLINE F exp2_of(F y) {
   y = y < splat(-127.f) ? splat(-127.f) : y;

@@ -1,6 +1,6 @@
 """The calls of the compiled kernels: all heads at once, forward and backward."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import jax
@@ -29,10 +29,13 @@ def attend_rows(plan: Plan, arrays: Arrays) -> Rows:
     summary, grid = plan.summary, plan.grid
     of_queries = plan.batch, plan.num_heads, grid.num_queries
     features = plan.batch, grid.num_queries, plan.num_heads, arrays["value"].shape[-1]
-    chosen = [True, True, summary.max_logit, summary.entropy, summary.distance]
-    shapes = [features, *(of_queries if is_chosen else (0,) for is_chosen in chosen)]
-    context, shift, log_sum, *rest = _call("attn_jax_forward", plan, arrays, shapes)
-    max_logit, entropy, distance = (x if x.size else None for x in rest)
+    top = *of_queries, summary.top_k
+    chosen = [summary.max_logit, summary.entropy, summary.distance]
+    shapes = [of_queries, of_queries, *(of_queries if is_chosen else (0,) for is_chosen in chosen)]
+    results = [*map(_floats, [features, *shapes, top]), jax.ShapeDtypeStruct(top, jnp.int32)]
+    context, shift, log_sum, *rest = _call("attn_jax_forward", plan, arrays, results)
+    chosen += [summary.top_k > 0] * 2
+    max_logit, entropy, distance, top_weights, top_indices = _only(chosen, rest)
     return Rows(
         context=jnp.swapaxes(context, 1, 2),
         softmax=Softmax(shift, log_sum),
@@ -41,14 +44,26 @@ def attend_rows(plan: Plan, arrays: Arrays) -> Rows:
         max_logit=max_logit,
         lanes=None,
         distance=distance,
+        top_weights=top_weights,
+        top_indices=top_indices,
     )
 
 
 def weight_statistics(plan: Plan, arrays: Arrays, softmax: Softmax) -> WeightStatistics:
-    """Compute what each key receives, as the summary pass does."""
-    shape = plan.batch, plan.num_heads, plan.grid.num_keys
-    (received,) = _call("attn_jax_received", plan, arrays, [shape], *softmax)
-    return WeightStatistics(received, None)
+    """Compute the sums of weights, as the summary pass does; the forward pass found the largest."""
+    summary, of_heads = plan.summary, (plan.batch, plan.num_heads)
+    if not (summary.received or summary.pooled):
+        return WeightStatistics(None, None)
+    received = (*of_heads, plan.grid.num_keys) if summary.received else (0,)
+    pooled = (*of_heads, *summary.pooled) if summary.pooled else (0,)
+    results = map(_floats, (received, pooled))
+    sums = _call("attn_jax_sums", plan, arrays, results, *softmax)
+    return WeightStatistics(*_only((summary.received, summary.pooled is not None), sums))
+
+
+def _only(chosen: Sequence[bool], results: Sequence[Array]) -> list[Array | None]:
+    """Return the results that were chosen, and None for the others."""
+    return [x if is_chosen else None for x, is_chosen in zip(results, chosen, strict=True)]
 
 
 def gradients(
@@ -70,7 +85,7 @@ def gradients(
     bias = arrays.get("bias") if of_bias else None
     shapes = [x.shape for x in _by_token(plan, arrays)]
     shapes.append((0,) if bias is None else _bias_shape(plan, bias))
-    *results, of_scores = _call("attn_jax_backward", plan, arrays, shapes, *given)
+    *results, of_scores = _call("attn_jax_backward", plan, arrays, map(_floats, shapes), *given)
     pulled = {}
     for name, gradient in zip(("query", "key", "value"), results, strict=True):
         rest = arrays[name].shape[-2] - gradient.shape[-3]
@@ -101,8 +116,16 @@ def _by_token(plan: Plan, arrays: Arrays) -> list[Array]:
     return [jnp.swapaxes(arrays[name][:, :, :size], 1, 2) for name, size in each]
 
 
+def _floats(shape: tuple[int, ...]) -> jax.ShapeDtypeStruct:
+    return jax.ShapeDtypeStruct(shape, jnp.float32)
+
+
 def _call(
-    target: str, plan: Plan, arrays: Arrays, shapes: Sequence[tuple[int, ...]], *more: Any
+    target: str,
+    plan: Plan,
+    arrays: Arrays,
+    results: Iterable[jax.ShapeDtypeStruct],
+    *more: Any,
 ) -> Sequence[Array]:
     """Call a handler with the operands of a call; those that it has not are empty."""
     offset = arrays["offset"]
@@ -114,7 +137,7 @@ def _call(
     left, right = (_FAR if side is None else side for side in plan.grid.window)
     call = jax.ffi.ffi_call(
         target,
-        [kind.update(shape=shape, dtype=jnp.dtype(jnp.float32)) for shape in shapes],
+        [kind.update(shape=x.shape, dtype=x.dtype) for x in results],
         vmap_method="expand_dims",
     )
     return call(
