@@ -42,6 +42,27 @@ def bounded_memory():
 
 
 @pytest.fixture(scope="session")
+def count_programs():
+    """Call a function, and return how many programs JAX compiled meanwhile."""
+
+    def count(call):
+        compiled = []
+
+        def listen(event, duration, **_):
+            if event == "/jax/core/compile/backend_compile_duration":
+                compiled.append(event)
+
+        jax.monitoring.register_event_duration_secs_listener(listen)
+        try:
+            call()
+        finally:
+            jax.monitoring.unregister_event_duration_listener(listen)
+        return len(compiled)
+
+    return count
+
+
+@pytest.fixture(scope="session")
 def draw_variables():
     """Draw a model's variables in NumPy: jitted, its `init` takes longer to compile than itself."""
 

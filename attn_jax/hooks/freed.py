@@ -1,19 +1,26 @@
-"""Calls of functions that are made anew each time, whose compiled programs are freed with them."""
+"""Calls of functions that are made anew each time, with the programs of the last ones kept."""
 
+import dataclasses
 import functools
-from collections.abc import Callable
+import hashlib
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
-from jax.core import eval_jaxpr
+from jax.core import Tracer, eval_jaxpr
+from jax.extend import core
+
+# A program takes megabytes, that of a large model tens of them.
+_MOST_KEPT = 8
 
 
 def prepare_freed(fn: Callable[..., Any], *args: Any) -> Callable[..., Any]:
-    """Return a function of arrays as a compiled one, whose program is freed with it.
+    """Return a function of arrays as a compiled one, whose program is freed in time.
 
     Outside of `jit` JAX compiles each loop by itself and keeps the program of the loop's body,
     megabytes that no later call finds again if the body is a new function each time. A program of
-    `jit` is freed with its function.
+    `jit` is freed with its function. The functions of the last few programs are kept, so that a
+    later call that lowers to the same program finds it compiled.
 
     Args:
         fn: The function.
@@ -31,16 +38,20 @@ def prepare_freed(fn: Callable[..., Any], *args: Any) -> Callable[..., Any]:
 
     jaxpr = jax.make_jaxpr(flat)(*args)
     # Arrays that the function closes over are arguments here, so that the program holds no copies.
-    run = jax.jit(functools.partial(eval_jaxpr, jaxpr.jaxpr), inline=True)
+    own = jax.jit(functools.partial(eval_jaxpr, jaxpr.jaxpr), inline=True)
+    kept = _kept(own, jaxpr, jax.tree.leaves(args))
 
     def call(*args: Any) -> Any:
-        return jax.tree.unflatten(trees[-1], run(jaxpr.consts, *jax.tree.leaves(args)))
+        leaves = jax.tree.leaves(args)
+        # The same program may come from functions with other rules of differentiation.
+        run = own if _are_traced(leaves) else kept
+        return jax.tree.unflatten(trees[-1], run(jaxpr.consts, *leaves))
 
     return call
 
 
 def run_freed(fn: Callable[..., Any], *args: Any) -> Any:
-    """Call a function of arrays, compiled, and let go of its program when the call is over.
+    """Call a function of arrays as one compiled program, which is freed in time.
 
     Args:
         fn: The function, which contains loops.
@@ -53,7 +64,7 @@ def run_freed(fn: Callable[..., Any], *args: Any) -> Any:
 
 
 def map_freed(fn: Callable[[Any], Any], xs: Any) -> Any:
-    """Map a function over the first axis, as `lax.map` does, and free the program after the call.
+    """Map a function over the first axis, as `lax.map` does, by a program that is freed in time.
 
     Args:
         fn: The function.
@@ -63,3 +74,40 @@ def map_freed(fn: Callable[[Any], Any], xs: Any) -> Any:
         Its results, stacked.
     """
     return run_freed(functools.partial(jax.lax.map, fn), xs)
+
+
+@dataclasses.dataclass(frozen=True)
+class Lowered:
+    """A jitted function, equal to others that lower to the same program.
+
+    Attributes:
+        digest: The hash of the program's text.
+        types: The types of arguments and results, which the text does not tell in full.
+        run: The function.
+    """
+
+    digest: bytes
+    types: str
+    run: Callable[..., list[Any]] = dataclasses.field(compare=False)
+
+
+def _kept(run: Any, jaxpr: core.ClosedJaxpr, leaves: Sequence[Any]) -> Callable[..., list[Any]]:
+    """Return the kept function with the program of this one, or else this one."""
+    if _are_traced([*jaxpr.consts, *leaves]):
+        return run
+    text = run.lower(jaxpr.consts, *leaves).as_text()
+    # Functions of the host are only numbers in the text.
+    if "callback" in text or "host_transfer" in text:
+        return run
+    types = str((jaxpr.in_avals, jaxpr.out_avals))
+    return keep(Lowered(hashlib.sha256(text.encode()).digest(), types, run))
+
+
+@functools.lru_cache(_MOST_KEPT)
+def keep(lowered: Lowered) -> Callable[..., list[Any]]:
+    """Return the first function with this program, which may be compiled already."""
+    return lowered.run
+
+
+def _are_traced(leaves: Sequence[Any]) -> bool:
+    return any(isinstance(leaf, Tracer) for leaf in leaves)

@@ -14,6 +14,7 @@ from jax import Array, lax
 from jax.typing import ArrayLike
 from jaxtyping import Float, Int, Num
 
+from attn_jax.hooks.freed import map_freed
 from attn_jax.hooks.tap import DerivedTap
 from attn_jax.renames import renamed_arguments
 
@@ -171,7 +172,7 @@ def _reduce_blocks(reduce: Callable[[ArrayLike, int], Any], length: int, block: 
     # results for one query and for two.
     one, two = (jax.eval_shape(lambda size=size: reduce(0, size)) for size in (1, 2))
     axes = jax.tree.map(_query_axis, one, two)
-    stacked = lax.map(lambda i: reduce(i * block, block), jnp.arange(num_blocks))
+    stacked = map_freed(lambda i: reduce(i * block, block), jnp.arange(num_blocks))
     joined = jax.tree.map(_merge, stacked, axes)
     if not remainder:
         return joined

@@ -6,8 +6,6 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float
 from numpy.typing import ArrayLike, NDArray
-from scipy.cluster import hierarchy
-from scipy.spatial import distance
 
 from attn_jax.hooks import entropy
 from attn_jax.measure.agreement import jensen_shannon
@@ -65,6 +63,9 @@ def cluster_heads(similarity: ArrayLike, clusters: int) -> NDArray[np.int_]:
         >>> cluster_heads([[1.0, 0.1, 0.9], [0.1, 1.0, 0.2], [0.9, 0.2, 1.0]], 2)
         array([0, 1, 0])
     """
+    from scipy.cluster import hierarchy  # slow to import, and used only here
+    from scipy.spatial import distance
+
     similarity = np.asarray(similarity, float)
     if similarity.ndim != 2 or similarity.shape[0] != similarity.shape[1]:
         raise ValueError(

@@ -6,7 +6,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, PRNGKeyArray
-from scipy import special
 
 from attn_jax.measure.keywords import rng_by_keyword
 
@@ -41,11 +40,13 @@ def mean_interval(
         A. Agresti and B. Coull, "Approximate is better than exact for interval estimation of
         binomial proportions", The American Statistician 52, 1998.
     """
+    from scipy.special import stdtrit  # slow to import, and used only here
+
     is_number = ~jnp.isnan(values)
     count = is_number.sum()
     mean = jnp.where(is_number, values, 0).sum() / count
     # The number of examples is known only when the program runs: one quantile for each.
-    quantiles = special.stdtrit(np.arange(len(values) + 1) - 1.0, (1 + level) / 2)
+    quantiles = stdtrit(np.arange(len(values) + 1) - 1.0, (1 + level) / 2)
     quantile = jnp.asarray(np.where(np.arange(len(values) + 1) < 2, np.inf, quantiles))[count]
 
     ends = jnp.asarray(bounds if bounds else (), values.dtype)

@@ -1,5 +1,7 @@
 """Alignments in which both sides keep their order, as those of speech and its transcript."""
 
+import functools
+
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
@@ -35,6 +37,13 @@ def monotonic_links(weights: Float[Array, "*b t s"]) -> Bool[Array, "*b t s"]:
             f"weights has {sources} source tokens for {targets} target tokens; each target token "
             "needs one of its own."
         )
+    return _links_of_best_path(weights)
+
+
+# Outside of `jit` its loops would compile anew at each call.
+@functools.partial(jax.jit, inline=True)
+def _links_of_best_path(weights: Array) -> Array:
+    targets = weights.shape[-2]
     columns = jnp.moveaxis(weights, -1, 0)
     nothing = jnp.full((*weights.shape[:-2], 1), -jnp.inf, weights.dtype)
 

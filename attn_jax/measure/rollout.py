@@ -7,8 +7,6 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 from numpy.typing import ArrayLike, NDArray
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import maximum_flow
 
 from attn_jax.measure.distributions import check_distributions
 
@@ -110,6 +108,9 @@ def flow(
 
 def _flow_from(layers: Sequence[NDArray], query: int) -> NDArray[np.float64]:
     """Return the flow from one token of the last layer to each token of the input."""
+    from scipy.sparse import coo_array  # slow to import, and used only here
+    from scipy.sparse.csgraph import maximum_flow
+
     tokens = len(layers[0])
     if len(layers) == 1:
         return layers[0][query]

@@ -4,7 +4,6 @@ from typing import Literal, get_args
 
 import numpy as np
 from jaxtyping import Array, Bool, Float
-from scipy.optimize import linear_sum_assignment
 
 SimilarityMethod = Literal["inter", "itermax", "match"]
 """How similarities become links."""
@@ -66,6 +65,8 @@ def similarity_links(
         )
     similarity = _similarity(np.asarray(target, float), np.asarray(source, float))
     if method == "match":
+        from scipy.optimize import linear_sum_assignment  # slow to import, and used only here
+
         links = np.zeros(similarity.shape, bool)
         links[linear_sum_assignment(similarity, maximize=True)] = True
         return links

@@ -7,6 +7,9 @@ A part is a module of this folder that runs as a program, whose `main` writes it
 import ast
 from pathlib import Path
 
+DEVICE_PARTS = ("device",)
+"""The parts that need a GPU or TPU, and so run only if they are named."""
+
 
 def parts() -> dict[str, str]:
     """Return the name of each part, and the first line of its docstring; nothing is imported."""

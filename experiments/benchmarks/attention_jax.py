@@ -61,7 +61,9 @@ def _mask(case: Case, tokens: int) -> Array | None:
     return ((distance >= 0) & (distance < reach))[None, None]
 
 
-def _gradient(attend: Attention) -> Callable[[Array, Array, Array, Array], Any]:
+def gradient_of(attend: Attention) -> Callable[[Array, Array, Array, Array], Any]:
+    """Return the function of query, key, value and the context's gradient to all gradients."""
+
     def gradient(query: Array, key: Array, value: Array, cotangent: Array) -> Any:
         context, pull, beside = jax.vjp(attend, query, key, value, has_aux=True)
         return context, *pull(cotangent), beside
@@ -73,7 +75,7 @@ def prepare(case: Case, arrays: NDArray[np.float32]) -> tuple[Call, dict[str, An
     """Compile a case; refuse one whose temporaries are too large."""
     attend, given = attention(case, arrays.shape[2]), [jnp.asarray(array) for array in arrays]
     function, given = (
-        (_gradient(attend), given) if case.passes == "gradient" else (attend, given[:3])
+        (gradient_of(attend), given) if case.passes == "gradient" else (attend, given[:3])
     )
     compiled = jax.jit(function).lower(*given).compile()
     analysis = compiled.memory_analysis()

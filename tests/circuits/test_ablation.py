@@ -4,7 +4,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from programs import count_programs
 from streams import (
     CLEAN,
     CORRUPTED,
@@ -18,6 +17,7 @@ from streams import (
 )
 
 from attn_jax import circuits, hooks, measure
+from attn_jax.hooks import freed
 
 METRIC = circuits.logit_difference(4, 6)
 TOKENS = jnp.asarray(CLEAN)
@@ -67,7 +67,8 @@ def test_a_scanned_stack_gives_the_same_under_the_same_names(zeroed):
     assert table.names == zeroed.names
 
 
-def test_one_program_holds_all_runs_and_the_layers_before_are_computed_once():
+def test_one_program_holds_all_runs_and_the_layers_before_are_computed_once(count_programs):
+    freed.keep.cache_clear()
     assert count_programs(lambda: circuits.ablate_heads(model, TOKENS, METRIC)) == 1
     flops = flops_of(lambda tokens: circuits.ablate_heads(model, tokens, METRIC).values)
     assert flops < 0.75 * LAYERS * HEADS * flops_of(lambda tokens: METRIC(model(tokens)))

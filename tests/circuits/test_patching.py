@@ -4,7 +4,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from programs import count_programs
 from streams import (
     CLEAN,
     CORRUPTED,
@@ -18,7 +17,7 @@ from streams import (
 )
 
 from attn_jax import circuits
-from attn_jax.hooks import HookError
+from attn_jax.hooks import HookError, freed
 
 METRIC = circuits.logit_difference(4, 6)
 PAIR = jnp.asarray(CLEAN), jnp.asarray(CORRUPTED)
@@ -247,12 +246,14 @@ PAIRED = {
 
 
 @pytest.mark.parametrize("verb", PAIRED)
-def test_a_verb_is_one_program(verb):
+def test_a_verb_is_one_program_compiled_once(verb, count_programs):
     def call():
         getattr(circuits, verb)(model, *PAIR, METRIC, **PAIRED[verb])
 
     call()  # JAX compiles its own small operations once
+    freed.keep.cache_clear()
     assert count_programs(call) == 1
+    assert count_programs(call) == 0
 
 
 def test_metrics_by_hand():

@@ -301,3 +301,29 @@ def test_an_experiment_names_its_options(capsys):
     said = capsys.readouterr().out
     for option in ("--model.attention.num-heads", "--task.dataset", "--train.seed", "--resume"):
         assert option in said
+
+
+def test_programs_are_compiled_once_for_all_processes(tmp_path):
+    code = """
+from experiments.__main__ import reuse_programs
+reuse_programs()
+import jax
+events = []
+jax.monitoring.register_event_listener(lambda event, **_: events.append(event))
+jax.jit(lambda x: jax.lax.fori_loop(0, 9, lambda i, x: x @ jax.numpy.sin(x), x))(jax.numpy.eye(7))
+print(sum(event.endswith("/cache_hits") for event in events))
+"""
+    # Everything is kept here, however quick to compile.
+    environment = os.environ | {
+        "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
+        "XDG_CACHE_HOME": str(tmp_path),
+    }
+    environment.pop("JAX_COMPILATION_CACHE_DIR", None)
+
+    def hits():
+        command = [sys.executable, "-c", code]
+        return int(subprocess.run(command, env=environment, capture_output=True, text=True).stdout)
+
+    assert hits() == 0
+    assert any((tmp_path / "attn_jax" / "programs").glob("*/*"))
+    assert hits() > 0

@@ -30,3 +30,9 @@ def test_it_is_the_best_of_all_alignments(targets, sources):
 def test_too_few_source_tokens():
     with pytest.raises(ValueError, match="2 source tokens for 3 target tokens"):
         measure.monotonic_links(jnp.ones((3, 2)))
+
+
+def test_a_call_outside_of_jit_compiles_nothing_twice(count_programs):
+    weights = jnp.linspace(0.0, 1.0, 33).reshape(3, 11)
+    measure.monotonic_links(weights)
+    assert count_programs(lambda: measure.monotonic_links(weights)) == 0

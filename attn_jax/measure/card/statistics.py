@@ -5,7 +5,6 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy import stats
 
 from attn_jax.measure.intervals import flipped_share, step_down
 
@@ -74,10 +73,12 @@ def _ends(values: NDArray, bounds: tuple[float, float] | None) -> tuple[float, f
     Without these two, examples that are all alike would give an interval of no width. The idea is
     that of Agresti and Coull for proportions.
     """
+    from scipy.special import stdtrit  # slow to import, and used only here
+
     wide = values if bounds is None else np.append(values, bounds)
     if len(wide) < 2:
         return -np.inf, np.inf
-    margin = stats.t.ppf((1 + LEVEL) / 2, len(wide) - 1) * wide.std(ddof=1) / np.sqrt(len(wide))
+    margin = stdtrit(len(wide) - 1, (1 + LEVEL) / 2) * wide.std(ddof=1) / np.sqrt(len(wide))
     low, high = wide.mean() - margin, wide.mean() + margin
     if bounds is not None:
         low, high = max(low, bounds[0]), min(high, bounds[1])

@@ -46,6 +46,8 @@ class Plan:
             product keeps all cores busy, and a batch of them runs slower.
         widens: Whether halves become float32, since a CPU has no matrix product of halves.
         kernel: What compiles this call's kernels; None is the form that XLA compiles.
+        limits: At most how many queries and keys are in a block of a Pallas kernel, if the caller
+            said so.
         interpret: Whether kernels are run step by step instead, which any backend can.
     """
 
@@ -57,6 +59,7 @@ class Plan:
     sequential: bool
     widens: bool
     kernel: Kernel | None = None
+    limits: BlockSizes | None = None
     interpret: bool = False
 
     def over_heads(self, function: Callable[..., Any], arrays: Arrays, *each: Any) -> Any:
@@ -151,6 +154,7 @@ def plan_of(
         sequential=_on_cpu() and jax.device_count() == 1,
         widens=_on_cpu(),
         kernel=kernel,
+        limits=None if block_sizes is None else (block_sizes[0], block_sizes[1]),
     )
 
 

@@ -7,8 +7,6 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 
 import numpy as np
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components
 
 from attn_jax.tasks.translation.example import Example
 from attn_jax.tasks.translation.tokens import normalize
@@ -123,6 +121,9 @@ def split_pairs(
 
 def _group_by_sentences(examples: Sequence[Example]) -> list[list[Example]]:
     """Group pairs that share a sentence, directly or through other pairs."""
+    from scipy.sparse import coo_array  # slow to import, and used only here
+    from scipy.sparse.csgraph import connected_components
+
     sentences: dict[tuple[str, str], int] = {}
     ends = [
         [sentences.setdefault(key, len(sentences)) for key in (("s", source), ("t", target))]

@@ -10,7 +10,7 @@ from streaming_cases import CASES, GIVEN, B, E, H, Q, normal
 
 from attn_jax import nn
 from attn_jax.hooks import activation_grads, capture, intervene
-from attn_jax.ops import attention, streaming_attention
+from attn_jax.ops import Summary, attention, streaming_attention
 
 TOWARD = normal(B, Q, H, E)
 
@@ -184,21 +184,17 @@ def test_first_derivatives_need_no_map(mode):
     assert memory.temp_size_in_bytes < 8192**2 * 4 / 4
 
 
-def test_calls_outside_of_jit_compile_once():
+def test_calls_outside_of_jit_compile_once(count_programs):
     query, key, value, bias = ARRAYS
-    compiled = []
-    jax.monitoring.register_event_duration_secs_listener(
-        lambda event, *_, **__: compiled.append(event) if "backend_compile" in event else None
-    )
+    summary = Summary(entropy=True, received=True, top_k=2)
 
     def calls():
-        streaming_attention(query, key, value, causal=True)
+        streaming_attention(query, key, value, causal=True, summary=summary)
         jax.grad(lambda x: streaming_attention(x, key, value, bias=bias).sum())(query)
         jax.jvp(lambda x: attention(x, key, value, implementation="streaming"), (query,), (query,))
+        attention(query, key, value, causal=True, softcap=3.0)
+        capture(attention, "summary")(query, key, value, implementation="streaming")
 
+    assert count_programs(calls)
     calls()
-    calls()
-    first = len(compiled)
-    calls()
-    assert first
-    assert len(compiled) == first
+    assert count_programs(calls) == 0

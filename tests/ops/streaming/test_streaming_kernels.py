@@ -169,6 +169,20 @@ def test_a_query_sees_fewer_than_the_largest(on_device):
     np.testing.assert_allclose(found.top_weights[1, 2, :5].sum(axis=-1), 1, rtol=1e-6)
 
 
+@pytest.mark.parametrize(
+    ("limits", "programs"), [(None, 5), ((16, 32), 9), ((77, 21), 3), ((5, 999), 9)]
+)
+def test_blocks_are_powers_of_two_within_the_limits(on_device, limits, programs):
+    query, key, value = operands("triton")
+    on_device("triton")
+
+    def call(*arrays):
+        return streaming_attention(*arrays, block_sizes=limits)
+
+    assert_close(jax.jit(call)(query, key, value), reference(query, key, value)[0])
+    assert f"grid=({programs}, {H}, {B})" in str(jax.make_jaxpr(call)(query, key, value))
+
+
 def test_hidden_nan_reaches_nothing(on_device):
     query, key, value = operands("triton")
     mask = OPTIONS["triton"]["keys of each"]["mask"]

@@ -164,22 +164,26 @@ def _first_cell(grid: Grid, j: Array, cells: int) -> Array:
 
 def _tiled(plan: Plan, arrays: Arrays, tiles: int) -> TiledRefBlocks:
     """Return blocks of queries about as long as a tile."""
-    least, most = _block_sizes(plan, arrays)
+    least, *most = _block_sizes(plan, arrays)
     rows = pl.next_power_of_2(-(-plan.grid.num_queries // tiles))
-    block = min(max(rows, least), most), most
+    block = min(max(rows, least), most[0]), most[1]
     return TiledRefBlocks(**_grid(plan), block=block, tiles=tiles)
 
 
 def _rows_grid(plan: Plan, arrays: Arrays) -> RefBlocks:
-    _, size = _block_sizes(plan, arrays)
-    return RefBlocks(**_grid(plan), block=(size, size))
+    _, *most = _block_sizes(plan, arrays)
+    return RefBlocks(**_grid(plan), block=(most[0], most[1]))
 
 
-def _block_sizes(plan: Plan, arrays: Arrays) -> tuple[int, int]:
-    """Return the least and the most tokens in a block that the registers of an Ampere GPU hold."""
-    if plan.kernel == "mosaic":
-        return 128, 256
-    return 16, 32 if arrays["key"].dtype == jnp.float32 else 64
+def _block_sizes(plan: Plan, arrays: Arrays) -> tuple[int, int, int]:
+    """Return the least tokens in a block, and the most queries and keys: powers of two.
+
+    Unless the caller set limits, it is what the registers of an Ampere GPU hold.
+    """
+    is_single = arrays["key"].dtype == jnp.float32
+    least, most = (128, 256) if plan.kernel == "mosaic" else (16, 32 if is_single else 64)
+    queries, keys = (2 ** (n.bit_length() - 1) for n in plan.limits or (most, most))
+    return least, max(queries, least), max(keys, least)
 
 
 def _grid(plan: Plan) -> dict[str, Any]:
