@@ -7,6 +7,6 @@ from experiments.planted_evidence import PlantedEvidenceExperiment
 
 experiment = PlantedEvidenceExperiment(
     model=RecurrentClassifier(),
-    task=PlantedEvidence(),
+    task=PlantedEvidence(train=16_000),
     train=TrainConfig(epochs=3, batch_size=128, learning_rate=3e-3, steps_per_call=20),
 )

@@ -13,7 +13,8 @@ from jaxtyping import Array, PRNGKeyArray
 from attn_jax.tasks.question_answering.generated import draw_stories
 from attn_jax.tasks.question_answering.own import read_stories, split_stories
 from attn_jax.tasks.question_answering.story import Story
-from attn_jax.tasks.translation.tokens import VocabularyTokenizer, train_vocabulary
+from attn_jax.tasks.question_answering.words import NAMES, PLACES, THINGS, exchange
+from attn_jax.tasks.translation.tokens import UNKNOWN, VocabularyTokenizer, train_vocabulary
 
 __all__ = ["QuestionAnswering"]
 
@@ -72,7 +73,6 @@ class QuestionAnswering:
     def __post_init__(self) -> None:
         for name in ("train", "validation", "test"):
             self._require(name, getattr(self, name) >= 1, "at least 1")
-        self._require("facts", self.facts in (1, 2, 3), "1, 2 or 3")
         self._require("seed", self.seed >= 0, "at least 0")
         self._require("vocabulary_size", self.vocabulary_size >= 5, "at least 5")
         ordered = 6 <= self.lengths[0] <= self.lengths[1]
@@ -136,6 +136,21 @@ class QuestionAnswering:
             max(len(story.question) for story in stories),
         )
 
+    @functools.cached_property
+    def _answer_words(self) -> np.ndarray:
+        """The number of the word of each answer."""
+        return np.array(self.tokenizer.numbers(self.answers), np.int32)
+
+    @functools.cached_property
+    def _exchanged(self) -> tuple[np.ndarray, ...] | None:
+        """The numbers of names, places and things by group, if generated training has them all."""
+        kinds = tuple(
+            np.array([self.tokenizer.numbers(group) for group in groups], np.int32)
+            for groups in (NAMES, PLACES, THINGS)
+        )
+        knows_all = self.path is None and all((kind != UNKNOWN).all() for kind in kinds)
+        return kinds if knows_all and len(self.answers) == kinds[1].size else None
+
     @property
     def sizes(self) -> dict[str, int]:
         """The sizes of a model: `vocabulary`, `num_answers` and `num_sentences`."""
@@ -184,10 +199,19 @@ class QuestionAnswering:
     def prepare(
         self, batch: Mapping[str, Array | np.ndarray], rng: PRNGKeyArray | None = None
     ) -> dict[str, Array]:
-        """Convert a batch to JAX arrays.
+        """Convert a batch to JAX arrays, and in training exchange the words of generated stories.
 
         Args:
             batch: Rows of a bucket.
-            rng: Ignored.
+            rng: The random key for exchanging names, places and things, alike in the whole batch,
+                so that no story can be learned by heart. It keeps the groups of words that meet
+                only in validation and test apart. None leaves the words unchanged.
         """
-        return {name: jnp.asarray(array) for name, array in batch.items()}
+        arrays = {name: jnp.asarray(array) for name, array in batch.items()}
+        if rng is None or self._exchanged is None:
+            return arrays
+        words = exchange(rng, self._exchanged, self.tokenizer.size)
+        answers = jnp.asarray(self._answer_words)
+        label = jnp.argmax(words[answers][:, None] == answers[None], axis=1)[arrays["label"]]
+        exchanged = {name: words[arrays[name]] for name in ("story", "question")}
+        return {**arrays, **exchanged, "label": label.astype(jnp.int32)}

@@ -1,8 +1,13 @@
 """The names, places and things of generated stories, in groups."""
 
-import numpy as np
+from collections.abc import Sequence
 
-__all__ = ["GROUPS", "NAMES", "PLACES", "THINGS", "draw_groups"]
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Int, PRNGKeyArray
+
+__all__ = ["GROUPS", "NAMES", "PLACES", "THINGS", "draw_groups", "exchange"]
 
 GROUPS = 6
 """The number of groups of each kind of word."""
@@ -50,3 +55,25 @@ def draw_groups(split: str, rng: np.random.Generator) -> tuple[int, int, int]:
     first = int(rng.integers(GROUPS))
     steps = rng.choice(_STEPS[split], 2)
     return first, int(first + steps[0]) % GROUPS, int(first + steps[1]) % GROUPS
+
+
+def exchange(rng: PRNGKeyArray, kinds: Sequence[np.ndarray], size: int) -> Int[Array, " v"]:
+    """Draw an exchange of words that keeps apart the groups that `draw_groups` keeps apart.
+
+    Words change places within their group, and all groups move on by the same number of steps.
+
+    Args:
+        rng: The random key.
+        kinds: The numbers of the words of each kind, (groups, words).
+        size: The number of words.
+
+    Returns:
+        The new number of each word.
+    """
+    step_rng, *rngs = jax.random.split(rng, 1 + len(kinds))
+    steps = jax.random.randint(step_rng, (), 0, GROUPS)
+    words = jnp.arange(size)
+    for kind, kind_rng in zip(kinds, rngs, strict=True):
+        shuffled = jax.random.permutation(kind_rng, jnp.asarray(kind), axis=1, independent=True)
+        words = words.at[kind.ravel()].set(jnp.roll(shuffled, steps, axis=0).ravel())
+    return words
