@@ -4,10 +4,12 @@ from attn_jax.models.bags import BagClassifier
 from attn_jax.models.decoding.beam import Beams, beam_decode
 from attn_jax.models.decoding.greedy import Decoded, greedy_decode, translation_weights
 from attn_jax.models.image import ConvStem, ImageClassifier, PatchStem, RowStem
+from attn_jax.models.memory import MemoryNetwork, StoryBaseline, StoryTransformer
 from attn_jax.models.recurrent.decoders import BahdanauDecoder, LuongDecoder
 from attn_jax.models.recurrent.encoder import BidirectionalEncoder
 from attn_jax.models.recurrent.translator import RecurrentTranslator
 from attn_jax.models.retrieval import Retriever
+from attn_jax.models.text import RecurrentClassifier, TransformerClassifier
 from attn_jax.models.transformer.translator import TransformerTranslator
 
 __all__ = [
@@ -19,10 +21,15 @@ __all__ = [
     "Decoded",
     "ImageClassifier",
     "LuongDecoder",
+    "MemoryNetwork",
     "PatchStem",
+    "RecurrentClassifier",
     "RecurrentTranslator",
     "Retriever",
     "RowStem",
+    "StoryBaseline",
+    "StoryTransformer",
+    "TransformerClassifier",
     "TransformerTranslator",
     "beam_decode",
     "greedy_decode",

@@ -53,7 +53,7 @@ class Evidence:
         without = int((~np.asarray(self.truth).any(-1)).sum())
         if outside or without:
             raise ValueError(
-                f"{without} of {len(target)} examples have no truth, and {outside} keys of the "
+                f"{without} of {truth[0]} examples have no truth, and {outside} keys of the "
                 "truth do not exist; leave such examples out."
             )
 

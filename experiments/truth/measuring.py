@@ -4,6 +4,7 @@ import functools
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from attn_jax import measure
@@ -59,9 +60,11 @@ def scores(values: np.ndarray, truth: np.ndarray, exists: np.ndarray) -> dict[st
     order = np.argsort(-ranked, axis=-1, kind="stable")
     top = np.arange(truth.shape[-1]) < number
     hits = (np.take_along_axis(truth, order, -1) & top).sum(-1) / number[:, 0]
+    objects = jnp.asarray(truth)
+    positive = jnp.asarray(np.maximum(values, 0))
     return {
-        "pointing": float(np.mean(measure.pointing_game(ranked, truth))),
-        "mass": float(np.mean(measure.mass_on_object(np.maximum(values, 0), truth))),
+        "pointing": float(measure.pointing_game(jnp.asarray(ranked), objects).mean()),
+        "mass": float(measure.mass_on_object(positive, objects).mean()),
         "precision": float(hits.mean()),
     }
 
