@@ -9,6 +9,7 @@ from attn_jax.models.recurrent.encoder import BidirectionalEncoder
 from attn_jax.models.recurrent.translator import RecurrentTranslator
 from attn_jax.models.retrieval import Retriever
 from attn_jax.models.transformer.translator import TransformerTranslator
+from attn_jax.models.unet import UNet
 
 __all__ = [
     "BagClassifier",
@@ -24,6 +25,7 @@ __all__ = [
     "Retriever",
     "RowStem",
     "TransformerTranslator",
+    "UNet",
     "beam_decode",
     "greedy_decode",
     "translation_weights",
