@@ -3,6 +3,7 @@
 from attn_jax.models.bags import BagClassifier
 from attn_jax.models.decoding.beam import Beams, beam_decode
 from attn_jax.models.decoding.greedy import Decoded, greedy_decode, translation_weights
+from attn_jax.models.detector import Detections, Detector
 from attn_jax.models.image import ConvStem, ImageClassifier, PatchStem, RowStem
 from attn_jax.models.recurrent.decoders import BahdanauDecoder, LuongDecoder
 from attn_jax.models.recurrent.encoder import BidirectionalEncoder
@@ -18,6 +19,8 @@ __all__ = [
     "BidirectionalEncoder",
     "ConvStem",
     "Decoded",
+    "Detections",
+    "Detector",
     "ImageClassifier",
     "LuongDecoder",
     "PatchStem",

@@ -18,7 +18,7 @@ class BlockDigits:
 
 @pytest.fixture
 def block_digits(monkeypatch):
-    for module in ("segmentation",):
+    for module in ("segmentation", "detection"):
         name = f"attn_jax.tasks.canvases.{module}"
         monkeypatch.setattr(f"{name}.Mnist", lambda folder: BlockDigits())
         monkeypatch.setattr(f"{name}._load", __import__(name, fromlist="_load")._load.__wrapped__)
