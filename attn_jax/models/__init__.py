@@ -3,6 +3,7 @@
 from attn_jax.models.bags import BagClassifier
 from attn_jax.models.decoding.beam import Beams, beam_decode
 from attn_jax.models.decoding.greedy import Decoded, greedy_decode, translation_weights
+from attn_jax.models.detector import Detections, Detector
 from attn_jax.models.image import ConvStem, ImageClassifier, PatchStem, RowStem
 from attn_jax.models.memory import MemoryNetwork, StoryBaseline, StoryTransformer
 from attn_jax.models.recurrent.decoders import BahdanauDecoder, LuongDecoder
@@ -11,6 +12,7 @@ from attn_jax.models.recurrent.translator import RecurrentTranslator
 from attn_jax.models.retrieval import Retriever
 from attn_jax.models.text import RecurrentClassifier, TransformerClassifier
 from attn_jax.models.transformer.translator import TransformerTranslator
+from attn_jax.models.unet import UNet
 
 __all__ = [
     "BagClassifier",
@@ -19,6 +21,8 @@ __all__ = [
     "BidirectionalEncoder",
     "ConvStem",
     "Decoded",
+    "Detections",
+    "Detector",
     "ImageClassifier",
     "LuongDecoder",
     "MemoryNetwork",
@@ -31,6 +35,7 @@ __all__ = [
     "StoryTransformer",
     "TransformerClassifier",
     "TransformerTranslator",
+    "UNet",
     "beam_decode",
     "greedy_decode",
     "translation_weights",

@@ -6,10 +6,21 @@ that runs on the device.
 """
 
 from attn_jax.tasks.bags import MnistBags
+from attn_jax.tasks.canvases.detection import DetectDigits
+from attn_jax.tasks.canvases.segmentation import SegmentDigits
 from attn_jax.tasks.mnist.task import Mnist
 from attn_jax.tasks.needle import Needle
 from attn_jax.tasks.planted_evidence import PlantedEvidence
 from attn_jax.tasks.question_answering import QuestionAnswering
 from attn_jax.tasks.translation import Translation
 
-__all__ = ["Mnist", "MnistBags", "Needle", "PlantedEvidence", "QuestionAnswering", "Translation"]
+__all__ = [
+    "DetectDigits",
+    "Mnist",
+    "MnistBags",
+    "Needle",
+    "PlantedEvidence",
+    "QuestionAnswering",
+    "SegmentDigits",
+    "Translation",
+]

@@ -16,8 +16,10 @@ from attn_jax.train.interrupt import TrainingInterrupted
 from attn_jax.train.lazy_logits import LazyLogits
 from attn_jax.train.loop import NonFiniteError
 from attn_jax.train.losses import classification_loss, sequence_loss
+from attn_jax.train.mask_loss import mask_loss
 from attn_jax.train.optimizer import make_optimizer, make_schedule
 from attn_jax.train.protocols import Apply, Batch, Init, Loss, Metrics, Params, Task
+from attn_jax.train.set_loss import box_ious, match_objects, set_loss
 from attn_jax.train.step import TrainState, init_state, make_train_step
 
 __all__ = [
@@ -38,6 +40,7 @@ __all__ = [
     "TrainConfig",
     "TrainState",
     "TrainingInterrupted",
+    "box_ious",
     "classification_loss",
     "data_mesh",
     "difference",
@@ -48,7 +51,10 @@ __all__ = [
     "make_optimizer",
     "make_schedule",
     "make_train_step",
+    "mask_loss",
+    "match_objects",
     "read_command",
     "read_metrics",
     "sequence_loss",
+    "set_loss",
 ]

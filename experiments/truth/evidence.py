@@ -27,6 +27,7 @@ class Evidence:
             model has such layers. Rollout, flow and Chefer's relevance go through them. They are
             read at `query`; if `attention` has other hook points, they read the last layer.
         metrics: The metrics of the run's last row that say how well the task is solved.
+        normalized: Whether the weights of a query sum to one; those of gates do not.
         visible: `"mask"` if a weight of zero doesn't mean that the key is hidden, as for sparsemax.
     """
 
@@ -39,6 +40,7 @@ class Evidence:
     query: int | np.ndarray | None = None
     layers: Sequence[str] = ()
     metrics: Sequence[str] = ("test/accuracy",)
+    normalized: bool = True
     visible: str = "operands"
 
     def __post_init__(self) -> None:

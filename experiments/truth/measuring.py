@@ -82,6 +82,7 @@ def card(evidence: Evidence) -> dict[str, Any]:
         objects=evidence.truth,
         query=None if own_rows else evidence.query,
         values=None if values is None else np.where(evidence.exists, values, 0),
+        normalized=evidence.normalized,
         visible=evidence.visible,
         adversarial=False,
     )

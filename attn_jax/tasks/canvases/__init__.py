@@ -1,0 +1,1 @@
+"""Tasks on canvases: several digits on one image, with the place of each known."""
