@@ -6,18 +6,21 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, PRNGKeyArray
 
-from attn_jax.hooks import Site, intervene
+from attn_jax.hooks import Site
 from attn_jax.hooks.freed import map_freed
+from attn_jax.hooks.plan import EditFunction
 from attn_jax.measure.adversary import Adversary, search_adversary
 from attn_jax.measure.agreement import total_variation
 from attn_jax.measure.keywords import rng_by_keyword
 from attn_jax.measure.outputs import check_probabilities, class_logits
 from attn_jax.measure.reweigh import (
-    Change,
     Model,
     Pattern,
-    permute_keys,
-    run_reweighed,
+    Visible,
+    edit_weights,
+    exchange_keys,
+    masked_keys,
+    per_key,
     set_weights,
 )
 from attn_jax.renames import renamed_arguments
@@ -42,7 +45,8 @@ def swap_permuted(
         probabilities: Its output for them, unedited.
         rng: Random key for the permutations.
         attention: The hook points that hold the weights.
-        mask: True for the keys that exist; only these are exchanged.
+        mask: True for the keys that exist; only these are exchanged, and of these, where the
+            attention carries masks, only those that a query may look at.
         draws: The number of permutations to average over.
 
     Returns:
@@ -57,29 +61,30 @@ def swap_permuted(
     """
 
     def permuted(rng: Array) -> Array:
-        change = permute_keys(_shuffle(rng, mask))
-        return _output_change(fn, inputs, probabilities, attention, change)
+        noise = jax.random.uniform(rng, mask.shape)
+
+        def edit(weights: Array, site: Site) -> Array:
+            visible = _unmasked(site) or masked_keys(mask)
+            return exchange_keys(noise, lambda own: visible(own) & per_key(mask, own))(weights)
+
+        return _output_change(fn, inputs, probabilities, attention, edit)
 
     return map_freed(permuted, jax.random.split(rng, draws)).mean(0)
 
 
 def _output_change(
-    fn: Model, inputs: Any, probabilities: Array, attention: Pattern, change: Change
+    fn: Model, inputs: Any, probabilities: Array, attention: Pattern, edit: EditFunction
 ) -> Array:
-    """Return the total variation between the output with changed weights and the model's own."""
-    output = run_reweighed(fn, attention, change)(inputs)
+    """Return the total variation between the output with edited weights and the model's own."""
+    output = jax.nn.softmax(class_logits(edit_weights(fn, attention, edit)(inputs)))
     check_probabilities(probabilities.shape, output.shape)
     return total_variation(output, probabilities)
 
 
-def _shuffle(rng: Array, mask: Array) -> Array:
-    """Draw a permutation of the keys that exist; the others stay in place."""
-    places = jnp.broadcast_to(jnp.arange(mask.shape[-1]), mask.shape)
-    # Masked keys sort last in both, so the two orders pair like with like.
-    noise = jax.random.uniform(rng, mask.shape)
-    sources = jnp.argsort(jnp.where(mask, noise, 2.0), axis=-1, stable=True)
-    targets = jnp.argsort(jnp.where(mask, 0.0, 2.0), axis=-1, stable=True)
-    return jnp.put_along_axis(places, targets, sources, -1, inplace=False)
+def _unmasked(site: Site) -> Visible | None:
+    """Return which keys the masks of an attention show; None if it carries none."""
+    pairs = site.visible()
+    return None if pairs is None else lambda own: (own != 0) | jnp.broadcast_to(pairs, own.shape)
 
 
 @renamed_arguments(shares="weights")
@@ -92,6 +97,8 @@ def swap_weights(
     attention: Pattern = "*.weights",
 ) -> Float[Array, " n"]:
     """Return how much the output moves if every query has these weights instead of its own.
+
+    Where the attention carries masks, a query gets weights only at the keys that it may look at.
 
     Args:
         fn: The model.
@@ -106,7 +113,13 @@ def swap_weights(
     Raises:
         ValueError: If the probabilities do not have one column per class.
     """
-    return _output_change(fn, inputs, probabilities, attention, set_weights(weights))
+    edit = _set_visible(weights)
+    return _output_change(fn, inputs, probabilities, attention, edit)
+
+
+def _set_visible(weights: Array) -> EditFunction:
+    """Return the edit that gives every query these weights at the keys that it may look at."""
+    return lambda own, site: set_weights(weights, _unmasked(site))(own)
 
 
 @rng_by_keyword
@@ -156,13 +169,9 @@ def adversarial_weights(
         Jain and Wallace, "Attention is not Explanation", 2019, section 4.2.2,
         https://arxiv.org/abs/1902.10186.
     """
-    patterns = [attention] if isinstance(attention, str) else attention
 
     def logits(weights: Array) -> Array:
-        def edit(own: Array, site: Site) -> Array:
-            return set_weights(weights)(own).astype(own.dtype)
-
-        output = class_logits(intervene(fn, dict.fromkeys(patterns, edit))(inputs))
+        output = class_logits(edit_weights(fn, attention, _set_visible(weights))(inputs))
         check_probabilities(probabilities.shape, output.shape)
         return output
 

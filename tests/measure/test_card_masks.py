@@ -135,10 +135,17 @@ def test_the_zeros_of_sparsemax_are_visible():
     np.testing.assert_allclose(new, Q / K, atol=1e-6)
 
 
-@pytest.mark.parametrize("normalizer", [ops.sparsemax, ops.softmax], ids=["unfused", "fused"])
-def test_modules_carry_their_masks(normalizer):
+@pytest.mark.parametrize(
+    "model",
+    [
+        nn.MultiHeadAttention(num_heads=2, causal=True),
+        nn.MultiHeadAttention(num_heads=2, causal=True, normalizer=ops.sparsemax),
+        nn.LinearAttention(num_heads=2, causal=True),
+    ],
+    ids=["fused", "unfused", "linear"],
+)
+def test_modules_carry_their_masks(model):
     x = jax.random.normal(jax.random.key(0), (N, K, 4))
-    model = nn.MultiHeadAttention(num_heads=2, causal=True, normalizer=normalizer)
     variables = model.init(jax.random.key(1), x)
     sites = []
 
@@ -165,3 +172,22 @@ def test_without_masks_zeros_hide_and_the_card_says_so():
         "The attention carries no masks, so a weight of exactly zero counts as hidden; no edit "
         "gives weight to a hidden key. Up to 2 keys of an example are hidden from every query."
     )
+
+
+def test_swaps_stay_where_a_mask_lets_them():
+    # The second query sees two keys, and gives them the same weights again or exchanges them.
+    fn = functools.partial(received, ["causal"])
+    inputs = {**INPUTS, "query": jnp.zeros_like(INPUTS["query"])}
+
+    def second(inputs):
+        return jnp.log(fn(inputs)[:, 1] + 1e-9)
+
+    probabilities = jax.nn.softmax(second(inputs))
+    np.testing.assert_allclose(probabilities[:, :2], 0.5, atol=1e-6)
+    weights = jnp.broadcast_to(jnp.array([0.1, 0.1, 0.5, 0.2, 0.1]), (N, K))
+    swapped = measure.swap_weights(second, inputs, probabilities, weights, attention="weights")
+    np.testing.assert_allclose(swapped, 0, atol=1e-6)
+    permuted = measure.swap_permuted(
+        second, inputs, probabilities, rng=jax.random.key(0), attention="weights", mask=EXISTS
+    )
+    np.testing.assert_allclose(permuted, 0, atol=1e-6)

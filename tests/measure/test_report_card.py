@@ -328,13 +328,19 @@ def random_callback(inputs):
         ),
         (attends, {"target": np.full(N, -1)}, "values from -1 to -1; it must hold one class"),
         (attends, {"target": np.zeros(5, int)}, "target has shape (5,)"),
+        (
+            attends,
+            {"metric": "logit_difference", "foil": np.ones(N, int), "target": np.ones(N, int)},
+            "the score is constant: this metric is 0 for every example",
+        ),
+        (attends, {"randomization": True}, "the model closes over no floating-point array"),
         (lambda x: attends(x)[0], {}, f"fn returns logits of shape ({C},) for {N} inputs"),
         (attends, {"attention": "*.wieghts"}, "no hook point matches '*.wieghts'"),
     ],
 )
 def test_what_cannot_be_judged_is_refused(fn, options, message):
     with pytest.raises((ValueError, hooks.HookError), match=re.escape(message)):
-        measure.report_card(fn, INPUTS, **options)
+        measure.report_card(fn, INPUTS, adversarial=False, **options)
 
 
 def test_weights_that_are_no_distributions_can_be_judged_as_such():

@@ -171,10 +171,15 @@ def check_ran(ran: Checks, normalized: bool) -> None:
             f"fn is not deterministic: its logits differ by up to {gap:.3g} between two calls; "
             "turn dropout off, and draw no random numbers in it."
         )
-    if not np.abs(score).max() > 0:
+    if not np.ptp(logits, axis=-1).max() > 0:
         raise ValueError(
             "the score is constant: every logit is the mean of all, whatever the input; judge a "
-            "model that tells classes apart, or pass another metric."
+            "model that tells classes apart."
+        )
+    if not np.abs(score).max() > 0:
+        raise ValueError(
+            "the score is constant: this metric is 0 for every example; pass another target, foil "
+            "or metric."
         )
     if float(ran.hidden) > 1e-3:
         raise ValueError(

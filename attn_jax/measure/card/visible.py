@@ -31,8 +31,9 @@ def visible_keys(rule: Visible, weights: Array, mask: Array, pairs: Array | None
     if rule == "mask":
         return jnp.broadcast_to(exists, weights.shape)
     has_weight = weights != 0
-    is_free = has_weight if rule == "nonzero" or pairs is None else has_weight | pairs
-    return is_free & exists
+    if rule == "operands" and pairs is not None:
+        has_weight |= jnp.broadcast_to(pairs, weights.shape)
+    return has_weight & exists
 
 
 class Look(NamedTuple):

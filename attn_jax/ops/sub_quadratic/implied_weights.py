@@ -9,7 +9,7 @@ from jax import lax
 from jax.typing import ArrayLike
 
 from attn_jax.hooks import tap_derived
-from attn_jax.ops.masks import align_to_tokens
+from attn_jax.ops.masks import align_to_tokens, causal_mask, combine_masks
 from attn_jax.ops.shapes import as_float, check_attention_inputs
 from attn_jax.ops.stages import hide_unseen, weigh
 
@@ -69,6 +69,14 @@ class ImpliedMap:
         return shared | {
             name: lax.dynamic_slice_in_dim(x, start, size, -2) for name, x in per_query.items()
         }
+
+    def visible_pairs(self, operands: Operands) -> jax.Array:
+        """Return the pairs that may get weight."""
+        query, key_mask = operands["query"], operands.get("key_mask")
+        sizes = query.shape[-2], operands["key"].shape[-2]
+        causal = causal_mask(*sizes) if dict(self.options).get("causal") else None
+        visible = combine_masks(None if key_mask is None else key_mask[..., None, :], causal)
+        return jnp.ones((1,) * query.ndim, bool) if visible is None else visible
 
 
 def observable(
