@@ -1,6 +1,6 @@
 # Everything a user or a developer runs; `make` alone lists it.
 .DEFAULT_GOAL := help
-.PHONY: help setup train report look list test fuzz soak crash check lint oldest next parity interop bridge pretrained golden trust truth bench data notebooks docs clean
+.PHONY: help setup train report look list test fuzz soak sanitize crash check lint oldest next parity interop bridge pretrained golden trust truth bench data notebooks docs clean
 
 EXP ?=
 RUN ?=
@@ -69,6 +69,9 @@ crash: $(ready) ## kill training, reports, fetches and caches at 200 points (POI
 
 soak: $(ready) ## call every public function 350 times, and see that memory does not grow
 	ATTN_JAX_SOAK=1 $(py) -m pytest -n 0 -q tests/soak $(ARGS)
+
+sanitize: $(ready) ## run the compiled kernels for CPUs under the address, undefined and thread sanitizers
+	$(py) -m pytest -n 0 -q -rs kernels/cpu/tests $(ARGS)
 
 check: lint audit ## the whole gate: lint, types, imports, supply, tests with coverage, notebooks and docs
 	$(MAKE) test ARGS='--cov --cov-report=term:skip-covered'

@@ -12,7 +12,9 @@ import shutil
 import subprocess
 import sys
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 HERE = Path(__file__).parent
 _MACHINES = {"amd64": "x86_64", "arm64": "aarch64"}
@@ -35,27 +37,52 @@ def build(folder: Path, *more: str) -> None:
     Raises:
         RuntimeError: If there is no compiler, or it fails; the message is its first error.
     """
-    command = compiler()
-    if command is None:
-        raise RuntimeError("no C++ compiler was found (g++ or clang++; CXX=... names one)")
-    flags = json.loads((HERE / "flags.json").read_text())
-    machine = platform.machine().lower()
-    sets = flags.get(_MACHINES.get(machine, machine), flags["other"])
-    common = [*flags["common"].split(), "-isystem", _headers(), *more]
     with tempfile.TemporaryDirectory() as scratch:
-        units = [("handlers.cc", []), ("choice.cc", [])]
-        units += [("kernels.cc", [*on.split(), f"-DATTN_ISA={name}"]) for name, on in sets.items()]
-        objects = [f"{scratch}/{number}.o" for number in range(len(units))]
-        for (source, own), target in zip(units, objects, strict=True):
-            _run([*command, *common, *own, "-c", str(HERE / "src" / source), "-o", target])
-        library = f"{scratch}/attn_jax_cpu.so"
-        _run([*command, "-shared", *more, *objects, "-o", library, "-pthread"])
+        library = Path(scratch) / "attn_jax_cpu.so"
+        sources = [HERE / "src" / "handlers.cc"]
+        compile_kernels(library, sources, "-shared", "-isystem", _headers(), *more)
         package = folder / "attn_jax_cpu"
         package.mkdir(parents=True, exist_ok=True)
         shutil.copy(HERE / "attn_jax_cpu" / "__init__.py", package)
         # A process that has loaded the old library keeps it.
         (package / "attn_jax_cpu.so").unlink(missing_ok=True)
         shutil.copy(library, package)
+
+
+def compile_kernels(target: Path, sources: Sequence[Path], *more: str) -> None:
+    """Compile the kernels for all instruction sets of this machine, and link them with sources.
+
+    Args:
+        target: The library or program.
+        sources: What calls the kernels.
+        more: More flags for compiler and linker.
+
+    Raises:
+        RuntimeError: If there is no compiler, or it fails; the message is its first error.
+    """
+    command = compiler()
+    if command is None:
+        raise RuntimeError("no C++ compiler was found (g++ or clang++; CXX=... names one)")
+    sets = instruction_sets()
+    common = [*_flags()["common"].split(), *more]
+    with tempfile.TemporaryDirectory() as scratch:
+        units = [(source, []) for source in (*sources, HERE / "src" / "choice.cc")]
+        kernels = HERE / "src" / "kernels.cc"
+        units += [(kernels, [*on.split(), f"-DATTN_ISA={name}"]) for name, on in sets.items()]
+        objects = [f"{scratch}/{number}.o" for number in range(len(units))]
+        for (source, own), unit in zip(units, objects, strict=True):
+            _run([*command, *common, *own, "-c", str(source), "-o", unit])
+        _run([*command, *more, *objects, "-o", str(target), "-pthread"])
+
+
+def instruction_sets() -> dict[str, str]:
+    """Return the instruction sets of this machine, each with the flags that allow it."""
+    flags, machine = _flags(), platform.machine().lower()
+    return flags.get(_MACHINES.get(machine, machine), flags["other"])
+
+
+def _flags() -> dict[str, Any]:
+    return json.loads((HERE / "flags.json").read_text())
 
 
 def _headers() -> str:

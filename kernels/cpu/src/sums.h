@@ -1,5 +1,5 @@
-// Sums of the finished weights: over the queries, what each key receives; over the tiles of a pooled
-// map. They need the final normalizers, so scores are computed anew, by blocks of keys.
+// Sums of the finished weights: over the queries, what each key receives; over the tiles of a
+// pooled map. They need the final normalizers, so scores are computed anew, by blocks of keys.
 #pragma once
 
 #include "scores.h"

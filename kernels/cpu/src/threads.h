@@ -1,4 +1,4 @@
-// Work shared between the calling thread and XLA's own pool.
+// Work shared between the calling thread and a pool: XLA's own.
 #pragma once
 
 #include <algorithm>
@@ -7,7 +7,6 @@
 #include <thread>
 
 #include "attention.h"
-#include "xla/ffi/api/ffi.h"
 
 namespace attn {
 
@@ -15,8 +14,8 @@ namespace attn {
 // The caller waits only for items that some thread has begun: if the pool is busy or blocked, the
 // caller does all the work, and helpers that come late find none. So it cannot deadlock, even where
 // the caller is itself a thread of that pool; to wait for the helpers to come could.
-template <typename Work>
-void parallel(xla::ffi::ThreadPool& pool, Index threads, Index items, const Work& work) {
+template <typename Pool, typename Work>
+void parallel(Pool& pool, Index threads, Index items, const Work& work) {
   struct State {
     std::atomic<Index> next{0}, done{0}, thread{0};
   };
