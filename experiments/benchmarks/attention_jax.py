@@ -35,11 +35,14 @@ def attention(case: Case, tokens: int) -> Attention:
     """Return the function of a case, from query, key and value to the context and a summary."""
     causal, window = case.mask == "causal", (case.window - 1, 0) if case.mask == "window" else None
     streamed = summaries(tokens)
-    if case.contender in streamed:
-        summary = streamed[case.contender]
+    form, plus, fields = case.contender.partition(" + ")
+    if form in ("streaming", "kernel"):
+        summary = streamed[f"streaming{plus}{fields}"]
 
         def streaming(*x: Array) -> tuple[Array, Any]:
-            result: Any = ops.streaming_attention(*x, causal=causal, window=window, summary=summary)
+            result: Any = ops.streaming_attention(
+                *x, causal=causal, window=window, summary=summary, implementation=form
+            )
             return result if summary else (result, None)
 
         return streaming

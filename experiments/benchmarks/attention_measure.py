@@ -70,7 +70,7 @@ def measure(tokens: int, peers: Mapping[str, Peer], earlier: Found, earlier_toke
             found[case] = (
                 {"left_out": f"a call would take {foreseen:.0f} s", "foreseen": foreseen}
                 if foreseen > LONGEST_CALL
-                else _prepared(case, peers[SIDES[case.contender]], arrays)
+                else prepared(case, peers[SIDES[case.contender]], arrays)
             )
     _take_turns(found, peers, *MOST_AT.get(tokens, MOST))
     return found
@@ -84,7 +84,12 @@ def _least(about: Mapping[str, Any]) -> float:
     return min(about.get("seconds", [about.get("foreseen", 0.0)]))
 
 
-def _prepared(case: Case, peer: Peer, arrays: np.ndarray) -> dict[str, Any]:
+def prepared(case: Case, peer: Peer, arrays: np.ndarray) -> dict[str, Any]:
+    """Let a side prepare a case, and check its results; return its report.
+
+    Raises:
+        RuntimeError: If the results differ from those in float64.
+    """
     about = peer.ask(["prepare", *case])
     probed = about if "error" in about else peer.ask(["probe", *case])
     if "error" in probed:
