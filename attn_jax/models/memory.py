@@ -48,7 +48,7 @@ class MemoryNetwork(nn.Module):
     @property
     def attention_patterns(self) -> tuple[str, ...]:
         """The hook points of the attention, in the order of the hops."""
-        return tuple(f"hop_{hop}.weights" for hop in range(self.hops))
+        return tuple(f"hop.{hop}.weights" for hop in range(self.hops))
 
     @nn.compact
     def __call__(
@@ -81,7 +81,7 @@ class MemoryNetwork(nn.Module):
                 (filled(self, "num_sentences"), self.features),
                 jnp.float32,
             )
-            memories.append(_weighed(embed, story) + time[-story.shape[1] :])
+            memories.append(_weighed(embed, story) + time[None, -story.shape[1] :])
             state = _weighed(embed, question) if number == 0 else state
         for hop in range(self.hops):
             attention = DotProductAttention(name=f"hop_{hop}")

@@ -20,7 +20,7 @@ MODELS = {
     "lstm": RecurrentClassifier(
         embedding_dim=16, encoder=BidirectionalEncoder(features=16), dropout_rate=0.0
     ),
-    "transformer": TransformerClassifier(features=16, num_heads=2, hidden_dim=16),
+    "transformer": TransformerClassifier(features=16, num_layers=1, num_heads=2, hidden_dim=16),
 }
 
 

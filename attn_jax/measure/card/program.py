@@ -92,8 +92,12 @@ def _effects(judged: Judged) -> Array:
     _, weights = capture(judged.fn, names)(judged.inputs)
     gradients = activation_grads(lambda x: judged.score(judged.fn(x)).sum(), names)(judged.inputs)
     effects = [(weights[n] * gradients[n]).astype(jnp.float32).sum((-2, -1)) for n in names]
-    # The examples come before the heads, the steps of scans before both.
-    return jnp.concatenate([jnp.abs(e).mean(-2).ravel() for e in effects])
+    # The examples come before the heads, if there is such an axis, the steps of scans before both.
+    count = len(judged.target)
+    axes = [-2 if e.ndim > 1 and e.shape[-2] == count else -1 for e in effects]
+    return jnp.concatenate(
+        [jnp.abs(e).mean(axis).ravel() for e, axis in zip(effects, axes, strict=True)]
+    )
 
 
 def _share_outside(values: Array, exists: Array, mask: Array) -> Array:
