@@ -76,7 +76,8 @@ def _split(closed: core.ClosedJaxpr, values: Sequence[Any]) -> _Split:
             largest = max(largest, inner.largest)
         else:
             steps.append((eqn, compute))
-            largest = max(largest, *map(_bytes, eqn.outvars))
+            # An equation that only has effects, as a debug print, has no results.
+            largest = max([largest, *map(_bytes, eqn.outvars)])
 
     def finish(values: Sequence[Any]) -> list[Any]:
         environment = known | dict(zip(jaxpr.invars, values, strict=True))
