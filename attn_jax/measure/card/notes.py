@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from attn_jax.measure.card.further import TOLERANCE
 from attn_jax.measure.card.inputs import Places
 from attn_jax.measure.card.judged import Plan
 from attn_jax.measure.card.measured import Checks, Measures
@@ -57,6 +58,11 @@ def notes(
         else "Leaving one out replaces the input at a key by that of another example. The model "
         "never met such mixtures, and part of their effect may be due to that."
     )
+    if plan.adversarial:
+        said.append(
+            "For the adversarial search predictions are the same if their probabilities differ by "
+            f"at most {TOLERANCE} in total variation."
+        )
     return tuple(said)
 
 
