@@ -17,7 +17,9 @@ _LATER = object()
 """Stands for a value that depends on the run."""
 
 
-def map_hoisted(fn: Callable[[Any], Any], xs: Any, *, batch_size: int | None = None) -> Any:
+def map_hoisted(
+    fn: Callable[[Any], Any], xs: Any, *, batch_size: int | None = None, limit: int | None = None
+) -> Any:
     """Map a function over the first axis, and compute what does not depend on it only once.
 
     The runs are vectorized, unless they are made one at a time. A model whose tenth layer is edited
@@ -27,6 +29,7 @@ def map_hoisted(fn: Callable[[Any], Any], xs: Any, *, batch_size: int | None = N
         fn: The function of one element.
         xs: A pytree of arrays.
         batch_size: How many runs are made at once; if None, as many as half a gigabyte holds.
+        limit: How many are then made at once at most.
 
     Returns:
         Its results, stacked.
@@ -38,7 +41,8 @@ def map_hoisted(fn: Callable[[Any], Any], xs: Any, *, batch_size: int | None = N
     def run(x: Any) -> Any:
         return jax.tree.unflatten(jax.tree.structure(shapes), split.finish(jax.tree.leaves(x)))
 
-    count, most = len(jax.tree.leaves(xs)[0]), batch_size or max(1, _BUDGET // split.largest)
+    count = len(jax.tree.leaves(xs)[0])
+    most = batch_size or min(limit or count, max(1, _BUDGET // split.largest))
     if most == 1:
         return jax.lax.map(run, xs)
     return jax.vmap(run)(xs) if count <= most else jax.lax.map(run, xs, batch_size=most)

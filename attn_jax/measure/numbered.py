@@ -71,7 +71,8 @@ def map_points(
         names: The hook points, in the order of the program.
         edit: Returns an edit, given its number along each axis of `counts`.
         counts: How many edits there are along each of their axes.
-        batch_size: How many edits are tried at once; if None, as many as half a gigabyte holds.
+        batch_size: How many edits are tried at once; if None, as many as half a gigabyte holds, but
+            no more than those of one point.
 
     Returns:
         The scores, with the axes `(len(names), *counts)` before their own.
@@ -83,7 +84,9 @@ def map_points(
         edits = {name: _if(point == i, edit(*place)) for i, name in enumerate(names)}
         return score(intervene(fn, edits))
 
-    scores = map_hoisted(run, jnp.arange(int(np.prod(axes))), batch_size=batch_size)
+    limit = int(np.prod(counts))
+    numbers = jnp.arange(len(names) * limit)
+    scores = map_hoisted(run, numbers, batch_size=batch_size, limit=limit)
     return jax.tree.map(lambda x: x.reshape(*axes, *x.shape[1:]), scores)
 
 

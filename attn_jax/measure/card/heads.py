@@ -137,7 +137,8 @@ def report_cards(
         metric: The score.
         foil: The class that the target is compared with.
         position: For a language model, the position whose prediction is judged.
-        batch_size: How many heads are ablated at once; as many as half a gigabyte holds.
+        batch_size: How many heads are ablated at once; by default as many as half a gigabyte
+            holds, but no more than those of one layer.
 
     Returns:
         The table. It prints the strongest heads.
