@@ -263,6 +263,30 @@ def test_vmap_folds_any_axes_and_shares_what_has_none():
 
 
 @pytest.mark.usefixtures("kernels")
+@pytest.mark.parametrize("shape", [(1, Q, K), (H, 1, K)], ids=str)
+def test_vmap_takes_the_gradient_of_a_bias_that_it_shares_or_maps(shape):
+    queries, biases, toward = normal(3, Q, H, D), normal(3, *shape), normal(3, Q, H, E)
+
+    def pull(query, bias, toward):
+        return jax.vjp(lambda bias: kernel(query, KEY, VALUE, bias=bias), bias)[1](toward)[0]
+
+    def all_of(bias):
+        return jax.vmap(lambda query: kernel(query, KEY, VALUE, bias=bias))(queries)
+
+    mapped = jax.jit(jax.vmap(pull))(queries, biases, toward)
+    shared = jax.jit(lambda bias: jax.vjp(all_of, bias)[1](toward)[0])(biases[0])
+    total = np.zeros(shape)
+    for i in range(3):
+        close(mapped[i], _of_bias(queries[i], biases[i], toward[i]))
+        total += _of_bias(queries[i], biases[0], toward[i])
+    close(shared, total)
+
+
+def _of_bias(query, bias, toward):
+    return Reference(query, KEY, VALUE, bias=bias).gradients(toward)["bias"]
+
+
+@pytest.mark.usefixtures("kernels")
 def test_layers_in_a_scan_of_checkpoints_are_differentiated():
     x, scales = normal(Q, KEY_HEADS, D), jnp.array([0.5, 1.0, 2.0])
 
