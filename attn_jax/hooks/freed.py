@@ -37,14 +37,21 @@ def prepare_freed(fn: Callable[..., Any], *args: Any) -> Callable[..., Any]:
         return leaves
 
     jaxpr = jax.make_jaxpr(flat)(*args)
-    # Arrays that the function closes over are arguments here, so that the program holds no copies.
-    own = jax.jit(functools.partial(eval_jaxpr, jaxpr.jaxpr), inline=True)
+    inside = jaxpr.jaxpr
+
+    # Arrays that the function closes over are arguments here, so that a program that is kept
+    # does not hold them.
+    def evaluate(consts: Sequence[Any], *leaves: Any) -> list[Any]:
+        return eval_jaxpr(inside, consts, *leaves)
+
+    evaluate.__name__ = getattr(fn, "__name__", "evaluate")  # for profiles
+    own = jax.jit(evaluate, inline=True)
     kept = _kept(own, jaxpr, jax.tree.leaves(args))
 
     def call(*args: Any) -> Any:
         leaves = jax.tree.leaves(args)
         # The same program may come from functions with other rules of differentiation.
-        run = own if _are_traced(leaves) else kept
+        run = own if are_traced(leaves) else kept
         return jax.tree.unflatten(trees[-1], run(jaxpr.consts, *leaves))
 
     return call
@@ -93,7 +100,7 @@ class Lowered:
 
 def _kept(run: Any, jaxpr: core.ClosedJaxpr, leaves: Sequence[Any]) -> Callable[..., list[Any]]:
     """Return the kept function with the program of this one, or else this one."""
-    if _are_traced([*jaxpr.consts, *leaves]):
+    if are_traced([*jaxpr.consts, *leaves]):
         return run
     text = run.lower(jaxpr.consts, *leaves).as_text()
     # Functions of the host are only numbers in the text.
@@ -109,5 +116,6 @@ def keep(lowered: Lowered) -> Callable[..., list[Any]]:
     return lowered.run
 
 
-def _are_traced(leaves: Sequence[Any]) -> bool:
+def are_traced(leaves: Sequence[Any]) -> bool:
+    """Return whether any of some arrays is traced by JAX, and has no value yet."""
     return any(isinstance(leaf, Tracer) for leaf in leaves)

@@ -96,8 +96,9 @@ def report(
     imports: Mapping[str, Mapping[str, Any]],
     doors: Mapping[str, Mapping[str, Any]],
     starts: Mapping[str, Mapping[str, float]],
+    rounds: int,
 ) -> Result:
-    """Make the page."""
+    """Make the page of imports, doors and launches, the least of some rounds."""
     calls = [
         [
             f"`{name}`",
@@ -115,7 +116,7 @@ def report(
     return Result(
         part=PART,
         title="The wait for a first result",
-        what=_WHAT,
+        what=f"{_WHAT} Processor seconds, the least of {rounds} rounds.",
         header=("call", "start, s", "first, s (programs)", "again, ms (programs)", "growth, MiB"),
         rows=calls,
         notes=_NOTES,
@@ -133,7 +134,7 @@ _WHAT = (
     "Each call in a process of its own, outside of `jit`, on small arrays. `start` is what Python, "
     "imports and inputs take, `first` and `again` what the first and a later call take, with the "
     "number of programs that each compiled; `growth` is what the process holds more after "
-    f"{CALLS} more calls. Processor seconds, the least of {ROUNDS} rounds."
+    f"{CALLS} more calls, after as many to warm up."
 )
 _NOTES = (
     "A call that repeats compiles nothing, even if its function is made anew each time.",
@@ -158,7 +159,7 @@ def main(arguments: Sequence[str]) -> None:
         measured[name] = fastest([open_door(name) for _ in range(options.rounds)])
         print(name, measured[name], flush=True)
     imports, doors = ({n: measured[n] for n in names} for names in (PACKAGES, DOORS))
-    result = report(imports, doors, launches(options.rounds))
+    result = report(imports, doors, launches(options.rounds), options.rounds)
     write(dataclasses.replace(result, where=where), options.folder)
 
 

@@ -40,7 +40,7 @@ def test_a_launch_that_fails_says_so(tmp_path):
 
 def test_a_page_holds_imports_calls_and_launches(tmp_path):
     about = {"start": 1.25, "first": 0.5, "again": 0.003, "programs": [4, 0], "growth": 0.16}
-    result = report({"jax": {"start": 0.75}}, {"door": about}, {"a": {"seconds": 9, "wall": 5}})
+    result = report({"jax": {"start": 0.75}}, {"door": about}, {"a": {"seconds": 9, "wall": 5}}, 2)
     page = write(result, tmp_path).read_text(encoding="utf-8")
     assert (
         "| `door` | 1.25     | 0.50 (4)            | 3 (0)                | 0.2         |" in page

@@ -1,5 +1,8 @@
 """Programs of functions made anew: found again, never mixed up, and freed."""
 
+import gc
+import weakref
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -22,6 +25,10 @@ def captured_loop():
     return capture(loop)(X)
 
 
+def captured_jit():
+    return capture(jax.jit(lambda x: tap("state", jnp.outer(x, x))))(X)
+
+
 def entropy_by_rows():
     return row_blocked(entropy, 3)(jax.nn.softmax(jnp.outer(X, X)))
 
@@ -30,7 +37,7 @@ def mapped():
     return freed.map_freed(lambda x: added_up(x * X), X)
 
 
-@pytest.mark.parametrize("call", [captured_loop, entropy_by_rows, mapped])
+@pytest.mark.parametrize("call", [captured_loop, captured_jit, entropy_by_rows, mapped])
 def test_a_function_made_anew_finds_its_program(call, count_programs):
     call()  # JAX compiles its own small operations once
     freed.keep.cache_clear()
@@ -47,6 +54,21 @@ def test_what_is_closed_over_is_no_part_of_the_program(count_programs):
     results = []
     assert count_programs(lambda: results.append(call(scales[1]))) == 0
     np.testing.assert_allclose(results[0], 3 * 28)
+
+
+def test_a_kept_program_does_not_hold_what_is_closed_over():
+    scale = jnp.float32(7) + 1
+    alive = weakref.ref(scale)
+    freed.run_freed(lambda x, scale=scale: added_up(x * scale), X)
+    del scale
+    gc.collect()
+    assert alive() is None
+
+
+def test_names_are_no_part_of_the_program():
+    for name in ("one", "other"):
+        _, captured = capture(jax.jit(lambda x, name=name: tap(name, 2 * x)))(X)
+        np.testing.assert_allclose(captured[name], 2 * X)
 
 
 def test_other_programs_are_not_taken_for_the_same():

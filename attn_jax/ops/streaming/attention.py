@@ -69,7 +69,8 @@ def streaming_attention(
         softcap: The bound of the scaled products.
         sinks: One score for each head that takes part in the softmax and attends to nothing.
         block_sizes: At most how many queries and keys are in a block; they need not divide the
-            lengths, and may exceed them. Chosen by measurement if None.
+            lengths, and may exceed them; the kernels of GPUs and TPUs have powers of two. Chosen
+            by measurement if None.
         summary: The statistics of the weights to compute. It does not change the context, and no
             gradient flows through them.
         implementation: `"kernel"`, the compiled kernels for CPUs (the package `attn-jax-cpu`);
