@@ -7,6 +7,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from experiments import catalogue
+from experiments.memory import keep_freed_memory
 
 USAGE = """\
 usage: python -m experiments NAME [options]   train, draw, report (make train EXP=NAME)
@@ -76,6 +77,7 @@ def main(arguments: list[str]) -> int:
 
 def entry() -> int:
     """Run the command line of this process; the installed command `attn-jax` calls it."""
+    keep_freed_memory()
     reuse_programs()
     return main(sys.argv[1:])
 

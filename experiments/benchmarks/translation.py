@@ -2,6 +2,7 @@
 
 import contextlib
 import dataclasses
+import os
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -12,6 +13,7 @@ import numpy as np
 
 from experiments.benchmarks.peers import SameModel
 from experiments.benchmarks.record import Result, limit_cores, machine, spread_text, write
+from experiments.memory import ENVIRONMENT, keep_freed_memory
 
 PART = "translation"
 THREADS = 2
@@ -249,6 +251,8 @@ def report(runs: Sequence[Mapping[str, Any]], decoded: Mapping[str, Any]) -> Res
             f"{first['train']:,} pairs to learn from, {first['test']:,} to be judged by; "
             f"{len(ratio)} epochs of {len(runs)} seeds count; loss in the last {losses[0]} ours, "
             f"{losses[1]} PyTorch's; its threads: {first['about']['threads']}.",
+            "The C library of both processes keeps freed memory instead of returning it to the "
+            "system, as `make train` has it do.",
             f"Decoded are {decoded['sentences']} sentences to {decoded['length']} tokens each.",
         ],
         data={"training": [dict(run) for run in runs], "decoding": dict(decoded)},
@@ -259,6 +263,8 @@ def report(runs: Sequence[Mapping[str, Any]], decoded: Mapping[str, Any]) -> Res
 def main() -> None:
     """Measure both and write the page."""
     limit_cores(THREADS)
+    keep_freed_memory()
+    os.environ.update(ENVIRONMENT)  # for PyTorch's process
     where = machine()
     decoded = decode_both(DECODING_ROUNDS)
     trained = [train_both(EPOCHS, seed) for seed in SEEDS]

@@ -150,7 +150,9 @@ class RecurrentDecoder(nn.Module):
     ) -> Float[Array, "n q d_v"]:
         """Attend to the source."""
         # Recomputed in the backward pass: scores and hidden units of every step would fill memory.
-        attend = nn.remat(_attend, static_argnums=(5,))
+        # A loop needs no barrier for that; it would keep work that is the same in each step there.
+        loops = getattr(self, "input_feeding", True)
+        attend = nn.remat(_attend, static_argnums=(5,), prevent_cse=not loops)
         key, value, mask = (memory[name] for name in ("key", "value", "mask"))
         return attend(self, query, key, value, mask, deterministic)
 
