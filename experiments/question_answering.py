@@ -270,9 +270,9 @@ def _run(
     question: jax.Array,
     train: bool,
     rngs: Mapping[str, jax.Array],
-) -> tuple[jax.Array, jax.Array | None]:
+) -> tuple[Any, jax.Array | None]:
     """Return logits, and the weights that the last query gives the sentences in every hop."""
-    run = functools.partial(model.apply, train=train, rngs=rngs)
+    run: Callable[..., Any] = functools.partial(model.apply, train=train, rngs=dict(rngs))
     if not model.attention_patterns:
         return run({"params": params}, story, question), None
     run = capture(run, dict.fromkeys(model.attention_patterns, _last_query))
