@@ -172,8 +172,9 @@ class QuestionAnsweringExperiment(Experiment):
         caption = (
             "Test stories; each column is the attention of a hop, or of a layer from the question. "
             "The facts that answer are framed in green, numbered in the order in which they are "
-            "needed. Training saw the answers alone."
+            "needed. Training saw the answers"
         )
+        caption += " and the facts." if self.supervision else " alone."
         last = read_metrics(run)[-1]
         if "test/facts_found" in last:
             caption += (
@@ -182,7 +183,7 @@ class QuestionAnsweringExperiment(Experiment):
             )
         if self.task.path is None:
             caption += (
-                f" On bAbI's task {self.task.facts}, which is shorter and in other words, "
+                f" On bAbI's task {self.task.facts}, whose stories are others, "
                 f"Sukhbaatar et al. (2015) report {PUBLISHED[self.task.facts]:.1%} of the answers "
                 "right with 1,000 training questions (table 1, position encoding, three hops)."
             )
@@ -270,9 +271,9 @@ def _run(
     question: jax.Array,
     train: bool,
     rngs: Mapping[str, jax.Array],
-) -> tuple[jax.Array, jax.Array | None]:
+) -> tuple[Any, jax.Array | None]:
     """Return logits, and the weights that the last query gives the sentences in every hop."""
-    run = functools.partial(model.apply, train=train, rngs=rngs)
+    run: Callable[..., Any] = functools.partial(model.apply, train=train, rngs=dict(rngs))
     if not model.attention_patterns:
         return run({"params": params}, story, question), None
     run = capture(run, dict.fromkeys(model.attention_patterns, _last_query))

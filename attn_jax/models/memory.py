@@ -67,7 +67,7 @@ class MemoryNetwork(nn.Module):
         num_answers = filled(self, "num_answers")
         initial = nn.initializers.normal(0.1)
         exists = (story != 0).any(-1)
-        memories = []
+        embeds, memories = [], []
         for number in range(self.hops + 1):
             embed = nn.Embed(
                 filled(self, "vocabulary"),
@@ -82,7 +82,8 @@ class MemoryNetwork(nn.Module):
                 jnp.float32,
             )
             memories.append(_weighed(embed, story) + time[None, -story.shape[1] :])
-            state = _weighed(embed, question) if number == 0 else state
+            embeds.append(embed)
+        state = _weighed(embeds[0], question)
         for hop in range(self.hops):
             attention = DotProductAttention(name=f"hop_{hop}")
             read = attention(state[:, None], memories[hop], memories[hop + 1], key_mask=exists)
@@ -220,7 +221,8 @@ class StoryBaseline(nn.Module):
             inputs = jnp.concatenate(
                 [sentences, jnp.broadcast_to(asked[:, None], sentences.shape)], axis=-1
             )
-            read = nn.RNN(nn.OptimizedLSTMCell(self.features), name="recurrent")(inputs)[:, -1]
+            states = nn.RNN(nn.OptimizedLSTMCell(self.features), name="recurrent")(inputs)
+            read = jnp.asarray(states)[:, -1]
         hidden = nn.relu(nn.Dense(self.features)(jnp.concatenate([read, asked], axis=-1)))
         return nn.Dense(num_answers, name="head")(hidden)
 

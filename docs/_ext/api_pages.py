@@ -30,6 +30,7 @@ ALSO = {
         "experiments.experiment": ["Experiment", "settings"],
         "experiments.image": ["ImageExperiment", "RECIPE"],
         "experiments.retrieval": ["RetrievalExperiment"],
+        "experiments.truth": ["Evidence"],
         "experiments.catalogue": ["experiments", "nearest", "table"],
     },
 }

@@ -23,6 +23,8 @@ from experiments.report.render import render
 _ORDER = (
     "digits",
     "bags",
+    "texts",
+    "stories",
     "alignments",
     "learning-1",
     "learning-2",

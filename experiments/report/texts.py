@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 
 from attn_jax.plot.colors import ATTENTION, INK, MUTED, ON_DARK, RIGHT, TRUTH, WRONG
 
-_COLUMNS = 92
+_COLUMNS = 138
 _LINE = 0.26
 _DARK = 0.5
 
@@ -44,7 +44,7 @@ def draw_marked(texts: Sequence[Marked]) -> Figure:
         The figure.
     """
     places = [_place(text) for text in texts]
-    heights = [2.2 + max(line for line, _ in each) for each in places]
+    heights = [1.7 + max(line for line, _ in each) for each in places]
     figure = Figure(figsize=(9.2, _LINE * sum(heights)), layout="constrained")
     axes = figure.subplots(len(texts), 1, squeeze=False, height_ratios=heights)[:, 0]
     for ax, text, spots, height in zip(axes, texts, places, heights, strict=True):

@@ -2,7 +2,7 @@
 
 import dataclasses
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, Literal
 
 import jax
 import numpy as np
@@ -41,7 +41,7 @@ class Evidence:
     layers: Sequence[str] = ()
     metrics: Sequence[str] = ("test/accuracy",)
     normalized: bool = True
-    visible: str = "operands"
+    visible: Literal["operands", "nonzero", "mask"] = "operands"
 
     def __post_init__(self) -> None:
         truth, target = np.shape(self.truth), np.shape(self.target)
@@ -49,8 +49,8 @@ class Evidence:
             raise ValueError(
                 f"truth has shape {truth} and target {target}; (n, keys) and (n,) are needed."
             )
-        if np.shape(self.exists) != truth:
-            raise ValueError(f"mask has shape {np.shape(self.mask)}, but truth {truth}.")
+        if self.exists.shape != truth:
+            raise ValueError(f"mask has shape {self.exists.shape}, but truth {truth}.")
         outside = int((np.asarray(self.truth) & ~self.exists).sum())
         without = int((~np.asarray(self.truth).any(-1)).sum())
         if outside or without:

@@ -71,7 +71,8 @@ def scores(values: np.ndarray, truth: np.ndarray, exists: np.ndarray) -> dict[st
 
 def card(evidence: Evidence) -> dict[str, Any]:
     """Return what the report card says of the raw attention."""
-    own_rows = isinstance(evidence.query, np.ndarray)
+    query = None if isinstance(evidence.query, np.ndarray) else evidence.query
+    own_rows = query is not evidence.query
     values = jax.device_get(raw_attention(evidence)) if own_rows else None
     judged = measure.report_card(
         functools.partial(evidence.fn),
@@ -80,7 +81,7 @@ def card(evidence: Evidence) -> dict[str, Any]:
         target=evidence.target,
         mask=evidence.mask,
         objects=evidence.truth,
-        query=None if own_rows else evidence.query,
+        query=query,
         values=None if values is None else np.where(evidence.exists, values, 0),
         normalized=evidence.normalized,
         visible=evidence.visible,
