@@ -85,7 +85,7 @@ def test_the_last_row_scores_gates(trained, tmp_path):
 
 def test_evidence_is_the_gate_and_the_object(trained):
     evidence = EXPERIMENT.evidence(trained)
-    output, captured = capture(evidence.fn, evidence.attention)(evidence.inputs)
+    output, captured = jax.jit(capture(evidence.fn, evidence.attention))(evidence.inputs)
     (weights,) = captured.values()
     image, mask = evidence.inputs
     segmented = gates.segment(EXPERIMENT.model, trained, image)
