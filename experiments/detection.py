@@ -31,7 +31,7 @@ from experiments.looking_in_boxes import (
 from experiments.truth.evidence import Evidence
 
 RECIPE = TrainConfig(
-    epochs=4,
+    epochs=10,
     batch_size=32,
     learning_rate=1.5e-3,
     warmup=0.05,

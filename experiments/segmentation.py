@@ -20,7 +20,7 @@ from experiments.gates import TARGET, cells, dice, dice_with, gate_scores, segme
 from experiments.truth.evidence import Evidence
 
 RECIPE = TrainConfig(
-    epochs=3,
+    epochs=4,
     batch_size=32,
     learning_rate=3e-3,
     warmup=0.1,
