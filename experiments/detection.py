@@ -25,27 +25,28 @@ from experiments.looking_in_boxes import (
     cells_in_box,
     detect,
     found_boxes,
+    heads_of,
     true_boxes,
 )
 from experiments.truth.evidence import Evidence
 
 RECIPE = TrainConfig(
-    epochs=6,
-    batch_size=64,
+    epochs=10,
+    batch_size=32,
     learning_rate=1.5e-3,
     warmup=0.05,
     weight_decay=1e-4,
     clip_norm=5.0,
     best="validation/ap50",
     eval_batch_size=100,
-    steps_per_call=20,
+    steps_per_call=40,
 )
 """Settings found by trials on the validation split."""
 
 OWN = "layers.*.own.weights"
 """The hook points of the attention of the query that found the digit."""
 
-_JUDGED = 64
+_JUDGED = 48
 _SHOWN = 6
 
 
@@ -163,7 +164,7 @@ class DetectionExperiment(Experiment):
     def draw(self, params: Any, run: Path) -> None:
         """Draw test canvases with what was found and where it looked, and the report card."""
         from experiments.report import draw_curves, save_card
-        from experiments.report.detection import save_detections
+        from experiments.report.detection import save_detections, save_viewer
 
         test = {name: array[:_SHOWN] for name, array in self._split("test").items()}
         detected = self._detect(params, test)
@@ -181,6 +182,8 @@ class DetectionExperiment(Experiment):
             adversarial=False,
         )
         save_card(run, card)
+        heads = heads_of(self.sized_model(), params, test["image"][0])
+        save_viewer(run, test, detected, heads, grid, card)
 
 
 def _named(model: nn.Module, params: Any, inputs: tuple[jax.Array, jax.Array]) -> jax.Array:

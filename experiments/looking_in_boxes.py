@@ -42,6 +42,12 @@ def detect(model: nn.Module, params: Any, batch: dict[str, Any]) -> Detected:
     return jax.tree.map(lambda *each: np.concatenate(each), *jax.device_get(parts))
 
 
+def heads_of(model: nn.Module, params: Any, image: Any) -> np.ndarray:
+    """Return the attention of each head of the last layer over one image, (h, q, k)."""
+    _, captured = jax.jit(capture(model.apply, CROSS))({"params": params}, image[None])
+    return np.asarray(captured[max(captured)])[0]
+
+
 def found_boxes(detected: Detected) -> Boxes:
     """Return a detection for each query, of its likeliest class."""
     images, queries = detected.chance.shape[:2]

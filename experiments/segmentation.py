@@ -20,7 +20,7 @@ from experiments.gates import TARGET, cells, dice, dice_with, gate_scores, segme
 from experiments.truth.evidence import Evidence
 
 RECIPE = TrainConfig(
-    epochs=3,
+    epochs=4,
     batch_size=32,
     learning_rate=3e-3,
     warmup=0.1,
@@ -29,7 +29,7 @@ RECIPE = TrainConfig(
 )
 """Settings found by trials on the validation split."""
 
-_JUDGED = 64
+_JUDGED = 24
 _SHOWN = 6
 
 
@@ -91,6 +91,36 @@ class SegmentationExperiment(Experiment):
         test = self.task.load()["test"][0]
         return np.asarray(self.task.prepare(test)["image"]), test["part"]
 
+    def draw(self, params: Any, run: Path) -> None:
+        """Draw test images with the mask and the gates, and the report card of the coarsest."""
+        from experiments.report import draw_curves, save_card
+        from experiments.report.segmentation import save_segments, save_viewer
+
+        model, (image, part) = self.sized_model(), self._test()
+        shown = np.flatnonzero((part == TARGET).any((1, 2)))[:_SHOWN]
+        segmented = segment(model, params, image[shown])
+        draw_curves(run)
+        save_segments(run, image[shown], part[shown], segmented, read_metrics(run)[-1])
+        evidence = self.evidence(params)
+        if evidence is not None:
+            card = report_card(
+                evidence.fn,
+                evidence.inputs,
+                attention=evidence.attention,
+                target=evidence.target,
+                objects=evidence.truth,
+                normalized=False,
+                resample=None,
+            )
+            save_card(run, card)
+            coarsest = min(segmented.gates.values(), key=lambda gate: gate.size)
+            save_viewer(run, image[shown[0]], coarsest[0], card)
+
+
+@dataclasses.dataclass(frozen=True)
+class GatedSegmentation(SegmentationExperiment):
+    """Segmentation through gates, whose truth is the cells that hold the object."""
+
     def evidence(self, params: Any) -> Evidence | None:
         """Return images with the object, and the cells of the coarsest gate that hold it.
 
@@ -111,29 +141,6 @@ class SegmentationExperiment(Experiment):
             metrics=("test/dice", f"gates.{level}/pointing", f"gates.{level}/iou_top"),
             normalized=False,
         )
-
-    def draw(self, params: Any, run: Path) -> None:
-        """Draw test images with the mask and the gates, and the report card of the coarsest."""
-        from experiments.report import draw_curves, save_card
-        from experiments.report.segmentation import save_segments
-
-        model, (image, part) = self.sized_model(), self._test()
-        shown = np.flatnonzero((part == TARGET).any((1, 2)))[:_SHOWN]
-        segmented = segment(model, params, image[shown])
-        draw_curves(run)
-        save_segments(run, image[shown], part[shown], segmented, read_metrics(run)[-1])
-        evidence = self.evidence(params)
-        if evidence is not None:
-            card = report_card(
-                evidence.fn,
-                evidence.inputs,
-                attention=evidence.attention,
-                target=evidence.target,
-                objects=evidence.truth,
-                normalized=False,
-                resample=None,
-            )
-            save_card(run, card)
 
 
 def _level(name: str) -> str:

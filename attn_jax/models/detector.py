@@ -87,11 +87,11 @@ class Detector(nn.Module):
         https://arxiv.org/abs/2005.12872
     """
 
-    stem: nn.Module = PatchStem((32, 64, 64, 64), (5, 3, 3, 3), (2, 2, 1, 1))
+    stem: nn.Module = PatchStem((32, 64, 96, 96), (5, 3, 3, 3), (2, 2, 2, 1))
     num_queries: int = 8
     num_layers: int = 3
     num_heads: int = 4
-    hidden_dim: int = 128
+    hidden_dim: int = 192
     num_classes: int | None = None
 
     @nn.compact

@@ -8,11 +8,11 @@ from jaxtyping import Array, Float, Int
 
 from attn_jax.train.protocols import Metrics
 
-NOTHING_WEIGHT = 0.2
+NOTHING_WEIGHT = 0.1
 """The weight of a query that matches nothing, against overconfidence that there is nothing."""
 
-L1_WEIGHT, IOU_WEIGHT = 5.0, 2.0
-"""The weights of the two losses of boxes, those of DETR."""
+CLASS_WEIGHT, L1_WEIGHT, IOU_WEIGHT = 2.0, 5.0, 2.0
+"""The weights of the three losses. Those of boxes are DETR's, which weighs classes by 1."""
 
 
 def set_loss(
@@ -25,9 +25,9 @@ def set_loss(
     """Compute the loss of sets: each object is matched with one query, by an optimal assignment.
 
     A matched query should give the object's class and box, and all others the class of no object.
-    The assignment minimizes minus the probability of the class, plus 5 times the L1 distance of the
-    boxes, minus 2 times their generalized intersection over union. It is computed on the host, and
-    for each decoder layer by itself.
+    The assignment minimizes minus twice the probability of the class, plus 5 times the L1 distance
+    of the boxes, minus 2 times their generalized intersection over union. It is computed on the
+    host, and for each decoder layer by itself.
 
     Args:
         logits: The logit of each class, and last that of no object, of each layer and query.
@@ -66,7 +66,7 @@ def set_loss(
     entropy = optax.softmax_cross_entropy_with_integer_labels(logits, target)
     entropy = (of_query * entropy).sum((1, 2)) / jnp.maximum(of_query.sum((1, 2)), 1.0)
 
-    total = entropy + L1_WEIGHT * distance + IOU_WEIGHT * apart
+    total = CLASS_WEIGHT * entropy + L1_WEIGHT * distance + IOU_WEIGHT * apart
     named = jnp.take_along_axis(logits[-1].argmax(-1), match[-1], 1) == label
     return total.sum(), {
         "loss": (total[-1] * weight.sum(), weight.sum()),
@@ -103,7 +103,7 @@ def match_objects(
     )
     named = jnp.take_along_axis(chance, classes, -1)
     pairs = box[..., :, None, :], truth[..., None, :, :]
-    cost = L1_WEIGHT * jnp.abs(pairs[0] - pairs[1]).sum(-1) - named
+    cost = L1_WEIGHT * jnp.abs(pairs[0] - pairs[1]).sum(-1) - CLASS_WEIGHT * named
     cost -= IOU_WEIGHT * box_ious(*pairs)[1]
     shape = jax.ShapeDtypeStruct(label.shape, jnp.int32)
     return jax.pure_callback(_assign, shape, cost, label >= 0)

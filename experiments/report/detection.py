@@ -10,6 +10,7 @@ from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
+from attn_jax import plot
 from attn_jax.plot.colors import INK, MUTED, SERIES, TRUTH, WRONG
 from attn_jax.plot.overlay import draw_overlay
 from experiments.report.figures import Sheet, Table, save_sheet
@@ -55,6 +56,39 @@ def save_detections(
     save_sheet(run, Sheet("looks", "Where each query looks", caption, looks))
     if "test/ap50" in last:
         _save_precisions(run, last)
+
+
+def save_viewer(
+    run: Path,
+    batch: Mapping[str, np.ndarray],
+    detected: Any,
+    heads: np.ndarray,
+    grid: tuple[int, int],
+    card: Any,
+) -> None:
+    """Save an interactive page of the first canvas: each query, head by head.
+
+    Args:
+        run: The run's folder.
+        batch: Prepared canvases.
+        detected: What the model found on them.
+        heads: The attention of each head over the first canvas, (h, q, k).
+        grid: The rows and columns of the tokens.
+        card: The report card of the attention.
+    """
+    found = detected.chance[0].argmax(-1)
+    nothing = detected.chance.shape[-1] - 1
+    names = ["nothing" if label == nothing else f"a {label}" for label in found]
+    viewer = plot.viewer(
+        heads,
+        queries=[f"query {number}: {name}" for number, name in enumerate(names)],
+        images=1 - batch["image"][0],
+        grid=grid,
+        card=card,
+        title="A test canvas",
+    )
+    caption = "The first test canvas. Choose a query and a head, and point at a cell."
+    save_sheet(run, Sheet("viewer", "Look around", caption, viewer))
 
 
 def _save_precisions(run: Path, last: Mapping[str, Any]) -> None:

@@ -10,6 +10,7 @@ from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 
+from attn_jax import plot
 from attn_jax.plot.colors import ATTENTION, INK, MUTED, TRUTH, WRONG
 from experiments.report.figures import Sheet, Table, save_sheet
 
@@ -45,6 +46,28 @@ def save_segments(
     scored = {name: gate for name, gate in gates.items() if f"{name}/pointing" in last}
     if scored:
         _save_scores(run, scored, last)
+
+
+def save_viewer(run: Path, image: np.ndarray, gate: np.ndarray, card: Any) -> None:
+    """Save an interactive page of one image and its coarsest gate.
+
+    Args:
+        run: The run's folder.
+        image: The image in [0, 1], (height, width).
+        gate: The gate, (h, w).
+        card: The report card of the gate.
+    """
+    viewer = plot.viewer(
+        gate.reshape(1, -1),
+        queries=["how far it is open"],
+        images=1 - image,
+        grid=gate.shape,
+        card=card,
+        normalized=False,
+        title="A test image and its coarsest gate",
+    )
+    caption = "The coarsest gate over the first image. Point at a cell."
+    save_sheet(run, Sheet("viewer", "Look around", caption, viewer))
 
 
 def _save_scores(run: Path, gates: Mapping[str, np.ndarray], last: Mapping[str, Any]) -> None:

@@ -81,8 +81,12 @@ def test_the_last_row_has_precision_and_where_queries_look(trained, tmp_path):
     batch = EXPERIMENT._split("test")
     detected = looking.detect(EXPERIMENT.sized_model(), trained, batch)
     drawing.save_detections(tmp_path, batch, detected, (8, 8), row)
+    heads = looking.heads_of(EXPERIMENT.sized_model(), trained, batch["image"][0])
+    np.testing.assert_allclose(heads.mean(0), detected.weights[0], atol=1e-6)
+    drawing.save_viewer(tmp_path, batch, detected, heads, (8, 8), None)
     index = json.loads((tmp_path / "figures" / "index.json").read_text())
-    assert [entry["name"] for entry in index["figures"]] == ["detections", "looks", "precision"]
+    names = [entry["name"] for entry in index["figures"]]
+    assert names == ["detections", "looks", "precision", "viewer"]
 
 
 def test_evidence_is_a_query_and_the_box_it_found(trained):

@@ -78,13 +78,14 @@ def test_the_last_row_scores_gates(trained, tmp_path):
     image = np.asarray(EXPERIMENT.task.prepare(loaded)["image"])
     segmented = gates.segment(EXPERIMENT.model, trained, image)
     drawing.save_segments(tmp_path, image, loaded["part"], segmented, row | {"test/dice": 0.99})
+    drawing.save_viewer(tmp_path, image[0], segmented.gates["gates.0.gate"][0], None)
     index = json.loads((tmp_path / "figures" / "index.json").read_text())
-    assert [entry["name"] for entry in index["figures"]] == ["segments", "gates"]
+    assert [entry["name"] for entry in index["figures"]] == ["segments", "gates", "viewer"]
 
 
 def test_evidence_is_the_gate_and_the_object(trained):
     evidence = EXPERIMENT.evidence(trained)
-    output, captured = capture(evidence.fn, evidence.attention)(evidence.inputs)
+    output, captured = jax.jit(capture(evidence.fn, evidence.attention))(evidence.inputs)
     (weights,) = captured.values()
     image, mask = evidence.inputs
     segmented = gates.segment(EXPERIMENT.model, trained, image)

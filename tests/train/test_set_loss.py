@@ -40,7 +40,7 @@ def iou_by_counting(box, other, steps=400):
 def cost_by_hand(logits, box, label, truth):
     chance = np.exp(logits) / np.exp(logits).sum()
     iou = float(box_ious(jnp.asarray(box), jnp.asarray(truth))[1])
-    return 5 * np.abs(box - truth).sum() - chance[label] - 2 * iou
+    return 5 * np.abs(box - truth).sum() - 2 * chance[label] - 2 * iou
 
 
 def test_overlaps_are_those_that_counting_finds(scene):
