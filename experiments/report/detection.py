@@ -16,6 +16,7 @@ from attn_jax.plot.overlay import draw_overlay
 from experiments.report.figures import Sheet, Table, save_sheet
 
 _SURE = 0.5
+_QUERIES = tuple(color for color in SERIES if color != TRUTH)
 
 
 def save_detections(
@@ -43,7 +44,7 @@ def save_detections(
     save_sheet(run, Sheet("detections", "What it found", caption, figure))
     caption = (
         "The attention of each object's query, the mean over the heads of the last layer, over the "
-        "first canvases. The true box of the object is green."
+        "fullest of these canvases. The true box of the object is green."
     )
     if "attention/pointing" in last:
         caption += (
@@ -125,7 +126,7 @@ def draw_detections(
             if label >= 0:
                 _box(axes[0, column], box * side, TRUTH, "solid", 1.4)
         for number, query in enumerate(sure):
-            color = SERIES[number % len(SERIES)]
+            color = _QUERIES[number % len(_QUERIES)]
             box, name = detected.box[column, query] * side, chance[query, :-1].argmax()
             text = {"fontsize": 7, "color": color, "va": "bottom", "ha": "left"}
             _box(axes[0, column], box, color, (0, (2.5, 1.5)), 1.2)
@@ -140,22 +141,23 @@ def draw_detections(
 def draw_looks(
     batch: Mapping[str, np.ndarray], detected: Any, grid: tuple[int, int], most: int = 3
 ) -> Figure:
-    """Draw a row for each of the first canvases, with the attention of each object's query."""
-    rows, columns = min(most, len(batch["image"])), batch["label"].shape[1]
+    """Draw a row for each of the fullest canvases, with the attention of each object's query."""
+    chosen = np.argsort(-(batch["label"] >= 0).sum(-1), kind="stable")[:most]
+    rows, columns = len(chosen), batch["label"].shape[1]
     figure = Figure(figsize=(1.6 * columns, 1.75 * rows), layout="constrained")
     axes = figure.subplots(rows, columns, squeeze=False)
-    for row in range(rows):
+    for row, number in enumerate(chosen):
         for column in range(columns):
-            cell, label = axes[row, column], int(batch["label"][row, column])
+            cell, label = axes[row, column], int(batch["label"][number, column])
             if label < 0:
                 cell.set_visible(False)
                 continue
-            query = detected.match[row, column]
-            cells = detected.weights[row, query].reshape(grid)
-            image = batch["image"][row]
+            query = detected.match[number, column]
+            cells = detected.weights[number, query].reshape(grid)
+            image = batch["image"][number]
             draw_overlay(cell, image, cells, Normalize(0, cells.max()), negative=True)
-            _box(cell, batch["box"][row, column] * len(image), TRUTH, "solid", 1.4)
-            found = int(detected.chance[row, query].argmax())
+            _box(cell, batch["box"][number, column] * len(image), TRUTH, "solid", 1.4)
+            found = int(detected.chance[number, query].argmax())
             nothing = found == detected.chance.shape[-1] - 1
             color = INK if found == label else WRONG
             name = "missed" if nothing else f"found {found}"
