@@ -9,7 +9,7 @@ experiment = QuestionAnsweringExperiment(
     model=MemoryNetwork(hops=3),
     task=QuestionAnswering(facts=3),
     train=TrainConfig(
-        epochs=15, batch_size=64, learning_rate=5e-3, weight_decay=0.0, steps_per_call=50
+        epochs=30, batch_size=64, learning_rate=5e-3, weight_decay=0.0, steps_per_call=50
     ),
     supervision=1.0,
 )
