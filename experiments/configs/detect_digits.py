@@ -2,6 +2,6 @@
 
 from attn_jax.models import Detector
 from attn_jax.tasks import DetectDigits
-from experiments.detection import RECIPE, DetectionExperiment
+from experiments.detection.experiment import RECIPE, DetectionExperiment
 
 experiment = DetectionExperiment(model=Detector(), task=DetectDigits(), train=RECIPE)

@@ -2,6 +2,6 @@
 
 from attn_jax.models import UNet
 from attn_jax.tasks import SegmentDigits
-from experiments.segmentation import RECIPE, GatedSegmentation
+from experiments.segmentation.experiment import RECIPE, GatedSegmentation
 
 experiment = GatedSegmentation(model=UNet(), task=SegmentDigits(), train=RECIPE)

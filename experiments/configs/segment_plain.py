@@ -2,6 +2,6 @@
 
 from attn_jax.models import UNet
 from attn_jax.tasks import SegmentDigits
-from experiments.segmentation import RECIPE, SegmentationExperiment
+from experiments.segmentation.experiment import RECIPE, SegmentationExperiment
 
 experiment = SegmentationExperiment(model=UNet(gated_levels=()), task=SegmentDigits(), train=RECIPE)

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from experiments.average_precision import Boxes, average_precision
+from experiments.detection.average_precision import Boxes, average_precision
 
 
 def boxes(*rows):

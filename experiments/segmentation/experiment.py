@@ -16,7 +16,7 @@ from attn_jax.measure import report_card
 from attn_jax.train import TrainConfig, mask_loss, read_metrics
 from attn_jax.train.protocols import WEIGHT
 from experiments.experiment import Experiment
-from experiments.gates import TARGET, cells, dice, dice_with, gate_scores, segment
+from experiments.segmentation.gates import TARGET, cells, dice, dice_with, gate_scores, segment
 from experiments.truth.evidence import Evidence
 
 RECIPE = TrainConfig(

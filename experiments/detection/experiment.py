@@ -16,9 +16,8 @@ from attn_jax.measure import report_card
 from attn_jax.models import Detections
 from attn_jax.train import TrainConfig, read_metrics, set_loss
 from attn_jax.train.protocols import WEIGHT
-from experiments.average_precision import THRESHOLDS, average_precision
-from experiments.experiment import Experiment
-from experiments.looking_in_boxes import (
+from experiments.detection.average_precision import THRESHOLDS, average_precision
+from experiments.detection.looking_in_boxes import (
     CROSS,
     Detected,
     box_scores,
@@ -28,6 +27,7 @@ from experiments.looking_in_boxes import (
     heads_of,
     true_boxes,
 )
+from experiments.experiment import Experiment
 from experiments.truth.evidence import Evidence
 
 RECIPE = TrainConfig(

@@ -10,7 +10,7 @@ from flax import linen as nn
 
 from attn_jax.hooks import capture
 from attn_jax.train import match_objects
-from experiments.average_precision import Boxes
+from experiments.detection.average_precision import Boxes
 
 CROSS = "layers.*.cross_attention.weights"
 _BATCH = 100

@@ -1,0 +1,1 @@
+"""Detection experiments: the experiment, average precision, and where each query looks."""

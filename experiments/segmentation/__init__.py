@@ -1,0 +1,1 @@
+"""Segmentation experiments: the experiment, and the scores of its gates."""
