@@ -24,12 +24,12 @@ DECODING_ROUNDS = 5
 SIDES = ("ours", "torch")
 _BOUND = (
     "An example takes 77 million operations in matrix products, forward and backward, 42 % of them "
-    "in the output layer. On a core that "
-    "multiplies 87 billion a second this is 94 ms for the average batch of the three shortest "
-    "buckets, of which our step took 157 ms of CPU time and PyTorch's 186 ms with the same "
-    "setting of memory: 1.2 times. A ratio of 1.5 would take 124 ms, three quarters of the "
-    "products' peak speed in everything. Without the setting 10,000 to 40,000 page faults a step "
-    "took 15 to 20 % of our time."
+    "in the output layer. On a core that multiplies 87 billion a second this is 94 ms for the "
+    "average batch of the three shortest buckets. A first trial on 2026-11-30, with both sides' "
+    "memory kept, took 157 ms of CPU time for ours (medians of four steps) and 186 ms for "
+    "PyTorch's (a single step each, on one thread): 1.2 times, but on a busy machine. A ratio of "
+    "1.5 would take 124 ms, three quarters of the products' peak speed in everything. Without the "
+    "memory kept, our steps took 6 to 20 % more CPU time, for 10,000 to 40,000 page faults each."
 )
 _TORCH = Path(__file__).with_name("translation_torch.py")
 
