@@ -1,5 +1,6 @@
 """The command line: `python -m experiments NAME [options]`, or `attn-jax NAME [options]`."""
 
+import hashlib
 import os
 import platform
 import sys
@@ -26,13 +27,13 @@ The experiments:
 def reuse_programs() -> None:
     """Let JAX keep its compiled programs, so that commands that are run again start sooner.
 
-    They are in `attn_jax/programs` in the XDG cache folder, at most 256 MiB for each machine.
-    Variables of JAX that the environment has already go first.
+    They are in `attn_jax/programs` in the XDG cache folder, at most 256 MiB for each kind of
+    processor. Variables of JAX that the environment has already go first.
     """
     # A program is run as it is found, so never in $ATTN_JAX_CACHE, which users may share.
     cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
     settings = {
-        "JAX_COMPILATION_CACHE_DIR": str(cache / "attn_jax" / "programs" / platform.node()),
+        "JAX_COMPILATION_CACHE_DIR": str(cache / "attn_jax" / "programs" / _processor()),
         "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0.2",
     }
     if find_spec("filelock"):
@@ -40,6 +41,19 @@ def reuse_programs() -> None:
     # Not by `jax.config`: the commands that need no JAX do not import it.
     for name, value in settings.items():
         os.environ.setdefault(name, value)
+
+
+def _processor() -> str:
+    """Return a name for this kind of processor, whose programs no other kind may run.
+
+    A machine may wake up on another one, or share its home folder, so that the host's name is not
+    enough.
+    """
+    described = Path("/proc/cpuinfo")
+    lines = described.read_text("utf-8").splitlines() if described.exists() else []
+    kinds = {line for line in lines if line.startswith(("model name", "flags", "Features"))}
+    text = "\n".join(sorted(kinds)) or platform.processor() + platform.node()
+    return f"{platform.machine()}-{hashlib.sha256(text.encode()).hexdigest()[:12]}"
 
 
 def main(arguments: list[str]) -> int:
