@@ -90,7 +90,7 @@ def test_long_texts_of_your_own_are_left_out_and_counted(tmp_path):
 @pytest.mark.parametrize(
     ("lines", "said"),
     [
-        ([], r"is empty; its first line must be text, a tab and label"),
+        ([], r"is empty; its first line must name the columns text and label"),
         (["words\tlabel", "a\tb"], r"line 1: the columns are called words, label; name them text"),
         (["text\tlabel", "a\tb", "alone"], r"line 3: 1 cells, but the first line names 2 columns"),
         (["text\tlabel", "a\tb", "\tc"], r"line 3: the text is empty; fill it in, or delete"),

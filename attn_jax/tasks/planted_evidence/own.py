@@ -1,20 +1,14 @@
 """The reader of a file of texts and their classes."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-import numpy as np
-
+from attn_jax.tasks.own_tables import lower_words, read_table, split_at_random
 from attn_jax.tasks.planted_evidence.text import Text
-from attn_jax.tasks.translation.tokens import normalize, split_tokens
-from attn_jax.tasks.translation.tsv.rows import Row, read_rows
-from attn_jax.tasks.translation.words import bare_token
 
 __all__ = ["read_texts", "split_texts"]
 
-_NEEDED = ("text", "label")
 _EVIDENCE = "evidence"
-_MAX_SHARE = 10
 
 
 def read_texts(path: Path) -> list[Text]:
@@ -31,22 +25,8 @@ def read_texts(path: Path) -> list[Text]:
         FileNotFoundError: If there is no such file.
         ValueError: If a line is no text with a class, with the line, the fault and the way out.
     """
-    if not path.is_file():
-        raise FileNotFoundError(
-            f"there is no file {path.absolute()}; --task.path names a UTF-8 file of tab-separated "
-            "columns text and label."
-        )
-    rows = [row for row in read_rows(path) if not row.is_empty]
-    if not rows:
-        raise ValueError(f"{path} is empty; its first line must be text, a tab and label.")
-    header = [cell.strip().lower() for cell in rows[0].cells]
-    known = (*_NEEDED, _EVIDENCE)
-    if not set(_NEEDED) <= set(header) or not set(header) <= set(known):
-        raise ValueError(
-            f"{path}, line {rows[0].number}: the columns are called {', '.join(header)}; name them "
-            "text and label, and evidence if there is a third, parted by tabs."
-        )
-    texts = [_read(row, header, f"{path}, line {row.number}") for row in rows[1:]]
+    rows = read_table(path, ("text", "label"), _EVIDENCE)
+    texts = [_read(cells, where) for where, cells in rows]
     labels = {text.label for text in texts}
     if len(labels) < 2:
         raise ValueError(
@@ -56,30 +36,17 @@ def read_texts(path: Path) -> list[Text]:
     return texts
 
 
-def _read(row: Row, header: Sequence[str], where: str) -> Text:
-    if len(row.cells) != len(header):
-        raise ValueError(
-            f"{where}: {len(row.cells)} cells, but the first line names {len(header)} columns; "
-            "part them by one tab each, or delete the line."
-        )
-    cells = dict(zip(header, row.cells, strict=True))
-    for name in _NEEDED:
-        if not cells[name].strip():
-            raise ValueError(f"{where}: the {name} is empty; fill it in, or delete the line.")
-    words = _words(cells["text"])
-    wanted = _words(cells.get(_EVIDENCE, ""))
-    absent = [word for word in wanted if word not in words]
+def _read(cells: Mapping[str, str], where: str) -> Text:
+    words = lower_words(cells["text"])
+    evidence = lower_words(cells.get(_EVIDENCE, ""))
+    absent = [word for word in evidence if word not in words]
     if absent:
         raise ValueError(
             f"{where}: the evidence {absent[0]!r} is no word of the text; write the words as they "
-            "stand there, parted by blanks."
+            "stand there, separated by blanks."
         )
-    evidence = tuple(place for place, word in enumerate(words) if word in wanted)
-    return Text(tuple(words), cells["label"].strip(), evidence)
-
-
-def _words(text: str) -> list[str]:
-    return list(map(bare_token, split_tokens(normalize(text.lower()), "words")))
+    places = tuple(place for place, word in enumerate(words) if word in evidence)
+    return Text(tuple(words), cells["label"].strip(), places)
 
 
 def split_texts(
@@ -108,13 +75,6 @@ def split_texts(
                 f"and as {text.label!r}; delete one of the two lines."
             )
     different = list({text.words: text for text in texts}.values())
-    if len(different) < 3:
-        raise ValueError(
-            f"{origin} has {len(different)} different texts; training, validation and test need "
-            "one each, so at least 3: add texts."
-        )
-    limit = max(1, len(different) // _MAX_SHARE)
-    ends = np.cumsum([min(test, limit), min(validation, limit)])
-    order = np.random.default_rng(seed).permutation(len(different))
-    parts = [[different[place] for place in part] for part in np.split(order, ends)]
-    return dict(zip(("test", "validation", "train"), parts, strict=True))
+    return split_at_random(
+        different, "texts", validation=validation, test=test, seed=seed, origin=origin
+    )

@@ -4,19 +4,14 @@ import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-import numpy as np
-
+from attn_jax.tasks.own_tables import lower_words, read_table, split_at_random
 from attn_jax.tasks.question_answering.story import Story
-from attn_jax.tasks.translation.tokens import normalize, split_tokens
-from attn_jax.tasks.translation.tsv.rows import Row, read_rows
-from attn_jax.tasks.translation.words import bare_token
+from attn_jax.tasks.translation.tokens import normalize
 
 __all__ = ["read_stories", "split_stories"]
 
-_NEEDED = ("story", "question", "answer")
 _FACTS = "facts"
 _END = re.compile(r"(?<=[.!?])\s+")
-_MAX_SHARE = 10
 
 
 def read_stories(path: Path) -> list[Story]:
@@ -34,35 +29,11 @@ def read_stories(path: Path) -> list[Story]:
         FileNotFoundError: If there is no such file.
         ValueError: If a line is no story with a question, with the line, the fault and the way out.
     """
-    if not path.is_file():
-        raise FileNotFoundError(
-            f"there is no file {path.absolute()}; --task.path names a UTF-8 file of tab-separated "
-            "columns story, question and answer."
-        )
-    rows = [row for row in read_rows(path) if not row.is_empty]
-    if not rows:
-        raise ValueError(
-            f"{path} is empty; its first line must name the columns story, question and answer."
-        )
-    header = [cell.strip().lower() for cell in rows[0].cells]
-    if not set(_NEEDED) <= set(header) <= {*_NEEDED, _FACTS}:
-        raise ValueError(
-            f"{path}, line {rows[0].number}: the columns are called {', '.join(header)}; name them "
-            "story, question and answer, and facts if there is a fourth, parted by tabs."
-        )
-    return [_read(row, header, f"{path}, line {row.number}") for row in rows[1:]]
+    rows = read_table(path, ("story", "question", "answer"), _FACTS)
+    return [_read(cells, where) for where, cells in rows]
 
 
-def _read(row: Row, header: Sequence[str], where: str) -> Story:
-    if len(row.cells) != len(header):
-        raise ValueError(
-            f"{where}: {len(row.cells)} cells, but the first line names {len(header)} columns; "
-            "part them by one tab each, or delete the line."
-        )
-    cells = dict(zip(header, row.cells, strict=True))
-    for name in _NEEDED:
-        if not cells[name].strip():
-            raise ValueError(f"{where}: the {name} is empty; fill it in, or delete the line.")
+def _read(cells: Mapping[str, str], where: str) -> Story:
     sentences = tuple(filter(None, map(_words, _END.split(cells["story"]))))
     facts = _facts(cells, len(sentences), where)
     answer = normalize(cells["answer"].lower())
@@ -75,15 +46,14 @@ def _facts(cells: Mapping[str, str], sentences: int, where: str) -> tuple[int, .
         if not fact.isdecimal() or not 1 <= int(fact) <= sentences:
             raise ValueError(
                 f"{where}: the fact {fact!r} is none of the {sentences} sentences of the story, "
-                f"which count from 1; write numbers from 1 to {sentences}, parted by blanks."
+                f"which count from 1; write numbers from 1 to {sentences}, separated by blanks."
             )
         facts.append(int(fact) - 1)
     return tuple(facts)
 
 
 def _words(text: str) -> tuple[str, ...]:
-    words = map(bare_token, split_tokens(normalize(text.lower()), "words"))
-    return tuple(word for word in words if any(map(str.isalnum, word)))
+    return tuple(word for word in lower_words(text) if any(map(str.isalnum, word)))
 
 
 def split_stories(
@@ -107,14 +77,12 @@ def split_stories(
     groups: dict[tuple[tuple[str, ...], ...], list[Story]] = {}
     for story in dict.fromkeys(stories):
         groups.setdefault(story.sentences, []).append(story)
-    if len(groups) < 3:
-        raise ValueError(
-            f"{path} has {len(groups)} different stories; training, validation and test need one "
-            "each, so at least 3: add stories."
-        )
-    limit = max(1, len(groups) // _MAX_SHARE)
-    ends = np.cumsum([min(test, limit), min(validation, limit)])
-    listed = list(groups.values())
-    order = np.random.default_rng(seed).permutation(len(listed))
-    parts = [[story for place in part for story in listed[place]] for part in np.split(order, ends)]
-    return dict(zip(("test", "validation", "train"), parts, strict=True))
+    splits = split_at_random(
+        list(groups.values()),
+        "stories",
+        validation=validation,
+        test=test,
+        seed=seed,
+        origin=str(path),
+    )
+    return {name: [story for same in part for story in same] for name, part in splits.items()}
