@@ -12,8 +12,8 @@ import pytest
 
 from attn_jax.hooks import capture
 from attn_jax.models import Detector, PatchStem
-from experiments import looking_in_boxes as looking
 from experiments.configs.detect_digits import experiment as whole
+from experiments.detection import looking_in_boxes as looking
 from experiments.report import detection as drawing
 
 

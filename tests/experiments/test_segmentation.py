@@ -12,9 +12,9 @@ import pytest
 
 from attn_jax.hooks import capture
 from attn_jax.models import UNet
-from experiments import gates
 from experiments.configs.segment_gates import experiment as whole
 from experiments.report import segmentation as drawing
+from experiments.segmentation import gates
 
 
 class Blocks:
