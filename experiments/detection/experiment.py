@@ -31,7 +31,7 @@ from experiments.experiment import Experiment
 from experiments.truth.evidence import Evidence
 
 RECIPE = TrainConfig(
-    epochs=10,
+    epochs=18,
     batch_size=32,
     learning_rate=1.5e-3,
     warmup=0.05,
