@@ -152,8 +152,8 @@ class QuestionAnsweringExperiment(Experiment):
         right = logits.argmax(-1) == stories["label"]
         chosen = [*np.flatnonzero(~right)[:1], *np.flatnonzero(right)][:_SHOWN]
         answers = [self.task.answers[int(logits[number].argmax())] for number in chosen]
-        told = [self.task.stories("test")[number] for number in chosen]
-        figure = draw_stories(told, answers, weights[:, chosen])
+        texts = [self.task.stories("test")[number] for number in chosen]
+        figure = draw_stories(texts, answers, weights[:, chosen])
         save_sheet(run, Sheet("stories", "Where it looks in a story", self._caption(run), figure))
         few = {name: array[:_ON_CARD] for name, array in stories.items()}
         card = report_card(
