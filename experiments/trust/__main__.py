@@ -55,9 +55,10 @@ orphan: true
 
 Measured on {date} by `make trust ARGS='--seeds {seeds} --write'`, on
 {len({x.seed for x in drawn})} models drawn by seed and {len({(x.kind, x.seed) for x in own})}
-readers trained on three seeds each. Thresholds were chosen on the seeds {DESIGN}. What is true of a
-model follows from its own numbers (`experiments/trust/truth.py`); *graded* models lie between the
-others and count as neither right nor wrong. Intervals are Wilson's.
+readers trained on three seeds each. Thresholds were chosen on the seeds {DESIGN}; the
+readers and their seeds are the same in every measurement, so theirs are not fresh. What is true
+of a model follows from its own numbers (`experiments/trust/truth.py`); *graded* models lie between
+the others and count as neither right nor wrong. Intervals are Wilson's.
 
 ## Drawn models
 
