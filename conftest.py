@@ -7,14 +7,16 @@ from pathlib import Path
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
 os.environ.setdefault("MPLBACKEND", "agg")
 # Most of the suite's time is spent compiling programs that run once on tiny arrays: the machine
-# code need not be optimised, nor come from the slower of XLA's two writers of it. XLA's own passes,
-# which decide what is computed, all run.
+# code need not be optimized, nor come from the slower of XLA's two writers of it, nor be split into
+# 32 modules, each with a compiler of its own. XLA's own passes, which decide what is computed, all
+# run.
 os.environ["XLA_FLAGS"] = " ".join(
     [
         os.environ.get("XLA_FLAGS", ""),
         "--xla_backend_optimization_level=0",
         "--xla_llvm_disable_expensive_passes=true",
         "--xla_cpu_use_fusion_emitters=false",
+        "--xla_cpu_parallel_codegen_split_count=1",
     ]
 )
 
