@@ -132,11 +132,8 @@ bench: $(ready) $(kernel) ## measure speed and memory beside peers (PARTS=train 
 data: $(ready) ## fetch and verify MNIST
 	@$(py) -m attn_jax.tasks
 
-notebooks: $(ready_dev) ## execute the notebooks into build/notebooks
-	@mkdir -p build/notebooks
-	@for page in notebooks/*.md; do \
-		$(py) -m jupytext --to ipynb --execute --output build/notebooks/$$(basename $$page .md).ipynb $$page || exit 1; \
-	done
+notebooks: $(ready_dev) ## execute the notebooks that need weights, and store their outputs in docs/stored
+	$(py) docs/_ext/stored.py
 
 docs: $(ready_dev) ## build the documentation, running its notebooks; warnings are errors
 	$(py) -m sphinx -W --keep-going -q -b html docs docs/_build/html

@@ -1,6 +1,5 @@
 """Configuration of the documentation, which `make docs` builds without a network."""
 
-import hashlib
 import sys
 from pathlib import Path
 
@@ -8,6 +7,8 @@ ROOT = Path(__file__).parent.parent
 sys.path.insert(0, str(Path(__file__).parent / "_ext"))
 
 # Below the path that the extensions are found by.
+from stored import state_of_the_code  # noqa: E402
+
 from attn_jax import __version__ as release  # noqa: E402
 
 project = "attn_jax"
@@ -23,9 +24,10 @@ extensions = [
     "docstrings",
     "live_viewer",
     "mathml",
+    "notebooks",
     "weights",
 ]
-exclude_patterns = ["_build", "_ext", "data"]
+exclude_patterns = ["_build", "_ext", "data", "stored"]
 
 # Docstrings: single backticks are code, and a link where the code is documented.
 default_role = "py:obj"
@@ -42,19 +44,11 @@ napoleon_use_admonition_for_examples = False
 viewcode_follow_imported_members = True
 
 
-# Notebooks: run once for each state of the code, so that what they show is what it does.
-def _state_of_the_code() -> str:
-    found = hashlib.sha256()
-    for package in ("attn_jax", "experiments"):
-        for path in sorted((ROOT / package).rglob("*.py")):
-            found.update(path.read_bytes())
-    return found.hexdigest()[:12]
-
-
 myst_enable_extensions = ["amsmath", "attrs_block", "attrs_inline", "colon_fence", "dollarmath"]
 myst_heading_anchors = 3
+# Run once for each state of the code, so that what they show is what it does.
 nb_execution_mode = "cache"
-nb_execution_cache_path = str(ROOT / "docs/_build/notebooks" / _state_of_the_code())
+nb_execution_cache_path = str(ROOT / "docs/_build/notebooks" / state_of_the_code())
 nb_execution_raise_on_error = True
 nb_execution_timeout = 300
 nb_execution_show_tb = True

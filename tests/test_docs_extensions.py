@@ -62,3 +62,34 @@ def test_other_pages_stay_as_they_are(name, text, extension, tmp_path, monkeypat
     source = [text]
     extension("weights").explain(None, name, source)
     assert source == [text]
+
+
+def test_stored_outputs_are_shown_until_the_cells_change(extension, tmp_path, monkeypatch):
+    nbformat = pytest.importorskip("nbformat", reason="`make lint` installs nbformat")
+    stored = extension("stored")
+    monkeypatch.setattr(stored, "STORED", tmp_path / "stored")
+    monkeypatch.setenv("ATTN_JAX_CACHE", str(tmp_path / "cache"))
+    page = ROOT / "notebooks/bert.md"
+    assert stored.stored(page) is None
+    notebook = stored.read(page)
+    notebook.metadata["attn_jax"] = {"commit": "abc1234", "code": "of another day"}
+    stored.STORED.mkdir()
+    nbformat.write(notebook, stored.STORED / "bert.ipynb")
+    source = [page.read_text(encoding="utf-8")]
+    extension("weights").explain(None, "notebooks/bert", source)
+    assert "stored at commit abc1234 (the code has changed since)" in source[0]
+    next(cell for cell in notebook.cells if cell.cell_type == "code").source += "\nprint()"
+    nbformat.write(notebook, stored.STORED / "bert.ipynb")
+    assert stored.stored(page) is None
+
+
+def test_a_notebook_is_executed_once_and_its_outputs_kept(extension, tmp_path):
+    stored = extension("stored")
+    page = tmp_path / "sum.md"
+    front = "---\njupytext:\n  text_representation:\n    extension: .md\n    format_name: myst\n"
+    kernel = "kernelspec:\n  display_name: Python 3\n  name: python3\n---\n"
+    page.write_text(f"{front}{kernel}\n# A sum\n\n```{{code-cell}} ipython3\n2 + 3\n```\n")
+    notebook = stored.execute(page)
+    assert notebook.cells[-1].outputs[0].data["text/plain"] == "5"
+    page.write_text(page.read_text().replace("2 + 3", "2 + three"))
+    assert stored.execute(page) is None

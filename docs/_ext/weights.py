@@ -1,4 +1,4 @@
-"""Run a notebook that names weights only where they were fetched; elsewhere say that it was not.
+"""Run a notebook that names weights only where they were fetched; elsewhere show stored outputs.
 
 Its front matter holds a line such as `weights: [minilm]`, names of `pretrained.available()`.
 """
@@ -9,6 +9,7 @@ from typing import Any
 
 from sphinx.application import Sphinx
 from sphinx.config import Config
+from stored import ROOT, state_of_the_code, stored
 
 from attn_jax.pretrained import available
 from attn_jax.pretrained.sources import is_fetched
@@ -21,6 +22,15 @@ _NOTE = """
 
 This notebook needs weights that were not on the machine that built these pages: {names}. Run
 `pretrained.load` with each name once, which fetches {megabytes:.0f} MB, and `make docs` again.
+:::
+"""
+_STORED = """
+:::{{admonition}} Results of an earlier day
+:class: note
+
+What this page shows was stored at commit {commit}{stale}: the weights it needs
+({names}, {megabytes:.0f} MB) were not on the machine that built these pages. `make notebooks`
+fetches them and runs it again.
 :::
 """
 
@@ -37,21 +47,29 @@ def missing_weights(text: str) -> list[str]:
 
 
 def exclude(app: Sphinx, config: Config) -> None:
-    """Leave the notebooks whose weights are missing as they are."""
+    """Leave the notebooks as they are that lack their weights, and of which nothing is stored."""
     excluded = [
         f"notebooks/{path.name}"
         for path in sorted(Path(app.srcdir, "notebooks").glob("*.md"))
-        if missing_weights(path.read_text(encoding="utf-8"))
+        if missing_weights(path.read_text(encoding="utf-8")) and stored(path) is None
     ]
     config.nb_execution_excludepatterns = (*config.nb_execution_excludepatterns, *excluded)
 
 
 def explain(_app: Sphinx, name: str, source: list[str]) -> None:
-    """Say below the title of such a notebook that it was not run."""
+    """Say below the title of such a notebook that it was not run, or when."""
     if not name.startswith("notebooks/") or not (missing := missing_weights(source[0])):
         return
-    megabytes = sum(available()[each].megabytes for each in missing)
-    note = _NOTE.format(names=", ".join(f"`{each}`" for each in missing), megabytes=megabytes)
+    facts = {
+        "names": ", ".join(f"`{each}`" for each in missing),
+        "megabytes": sum(available()[each].megabytes for each in missing),
+    }
+    if (notebook := stored(ROOT / f"{name}.md")) is None:
+        note = _NOTE.format(**facts)
+    else:
+        then = notebook.metadata["attn_jax"]
+        stale = "" if then["code"] == state_of_the_code() else " (the code has changed since)"
+        note = _STORED.format(commit=then["commit"], stale=stale, **facts)
     source[0] = _TITLE.sub(lambda title: title[0] + note, source[0], count=1)
 
 
