@@ -24,7 +24,7 @@ bridge_py := .bridge/bin/python
 interop_env := $(if $(filter --all,$(ARGS)),.interop-all,.interop)
 # Nothing is installed but what a lock names by hash, and no source is built.
 locked := -m pip --disable-pip-version-check install --quiet --no-deps --require-hashes --only-binary :all:
-.PHONY: lock audit sbom
+.PHONY: lock audit package sbom
 
 help: ## list these targets
 	@echo "usage: make TARGET [EXP=experiment] [ARGS='--train.epochs 3'] [RUN=runs/...] [PARTS=train]"
@@ -91,10 +91,16 @@ audit: $(ready_dev) ## write build/licenses.md, refusing licenses like the GPL, 
 lock: $(ready_dev) ## write the locks again from pyproject.toml (ARGS=--upgrade takes the newest versions)
 	requirements/lock.sh $(ARGS)
 
+package: $(ready_dev) ## build what a release is into dist/, check it, and install it alone from the registry
+	@rm -rf dist
+	.venv/bin/uv build --quiet --no-build-isolation --python $(py) --out-dir dist
+	$(py) -m twine check --strict dist/*
+	ATTN_JAX_PACKAGE=1 $(py) -m pytest -n 0 -q tests/test_wheel.py
+
 sbom: $(ready_dev) ## write build/sbom.json, the bill of materials to publish beside a release
 	@mkdir -p build
 	.venv/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate \
-		--no-build-isolation -c requirements/base.lock -o build/requirements.txt pyproject.toml
+		--no-build-isolation -c requirements/base.lock --extra all -o build/requirements.txt pyproject.toml
 	.venv/bin/cyclonedx-py requirements --pyproject pyproject.toml --mc-type library \
 		--output-reproducible --of JSON -o build/sbom.json build/requirements.txt
 

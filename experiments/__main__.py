@@ -7,6 +7,7 @@ import sys
 from importlib.util import find_spec
 from pathlib import Path
 
+from attn_jax._extras import MissingPackageError
 from experiments import catalogue
 from experiments.memory import keep_freed_memory
 
@@ -93,7 +94,11 @@ def entry() -> int:
     """Run the command line of this process; the installed command `attn-jax` calls it."""
     keep_freed_memory()
     reuse_programs()
-    return main(sys.argv[1:])
+    try:
+        return main(sys.argv[1:])
+    except MissingPackageError as error:
+        print(f"{error}.", file=sys.stderr)
+        return 2
 
 
 if __name__ == "__main__":

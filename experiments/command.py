@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import attn_jax._extras.commands  # noqa: F401
 from attn_jax import train as training
 from experiments.experiment import Experiment, settings
 from experiments.known_paths import allow, allow_options, require_known_paths

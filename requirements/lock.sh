@@ -34,7 +34,7 @@ compile_lens() {
     --override <(echo "transformers-stream-generator ; python_version < '0'")
 }
 
-compile base pyproject.toml --extra hub --group test
+compile base pyproject.toml --extra all --group test
 compile build --group build -c requirements/base.lock
 compile dev pyproject.toml --group dev -c requirements/base.lock
 for device in cuda tpu; do
@@ -48,7 +48,7 @@ compile_lens lens
 # transformers 4, and tunix, need older packages than base has, which their environments put in front.
 for group in interop interop-all; do
   compile "$group" --group "$group" -c <(
-    sed -n '/^[^ ]/s/ \\$//p' requirements/dev.lock | grep -vE '^(huggingface-hub|tokenizers|safetensors)=='
+    sed -n '/^[^ ]/s/ \\$//p' requirements/base.lock requirements/dev.lock | grep -vE '^(huggingface-hub|tokenizers|safetensors)=='
   )
 done
 

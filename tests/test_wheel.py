@@ -1,6 +1,7 @@
 """The package as users get it: built, installed alone in a clean environment, imported."""
 
 import email
+import os
 import re
 import subprocess
 import sys
@@ -58,13 +59,25 @@ def test_it_installs_and_imports_in_a_clean_environment(python, tmp_path):
     assert Path(printed).is_relative_to(python.parents[1])
 
 
+@pytest.mark.skipif("ATTN_JAX_PACKAGE" not in os.environ, reason="`make package` asks the registry")
+def test_the_bare_wheel_brings_what_the_core_needs(wheel, tmp_path):
+    venv.create(tmp_path / "bare", with_pip=True)
+    python = tmp_path / "bare" / "bin" / "python"
+    run([python, "-m", "pip", "install", "--quiet", str(wheel)], tmp_path)
+    listed = run([python, "-m", "pip", "list", "--format", "freeze"], tmp_path).splitlines()
+    brought = {line.partition("==")[0] for line in listed} - {"attn-jax", "pip", "setuptools"}
+    assert len(brought) <= 20, sorted(brought)
+    for package in ["circuits", "hooks", "interop", "measure", "ops", "plot", "tasks"]:
+        run([python, "-c", f"import attn_jax.{package}"], tmp_path)
+
+
 def test_packages_are_listed_and_imported_when_they_are_first_named(python, tmp_path):
     code = (
         "import sys, attn_jax; names = set(dir(attn_jax)); early = 'jax' in sys.modules; "
         "attn_jax.hooks; print(early, 'jax' in sys.modules, 'flax' in sys.modules, *sorted(names))"
     )
     early, *loaded, names = run([python, "-c", code], tmp_path).split(maxsplit=3)
-    folders = {path.parent.name for path in (ROOT / "attn_jax").glob("*/__init__.py")}
+    folders = {path.parent.name for path in (ROOT / "attn_jax").glob("[a-z]*/__init__.py")}
     assert (early, loaded) == ("False", ["True", "False"])
     assert folders <= set(names.split())
 

@@ -9,6 +9,7 @@ import jax.numpy as jnp
 from jax import Array
 from jaxtyping import Float
 
+from attn_jax._extras import require
 from attn_jax.circuits.frozen import all_layers, point_names, read, stacked
 from attn_jax.circuits.scores import Scores
 from attn_jax.circuits.sites import Model, Pattern, Place, find_places, names_of
@@ -135,6 +136,7 @@ def tuned_lens(
         Belrose et al., "Eliciting Latent Predictions from Transformers with the Tuned Lens", 2023.
         https://arxiv.org/abs/2303.08112
     """
+    require("optax", extra="train")
     import optax
 
     optimizer = optimizer or optax.adam(1e-3)

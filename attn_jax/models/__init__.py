@@ -1,5 +1,6 @@
 """Complete models built from `attn_jax.nn`: classifiers, a retriever, translators and decoding."""
 
+import attn_jax._extras.flax  # noqa: F401
 from attn_jax.models.bags import BagClassifier
 from attn_jax.models.decoding.beam import Beams, beam_decode
 from attn_jax.models.decoding.greedy import Decoded, greedy_decode, translation_weights

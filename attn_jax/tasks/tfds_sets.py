@@ -11,6 +11,7 @@ import os
 from pathlib import Path
 from typing import Any
 
+from attn_jax._extras import require
 from attn_jax.tasks.tfds_features import check_feature_classes
 
 __all__ = ["open_builder", "prepare_builder", "prepared_folder", "read_examples", "tfds_folder"]
@@ -71,6 +72,7 @@ def open_builder(name: str, root: Path | None = None) -> Any:
         FileNotFoundError: If TFDS knows no such set.
         ValueError: If the prepared set is damaged, or has features of other classes than TFDS's.
     """
+    require("tensorflow_datasets", "array_record", extra="data")
     import tensorflow_datasets as tfds
 
     folder = prepared_folder(name, root)

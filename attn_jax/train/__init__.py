@@ -3,6 +3,7 @@
 `fit` trains any model on any task with the signatures of `attn_jax.train.protocols`.
 """
 
+import attn_jax._extras.train  # noqa: F401
 from attn_jax.train.config import TrainConfig
 from attn_jax.train.devices import data_mesh
 from attn_jax.train.disk.checkpoint import CheckpointError, Checkpoints

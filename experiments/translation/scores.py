@@ -12,6 +12,7 @@ import jax
 import numpy as np
 from flax import linen as nn
 
+from attn_jax._extras import require
 from attn_jax.models import beam_decode, greedy_decode
 from attn_jax.tasks.translation.tokens import PAD, UNKNOWN
 from attn_jax.train import read_metrics
@@ -151,6 +152,7 @@ def score_texts(
         >>> round(scores["bleu"]), "tok:13a" in signatures["bleu"]
         (100, True)
     """
+    require("sacrebleu", extra="text")
     import sacrebleu
 
     metrics = {

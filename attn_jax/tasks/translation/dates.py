@@ -12,11 +12,11 @@ import re
 import sys
 import unicodedata
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
-from babel import Locale
-from babel.dates import DateTimeFormat, tokenize_pattern
 
+from attn_jax._extras import require
 from attn_jax.tasks.translation.example import Example, Links
 
 __all__ = ["FORMATS", "LOCALES", "dates_examples", "format_example"]
@@ -127,6 +127,8 @@ def format_example(day: datetime.date, locale: str, length: str) -> Example:
 def _pieces(day: datetime.date, locale: str, length: str) -> Iterator[tuple[str, str]]:
     """Yield the letter of each field (empty for the text between fields) and the text."""
     parsed, pattern = _pattern(locale, length)
+    from babel.dates import DateTimeFormat
+
     write = DateTimeFormat(day, parsed)
     for field, text in pattern:
         if field in _NAMES:
@@ -136,8 +138,12 @@ def _pieces(day: datetime.date, locale: str, length: str) -> Iterator[tuple[str,
 
 
 @functools.cache
-def _pattern(locale: str, length: str) -> tuple[Locale, tuple[tuple[str, str], ...]]:
-    """Return the fields of a language's dates in order, and the text between them."""
+def _pattern(locale: str, length: str) -> tuple[Any, tuple[tuple[str, str], ...]]:
+    """Return Babel's locale, the fields of its dates in order, and the text between them."""
+    require("babel", extra="text")
+    from babel import Locale
+    from babel.dates import tokenize_pattern
+
     parsed = Locale.parse(locale)
     pieces = tokenize_pattern(parsed.date_formats[length].pattern)
     return parsed, tuple(
@@ -148,6 +154,9 @@ def _pattern(locale: str, length: str) -> tuple[Locale, tuple[tuple[str, str], .
 
 @functools.cache
 def _name(locale: str, field: str, day: datetime.date) -> str:
+    from babel import Locale
+    from babel.dates import DateTimeFormat
+
     return _one_to_one(DateTimeFormat(day, Locale.parse(locale))[field])
 
 

@@ -4,10 +4,9 @@ import dataclasses
 import functools
 import io
 from collections.abc import Iterable
-from typing import SupportsInt
+from typing import Any, SupportsInt
 
-import sentencepiece
-
+from attn_jax._extras import require
 from attn_jax.tasks.translation.tokens import BEGIN, END, PAD, SPECIALS, UNKNOWN, until_end
 
 __all__ = ["SubwordTokenizer", "train_subwords"]
@@ -32,7 +31,10 @@ class SubwordTokenizer:
     """The model, serialized by sentencepiece."""
 
     @functools.cached_property
-    def _processor(self) -> sentencepiece.SentencePieceProcessor:
+    def _processor(self) -> Any:
+        require("sentencepiece", extra="text")
+        import sentencepiece
+
         return sentencepiece.SentencePieceProcessor(model_proto=self.model)
 
     @property
@@ -81,6 +83,9 @@ def train_subwords(sentences: Iterable[str], size: int) -> SubwordTokenizer:
     References:
         Kudo, Subword Regularization, 2018, https://arxiv.org/abs/1804.10959.
     """
+    require("sentencepiece", extra="text")
+    import sentencepiece
+
     model = io.BytesIO()
     try:
         sentencepiece.SentencePieceTrainer.train(

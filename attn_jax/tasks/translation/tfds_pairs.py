@@ -5,6 +5,7 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
+from attn_jax._extras import require
 from attn_jax.tasks.tfds_sets import open_builder, prepare_builder, read_examples
 from attn_jax.tasks.translation.example import Example
 from attn_jax.tasks.translation.pairs import Corpus, drop_duplicates, pair_key, split_pairs
@@ -68,6 +69,7 @@ def read_tfds_pairs(
 
 
 def _languages(info: Any, languages: tuple[str, str] | None, name: str) -> tuple[str, str]:
+    require("tensorflow_datasets", "array_record", extra="data")
     import tensorflow_datasets as tfds
 
     if not isinstance(info.features, tfds.features.Translation):

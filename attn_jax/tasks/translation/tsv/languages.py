@@ -3,9 +3,7 @@
 import functools
 import re
 
-from babel import Locale
-from babel.core import get_global
-
+from attn_jax._extras import require
 from attn_jax.tasks.translation.dates import LOCALES
 
 __all__ = ["find_language"]
@@ -29,6 +27,10 @@ def find_language(text: str) -> str | None:
     """
     name = re.sub(r"\s*[(\[].*", "", text.strip()).casefold()
     match = _CODE.fullmatch(name)
+    require("babel", extra="text")
+    from babel import Locale
+    from babel.core import get_global
+
     if match:
         code = get_global("language_aliases").get(match[1], match[1])
         if code in Locale("en").languages:
@@ -38,6 +40,8 @@ def find_language(text: str) -> str | None:
 
 @functools.cache
 def _names() -> dict[str, str]:
+    from babel import Locale
+
     names = {}
     for locale in map(Locale.parse, LOCALES):
         names |= {locale.languages[code].casefold(): code for code in LOCALES}

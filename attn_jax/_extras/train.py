@@ -1,0 +1,5 @@
+"""Imported first by the training loop."""
+
+from attn_jax._extras import require
+
+require("optax", "orbax", "rich", "tensorboardX", extra="train")
