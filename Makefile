@@ -172,12 +172,7 @@ purelib := -c 'import sysconfig; print(sysconfig.get_path("purelib"))'
 
 $(ready): requirements/base.lock requirements/build.lock pyproject.toml
 	@test -n "$(PYTHON)" || { echo "no Python 3.11 or newer was found; make PYTHON=/path/to/python3 names one"; exit 1; }
-	@echo "Setting up .venv (a minute or two, once)"
-	@test -x $(py) || $(PYTHON) -m venv .venv
-	@$(py) $(locked) -r requirements/build.lock
-	@$(py) $(locked) --no-binary promise --no-build-isolation -r requirements/base.lock
-	@$(py) -m pip install --quiet --no-deps --no-index --no-build-isolation -e .
-	@touch $@
+	@$(PYTHON) requirements/setup.py
 
 $(ready_dev): $(ready) requirements/dev.lock
 	@echo "Adding the developers' tools to .venv"
