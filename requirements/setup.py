@@ -43,19 +43,21 @@ def is_ready() -> bool:
     )
 
 
+def has_pip() -> bool:
+    """Return whether the environment has a Python that runs, with pip in it."""
+    command = [ENVIRONMENT / "bin" / "python", "-m", "pip", "--version"]
+    with contextlib.suppress(OSError):
+        return not subprocess.run(command, capture_output=True, check=False).returncode
+    return False
+
+
 def make_environment() -> None:
     """Make an environment with pip in it, again if an earlier one was left half-made."""
-    python = ENVIRONMENT / "bin" / "python"
-    works = (
-        python.exists()
-        and not subprocess.run(
-            [python, "-m", "pip", "--version"], capture_output=True, check=False
-        ).returncode
-    )
-    if not works:
-        if ENVIRONMENT.exists():
-            print(".venv was left half-made: it is made again", flush=True)
-        venv.create(ENVIRONMENT, with_pip=True, clear=True, symlinks=os.name == "posix")
+    if has_pip():
+        return
+    if ENVIRONMENT.exists():
+        print(".venv was left half-made: it is made again", flush=True)
+    venv.create(ENVIRONMENT, with_pip=True, clear=True, symlinks=os.name == "posix")
 
 
 def install(*arguments: str) -> None:
