@@ -7,9 +7,8 @@ ROOT = Path(__file__).parent.parent
 sys.path.insert(0, str(Path(__file__).parent / "_ext"))
 
 # Below the path that the extensions are found by.
-from stored import state_of_the_code  # noqa: E402
-
 from attn_jax import __version__ as release  # noqa: E402
+from experiments.benchmarks.record import state_of_the_code  # noqa: E402
 
 project = "attn_jax"
 author = "the attn_jax authors"
@@ -21,6 +20,7 @@ extensions = [
     "sphinx.ext.viewcode",
     "myst_nb",
     "api_pages",
+    "benchmarks",
     "docstrings",
     "live_viewer",
     "mathml",

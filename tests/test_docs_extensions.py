@@ -93,3 +93,17 @@ def test_a_notebook_is_executed_once_and_its_outputs_kept(extension, tmp_path):
     assert notebook.cells[-1].outputs[0].data["text/plain"] == "5"
     page.write_text(page.read_text().replace("2 + 3", "2 + three"))
     assert stored.execute(page) is None
+
+
+def test_a_page_of_old_numbers_says_so_and_one_of_todays_code_does_not(extension):
+    note, today = extension("benchmarks").note, extension("benchmarks").state_of_the_code()
+    assert note({"date": "2026-11-30", "commit": "abc1234", "code": today}, "ops") == ""
+    old = note({"date": "2026-11-22", "commit": "abc1234", "code": "another"}, "ops")
+    assert "Measured on 2026-11-22 at commit abc1234. `make bench PARTS=ops`" in old
+    assert "before these pages named their commit" in note({"date": "2026-11-22"}, "ops")
+    source = ["# Operations\n\nText.\n"]
+    extension("benchmarks").mark(None, "benchmarks/ops", source)
+    assert (
+        "The code has changed since" in source[0]
+        or today in (ROOT / "docs/benchmarks/ops.json").read_text()
+    )

@@ -1,7 +1,7 @@
 """The error for a package that is missing: it names the extra that.
 
-`import attn_jax._extras.flax`, `.train` and `.commands` require what whole packages of this library
-need; functions that need a package call :func:`require`.
+Importing a module of this folder requires what whole packages of the library need; functions that
+need a package call :func:`require`.
 """
 
 from importlib.util import find_spec

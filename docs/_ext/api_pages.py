@@ -82,7 +82,7 @@ class Export(NamedTuple):
 def packages() -> list[str]:
     """Return the packages that have a page, in the order in which they build on each other."""
     order = ["hooks", "ops", "nn", "models", "tasks", "train", "measure", "plot"]
-    found = {path.parent.name for path in (ROOT / "attn_jax").glob("*/__init__.py")}
+    found = {path.parent.name for path in (ROOT / "attn_jax").glob("[a-z]*/__init__.py")}
     known = [name for name in order if name in found]
     return [f"attn_jax.{name}" for name in (*known, *sorted(found - set(order)))] + [*ALSO]
 

@@ -3,8 +3,6 @@
 `make notebooks` runs this file, which executes these notebooks and stores what they show.
 """
 
-import hashlib
-import subprocess
 from pathlib import Path
 
 import nbformat
@@ -13,18 +11,10 @@ from myst_nb.core.config import NbParserConfig
 from myst_nb.core.read import create_nb_reader
 from myst_parser.config.main import MdParserConfig
 
-ROOT = Path(__file__).parents[2]
+from experiments.benchmarks.record import ROOT, commit, state_of_the_code
+
 STORED = ROOT / "docs/stored"
 TIMEOUT = 300  # seconds, for one cell
-
-
-def state_of_the_code() -> str:
-    """Return a digest of the library's and the experiments' sources."""
-    digest = hashlib.sha256()
-    for package in ("attn_jax", "experiments"):
-        for path in sorted((ROOT / package).rglob("*.py")):
-            digest.update(path.read_bytes())
-    return digest.hexdigest()[:12]
 
 
 def read(path: Path) -> nbformat.NotebookNode:
@@ -59,8 +49,7 @@ def store(path: Path) -> Path:
     notebook = execute(path)
     if notebook is None:
         raise SystemExit(f"A cell of {path} failed; `jupytext --execute {path}` shows the error.")
-    commit = subprocess.check_output(["git", "rev-parse", "--short", "HEAD"], cwd=ROOT, text=True)
-    notebook.metadata["attn_jax"] = {"commit": commit.strip(), "code": state_of_the_code()}
+    notebook.metadata["attn_jax"] = {"commit": commit(), "code": state_of_the_code()}
     STORED.mkdir(exist_ok=True)
     file = STORED / f"{path.stem}.ipynb"
     nbformat.write(notebook, file)

@@ -9,10 +9,11 @@ from typing import Any
 
 from sphinx.application import Sphinx
 from sphinx.config import Config
-from stored import ROOT, state_of_the_code, stored
+from stored import stored
 
 from attn_jax.pretrained import available
 from attn_jax.pretrained.sources import is_fetched
+from experiments.benchmarks.record import ROOT, state_of_the_code
 
 _LINE = re.compile(r"^weights: \[(.+)\]$", re.MULTILINE)
 _TITLE = re.compile(r"^# .+\n", re.MULTILINE)

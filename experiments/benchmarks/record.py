@@ -2,15 +2,18 @@
 
 import dataclasses
 import datetime
+import hashlib
 import importlib.metadata
 import json
 import os
 import platform
+import subprocess
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-DOCS = Path(__file__).resolve().parents[2] / "docs" / "benchmarks"
+ROOT = Path(__file__).resolve().parents[2]
+DOCS = ROOT / "docs" / "benchmarks"
 _PACKAGES = ("jax", "jaxlib", "flax", "optax", "numpy")
 
 
@@ -57,6 +60,27 @@ def machine() -> dict[str, Any]:
     }
 
 
+def commit() -> str:
+    """Return the commit that is checked out, with a + if files differ from it."""
+    described = subprocess.run(
+        ["git", "describe", "--always", "--dirty=+", "--exclude=*"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    return described.stdout.strip() or "unknown"
+
+
+def state_of_the_code() -> str:
+    """Return a digest of the library's and the experiments' sources."""
+    digest = hashlib.sha256()
+    for package in ("attn_jax", "experiments"):
+        for path in sorted((ROOT / package).rglob("*.py")):
+            digest.update(path.read_bytes())
+    return digest.hexdigest()[:12]
+
+
 def limit_cores(most: int) -> None:
     """Restrict this process and its children to some cores; call it before JAX counts them."""
     if hasattr(os, "sched_setaffinity"):
@@ -94,11 +118,12 @@ def write(result: Result, folder: Path = DOCS) -> Path:
         table,
         "\n".join(f"- {note}" for note in result.notes),
         *result.more,
-        f"Measured on {date}. " + "; ".join(described) + ".",
+        f"Measured on {date} at commit {commit()}. " + "; ".join(described) + ".",
         f"Repeat it: `make bench PARTS={result.part}`.",
     ]
     page.write_text("\n\n".join(filter(None, sections)) + "\n", encoding="utf-8")
-    data = {"date": date, "machine": {**result.where}, "versions": versions, **result.data}
+    stamp = {"date": date, "commit": commit(), "code": state_of_the_code()}
+    data = {**stamp, "machine": {**result.where}, "versions": versions, **result.data}
     text = json.dumps(data, indent=1, ensure_ascii=False) + "\n"
     page.with_suffix(".json").write_text(text, encoding="utf-8")
     print(f"{table}\n\nWritten to {page}")
