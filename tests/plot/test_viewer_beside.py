@@ -228,6 +228,7 @@ def test_training_steps_make_one_page():
             {"example": [0, 2], "tokens": [list("abcde")] * 2},
             r"tokens is a batch of 2, in which there is no example 2",
         ),
+        ({"steps": [0], "example": [0, 1]}, r"between steps and not between example=\[0, 1\]"),
         ({"steps": [0, 1]}, r"steps names 2 training steps, but weights holds 1"),
     ],
 )

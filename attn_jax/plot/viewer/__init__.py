@@ -3,7 +3,7 @@
 import functools
 from collections.abc import Mapping, Sequence
 from operator import index
-from typing import Any, SupportsIndex
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -124,15 +124,13 @@ def viewer(
     )
     of_all = {"tokens": tokens, "queries": queries, "keys": keys, "sentence_b": sentence_b}
     of_all |= {"gold": gold, "possible": possible}
+    examples = examples_of(example)
     if steps is not None:
-        captures = captures_of(weights, steps)
-        of_each = [content(each, example=example, **of_all) for each in captures]
+        captures = captures_of(weights, steps, examples)
+        of_each = [content(each, example=examples[0], **of_all) for each in captures]
         return Viewer(Pages("step", list(map(label_text, steps)), of_each), {})
-    if example is not None and not isinstance(example, SupportsIndex):
-        chosen = examples_of(example)
-        of_each = [content(weights, example=i, **of_example(of_all, i)) for i in chosen]
-        return Viewer(Pages("example", list(map(str, chosen)), of_each), {})
-    return Viewer(Pages("example", [""], [content(weights, example=example, **of_all)]), {})
+    of_each = [content(weights, example=i, **of_example(of_all, i)) for i in examples]
+    return Viewer(Pages("example", list(map(str, examples)), of_each), {})
 
 
 def _content(

@@ -1,6 +1,6 @@
 """The heads of a layer as lines, and the vectors behind a query's weights, as figures for print."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from colorsys import hls_to_rgb
 from typing import Any
 
@@ -48,7 +48,7 @@ def head_lines(content: Content, state: Mapping[str, Any]) -> Figure:
     return result
 
 
-def _lines(weights: NDArray, largest: float, color: Sequence[float]) -> LineCollection:
+def _lines(weights: NDArray, largest: float, color: tuple[float, float, float]) -> LineCollection:
     query, key = np.nonzero(weights > _FAINTEST * largest)
     t = np.linspace(0, 1, 24)
     ease = t * t * (3 - 2 * t)

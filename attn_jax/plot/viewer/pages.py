@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from operator import index
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, SupportsIndex
 
 import numpy as np
 
@@ -25,11 +25,11 @@ class Pages(NamedTuple):
     contents: Sequence[Content]
 
 
-def captures_of(weights: Any, steps: Sequence[object]) -> list[Any]:
+def captures_of(weights: Any, steps: Sequence[object], examples: Sequence[int | None]) -> list[Any]:
     """Return the weights at each training step.
 
     Raises:
-        ValueError: If there is not one capture for each step.
+        ValueError: If there is not one capture for each step, or several examples of each.
     """
     captures = list(weights.values() if isinstance(weights, Mapping) else weights)
     if len(captures) != len(steps) or not captures:
@@ -37,45 +37,54 @@ def captures_of(weights: Any, steps: Sequence[object]) -> list[Any]:
             f"steps names {len(steps)} training steps, but weights holds {len(captures)}; give a "
             "list with the weights captured at each step."
         )
+    if len(examples) > 1:
+        raise ValueError(
+            f"with steps, the page switches between steps and not between example={examples}; "
+            "choose one example."
+        )
     return captures
 
 
-def examples_of(example: Sequence[int]) -> list[int]:
+def examples_of(example: int | Sequence[int] | None) -> list[int | None]:
     """Return the examples to switch between.
 
     Raises:
         ValueError: If there are none, or one is given twice.
     """
+    if example is None:
+        return [None]
+    if isinstance(example, SupportsIndex):
+        return [index(example)]
     chosen = list(map(index, example))
     if not chosen or len(set(chosen)) < len(chosen):
         raise ValueError(f"example={chosen}; give the indices of different examples, as in [0, 1].")
-    return chosen
+    return [*chosen]
 
 
-def of_example(settings: Mapping[str, Any], example: int) -> dict[str, Any]:
+def of_example(settings: Mapping[str, Any], example: int | None) -> dict[str, Any]:
     """Return the settings of one example, of which some may be a batch."""
+    if example is None:
+        return dict(settings)
     return {name: _one(name, value, example) for name, value in settings.items()}
 
 
 def _one(name: str, value: Any, example: int) -> Any:
+    if value is None:
+        return None
     if isinstance(value, Mapping):
         return {key: _one(f"{name}[{key!r}]", each, example) for key, each in value.items()}
     if name in ("gold", "possible"):
-        is_batch = value is not None and as_array(value, name).ndim == 3
+        is_batch = as_array(value, name).ndim == 3
     elif name == "sentence_b":
         is_batch = np.ndim(value) == 1
     else:
-        is_batch = bool(value is not None and len(value)) and _is_list(value[0])
+        is_batch = len(value) > 0 and isinstance(value[0], list | tuple | np.ndarray)
     if is_batch and not -len(value) <= example < len(value):
         raise ValueError(
             f"{name} is a batch of {len(value)}, in which there is no example {example}; give one "
             "for each example of the weights."
         )
     return value[example] if is_batch else value
-
-
-def _is_list(value: object) -> bool:
-    return isinstance(value, list | tuple) or np.ndim(value) == 1
 
 
 def page_of(pages: Pages, selection: Mapping[str, Any]) -> tuple[dict[str, int], dict[str, Any]]:
@@ -94,7 +103,7 @@ def page_of(pages: Pages, selection: Mapping[str, Any]) -> tuple[dict[str, int],
     else:
         place = index(value) % len(names) if -len(names) <= index(value) < len(names) else None
     if place is None:
-        known = ", ".join(filter(None, names[:8])) or "none to choose from"
+        known = ", ".join(names[:8])
         raise ValueError(f"there is no {pages.kind} {value!r} in this page: {known}.")
     return {"page": place}, rest
 

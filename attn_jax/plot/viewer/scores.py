@@ -5,10 +5,13 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-Heads = NDArray[np.float32]
+# By name, a number for each head, or None.
+Scores = dict[str, list[float | None]]
 
 
-def head_scores(weights: Heads, labels: tuple[list[str] | None, list[str] | None]) -> "Scores":
+def head_scores(
+    weights: NDArray[np.floating], labels: tuple[list[str] | None, list[str] | None]
+) -> Scores:
     """Return how far each head attends to the previous, the first and the next-after-same token.
 
     Each score is the mean weight on such keys, over the queries that have them:
@@ -42,14 +45,11 @@ def head_scores(weights: Heads, labels: tuple[list[str] | None, list[str] | None
     }
 
 
-Scores = dict[str, list[float | None]]
-
-
 def _means(sums: NDArray, count: int) -> list[float | None]:
     return (sums / count).astype(float).tolist() if count else [None] * len(sums)
 
 
-def _induction(weights: Heads, labels: Sequence[str] | None) -> list[float | None]:
+def _induction(weights: NDArray[np.floating], labels: Sequence[str] | None) -> list[float | None]:
     if labels is None or len(set(labels)) == len(labels):
         return [None] * len(weights)
     kinds = np.unique(np.asarray(labels, object).astype(str), return_inverse=True)[1]
