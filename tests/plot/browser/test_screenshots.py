@@ -19,6 +19,9 @@ pytest.importorskip("playwright.sync_api")
     [
         ("sentence", "matrix", {"layer": 0, "head": 2, "query": 8, "key": 3}),
         ("sentence", "tokens", {"layer": 0, "head": 2, "query": 8, "key": 8}),
+        ("sentence", "heads", {"layer": 0, "query": 8}),
+        ("sentence", "overview", {"layer": 0, "head": 2}),
+        ("vectors", "neuron", {"layer": 1, "head": 2, "query": 5}),
         ("digit", "image", {"layer": 0, "head": 0, "query": 25, "key": 25}),
         ("translation", "alignment", {"head": 0}),
         ("long_sequence", "summary", {"query": 1230, "key": 1180, "theme": "dark"}),

@@ -2,7 +2,7 @@
 
 import { makeSvg } from "../dom.js";
 import { largest } from "../ranking.js";
-import { curve, drawLines, makeLines, sizeLines } from "./lines.js";
+import { curve, drawLines, fade, makeLines, sizeLines } from "./lines.js";
 import { createPair } from "./pair.js";
 import { textSide } from "./tokens.js";
 
@@ -47,7 +47,7 @@ function between({ palette }) {
 
     // Highlights the lines of the active query and key, and fades the others.
     point({ query, key }, map) {
-      all.setAttribute("opacity", query === null && key === null ? 1 : 0.15);
+      fade(all, query === null && key === null ? 1 : 0.15);
       const row = query === null ? [] : map.row(query);
       const column = key === null ? [] : map.column(key);
       chosen.replaceChildren(

@@ -2,7 +2,7 @@
 
 import { formatWeight, make, makeSvg, nameOf } from "../dom.js";
 import { largest } from "../ranking.js";
-import { curve, drawLines, makeLines, sizeLines } from "./lines.js";
+import { curve, drawLines, fade, makeLines, sizeLines } from "./lines.js";
 import { createPair } from "./pair.js";
 import { textSide } from "./tokens.js";
 
@@ -13,6 +13,8 @@ export const uses = ["layer", "weighting", "search"];
 // Lines of similar opacity are one path.
 const SHADES = 8;
 const FAINTEST = 0.04;
+// The largest opacity of a stripe, out of 255, which leaves text on it readable.
+const STRONGEST = 180;
 // Above this many cells, only the exact largest weights of each query have lines.
 const MOST_CELLS = 150_000;
 
@@ -116,7 +118,7 @@ function between({ data, store, palette }) {
 
     point({ query, key }, map) {
       const pointed = query !== null || key !== null;
-      all.setAttribute("opacity", pointed ? 0.07 : 1);
+      fade(all, pointed ? 0.07 : 1);
       draw(chosen, pointed ? mapsOf(map, store, data) : [], (each) => [
         ...(query === null ? [] : [...each.row(query)].map((weight, i) => [query, i, weight])),
         ...(key === null ? [] : [...each.column(key)].map((weight, i) => [i, key, weight]))]);
@@ -133,20 +135,24 @@ const mapsOf = (map, store, data) =>
 function paint(pickers, map, { query, key }, { data, store, palette }) {
   const heads = headsShown(store.state, data);
   const count = data.layers[store.state.layer].maps.length;
+  const colors = heads.map((head) => palette.head(head, count));
   const maps = mapsOf(map, store, data);
   const max = Math.max(...maps.map((each) => each.max)) || 1;
   const stripes = (weights) => `linear-gradient(to right, ${weights.map((weight, i) =>
-    `color-mix(in srgb, ${palette.head(heads[i], count)} ${Math.round(70 * weight / max)}%, transparent) ${
-      (100 * i) / weights.length}% ${(100 * (i + 1)) / weights.length}%`).join(", ")})`;
-  const rows = query === null ? null : maps.map((each) => each.row(query));
-  const columns = key === null ? null : maps.map((each) => each.column(key));
+    `${colors[i]}${alpha(weight / max)} ${(100 * i) / weights.length}% ${
+      (100 * (i + 1)) / weights.length}%`).join(", ")})`;
+  const rows = query === null ? [] : maps.map((each) => each.row(query));
+  const columns = key === null ? [] : maps.map((each) => each.column(key));
   for (const [picker, lists] of [[pickers.key, rows], [pickers.query, columns]]) {
     picker.items.forEach((item, i) => {
-      item.style.background = lists?.length && lists.some((list) => list[i] > max / 100)
-        ? stripes(lists.map((list) => list[i])) : "";
+      const seen = lists.some((list) => list[i] > FAINTEST * max);
+      if (seen) item.style.background = stripes(lists.map((list) => list[i]));
+      else if (item.style.background) item.style.background = "";
     });
   }
 }
+
+const alpha = (fraction) => Math.round(STRONGEST * Math.min(1, fraction)).toString(16).padStart(2, "0");
 
 // For each head, the key that a query attends to most.
 function lists(map, { queries, keys }, { query, key }, { data, store, palette }) {

@@ -1,6 +1,6 @@
 // Lines between two columns of tokens, on an SVG that is as wide as the room between them.
 
-import { makeSvg } from "../dom.js";
+import { make, makeSvg } from "../dom.js";
 
 const WIDTH = 240;
 const ROW = 26; // as in the style sheet
@@ -12,15 +12,22 @@ export function curve(query, key) {
   return `M0 ${from}C${bend} ${from} ${bend} ${to} ${WIDTH} ${to}`;
 }
 
-export const makeLines = (...groups) => makeSvg("svg", { class: "lines", "aria-hidden": "true",
-  preserveAspectRatio: "none" }, ...groups);
+/** Creates an element with a layer for each group: fading one does not draw the others again. */
+export const makeLines = (...groups) => make("div", { class: "lines", "aria-hidden": "true" },
+  ...groups.map((group) => makeSvg("svg", { preserveAspectRatio: "none" }, group)));
 
 export function sizeLines(element, rows) {
-  element.setAttribute("height", ROW * rows);
-  element.setAttribute("viewBox", `0 0 ${WIDTH} ${ROW * rows}`);
+  element.style.height = `${ROW * rows}px`;
+  for (const layer of element.children) layer.setAttribute("viewBox", `0 0 ${WIDTH} ${ROW * rows}`);
+}
+
+/** Fades the layer of a group. */
+export function fade(group, opacity) {
+  group.parentNode.style.opacity = opacity;
 }
 
 /** Returns copies of groups of lines, drawn into a box. */
 export const drawLines = ({ x, y, width }, groups) => [makeSvg("g",
   { transform: `translate(${x} ${y}) scale(${width / WIDTH} 1)` },
-  ...groups.map((group) => group.cloneNode(true)))];
+  ...groups.map((group) => makeSvg("g", { opacity: group.parentNode.style.opacity || 1 },
+    group.cloneNode(true))))];
