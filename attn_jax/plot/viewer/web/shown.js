@@ -32,8 +32,10 @@ export function weighting(kind, norms, share) {
 
 /** A map with hidden cells, `isHidden(query, key)`, or with other weights, `weigh(query, row)`. */
 export class ShownMap {
-  constructor(base, { isHidden = () => false, weigh = null, changes = true }) {
-    Object.assign(this, { base, isHidden, weigh, changes, shape: base.shape, topK: base.topK });
+  constructor(base, { isHidden = null, weigh = null, changes = true }) {
+    Object.assign(this, { base, weigh, changes, shape: base.shape, topK: base.topK });
+    this.hides = isHidden !== null;
+    this.isHidden = isHidden ?? (() => false);
     this.rows = [];
     this.max = changes ? this.largest() : base.max;
   }

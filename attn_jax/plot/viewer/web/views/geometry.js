@@ -12,8 +12,8 @@ const LABEL_SPACING = { query: 12, key: 15 };
 export function sizesFor([queries, keys], room, space) {
   const height = Math.max(space.height - room.top,
     Math.min(queries * COMFORTABLE_CELL, COMFORTABLE_HEIGHT));
-  const cell = Math.min((space.width - room.left) / keys, height / queries, LARGEST_CELL);
-  return { width: Math.ceil(room.left + cell * keys) + 2,
+  const cell = Math.min((space.width - room.left - room.right) / keys, height / queries, LARGEST_CELL);
+  return { width: Math.ceil(room.left + cell * keys + room.right) + 2,
     height: Math.ceil(room.top + cell * queries) + 2 };
 }
 
@@ -21,7 +21,7 @@ export function sizesFor([queries, keys], room, space) {
 export class Geometry {
   constructor(shape, room, sizes, zoom) {
     const [queries, keys] = shape;
-    const width = sizes.width - room.left - 2;
+    const width = sizes.width - room.left - room.right - 2;
     const height = sizes.height - room.top - 2;
     this.whole = Math.min(width / keys, height / queries);
     const [span, x, y] = zoom ?? [width / this.whole, 0, 0];

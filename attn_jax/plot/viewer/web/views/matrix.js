@@ -10,6 +10,8 @@ export const title = "Matrix";
 export const isAvailable = (data) => data.layers.length > 0;
 
 const SIDE = 300;
+// Up to this width, as in the style sheet, everything is in one column.
+const NARROW = 760;
 // Below the map, the footer.
 const BELOW = 84;
 
@@ -38,7 +40,7 @@ export function createView({ data, store, palette, announce }) {
     if (appearance === painted) panel.draw();
     else panel.paint(coloring(map, state.scale, palette));
     painted = appearance;
-    legend.render(state.scale, map.max, Boolean(map.isHidden));
+    legend.render(state.scale, map.max, Boolean(map.hides));
     hover(hovered);
   }
 
@@ -74,6 +76,8 @@ export function createView({ data, store, palette, announce }) {
 
 /** Returns the space left next to something `beside` wide, for `count` maps in a row. */
 export function spaceFor(element, beside, count = 1) {
-  return { width: Math.max(280, (element.clientWidth - beside) / count),
+  const isNarrow = innerWidth <= NARROW;
+  const width = isNarrow ? element.clientWidth : (element.clientWidth - beside) / count;
+  return { width: Math.max(280, width),
     height: Math.max(280, innerHeight - BELOW - element.getBoundingClientRect().top - scrollY) };
 }

@@ -41,7 +41,8 @@ export class MapPanel {
       (width, _, i) => Math.max(width, context.measureText(nameOf(labels, labels ? i : count)).width), 8));
     const [queries, keys] = this.map.shape;
     return { left: Math.ceil(widest(this.labels.queries, queries)) + 12,
-      top: Math.ceil(widest(this.labels.keys, keys) * -Math.sin(LABEL_ANGLE)) + 16 };
+      top: Math.ceil(widest(this.labels.keys, keys) * -Math.sin(LABEL_ANGLE)) + 16,
+      right: Math.ceil(widest(this.labels.keys?.slice(-2), keys) * Math.cos(LABEL_ANGLE)) };
   }
 
   /** Colors every cell by `rgb(weight, query)`, hidden ones gray, and draws. */
