@@ -59,7 +59,8 @@ def test_a_token_pointed_at_shows_its_lines_and_the_best_key_of_each_head(open_p
     page.get_by_role("listbox", name="Queries").get_by_text("sat").hover()
     token = sentence.tokens.index("sat")
     assert set(lines(page, "chosen")) == {0, 2}
-    assert float(page.locator(".lines .all").get_attribute("opacity")) < 0.1
+    faded = page.locator(".lines svg", has=page.locator(".all"))
+    assert float(faded.evaluate("x => getComputedStyle(x).opacity")) < 0.1
     names = page.locator(".lists section").first.locator(".name").all_inner_texts()
     best = [sentence.tokens[i] for i in sentence.maps[1, [0, 2], token].argmax(-1)]
     assert names == [f"head 0: {best[0]}", f"head 2: {best[1]}"]

@@ -42,6 +42,17 @@ def test_hidden_cells_look_hidden_everywhere(open_page, page):
     np.testing.assert_array_equal(is_gray, ~CAUSAL)
 
 
+@pytest.mark.parametrize("view", ["matrix", "tokens", "heads", "overview"])
+def test_axe_finds_nothing_with_masks_and_the_table(open_page, page, violations, view):
+    page.emulate_media(color_scheme="dark" if view in ("tokens", "overview") else "light")
+    weights = [{"encoder": causal()[:1], "decoder": causal()[1:]}] * 2
+    page_view = plot.viewer(weights, steps=[0, 1], tokens=list("abcde"), mask=CAUSAL, sentence_b=2)
+    open_page(page_view, view=view, query=1, pairs="ab")
+    page.get_by_text("This view as a table").click()
+    expect(page.locator(".as-text tbody tr").first).to_be_visible()
+    assert violations(page) == []
+
+
 @pytest.mark.parametrize(("pair", "rows", "columns"), [("A → B", 0, 1), ("B → B", 1, 1)])
 def test_a_pair_of_sentences_is_shown_alone(open_page, page, vectors, pair, rows, columns):
     open_page(vectors.view, view="matrix", head=1)

@@ -88,7 +88,7 @@ export function createPair(context, kind) {
     const [keys, queries] = kind.headings?.(ofQuery, ofKey)
       ?? [`Keys, colored by their weight for ${ofQuery}`, `Queries, colored by their weight on ${ofKey}`];
     headings.key.textContent = active.query !== null ? keys
-      : kind.paint ? "Keys" : "Keys, colored by the mean weight they receive";
+      : kind.paint ? "Keys" : "Keys, colored by mean weight";
     headings.query.textContent = active.key === null ? "Queries" : queries;
     const gold = rendered.merged ? null : data.goldOf(store.state.layer);
     readout.textContent = [describe(active), kind.note?.(map, active, gold, context)].filter(Boolean).join(" ");
