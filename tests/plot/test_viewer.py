@@ -246,7 +246,7 @@ def test_selections_add_up():
         ({"layer": "third"}, r"no layer 'third' among 2: 'first', 'second'"),
         ({"head": 3}, r"no head 3 among 3: 0 to 2"),
         ({"query": "a"}, r"no query 'a' among 5"),
-        ({"view": "image"}, r"no view 'image' among 4: 'matrix'"),
+        ({"view": "image"}, r"no view 'image' among 5: 'matrix', 'tokens', 'heads', 'model'"),
         ({"color": 3}, r"color cannot be selected"),
     ],
 )

@@ -14,6 +14,9 @@ from numpy.typing import NDArray
 
 from attn_jax.plot.viewer import encode
 from attn_jax.plot.viewer.maps import Layer
+from attn_jax.plot.viewer.masks import encode_mask
+from attn_jax.plot.viewer.operands import Operands, encode_operands
+from attn_jax.plot.viewer.scores import Scores, head_scores
 from attn_jax.plot.viewer.summaries import SummaryLayer, encode_summary
 
 Links = tuple[NDArray[np.bool_], NDArray[np.bool_]]
@@ -37,6 +40,9 @@ class Content:
         measures: One number for each map, by name.
         card: Verdict and lines of the report card.
         top_k: Number of weights of each query that are stored exactly.
+        masks: Cells that may be attended to, `(heads, queries, keys)`, by name of layer.
+        operands: What was captured beside the weights, by name of layer.
+        sentence_b: First query and first key of a second sentence, by name of layer.
     """
 
     title: str
@@ -52,6 +58,9 @@ class Content:
     measures: Mapping[str, list[float]]
     card: Mapping[str, Any] | None
     top_k: int
+    masks: Mapping[str, NDArray[np.bool_]]
+    operands: Mapping[str, Operands]
+    sentence_b: Mapping[str, tuple[int, int]]
 
     @functools.cached_property
     def encoded(self) -> tuple[dict[str, object], list[str]]:
@@ -61,16 +70,29 @@ class Content:
         payload: dict[str, object] = {
             "title": self.title,
             "topK": self.top_k,
-            "layers": self._layers(self.layers, blobs, labels),
+            "layers": [
+                row | self._beside(layer, blobs)
+                for row, layer in zip(
+                    self._layers(self.layers, blobs, labels), self.layers, strict=True
+                )
+            ],
             "compared": self._layers(self.compared, blobs, labels),
             "compareNames": self.compare_names,
             "summaries": [self._summary(layer, blobs, labels) for layer in self.summaries],
             "image": None if self.image is None else self._image(self.image),
             "gold": self.gold and self._links(*self.gold),
+            "scores": self._scores(),
             "measures": self.measures,
             "card": self.card,
         }
         return {**payload, "labels": labels.lists}, blobs
+
+    def _scores(self) -> Scores:
+        """Return the scores of all maps, without those that no map has."""
+        rows = [head_scores(layer.weights, self.labels[layer.name]) for layer in self.layers]
+        names = list(dict.fromkeys(name for row in rows for name in row))
+        scores = {name: [value for row in rows for value in row[name]] for name in names}
+        return {name: values for name, values in scores.items() if set(values) - {None}}
 
     def _layers(
         self, layers: Sequence[Layer], blobs: list[str], labels: "_LabelLists"
@@ -89,6 +111,19 @@ class Content:
             row = {"name": layer.name, "shape": layer.weights.shape[1:], "heads": heads}
             rows.append(row | {"labels": names, "reading": layer.reading})
         return rows
+
+    def _beside(self, layer: Layer, blobs: list[str]) -> dict[str, Any]:
+        """Encode the mask, the second sentence and what was captured beside the weights."""
+        hidden = None
+        if (mask := self.masks.get(layer.name)) is not None:
+            hidden = [*range(len(blobs), len(blobs) + len(mask))]
+            blobs.extend(map(encode_mask, mask))
+        operands = self.operands.get(layer.name, Operands())
+        return {
+            "hidden": hidden,
+            "sentenceB": self.sentence_b.get(layer.name),
+            **encode_operands(operands, layer.weights, blobs),
+        }
 
     def _map(self, weights: NDArray[np.float32]) -> tuple[str, str, float]:
         top_k = min(self.top_k, weights.shape[1])

@@ -21,6 +21,7 @@ from attn_jax.plot.heatmap import heatmap
 from attn_jax.plot.overlay import color_bar, overlay
 from attn_jax.plot.summary import summary
 from attn_jax.plot.viewer.content import Content, Links
+from attn_jax.plot.viewer.export_heads import head_lines, neuron
 
 
 def figure(content: Content, state: Mapping[str, Any]) -> Figure:
@@ -35,6 +36,7 @@ def figure(content: Content, state: Mapping[str, Any]) -> Figure:
     """
     draw = {"matrix": _matrix, "tokens": _tokens, "overview": _overview, "image": _image}
     draw |= {"alignment": _alignment, "compare": _compare, "summary": _summary}
+    draw |= {"heads": head_lines, "neuron": neuron}
     return draw[state["view"]](content, state)
 
 

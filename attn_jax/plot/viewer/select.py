@@ -7,6 +7,9 @@ from typing import Any, SupportsIndex
 from attn_jax.plot.figure import label_text
 from attn_jax.plot.viewer.content import Content
 
+# Tabs whose word is not the name of their view, which stands in the addresses of saved pages.
+_TABS = {"overview": "model"}
+
 
 def views(content: Content) -> list[str]:
     """Return the views that have something to show; a viewer opens with the first."""
@@ -15,7 +18,9 @@ def views(content: Content) -> list[str]:
         "image": content.layers and content.image is not None,
         "matrix": content.layers,
         "tokens": any(side is not None for sides in labels for side in sides),
+        "heads": sum(len(layer.weights) for layer in content.layers) > 1,
         "overview": sum(len(layer.weights) for layer in content.layers) > 1,
+        "neuron": any(each.query is not None for each in content.operands.values()),
         "alignment": any(None not in sides for sides in labels),
         "compare": content.compared,
         "summary": content.summaries,
@@ -49,11 +54,18 @@ def resolve(content: Content, selection: Mapping[str, Any]) -> dict[str, Any]:
     convert = {
         "layer": lambda _: names.index(layer.name),
         "head": lambda head: head if head == "mean" else _index("head", head, heads, ()),
-        "view": lambda view: shown[_index("view", view, len(shown), shown)],
+        "view": lambda view: shown[_view(view, shown)],
         "query": lambda query: _index("query", query, rows, queries or ()),
         "key": lambda key: _index("key", key, columns, keys or ()),
     }
     return {name: convert[name](value) for name, value in selection.items()}
+
+
+def _view(view: Any, shown: Sequence[str]) -> int:
+    word = view.lower() if isinstance(view, str) else view
+    return _index(
+        "view", _TABS.get(word, word), len(shown), [_TABS.get(name, name) for name in shown]
+    )
 
 
 def _sizes(layer: Any) -> tuple[int, tuple[int, int]]:

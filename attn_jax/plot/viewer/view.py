@@ -10,6 +10,7 @@ from typing import Any
 from attn_jax.plot.viewer.content import Content
 from attn_jax.plot.viewer.export import figure
 from attn_jax.plot.viewer.page import page
+from attn_jax.plot.viewer.pages import Pages, encode_pages, page_of
 from attn_jax.plot.viewer.select import resolve, views
 
 _FIGURES = (".svg", ".pdf", ".png")
@@ -30,17 +31,22 @@ class Viewer:
         True
     """
 
-    def __init__(self, content: Content, state: Mapping[str, Any]):
-        self._content = content
-        self._state = {"view": views(content)[0], **state}
+    def __init__(self, pages: Pages, state: Mapping[str, Any]):
+        self._pages = pages
+        self._state = {"view": views(pages.contents[0])[0], **state}
+
+    @property
+    def _content(self) -> Content:
+        return self._pages.contents[self._state.get("page", 0)]
 
     def select(self, **selection: Any) -> "Viewer":
         """Select what the page opens with, and what a figure draws.
 
         Args:
-            **selection: `view` (`"matrix"`, `"tokens"`, `"overview"`, `"image"`,
-                `"alignment"`, `"compare"` or `"summary"`), `layer` (number or name),
-                `head` (number or `"mean"`), `query` and `key` (number or label).
+            **selection: `view` (a tab's own word: `"matrix"`, `"tokens"`, `"heads"`, `"model"`,
+                `"neuron"`, `"image"`, `"alignment"`, `"compare"` or `"summary"`), `layer` (number
+                or name), `head` (number or `"mean"`), `query` and `key` (number or label),
+                `example` or `step` where the page has several (number among them, or name).
 
         Returns:
             A viewer of the same weights.
@@ -48,11 +54,14 @@ class Viewer:
         Raises:
             ValueError: If something selected does not exist.
         """
-        return Viewer(self._content, {**self._state, **resolve(self._content, selection)})
+        page, rest = page_of(self._pages, selection)
+        state = {**self._state, **page}
+        chosen = Viewer(self._pages, state)._content  # the labels are those of the example chosen
+        return Viewer(self._pages, {**state, **resolve(chosen, rest)})
 
     def html(self) -> str:
         """Return the page: one file that opens anywhere and makes no request."""
-        payload, blobs = self._content.encoded
+        payload, blobs = encode_pages(self._pages)
         return page({**payload, "state": self._state}, blobs)
 
     def figure(self) -> Any:

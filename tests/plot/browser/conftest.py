@@ -100,6 +100,19 @@ def sentence():
 
 
 @pytest.fixture(scope="session")
+def vectors():
+    """Two sentences of eight pieces, with queries, keys and values captured beside the weights."""
+    pieces = ["[CLS]", "a", "cat", "[SEP]", "a", "cat", "sat", "[SEP]"]
+    model, x = Encoder(), jax.random.normal(jax.random.key(9), (1, len(pieces), 24))
+    variables = model.init(jax.random.key(0), x)
+    captured = hooks.capture(model.apply, ["*.weights", "*.query", "*.key", "*.value"])(
+        variables, x
+    )[1]
+    view = plot.viewer(captured, tokens=pieces, title="Two sentences")
+    return SimpleNamespace(view=view, tokens=pieces, captured=captured)
+
+
+@pytest.fixture(scope="session")
 def two_runs():
     """The attention of one encoder to two sentences of seven words."""
     first, second = (

@@ -44,7 +44,7 @@ def test_a_page_about_a_checkpoint_shows_all_its_heads_and_opens_one(
     model = SimpleNamespace(name="<tiny>", config={"model_type": "bert"})
     page.goto(write_page(tmp_path, look, model, ["<tiny>"]).as_uri())
     inside = page.frame_locator("iframe[title='Look around']")
-    expect(inside.locator(".heads button")).to_have_count(6)
+    expect(inside.locator(".heads .head")).to_have_count(6)
     inside.get_by_title("open layer 1, head 2", exact=True).click()
     expect(inside.get_by_role("tab", name="Matrix")).to_have_attribute("aria-selected", "true")
     inside.get_by_role("tab", name="Tokens").click()

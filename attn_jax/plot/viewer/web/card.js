@@ -1,6 +1,6 @@
 // The report card of the maps, as a table below them.
 
-import { make } from "./dom.js";
+import { fixed, make } from "./dom.js";
 
 // A verdict is shown by a mark, by its color, and in words for screen readers.
 const MARKS = {
@@ -47,5 +47,5 @@ function row(line) {
 }
 
 function number(value) {
-  return value === null ? "–" : value.toFixed(Math.abs(value) < 10 ? 3 : 1);
+  return value === null ? "–" : fixed(value, Math.abs(value) < 10 ? 3 : 1);
 }

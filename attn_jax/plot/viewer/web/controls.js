@@ -2,14 +2,21 @@
 
 import { make } from "./dom.js";
 import { saveCsv, savePng, saveSvg } from "./export.js";
+import { kindOf, kindsOf } from "./kinds.js";
+import { picker, player } from "./pickers.js";
 import { matches } from "./search.js";
 import { SCALES } from "./shade.js";
+import { PAIRS, WEIGHTINGS } from "./shown.js";
 
 const THEMES = { auto: "system", light: "light", dark: "dark" };
+const WORDS = { example: "Example", step: "Step" };
+const ORDERS = { place: "layer and head", score: "score" };
+const THUMBS = { maps: "maps", lines: "lines" };
 const KEYS = [
   ["1 – 9", "switch to another view"],
   ["[ and ]", "previous head, next head"],
   ["{ and }", "previous layer, next layer"],
+  ["< and >", "previous example or step, next one"],
   ["/", "search for a token; Enter goes to the next match"],
   ["arrows", "move to another query or key; with Shift, by ten"],
   ["+, −, 0", "zoom in, zoom out, show the whole map"],
@@ -17,15 +24,26 @@ const KEYS = [
   ["?", "show this help"],
 ];
 
-export function createControls({ data, store, palette, views, available, current }) {
+/** Creates the controls; `data` is that of the page shown, and `pages` are {kind, names}. */
+export function createControls({ data, store, palette, views, available, current, pages }) {
   const tabs = available.map((name) => make("button", {
     id: `tab-${name}`, role: "tab", "aria-controls": "view",
     onclick: () => store.set({ view: name }), onkeydown: turnTabs }, views[name].title));
+  const set = (name, convert = (value) => value) => (value) => store.set({ [name]: convert(value) });
+  const page = picker(WORDS[pages.kind], set("page", Number));
+  const kind = picker("Attention", (value) => store.set({ zoom: null,
+    layer: shownLayers().findIndex((each) => kindOf(each) === value) }));
   const layer = picker("Layer", (value) => store.set({ layer: Number(value), zoom: null }));
-  const head = picker("Head", (value) =>
-    store.set({ head: value === "mean" ? value : Number(value) }));
-  const scale = picker("Color", (value) => store.set({ scale: value }));
-  const sort = picker("Sort", (value) => store.set({ sort: value }));
+  const head = picker("Head", set("head", (value) => (value === "mean" ? value : Number(value))));
+  const weighting = picker("Weights", set("weighting"));
+  const pairs = picker("Sentences", set("pairs"));
+  const scale = picker("Color", set("scale"));
+  const score = picker("Score", set("score"));
+  const sort = picker("Order", set("sort"));
+  const thumbs = picker("Drawn as", set("thumbs"));
+  const turnPage = (by) => turn("page", by, pages.names.length);
+  const playPages = player(`play the ${pages.kind}s`, () => turnPage(1));
+  const playLayers = player("play the layers", () => turnLayer(1));
   const theme = picker("Theme", (value) => store.set({ theme: value }));
   const search = make("input", { type: "search", placeholder: "token", oninput: () =>
     store.set({ search: search.value }), onkeydown: goToMatch });
@@ -36,8 +54,10 @@ export function createControls({ data, store, palette, views, available, current
 
   scale.fill(Object.entries(SCALES));
   theme.fill(Object.entries(THEMES));
-  sort.fill([["place", "layer and head"], ["entropy", "entropy, lowest first"],
-    ...Object.keys(data.measures).map((name) => [`measure:${name}`, `${name}, highest first`])]);
+  sort.fill(Object.entries(ORDERS));
+  thumbs.fill(Object.entries(THUMBS));
+  pairs.fill(Object.entries(PAIRS));
+  page.fill(pages.names.map((name, i) => [i, name]));
   const searchField = make("label", { class: "field" },
     make("span", {}, "Search"), search);
 
@@ -48,7 +68,9 @@ export function createControls({ data, store, palette, views, available, current
       make("button", { onclick: () => help.showModal() }, "Keys")),
     make("div", { class: "tabs", role: "tablist", "aria-label": "Views" }, ...tabs), help);
   const toolbar = make("div", { class: "toolbar" },
-    layer.element, head.element, scale.element, sort.element, searchField, count);
+    page.element, playPages.element, kind.element, layer.element, playLayers.element, head.element,
+    weighting.element, pairs.element, scale.element, score.element, sort.element, thumbs.element,
+    searchField, count);
   const axes = make("p", {});
   const footer = make("footer", {}, axes, make("p", {},
     `The ${data.topK === 1 ? "largest weight" : `${data.topK} largest weights`} of each query`,
@@ -56,6 +78,11 @@ export function createControls({ data, store, palette, views, available, current
     " within 1/255 of the largest weight of their query. This file makes no network requests."));
 
   const shownLayers = () => (store.state.view === "summary" ? data.summaries : data.layers);
+  // The layers of the same kind as the one shown.
+  function siblings({ layer: place }) {
+    const shown = shownLayers();
+    return [...shown.keys()].filter((i) => kindOf(shown[i]) === kindOf(shown[place]));
+  }
   const headsOf = (layer) => layer.heads ?? layer.maps.length;
 
   function render(state) {
@@ -66,16 +93,30 @@ export function createControls({ data, store, palette, views, available, current
     });
     const shown = shownLayers();
     const heads = headsOf(shown[state.layer]);
-    layer.fill(shown.map(({ name }, i) => [i, name]));
+    const kinds = kindsOf(shown);
+    kind.fill(kinds.map((name) => [name, name || "self"]));
+    score.fill(Object.keys(data.scores).map((name) => [name, name]));
+    const { sentenceB, weightings = [] } = shown[state.layer];
+    weighting.fill(weightings.map((name) => [name, WEIGHTINGS[name]]));
+    layer.fill(siblings(state).map((i) => [i, shown[i].name]));
     head.fill([...Array.from({ length: heads }, (_, i) => [i, `head ${i}`]),
-      ...(heads > 1 ? [["mean", "mean of heads"]] : [])]);
-    for (const [each, value] of [[layer, state.layer], [head, state.head], [scale, state.scale],
-      [sort, state.sort], [theme, state.theme]]) each.choose(value);
-    const uses = views[state.view].uses ?? ["layer", "head", "scale", "search"];
-    for (const [name, field] of Object.entries({ layer: layer.element, head: head.element,
-      scale: scale.element, sort: sort.element, search: searchField })) {
-      field.hidden = !uses.includes(name);
+      ...(heads > 1 && !views[state.view].oneHead ? [["mean", "mean of heads"]] : [])]);
+    const values = { ...state, kind: kindOf(shown[state.layer]) };
+    for (const [name, each] of Object.entries({ page, kind, layer, head, weighting, pairs, scale, score,
+      sort, thumbs, theme })) each.choose(values[name]);
+    const uses = views[state.view].uses ?? ["layer", "head", "weighting", "scale", "search"];
+    const several = { kind: kinds.length > 1, weighting: weightings.length > 1, pairs: Boolean(sentenceB),
+      plays: siblings(state).length > 1 };
+    const shows = (name, as = name) => uses.includes(as) && (several[name] ?? true);
+    for (const [name, field] of Object.entries({ head, scale, score, sort, thumbs, weighting, layer })) {
+      field.element.hidden = !shows(name);
     }
+    searchField.hidden = !shows("search");
+    kind.element.hidden = !shows("kind", "layer");
+    pairs.element.hidden = !shows("pairs", "layer");
+    playLayers.element.hidden = !shows("plays", "layer");
+    page.element.hidden = playPages.element.hidden = pages.names.length < 2;
+    if (!shows("plays", "layer")) playLayers.stop();
     if (search.value !== state.search) search.value = state.search;
     axes.textContent = describeAxes(state);
     count.textContent = state.search && uses.includes("search") ? describeMatches() : "";
@@ -109,6 +150,12 @@ export function createControls({ data, store, palette, views, available, current
     store.set({ query: after(query, store.state.query), key: after(key, store.state.key) });
   }
 
+  function turnLayer(by) {
+    const all = siblings(store.state);
+    const next = (all.indexOf(store.state.layer) + by + all.length) % all.length;
+    store.set({ layer: all[next], zoom: null });
+  }
+
   function turnTabs(event) {
     const by = { ArrowRight: 1, ArrowLeft: -1 }[event.key];
     if (!by) return;
@@ -138,8 +185,10 @@ export function createControls({ data, store, palette, views, available, current
     const actions = {
       "[": () => turn("head", -1, heads),
       "]": () => turn("head", 1, heads),
-      "{": () => turn("layer", -1, shown.length),
-      "}": () => turn("layer", 1, shown.length),
+      "{": () => turnLayer(-1),
+      "}": () => turnLayer(1),
+      "<": () => turnPage(-1),
+      ">": () => turnPage(1),
       "/": () => search.focus(),
       "?": () => help.showModal(),
       t: () => store.set({ theme: palette.dark ? "light" : "dark" }),
@@ -151,24 +200,6 @@ export function createControls({ data, store, palette, views, available, current
   }
 
   return { header, toolbar, footer, render, keydown };
-}
-
-/** A labeled select whose options are [value, text] pairs. */
-function picker(name, act) {
-  const select = make("select", { onchange: () => act(select.value) });
-  let filled = "";
-  return {
-    element: make("label", { class: "field" }, make("span", {}, name), select),
-    fill(options) {
-      const serialized = JSON.stringify(options);
-      if (serialized === filled) return;
-      filled = serialized;
-      select.replaceChildren(...options.map(([value, text]) => make("option", { value }, text)));
-    },
-    choose(value) {
-      select.value = String(value);
-    },
-  };
 }
 
 function makeHelp() {

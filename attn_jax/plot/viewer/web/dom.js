@@ -48,3 +48,9 @@ export function formatWeight(weight, exact) {
   while (digits < 9 && Math.fround(Number(weight.toPrecision(digits))) !== weight) digits++;
   return String(Number(weight.toPrecision(digits)));
 }
+
+/** Returns a number with a fixed number of decimals; what rounds to zero has no sign. */
+export function fixed(value, decimals) {
+  const text = value.toFixed(decimals);
+  return Number(text) === 0 ? (0).toFixed(decimals) : text;
+}

@@ -2,8 +2,8 @@
 
 import { inflate, joinPlanes } from "./bytes.js";
 
-// The last code marks a missing number.
-async function readLine({ blob, low, step }, textOf) {
+/** Returns numbers; the last code marks a missing one. */
+export async function readLine({ blob, low, step }, textOf) {
   const codes = new Uint16Array(joinPlanes(await inflate(textOf(blob)), 2));
   return Float32Array.from(codes, (code) => (code === 65535 ? NaN : low + code * step));
 }

@@ -1,5 +1,6 @@
 // Starts the page: opens the data, restores the state and shows its view.
 
+import { createText } from "./astext.js";
 import { createCard } from "./card.js";
 import { createControls } from "./controls.js";
 import { openData } from "./decode.js";
@@ -14,23 +15,35 @@ const hasAddress = location.protocol !== "about:";
 
 function start() {
   const payload = JSON.parse(document.getElementById("payload").textContent);
-  const data = openData(payload, (blob) => document.getElementById(`blob-${blob}`).textContent);
+  const { kind, names, others } = payload.pages;
+  const pages = [payload, ...others].map((each) => openData(each, (blob) =>
+    document.getElementById(`blob-${each.firstBlob + blob}`).textContent, names.length));
   const palette = new Palette(payload.palette);
-  const available = Object.keys(VIEWS).filter((name) => VIEWS[name].isAvailable(data));
+  const available = Object.keys(VIEWS).filter((name) => VIEWS[name].isAvailable(pages[0]));
+  const oneHead = available.filter((name) => VIEWS[name].oneHead);
   const store = new Store(payload.state, hasAddress ? location.hash : "",
-    (state) => clampState(state, data, available));
+    (state) => clampState(state, pages, available, oneHead));
 
   const live = make("p", { class: "visually-hidden", role: "status", "aria-live": "polite" });
-  const context = { data, store, palette, announce: announcer(live) };
+  // The data of the page shown.
+  const data = { ...pages[store.state.page] };
+  const context = { store, palette, announce: announcer(live) };
   const heading = make("h2", { class: "visually-hidden" });
   const panel = make("div", { id: "view", role: "tabpanel", tabindex: "-1" });
   const views = new Map();
-  const current = () => views.get(store.state.view);
-  const controls = createControls({ ...context, views: VIEWS, available, current });
+  const nameOf = ({ view, page }) => `${page}:${view}`;
+  const current = () => views.get(nameOf(store.state));
+  const controls = createControls({ ...context, data, views: VIEWS, available, current,
+    pages: { kind, names } });
+
+  const text = createText();
 
   async function show(state) {
     palette.use(state.theme);
-    if (!views.has(state.view)) views.set(state.view, VIEWS[state.view].createView(context));
+    Object.assign(data, pages[state.page]);
+    if (!views.has(nameOf(state))) {
+      views.set(nameOf(state), VIEWS[state.view].createView({ ...context, data: pages[state.page] }));
+    }
     const { element } = current();
     if (panel.firstChild !== element) panel.replaceChildren(element);
     heading.textContent = VIEWS[state.view].title;
@@ -38,21 +51,30 @@ function start() {
     controls.render(state);
     if (hasAddress) history.replaceState(null, "", `#${store.fragment}`);
     await current().render(state);
+    if (state !== store.state) return;
+    text.render(current());
     document.documentElement.dataset.ready = state.view;
   }
 
   document.getElementById("app").append(
-    controls.header, make("main", {}, heading, controls.toolbar, panel, createCard(payload.card)), controls.footer, live);
+    controls.header, make("main", {}, heading, controls.toolbar, panel, text.element,
+      createCard(payload.card)), controls.footer, live);
   store.subscribe(show);
   const again = () => show(store.state);
   palette.media.addEventListener("change", again);
   addEventListener("resize", again);
   addEventListener("hashchange", () => store.goTo(location.hash));
   document.addEventListener("keydown", (event) => {
-    if (current().keydown?.(event) || controls.keydown(event)) event.preventDefault();
+    if (event.defaultPrevented) return;
+    const handled = (isFree(event) && current().keydown?.(event)) || controls.keydown(event);
+    if (handled) event.preventDefault();
   });
   show(store.state);
 }
+
+// Whether no part of the page needs the key for itself, such as the arrows of a select.
+const isFree = ({ target, ctrlKey, metaKey, altKey }) => !(ctrlKey || metaKey || altKey)
+  && !target.closest?.("input, select, textarea, dialog, [role=tab], .scroll");
 
 /** Announces only the last of several texts in quick succession. */
 function announcer(live) {

@@ -23,6 +23,8 @@ export function wordTexts(tokens, starts) {
 /** A map between words: a word receives what its pieces receive, and attends as they do on average. */
 export class WordMap {
   constructor(map, starts) {
+    this.isHidden = (query, key) => pieces(starts.query, query, map.shape[0]).every((piece) =>
+      pieces(starts.key, key, map.shape[1]).every((other) => map.isHidden?.(piece, other)));
     this.shape = [starts.query.length, starts.key.length];
     this.rows = starts.query.map((first, i) =>
       merge(map, first, starts.query[i + 1] ?? map.shape[0], starts.key));
@@ -45,6 +47,11 @@ export class WordMap {
     const row = this.rows[query];
     return largest(row, LISTED).map((key) => ({ key, weight: row[key] }));
   }
+}
+
+function pieces(starts, word, count) {
+  const end = starts[word + 1] ?? count;
+  return Array.from({ length: end - starts[word] }, (_, i) => starts[word] + i);
 }
 
 function merge(map, first, end, starts) {

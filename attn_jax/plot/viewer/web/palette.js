@@ -11,6 +11,14 @@ function luminance(rgb) {
   return 0.2126 * r + 0.7152 * g + 0.0722 * b;
 }
 
+function fromHsl(hue, saturation, light) {
+  const strength = saturation * Math.min(light, 1 - light);
+  return [0, 8, 4].map((offset) => {
+    const place = (offset + hue / 30) % 12;
+    return 255 * (light - strength * Math.max(-1, Math.min(place - 3, 9 - place, 1)));
+  });
+}
+
 export class Palette {
   constructor(colors) {
     this.colors = colors;
@@ -50,6 +58,22 @@ export class Palette {
   /** A categorical color. */
   series(number) {
     return this.colors.series[number % this.colors.series.length];
+  }
+
+  /** The color of one of `count` heads, as dark, or in the dark theme as light, as its neighbors. */
+  head(number, count) {
+    const hue = (210 + (360 * number) / count) % 360;
+    const aim = this.dark ? [0.5, 0.32][number % 2] : [0.13, 0.24][number % 2];
+    let rgb = [0, 0, 0];
+    for (let light = 0; light <= 1 && luminance(rgb) < aim; light += 0.02) {
+      rgb = fromHsl(hue, 0.75, light);
+    }
+    return `#${rgb.map((channel) => Math.round(channel).toString(16).padStart(2, "0")).join("")}`;
+  }
+
+  /** The color of text over that of a head. */
+  onHead(number) {
+    return this.dark || number % 2 ? "#000000" : "#ffffff";
   }
 
   /** A color of the style sheet: ink, muted, rule, paper, right, wrong or truth. */

@@ -19,7 +19,7 @@ export class Picker {
       onclick: (event) => this.pointed(event, act.pick),
       onpointerover: (event) => this.pointed(event, act.point),
       onpointerleave: () => act.point(null),
-      onkeydown: (event) => this.step(event),
+      onkeydown: (event) => this.step(event) && event.stopPropagation(),
     }, ...(arrange ? arrange(this.items) : this.items));
     this.mark(null, null);
   }
@@ -29,20 +29,22 @@ export class Picker {
     if (item) callback(Number(item.dataset.index));
   }
 
+  /** Moves to the item that a key leads to; returns whether there is one. */
   step(event) {
     const by = event.shiftKey ? 10 : 1;
     const target = {
       ArrowRight: this.picked + by, ArrowLeft: this.picked - by,
       ArrowDown: this.picked + by * this.columns, ArrowUp: this.picked - by * this.columns,
-      Home: 0, End: this.items.length - 1, Enter: this.picked, " ": this.picked,
+      Home: 0, End: this.items.length - 1,
+      ...(this.element.contains(event.target) ? { Enter: this.picked, " ": this.picked } : {}),
     }[event.key];
-    if (target === undefined || event.altKey || event.ctrlKey || event.metaKey) return;
+    if (target === undefined || event.altKey || event.ctrlKey || event.metaKey) return false;
     event.preventDefault();
-    event.stopPropagation();
     const index = Math.max(0, Math.min(target, this.items.length - 1));
     this.act.point(null);
     this.act.pick(index);
     this.items[index].focus();
+    return true;
   }
 
   /** Marks the item that is picked and the one that is pointed at; null for none. */
@@ -64,6 +66,11 @@ export class Picker {
       item.style.background = background;
       item.style.color = text;
     });
+  }
+
+  /** Marks the items that `isHidden(index)` tells. */
+  hide(isHidden) {
+    this.items.forEach((item, index) => item.classList.toggle("hidden", Boolean(isHidden(index))));
   }
 
   find(indices) {

@@ -33,9 +33,11 @@ export function differing(map, scale, palette) {
 export function makeLegend(palette) {
   const strip = make("span", { class: "strip" });
   const max = make("span");
+  const hidden = make("span", { class: "hidden-key" }, "hidden");
   return {
-    element: make("p", { class: "legend" }, make("span", {}, "0"), strip, max),
-    render(scale, largest) {
+    element: make("p", { class: "legend" }, make("span", {}, "0"), strip, max, hidden),
+    render(scale, largest, hides = false) {
+      hidden.hidden = !hides;
       const steps = Array.from({ length: 9 }, (_, i) => palette.css(i / 8));
       strip.style.background = `linear-gradient(to right, ${steps.join(", ")})`;
       const end = scale === "row" ? "the row's maximum" : String(Number(largest.toPrecision(3)));

@@ -1,13 +1,20 @@
 // The state of the page: a plain object, kept in its address so that a link restores it.
 
+import { PAIRS } from "./shown.js";
+
 const DEFAULTS = {
-  view: "matrix", layer: 0, head: 0, query: null, key: null, zoom: null,
-  search: "", sort: "place", scale: "map", theme: "auto", words: "",
+  view: "matrix", page: 0, layer: 0, head: 0, query: null, key: null, zoom: null,
+  search: "", sort: "place", score: "entropy", scale: "map", theme: "auto", words: "",
+  pairs: "", weighting: "", shown: "", thumbs: "maps",
 };
+// Words of older addresses, or of tabs.
+const VIEWS = { model: "overview" };
 // Conversions from the text of an address to values; undefined leaves a value as it is.
 const number = (text) => (/^\d+$/.test(text) ? Number(text) : undefined);
 const optionalNumber = (text) => (text === "" ? null : number(text));
 const PARSERS = {
+  view: (text) => VIEWS[text] ?? text,
+  page: number,
   layer: number,
   query: optionalNumber,
   key: optionalNumber,
@@ -25,7 +32,13 @@ function parseFragment(fragment) {
   const parts = [...new URLSearchParams(fragment.replace(/^#/, ""))]
     .filter(([name]) => Object.hasOwn(DEFAULTS, name))
     .map(([name, text]) => [name, (PARSERS[name] ?? asText)(text)]);
-  return Object.fromEntries(parts.filter(([, value]) => value !== undefined));
+  return sorted(Object.fromEntries(parts.filter(([, value]) => value !== undefined)));
+}
+
+// Older addresses named the score to sort by as `sort`, measures with a prefix.
+function sorted(state) {
+  if ([undefined, "place", "score"].includes(state.sort)) return state;
+  return { ...state, sort: "score", score: state.sort.replace(/^measure:/, "") };
 }
 
 // Formats the differences from the state that the page opens with.
@@ -36,16 +49,22 @@ function formatFragment(state, opening) {
   return new URLSearchParams(parts).toString();
 }
 
-/** Limits a state to what the data has. */
-export function clampState(state, data, views) {
+/** Limits a state to what the data of its page has; in some `views` there is no mean of heads. */
+export function clampState(state, pages, views, oneHead) {
   const clamped = { ...state };
+  if (!(clamped.page < pages.length)) clamped.page = 0;
+  const data = pages[clamped.page];
   if (!views.includes(clamped.view)) clamped.view = views[0];
   const shown = clamped.view === "summary" ? data.summaries : data.layers;
   if (!(clamped.layer < shown.length)) clamped.layer = 0;
-  const { shape, maps, heads } = shown[clamped.layer];
+  const { shape, maps, heads, sentenceB, weightings } = shown[clamped.layer];
   if (clamped.head !== "mean" && !(clamped.head < (heads ?? maps.length))) clamped.head = 0;
+  if (clamped.head === "mean" && oneHead.includes(clamped.view)) clamped.head = 0;
   if (!(clamped.query < shape[0])) clamped.query = null;
   if (!(clamped.key < shape[1])) clamped.key = null;
+  if (!sentenceB || !Object.hasOwn(PAIRS, clamped.pairs)) clamped.pairs = "";
+  if (!weightings?.includes(clamped.weighting)) clamped.weighting = "";
+  if (!Object.hasOwn(data.scores, clamped.score)) clamped.score = "entropy";
   return clamped;
 }
 

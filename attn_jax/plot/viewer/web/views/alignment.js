@@ -2,6 +2,7 @@
 
 import { makeSvg } from "../dom.js";
 import { largest } from "../ranking.js";
+import { curve, drawLines, fade, makeLines, sizeLines } from "./lines.js";
 import { createPair } from "./pair.js";
 import { textSide } from "./tokens.js";
 
@@ -10,24 +11,17 @@ export const isAvailable = (data) => data.layers.some(
   ({ labels }) => labels.queries !== null && labels.keys !== null);
 export const uses = ["layer", "head", "search"];
 
-const WIDTH = 240;
-const ROW = 26; // as in the style sheet
 const FAINTEST = 0.04;
 const MAX_LINES = 64;
 
 // Queries are on the left, keys on the right.
-function line([query, key], attributes) {
-  const [from, to] = [ROW * (query + 0.5), ROW * (key + 0.5)];
-  const bend = WIDTH / 2;
-  return makeSvg("path", { fill: "none", "data-query": query, "data-key": key, ...attributes,
-    d: `M0 ${from}C${bend} ${from} ${bend} ${to} ${WIDTH} ${to}` });
-}
+const line = ([query, key], attributes) => makeSvg("path", { fill: "none", "data-query": query,
+  "data-key": key, "vector-effect": "non-scaling-stroke", ...attributes, d: curve(query, key) });
 
 function between({ palette }) {
   const [outlines, all, chosen] = ["outlines", "all", "chosen"].map((name) =>
     makeSvg("g", { class: name }));
-  const element = makeSvg("svg", { class: "lines", width: WIDTH, "aria-hidden": "true" },
-    outlines, all, chosen);
+  const element = makeLines(outlines, all, chosen);
 
   const weighed = (query, key, fraction) => line([query, key], {
     stroke: palette.css(fraction), "stroke-width": 1 + 3 * fraction });
@@ -41,7 +35,7 @@ function between({ palette }) {
 
     draw(pickers, map, gold) {
       const [queries, keys] = map.shape;
-      element.setAttribute("height", ROW * Math.max(queries, keys));
+      sizeLines(element, Math.max(queries, keys));
       outlines.replaceChildren(...(gold ? [
         ...gold.possible.flatMap((link) => outline(link, "6 4")),
         ...gold.sure.flatMap((link) => outline(link, null))] : []));
@@ -53,7 +47,7 @@ function between({ palette }) {
 
     // Highlights the lines of the active query and key, and fades the others.
     point({ query, key }, map) {
-      all.setAttribute("opacity", query === null && key === null ? 1 : 0.15);
+      fade(all, query === null && key === null ? 1 : 0.15);
       const row = query === null ? [] : map.row(query);
       const column = key === null ? [] : map.column(key);
       chosen.replaceChildren(
@@ -61,10 +55,7 @@ function between({ palette }) {
         ...largest(column, MAX_LINES).map((i) => weighed(i, key, column[i] / map.max)));
     },
 
-    picture({ x, y }) {
-      return [makeSvg("g", { transform: `translate(${x} ${y})` },
-        ...[outlines, all, chosen].map((group) => group.cloneNode(true)))];
-    },
+    picture: (box) => drawLines(box, [outlines, all, chosen]),
   };
 }
 

@@ -9,6 +9,7 @@ import { sideBySide } from "./picture.js";
 
 export const title = "Compare";
 export const isAvailable = (data) => data.compared.length > 0;
+export const uses = ["layer", "head", "scale", "search"];
 
 const GAPS = 30;
 
@@ -28,12 +29,12 @@ export function createView({ data, store, palette, announce }) {
   let painted = "";
 
   async function render(state) {
-    const maps = await Promise.all([data.pick(state), data.pickCompared(state)]);
+    const maps = await Promise.all([data.pick({ ...state, weighting: "" }), data.pickCompared(state)]);
     if (state !== store.state) return;
     const { labels, shape } = data.layers[state.layer];
     const space = spaceFor(element, GAPS, titles.length);
     const matched = matches(labels, shape, state.search);
-    const appearance = [state.layer, state.head, state.scale, palette.dark].join();
+    const appearance = [state.layer, state.head, state.scale, state.pairs, palette.dark].join();
     [...maps, new Difference(...maps)].forEach((map, i) => {
       panels[i].set({ map, labels, zoom: state.zoom, space, matched });
       if (appearance === painted) panels[i].draw();
@@ -52,8 +53,8 @@ export function createView({ data, store, palette, announce }) {
   }
 
   function keydown(event) {
-    const panel = panels.find((each) => each.element.contains(event.target));
-    const moved = Boolean(panel?.keydown(event, store));
+    const panel = panels.find((each) => each.element.contains(event.target)) ?? panels[0];
+    const moved = Boolean(panel.map && panel.keydown(event, store));
     if (moved) announce(describe(store.state));
     return moved;
   }
@@ -91,6 +92,10 @@ export function createView({ data, store, palette, announce }) {
 class Difference {
   constructor(first, second) {
     Object.assign(this, { first, second, shape: first.shape });
+  }
+
+  isHidden(query, key) {
+    return this.first.isHidden?.(query, key);
   }
 
   row(query) {

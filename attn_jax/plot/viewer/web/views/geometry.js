@@ -1,15 +1,19 @@
 // The positions of a map's cells on its canvas, under zooming and panning.
 
 const SMALLEST_SPAN = 4;
-const LARGEST_CELL = 40;
+const LARGEST_CELL = 64;
+// A map in a low window is as tall as this allows; the window then scrolls.
+const COMFORTABLE_CELL = 32;
+const COMFORTABLE_HEIGHT = 560;
 // Labels closer than this overlap.
 const LABEL_SPACING = { query: 12, key: 15 };
 
 /** Returns the size of a canvas for a map within `space`, with `room` for its labels. */
 export function sizesFor([queries, keys], room, space) {
-  const cell = Math.min((space.width - room.left) / keys, (space.height - room.top) / queries,
-    LARGEST_CELL);
-  return { width: Math.ceil(room.left + cell * keys) + 2,
+  const height = Math.max(space.height - room.top,
+    Math.min(queries * COMFORTABLE_CELL, COMFORTABLE_HEIGHT));
+  const cell = Math.min((space.width - room.left - room.right) / keys, height / queries, LARGEST_CELL);
+  return { width: Math.ceil(room.left + cell * keys + room.right) + 2,
     height: Math.ceil(room.top + cell * queries) + 2 };
 }
 
@@ -17,7 +21,7 @@ export function sizesFor([queries, keys], room, space) {
 export class Geometry {
   constructor(shape, room, sizes, zoom) {
     const [queries, keys] = shape;
-    const width = sizes.width - room.left - 2;
+    const width = sizes.width - room.left - room.right - 2;
     const height = sizes.height - room.top - 2;
     this.whole = Math.min(width / keys, height / queries);
     const [span, x, y] = zoom ?? [width / this.whole, 0, 0];

@@ -10,7 +10,10 @@ export const title = "Matrix";
 export const isAvailable = (data) => data.layers.length > 0;
 
 const SIDE = 300;
-const AROUND = 200;
+// Up to this width, as in the style sheet, everything is in one column.
+const NARROW = 760;
+// Below the map, the footer.
+const BELOW = 84;
 
 export function createView({ data, store, palette, announce }) {
   const panel = new MapPanel(palette, {
@@ -32,11 +35,12 @@ export function createView({ data, store, palette, announce }) {
     const { labels, shape } = data.layers[state.layer];
     const space = spaceFor(element, SIDE);
     panel.set({ map, labels, zoom: state.zoom, space, matched: matches(labels, shape, state.search) });
-    const appearance = [state.layer, state.head, state.scale, palette.dark].join();
+    const appearance = [state.layer, state.head, state.scale, state.pairs, state.weighting,
+      palette.dark].join();
     if (appearance === painted) panel.draw();
     else panel.paint(coloring(map, state.scale, palette));
     painted = appearance;
-    legend.render(state.scale, map.max);
+    legend.render(state.scale, map.max, Boolean(map.hides));
     hover(hovered);
   }
 
@@ -52,7 +56,7 @@ export function createView({ data, store, palette, announce }) {
   }
 
   function keydown(event) {
-    if (!panel.element.contains(event.target)) return false;
+    if (!panel.map) return false;
     hovered = null;
     if (!panel.keydown(event, store)) return false;
     announce(describe(store.state));
@@ -62,7 +66,7 @@ export function createView({ data, store, palette, announce }) {
   function describe({ query, key }) {
     const { map, labels } = panel;
     if (query === null || key === null) return "Point at a cell, or select one with the arrow keys.";
-    const weight = formatWeight(map.weight(query, key), map.isExact(query, key));
+    const weight = map.isHidden?.(query, key) ? "hidden" : formatWeight(map.weight(query, key), map.isExact(query, key));
     return `${placed(labels.queries, query)} → ${placed(labels.keys, key)}: ${weight}`;
   }
 
@@ -72,6 +76,8 @@ export function createView({ data, store, palette, announce }) {
 
 /** Returns the space left next to something `beside` wide, for `count` maps in a row. */
 export function spaceFor(element, beside, count = 1) {
-  return { width: Math.max(280, (element.clientWidth - beside) / count),
-    height: Math.max(280, innerHeight - AROUND) };
+  const isNarrow = innerWidth <= NARROW;
+  const width = isNarrow ? element.clientWidth : (element.clientWidth - beside) / count;
+  return { width: Math.max(280, width),
+    height: Math.max(280, innerHeight - BELOW - element.getBoundingClientRect().top - scrollY) };
 }

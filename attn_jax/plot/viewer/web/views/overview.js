@@ -1,113 +1,190 @@
-// All heads as thumbnails; a click opens one.
+// The whole model: a row for each layer, a column for each head, tinted or sorted by a score.
 
 import { make, makeSvg } from "../dom.js";
+import { kindOf, kindsOf, shortNames } from "../kinds.js";
 import { makeImage, makeSheet } from "./picture.js";
+import { drawLines, drawMap } from "./thumbs.js";
 
-export const title = "Heads";
+export const title = "Model";
 export const isAvailable = (data) => data.maps.length > 1;
-export const uses = ["scale", "sort"];
+export const uses = ["scale", "sort", "score", "thumbs"];
 
 const THUMB = 32;
-const TILE = { side: 84, gap: 14, text: 30 };
+const SORTED_COLUMNS = 12;
 // The opacity of the largest score behind its number, which stays readable.
 const STRONGEST = 0.45;
 
-export function createView({ data, store, palette }) {
-  const element = make("div", { class: "heads", role: "group", "aria-label": "Heads" });
+const short = (value) => (value === null ? "–" : String(Number(value.toPrecision(3))));
+
+export function createView({ data, store, palette, announce }) {
+  const grids = make("div", { class: "grids" });
+  const readout = make("p", { class: "readout" });
+  const element = make("div", { class: "heads", role: "group", "aria-label": "Heads" }, readout, grids);
+  const kinds = kindsOf(data.layers);
+  const names = Object.fromEntries(kinds.map((kind) =>
+    [kind, shortNames(data.layers.filter((layer) => kindOf(layer) === kind).map(({ name }) => name))]));
+  const titleOf = ({ layer, head }) => `${data.layers[layer].name}, head ${head}`;
   const cards = data.maps.map(makeCard);
   let painted = "";
-  let columns = 1;
+  let arranged = "";
 
-  function makeCard(map) {
+  function makeCard(map, index) {
     const layer = data.layers[map.layer];
     const [rows, keys] = layer.shape.map((size) => Math.min(size, THUMB));
-    const canvas = make("canvas", { width: keys, height: rows, "aria-hidden": "true" });
-    const note = make("span", { class: "note" });
-    const names = [layer.name, `head ${map.head}`];
-    const button = make("button", {
-      class: "head", title: `open ${names.join(", ")}`,
-      onclick: () => store.set({ view: "matrix", layer: map.layer, head: map.head, zoom: null }) },
-    canvas, ...names.map((name) => make("span", { class: "name" }, name)), note);
-    return { map, names, canvas, note, button };
+    const canvas = make("canvas", { "aria-hidden": "true" });
+    const [name, note] = [make("span", { class: "name" }), make("span", { class: "note" })];
+    const button = make("button", { class: "head", title: `open ${titleOf(map)}`,
+      onclick: () => open(index), onpointerenter: () => describe(index),
+      onfocus: () => describe(index) }, canvas, name, note);
+    return { map, canvas, name, note, button, rows, keys };
   }
 
-  const measureOf = ({ sort }) =>
-    sort.startsWith("measure:") ? data.measures[sort.slice("measure:".length)] : null;
+  function open(index) {
+    const { layer, head } = data.maps[index];
+    store.set({ view: "matrix", layer, head, zoom: null });
+  }
 
-  function order(state) {
+  function describe(index) {
+    const values = Object.entries(data.scores).filter(([, all]) => all[index] !== null)
+      .map(([name, all]) => `${name} ${short(all[index])}`);
+    readout.textContent = `${titleOf(data.maps[index])}: ${values.join(", ")}`;
+  }
+
+  // Entropy is sorted lowest first, as a sharp head says most; missing scores come last.
+  function order({ sort, score }) {
     const indices = [...cards.keys()];
-    const measure = measureOf(state);
-    if (measure) return indices.sort((a, b) => measure[b] - measure[a]);
-    return state.sort === "entropy"
-      ? indices.sort((a, b) => data.maps[a].entropy - data.maps[b].entropy) : indices;
+    if (sort === "place") return indices;
+    const sign = score === "entropy" ? 1 : -1;
+    const value = (i) => (data.scores[score][i] === null ? Infinity : sign * data.scores[score][i]);
+    return indices.sort((a, b) => value(a) - value(b));
   }
 
-  /** The sign of a measure as a color, blue or orange, and its size from 0 to 1 as opacity. */
-  function tintOf(state) {
-    const measure = measureOf(state);
-    if (!measure) return () => null;
-    const largest = Math.max(...measure.map(Math.abs)) || 1;
-    return (i) => ({ fill: palette.named(measure[i] < 0 ? "wrong" : "right"),
-      opacity: STRONGEST * Math.abs(measure[i]) / largest });
+  /** The sign of a score as a color, blue or orange, and its size from 0 to 1 as opacity. */
+  function tintOf({ score }) {
+    const values = data.scores[score];
+    const largest = Math.max(...values.map((value) => Math.abs(value ?? 0))) || 1;
+    return (i) => ({ fill: palette.named(values[i] < 0 ? "wrong" : "right"),
+      opacity: STRONGEST * Math.abs(values[i] ?? 0) / largest });
   }
 
-  async function paint(card, scale) {
+  function arrange(state) {
+    const shown = order(state);
+    for (const { map, name } of cards) {
+      name.textContent = state.sort === "place" ? "" : `${shortName(map.layer)} · ${map.head}`;
+    }
+    if (state.sort !== "place") {
+      grids.replaceChildren(gridOf(Math.min(SORTED_COLUMNS, shown.length), shown.map((i) => cards[i].button)));
+      return;
+    }
+    grids.replaceChildren(...kinds.flatMap((kind) => [
+      ...(kinds.length > 1 ? [make("h2", {}, kind || "self")] : []), layersOf(kind)]));
+  }
+
+  const shortName = (layer) => {
+    const kind = kindOf(data.layers[layer]);
+    const siblings = data.layers.filter((each) => kindOf(each) === kind);
+    return names[kind][siblings.indexOf(data.layers[layer])];
+  };
+
+  // A grid with a name for each layer at its left, and the numbers of the heads above.
+  function layersOf(kind) {
+    const layers = [...data.layers.keys()].filter((i) => kindOf(data.layers[i]) === kind);
+    const columns = Math.max(...layers.map((i) => data.layers[i].maps.length));
+    const heading = (text) => make("span", { class: "axis" }, text);
+    const row = (layer) => [
+      make("button", { class: "axis", title: `all heads of ${data.layers[layer].name} as lines`,
+        "aria-label": `all heads of ${data.layers[layer].name} as lines`,
+        onclick: () => store.set({ view: "heads", layer }) }, shortName(layer)),
+      ...Array.from({ length: columns }, (_, head) => cards[
+        data.maps.indexOf(data.layers[layer].maps[head])]?.button ?? make("span"))];
+    const grid = gridOf(columns, [heading("layer · head"),
+      ...Array.from({ length: columns }, (_, head) => heading(String(head))), ...layers.flatMap(row)]);
+    grid.classList.add("placed");
+    return grid;
+  }
+
+  function gridOf(columns, children) {
+    const grid = make("div", { class: "grid" }, ...children);
+    grid.style.setProperty("--columns", columns);
+    return grid;
+  }
+
+  async function paint(card, { scale, thumbs }) {
     card.cells ??= await card.map.thumb();
-    const { width, height } = card.canvas;
-    const image = new ImageData(width, height);
-    card.cells.forEach((cell, i) => {
-      const fraction = scale === "root" ? Math.sqrt(cell / 255) : cell / 255;
-      image.data.set([...palette.rgb(fraction), 255], 4 * i);
-    });
-    card.canvas.getContext("2d").putImageData(image, 0, 0);
+    card.hidden ??= await card.map.hiddenThumb([card.rows, card.keys]);
+    (thumbs === "lines" ? drawLines : drawMap)(card.canvas, card, scale, palette);
   }
 
   async function render(state) {
-    const [measure, tint] = [measureOf(state), tintOf(state)];
-    const counts = new Set(data.layers.map(({ maps }) => maps.length));
-    columns = state.sort === "place" && counts.size === 1 ? [...counts][0] : 12;
-    element.style.setProperty("--columns", columns);
-    element.replaceChildren(...order(state).map((index) => cards[index].button));
+    const tint = tintOf(state);
+    const arrangement = [state.sort, state.sort === "place" || state.score].join();
+    if (arranged !== arrangement) arrange(state);
+    arranged = arrangement;
     cards.forEach(({ map, note, button }, i) => {
-      note.textContent = measure ? String(Number(measure[i].toPrecision(4)))
-        : `${map.entropy.toFixed(2)} nats`;
-      const { fill = "transparent", opacity = 0 } = tint(i) ?? {};
-      note.style.background =
-        `color-mix(in srgb, ${fill} ${(100 * opacity).toFixed(1)}%, transparent)`;
-      note.style.color = measure ? "var(--ink)" : "";
+      note.textContent = short(data.scores[state.score][i]);
+      const { fill, opacity } = tint(i);
+      const color = `color-mix(in srgb, ${fill} ${(100 * opacity).toFixed(1)}%, transparent)`;
+      note.style.background = color;
+      button.style.setProperty("--tint", color);
+      button.setAttribute("aria-label",
+        `open ${titleOf(map)}: ${state.score} ${note.textContent}`);
       button.setAttribute("aria-current", map.layer === state.layer && map.head === state.head);
     });
-    const appearance = `${state.scale},${palette.dark}`;
-    if (painted !== appearance) await Promise.all(cards.map((card) => paint(card, state.scale)));
+    const chosen = data.maps.findIndex(({ layer, head }) => layer === state.layer && head === state.head);
+    if (chosen >= 0) describe(chosen);
+    const appearance = [state.scale, state.thumbs, palette.dark].join();
+    if (painted !== appearance) await Promise.all(cards.map((card) => paint(card, state)));
     painted = appearance;
   }
 
+  // Arrow keys choose another head, and Enter opens it.
+  function keydown({ key, target }) {
+    const { state } = store;
+    const shown = order(state);
+    const at = Math.max(0, shown.findIndex((i) =>
+      data.maps[i].layer === state.layer && data.maps[i].head === (state.head === "mean" ? 0 : state.head)));
+    const width = state.sort === "place" ? data.layers[state.layer].maps.length : SORTED_COLUMNS;
+    if (key === "Enter" && !target.closest("button")) open(shown[at]);
+    const by = { ArrowRight: 1, ArrowLeft: -1, ArrowDown: width, ArrowUp: -width }[key];
+    if (!by) return key === "Enter" && !target.closest("button");
+    const next = shown[Math.max(0, Math.min(shown.length - 1, at + by))];
+    const { layer, head } = data.maps[next];
+    store.set({ layer, head });
+    cards[next].button.scrollIntoView({ block: "nearest", inline: "nearest" });
+    announce(readout.textContent);
+    return true;
+  }
+
   async function picture() {
-    const step = [TILE.side + TILE.gap, TILE.side + TILE.gap + TILE.text];
-    const [shown, tint] = [order(store.state), tintOf(store.state)];
-    const tiles = await Promise.all(shown.map(async (index, i) => {
-      const { canvas, names, note } = cards[index];
-      const [x, y] = [TILE.gap + (i % columns) * step[0], TILE.gap + Math.floor(i / columns) * step[1]];
-      const line = (text, down) => makeSvg("text", {
-        x, y: y + TILE.side + down, "font-size": 9, fill: palette.named("ink") }, text);
-      return [await makeImage(canvas, [x, y], [TILE.side, TILE.side]),
-        ...[tint(index)].filter(Boolean).map(({ fill, opacity }) => makeSvg("rect", {
-          x, y: y + TILE.side + 14, width: TILE.side, height: 10, fill, opacity })),
-        line(names.join(", ").slice(-20), 11), line(note.textContent, 22)];
+    const frame = grids.getBoundingClientRect();
+    const tint = tintOf(store.state);
+    const boxOf = (node) => {
+      const { left, top, width, height } = node.getBoundingClientRect();
+      return { x: left - frame.left, y: top - frame.top, width, height };
+    };
+    const text = (node) => {
+      const { x, y, height } = boxOf(node);
+      return makeSvg("text", { x: x + 2, y: y + height / 2, "dominant-baseline": "central",
+        "font-size": 10, fill: palette.named("ink") }, node.textContent);
+    };
+    const tiles = await Promise.all(order(store.state).map(async (i) => {
+      const { canvas, name, note } = cards[i];
+      const { x, y, width, height } = boxOf(canvas);
+      return [await makeImage(canvas, [x, y], [width, height]),
+        makeSvg("rect", { ...boxOf(note), ...tint(i) }), text(name), text(note)];
     }));
-    const rows = Math.ceil(shown.length / columns);
-    return makeSheet(palette,
-      { width: TILE.gap + columns * step[0], height: TILE.gap + rows * step[1] }, ...tiles.flat());
+    const headings = [...grids.querySelectorAll(".axis, h2")].map(text);
+    return makeSheet(palette, frame, ...tiles.flat(), ...headings);
   }
 
   function table() {
-    const names = Object.keys(data.measures);
+    const scores = Object.keys(data.scores);
     const rows = order(store.state).map((index) => {
-      const { layer, head, entropy } = data.maps[index];
-      return [data.layers[layer].name, head, entropy, ...names.map((n) => data.measures[n][index])];
+      const { layer, head } = data.maps[index];
+      return [data.layers[layer].name, head, ...scores.map((name) => data.scores[name][index] ?? "")];
     });
-    return [["layer", "head", "entropy", ...names], ...rows];
+    return [["layer", "head", ...scores], ...rows];
   }
 
-  return { element, render, picture, table, destroy() {} };
+  return { element, render, keydown, picture, table, destroy() {} };
 }

@@ -1,13 +1,18 @@
 // Queries next to keys: point at a token on one side, and the other side shows its weights.
 //
-// The basis of the token, image and alignment views. A kind of pair has `name` and `side(name, names,
-// act, context)`, which returns a Picker for one side. It may have `named(labels, count, context)`,
-// which returns better labels; `between(context)`, which returns something to draw between the sides,
-// {element, draw(pickers, map, gold), point(active, map), picture}; and `note(map, active, gold,
-// context)`, which returns more text for the readout.
+// The basis of the token, heads, image and alignment views. A kind of pair has `name` and `side(name,
+// names, act, context)`, which returns a Picker for one side. It may have `load(data, state)`, which
+// loads another map than the state's; `named(labels, count, context)`, which returns better labels;
+// `above(context)`, which returns {element, render(state)}, to show above the sides;
+// `between(context)`, which returns something to draw between the sides, {element, draw(pickers, map,
+// gold), point(active, map), picture}; `paint(pickers, map, active, context)`, which colors the items
+// otherwise, as `headings(query, key)` of the keys and queries say; `lists(map, labels, active, context)`, other lists than those of the largest weights;
+// `table(map, labels, context)`, another table than that of the map; and
+// `note(map, active, gold, context)`, which returns more text for the readout.
 
 import { formatWeight, make, nameOf, placed } from "../dom.js";
 import { wordStarts, wordTexts, WordMap } from "../merging.js";
+import { MeanMap } from "../maps.js";
 import { largest, rankings, tableOf } from "../ranking.js";
 import { matches } from "../search.js";
 import { drawItems } from "./picture.js";
@@ -20,6 +25,7 @@ export function createPair(context, kind) {
   const { data, store, palette, announce } = context;
   const headings = { query: make("h2"), key: make("h2") };
   const holders = { query: make("section", {}, headings.query), key: make("section", {}, headings.key) };
+  const above = kind.above?.(context) ?? null;
   const between = kind.between?.(context) ?? null;
   const sides = make("div", { class: "sides" }, holders.query, between && between.element, holders.key);
   const words = make("input", { type: "checkbox",
@@ -27,7 +33,8 @@ export function createPair(context, kind) {
   const wordsField = make("label", { class: "field" }, words, make("span", {}, "whole words"));
   const readout = make("p", { class: "readout" });
   const lists = make("div", { class: "lists" });
-  const element = make("div", { class: `matrix ${kind.name}` }, sides,
+  const element = make("div", { class: `matrix ${kind.name}` },
+    above ? make("div", { class: "main" }, above.element, sides) : sides,
     make("div", { class: "side" }, wordsField, readout, lists));
   // The rendered page: { state, built, loaded, map, average, labels, merged, starts, pickers }.
   let rendered = null;
@@ -71,15 +78,21 @@ export function createPair(context, kind) {
     const chosen = { query: placeOf("query", store.state.query), key: placeOf("key", store.state.key) };
     const active = { query: hovered.query ?? chosen.query, key: hovered.key ?? chosen.key };
     for (const name of SIDES) pickers[name].mark(chosen[name], hovered[name] ?? null);
-    pickers.key.paint(active.query === null ? average() : map.row(active.query));
-    pickers.query.paint(active.key === null ? null : map.column(active.key));
-    headings.key.textContent = active.query === null ? "Keys, colored by the mean weight they receive"
-      : `Keys, colored by their weight for ${nameOf(labels.queries, active.query)}`;
-    headings.query.textContent = active.key === null ? "Queries"
-      : `Queries, colored by their weight on ${nameOf(labels.keys, active.key)}`;
+    if (kind.paint) kind.paint(pickers, map, active, context);
+    else {
+      pickers.key.paint(active.query === null ? average() : map.row(active.query));
+      pickers.query.paint(active.key === null ? null : map.column(active.key));
+    }
+    pickers.key.hide((key) => active.query !== null && map.isHidden?.(active.query, key));
+    const [ofQuery, ofKey] = [nameOf(labels.queries, active.query ?? 0), nameOf(labels.keys, active.key ?? 0)];
+    const [keys, queries] = kind.headings?.(ofQuery, ofKey)
+      ?? [`Keys, colored by their weight for ${ofQuery}`, `Queries, colored by their weight on ${ofKey}`];
+    headings.key.textContent = active.query !== null ? keys
+      : kind.paint ? "Keys" : "Keys, colored by mean weight";
+    headings.query.textContent = active.key === null ? "Queries" : queries;
     const gold = rendered.merged ? null : data.goldOf(store.state.layer);
     readout.textContent = [describe(active), kind.note?.(map, active, gold, context)].filter(Boolean).join(" ");
-    lists.replaceChildren(...rankings(map, labels, active));
+    lists.replaceChildren(...(kind.lists ?? rankings)(map, labels, active, context));
     between?.point(active, map);
     if (announced) announce(readout.textContent);
   }
@@ -110,30 +123,36 @@ export function createPair(context, kind) {
     element,
 
     async render(state) {
-      const loaded = await data.pick(state);
+      const loaded = await (kind.load?.(data, state) ?? data.pick(state));
       if (state !== store.state) return;
       const built = [state.layer, state.words].join();
       if (rendered?.built !== built) rendered = { built, ...build(state) };
       if (rendered.loaded !== loaded) {
-        const map = rendered.merged ? new WordMap(loaded, rendered.starts) : loaded;
+        const map = rendered.merged ? merge(loaded, rendered.starts) : loaded;
         Object.assign(rendered, { loaded, map, average: null });
       }
       words.checked = Boolean(state.words);
       const matched = matches(rendered.labels, rendered.map.shape, state.search);
       for (const name of SIDES) rendered.pickers[name].find(matched[name]);
+      above?.render(state);
       between?.draw(rendered.pickers, rendered.map, rendered.merged ? null : data.goldOf(state.layer));
       draw(rendered.state && SIDES.some((name) => rendered.state[name] !== state[name]));
       rendered.state = state;
     },
 
+    keydown: (event) => rendered !== null && rendered.pickers.query.step(event),
+
     picture: () => drawItems(sides, palette, SIDES.flatMap((name) => rendered.pickers[name].items),
       kind.below?.(sides, context) ?? (between ? [[between.element, between.picture]] : [])),
 
-    table: () => tableOf(rendered.map, rendered.labels),
+    table: () => (kind.table ?? tableOf)(rendered.map, rendered.labels, context),
 
     destroy() {},
   };
 }
+
+const merge = (map, starts) => (map.maps
+  ? new MeanMap(map.maps.map((each) => new WordMap(each, starts))) : new WordMap(map, starts));
 
 function startsOf(tokens, count) {
   return tokens ? wordStarts(tokens) : [...Array(count).keys()];

@@ -41,17 +41,19 @@ export class MapPanel {
       (width, _, i) => Math.max(width, context.measureText(nameOf(labels, labels ? i : count)).width), 8));
     const [queries, keys] = this.map.shape;
     return { left: Math.ceil(widest(this.labels.queries, queries)) + 12,
-      top: Math.ceil(widest(this.labels.keys, keys) * -Math.sin(LABEL_ANGLE)) + 16 };
+      top: Math.ceil(widest(this.labels.keys, keys) * -Math.sin(LABEL_ANGLE)) + 16,
+      right: Math.ceil(widest(this.labels.keys?.slice(-2), keys) * Math.cos(LABEL_ANGLE)) };
   }
 
-  /** Colors every cell by `rgb(weight, query)`, and draws. */
+  /** Colors every cell by `rgb(weight, query)`, hidden ones gray, and draws. */
   paint(rgb) {
     const [queries, keys] = this.map.shape;
     const image = new ImageData(keys, queries);
+    const hidden = this.palette.parsed("rule");
     for (let query = 0; query < queries; query++) {
       const row = this.map.row(query);
       for (let key = 0; key < keys; key++) {
-        const [r, g, b] = rgb(row[key], query);
+        const [r, g, b] = this.map.isHidden?.(query, key) ? hidden : rgb(row[key], query);
         const offset = 4 * (query * keys + key);
         image.data[offset] = r;
         image.data[offset + 1] = g;

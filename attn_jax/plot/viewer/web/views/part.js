@@ -53,8 +53,12 @@ export class Part {
     this.panel.drawCross(this.cell(this.store.state), pointed && this.cell(active), null);
   }
 
+  contains(target) {
+    return this.panel.element.contains(target);
+  }
+
   keydown(event) {
-    if (!this.panel.element.contains(event.target)) return false;
+    if (this.figure.hidden) return false;
     const part = this;
     return this.panel.keydown(event, {
       get state() {

@@ -112,7 +112,7 @@ export function createView({ data, store, palette, announce }) {
     },
 
     keydown(event) {
-      return [pooled, stored].some((part) => part.keydown(event));
+      return rendered !== null && (stored.contains(event.target) ? stored : pooled).keydown(event);
     },
 
     async picture() {
