@@ -68,9 +68,10 @@ class Watch:
         for name in ("end", "stop"):
             self._tell(name, "", own)
         self._stack.close()
-        if error and not isinstance(error, ProcessError | TrainingInterrupted):
-            reason = f"process {self.processes.index} ended: {describe(error)}"
-            self._tell("end", reason, {*range(self.processes.count)} - {*own})
+        if error is None or isinstance(error, ProcessError) or kind is TrainingInterrupted:
+            return
+        reason = f"process {self.processes.index} ended: {describe(error)}"
+        self._tell("end", reason, {*range(self.processes.count)} - {*own})
         if isinstance(error, jax.errors.JaxRuntimeError):
             raise ProcessError(
                 "an operation with the other processes failed, so that one of them has probably "
