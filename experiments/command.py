@@ -1,5 +1,6 @@
 """The commands behind the command line: train, resume, and report again."""
 
+import contextlib
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,7 +11,7 @@ from attn_jax import train as training
 from experiments.experiment import Experiment, settings
 from experiments.known_paths import allow, allow_options, require_known_paths
 from experiments.new_run import begin_run
-from experiments.options import RUNS, parse
+from experiments.options import RUNS, Command, parse, without_place
 from experiments.reopen import find_run, last_run, reopen_experiment
 from experiments.stored_command import read_stored_command, stored_experiment
 
@@ -18,6 +19,7 @@ EXPECTED = (
     training.RunFolderError,
     training.CheckpointError,
     training.NonFiniteError,
+    training.ProcessError,
     OSError,
     ValueError,
 )
@@ -26,27 +28,20 @@ EXPECTED = (
 
 def train(name: str, arguments: Sequence[str]) -> int:
     """Train an experiment, or resume its last run; draw its figures and write its report."""
-    options = [word for word in arguments if word != "--resume"]
+    words = without_place(arguments)
+    processes = training.Processes()
     try:
         command = parse(name, arguments)
-        folder = command.runs / name
-        if command.resume:
-            run = last_run(folder)
-            # First alone, so that options which are no longer taken are those of the run.
-            stored_experiment(run)
-            stored = read_stored_command(run).arguments
-            experiment = parse(name, [*stored, *options]).experiment
-            allow_options(experiment, options)
-            require_known_paths(run, name, experiment)
-            _check(run, experiment)
-            _fit(name, experiment, run, stored, resume=True)
-        else:
-            allow_options(command.experiment, options)
-            with begin_run(folder) as run:
-                command.experiment.begin(run)
-                _fit(name, command.experiment, run, options, resume=False)
+        with training.join(command.place) as processes:
+            training.require_same_everywhere(processes, {"experiment": name, "options": words})
+            options = [word for word in words if word != "--resume"]
+            if command.resume:
+                _resume(name, command.runs / name, options, processes)
+            else:
+                _begin(name, command, options, processes)
     except training.TrainingInterrupted as interruption:
-        print(interruption, file=sys.stderr)
+        if processes.leads:
+            print(interruption, file=sys.stderr)
         return 128 + interruption.number
     except EXPECTED as error:
         print(f"{type(error).__name__}: {error}", file=sys.stderr)
@@ -54,8 +49,44 @@ def train(name: str, arguments: Sequence[str]) -> int:
     return 0
 
 
+def _begin(name: str, command: Command, options: list[str], processes: training.Processes) -> None:
+    experiment, folder = command.experiment, command.runs / name
+    with contextlib.ExitStack() as stack:
+
+        def begin() -> str:
+            allow_options(experiment, options)
+            run = stack.enter_context(begin_run(folder))
+            experiment.begin(run)
+            return str(run)
+
+        run = Path(processes.first(begin))
+        _fit(name, experiment, run, options, processes, resume=False)
+
+
+def _resume(name: str, folder: Path, options: list[str], processes: training.Processes) -> None:
+    run = Path(processes.first(lambda: str(last_run(folder))))
+    # First alone, so that options which are no longer taken are those of the run.
+    stored_experiment(run)
+    stored = read_stored_command(run).arguments
+    experiment = parse(name, [*stored, *options]).experiment
+
+    def check() -> None:
+        allow_options(experiment, options)
+        require_known_paths(run, name, experiment)
+        _check(run, experiment)
+
+    processes.first(check)
+    _fit(name, experiment, run, stored, processes, resume=True)
+
+
 def _fit(
-    name: str, experiment: Experiment, run: Path, arguments: list[str], *, resume: bool
+    name: str,
+    experiment: Experiment,
+    run: Path,
+    arguments: list[str],
+    processes: training.Processes,
+    *,
+    resume: bool,
 ) -> None:
     """Train, draw the figures, write the report, and print where they are."""
 
@@ -65,7 +96,8 @@ def _fit(
         print(summary(result.rows))
         print(f"Report: {report}\nReopen: experiments.load({str(run)!r})")
 
-    print(f"{'Resuming' if resume else 'Run'} {run}")
+    if processes.leads:
+        print(f"{'Resuming' if resume else 'Run'} {run}")
     training.fit(
         experiment.init,
         experiment.apply,

@@ -9,6 +9,7 @@ from typing import Annotated
 
 import tyro
 
+from attn_jax.train import Place
 from experiments.experiment import Experiment
 
 RUNS = Path("runs")
@@ -24,6 +25,28 @@ class Command:
     """Resume the last run of this experiment exactly where it stopped, with its own options."""
     runs: Path = RUNS
     """The folder for all runs; each run makes its own subfolder, EXPERIMENT/DATE-TIME."""
+    distributed: tuple[str, int, int] | None = None
+    """Train in several processes, started one by one: the address HOST:PORT of process 0, how many
+    there are, and the number of this one. Slurm, TPU pods and the like need no such option."""
+
+    @property
+    def place(self) -> Place | None:
+        """The place of this process among those of the run, if it was given."""
+        return Place(*self.distributed) if self.distributed else None
+
+
+def without_place(arguments: Sequence[str]) -> list[str]:
+    """Return the words of a command line that are the same for all processes of a run.
+
+    Example:
+        >>> without_place(["--distributed", "node1:1234", "2", "0", "--train.epochs", "3"])
+        ['--train.epochs', '3']
+    """
+    words = list(arguments)
+    while "--distributed" in words:
+        start = words.index("--distributed")
+        del words[start : start + 1 + len(dataclasses.fields(Place))]
+    return words
 
 
 def parse(name: str, arguments: Sequence[str]) -> Command:

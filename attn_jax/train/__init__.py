@@ -19,6 +19,9 @@ from attn_jax.train.loop import NonFiniteError
 from attn_jax.train.losses import classification_loss, sequence_loss
 from attn_jax.train.mask_loss import mask_loss
 from attn_jax.train.optimizer import make_optimizer, make_schedule
+from attn_jax.train.processes.agreement import require_same_everywhere
+from attn_jax.train.processes.channel import ProcessError, Processes
+from attn_jax.train.processes.cluster import Place, join
 from attn_jax.train.protocols import Apply, Batch, Init, Loss, Metrics, Params, Task
 from attn_jax.train.set_loss import box_ious, match_objects, set_loss
 from attn_jax.train.step import TrainState, init_state, make_train_step
@@ -36,6 +39,9 @@ __all__ = [
     "Metrics",
     "NonFiniteError",
     "Params",
+    "Place",
+    "ProcessError",
+    "Processes",
     "RunFolderError",
     "Task",
     "TrainConfig",
@@ -47,6 +53,7 @@ __all__ = [
     "difference",
     "fit",
     "init_state",
+    "join",
     "lock_run",
     "make_evaluate",
     "make_optimizer",
@@ -56,6 +63,7 @@ __all__ = [
     "match_objects",
     "read_command",
     "read_metrics",
+    "require_same_everywhere",
     "sequence_loss",
     "set_loss",
 ]

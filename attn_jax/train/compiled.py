@@ -11,7 +11,7 @@ from jax.sharding import Mesh
 
 from attn_jax.train.config import TrainConfig
 from attn_jax.train.data_order import bucket_size, steps_per_epoch
-from attn_jax.train.devices import replicate, replicated
+from attn_jax.train.devices import bounded, replicate, state_sharding
 from attn_jax.train.evaluate import Evaluate, make_evaluate
 from attn_jax.train.multi_step import MultiStep, Sums, make_multi_step, make_zero_sums
 from attn_jax.train.optimizer import make_optimizer, make_schedule
@@ -76,7 +76,9 @@ def build(
         steps_per_epoch=steps,
         data=data,
         state=state,
-        multi_step=make_multi_step(step, mesh, loop=config.steps_per_call > 1),
+        multi_step=_bounded(
+            mesh, make_multi_step(step, mesh, state, loop=config.steps_per_call > 1)
+        ),
         zero_sums=make_zero_sums(step, state, stored, mesh),
         evaluate=make_evaluate(
             apply,
@@ -110,4 +112,8 @@ def _first_state(
         batch = task.prepare({name: jnp.zeros(x.shape, x.dtype) for name, x in stored.items()})
         return init_state(init(stream(jax.random.key(seed), "init"), batch), optimizer, seed)
 
-    return jax.jit(first, out_shardings=replicated(mesh))()
+    return jax.jit(first, out_shardings=state_sharding(mesh, jax.eval_shape(first)))()
+
+
+def _bounded(mesh: Mesh, run: MultiStep) -> MultiStep:
+    return run if not mesh.is_multi_process else lambda *args: bounded(mesh, run(*args))

@@ -43,9 +43,13 @@ class TrainConfig:
     """Consecutive batches of one shape, if the task has several shapes. Longer runs are a little
     faster, because one call of the device can take them, but translators learn less well."""
 
+    fsdp: int = 1
+    """Devices that share one copy of the parameters and the optimizer's state. More than 1 saves
+    memory, and costs communication; it changes no result but last bits."""
+
     def __post_init__(self) -> None:
         """Refuse values that no run can have."""
-        for name in ("epochs", "batch_size", "steps_per_call", "keep", "bucket_run"):
+        for name in ("epochs", "batch_size", "steps_per_call", "keep", "bucket_run", "fsdp"):
             self._require(name, getattr(self, name) >= 1, "at least 1")
         for name in ("eval_batch_size", "log_every", "checkpoint_every", "seed"):
             self._require(name, getattr(self, name) >= 0, "at least 0")

@@ -11,7 +11,7 @@ from jax.sharding import Mesh
 from jaxtyping import Array, Float, Int
 
 from attn_jax.train.data_order import bucket_size, padded_batches
-from attn_jax.train.devices import gather, replicate, replicated, split_batch
+from attn_jax.train.devices import bounded, gather, replicate, replicated, split_batch
 from attn_jax.train.protocols import WEIGHT, Apply, Batch, Bucket, Loss, Metrics, Params, Prepare
 
 Evaluate = Callable[[Params], dict[str, float]]
@@ -81,7 +81,7 @@ def make_evaluate(
             stop = rows.get(split, range(0)).stop
             for start in rows.get(split, range(0))[::batches_per_call]:
                 end = np.int32(min(start + batches_per_call, stop))
-                yield run(params, data, indices, weights, np.int32(start), end)
+                yield bounded(mesh, run(params, data, indices, weights, np.int32(start), end))
 
     def evaluate(params: Params) -> dict[str, float]:
         # All calls are dispatched before the first result is waited for.

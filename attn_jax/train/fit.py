@@ -1,5 +1,6 @@
 """The entry point of training: `fit` trains a model on a task in a run folder."""
 
+import contextlib
 import dataclasses
 import json
 from collections.abc import Callable, Mapping, Sequence
@@ -11,7 +12,8 @@ import jax
 
 from attn_jax.train.compiled import Program, build
 from attn_jax.train.config import TrainConfig
-from attn_jax.train.devices import data_mesh, require_divisible
+from attn_jax.train.devices import data_mesh, own_copy, processes_of, require_divisible
+from attn_jax.train.disk.lock import NAME as LOCK
 from attn_jax.train.disk.lock import lock_run
 from attn_jax.train.disk.manifest import remove_drafts
 from attn_jax.train.disk.metrics import read_metrics
@@ -23,7 +25,9 @@ from attn_jax.train.disk.run_folder import (
 )
 from attn_jax.train.interrupt import Interrupt
 from attn_jax.train.loop import Loop, OnEpoch, OnLog
-from attn_jax.train.progress import Progress
+from attn_jax.train.processes.agreement import require_same_everywhere, require_shared
+from attn_jax.train.processes.watch import Watch
+from attn_jax.train.progress import Progress, log_console
 from attn_jax.train.protocols import Apply, Init, Loss, Task
 from attn_jax.train.step import TrainState
 
@@ -32,7 +36,7 @@ class FitResult(NamedTuple):
     """The result of a finished run.
 
     Attributes:
-        state: The final state.
+        state: The final state; with several processes, a whole copy on one device of each.
         rows: All rows of metrics.jsonl.
         run_dir: The run's folder.
     """
@@ -68,6 +72,10 @@ def fit(
     accelerators this requires deterministic compilation
     (`XLA_FLAGS=--xla_gpu_deterministic_ops=true`).
 
+    Where several processes have joined (`attn_jax.train.join`), all of them call `fit` with the
+    same arguments and a folder that they share. Process 0 alone prints, writes rows and calls
+    `on_epoch`, `on_log` and `on_end`; the others write their messages to `logs/` in the folder.
+
     Args:
         init: Makes the parameters from a key and a prepared batch.
         apply: Runs the model.
@@ -95,6 +103,7 @@ def fit(
         NonFiniteError: If a loss or metric becomes NaN or infinite.
         TrainingInterrupted: After SIGINT, SIGTERM, SIGHUP or SIGUSR1, with a checkpoint written.
         CheckpointError: If a checkpoint cannot be written.
+        ProcessError: If another process ends, differs in its arguments, or sees another folder.
 
     Example:
         >>> import tempfile
@@ -122,34 +131,62 @@ def fit(
         >>> int(result.state.step), [row["step"] for row in result.rows]
         (10, [5, 10])
     """
-    run_dir, mesh = Path(run_dir), data_mesh(devices)
+    run_dir, mesh = Path(run_dir), data_mesh(devices, fsdp=config.fsdp)
     eval_batch_size = config.eval_batch_size or 4 * config.batch_size
     require_divisible(mesh, batch_size=config.batch_size, eval_batch_size=eval_batch_size)
-    settings = json.loads(json.dumps({**(command or {}), "train": dataclasses.asdict(config)}))
-    begun = datetime.now(UTC)
-    notes = require_same(run_dir, settings, mesh) if resume else []
-    with lock_run(run_dir) as lock_notes:
-        if not resume:
-            require_new(run_dir)
-        remove_drafts(run_dir)
+    begun, settings = datetime.now(UTC), _settings(command, config)
+    processes = processes_of(mesh)
+    with Watch(processes, resume_hint) as watch, contextlib.ExitStack() as stack:
+        require_same_everywhere(processes, {**settings, "fsdp": config.fsdp})
+
+        def enter() -> list[str]:
+            notes = require_same(run_dir, settings, mesh) if resume else []
+            lock_notes = stack.enter_context(lock_run(run_dir))
+            if not resume:
+                require_new(run_dir)
+            remove_drafts(run_dir)
+            return [*lock_notes, *notes]
+
+        notes = processes.first(enter)
+        require_shared(processes, run_dir / LOCK)
         program = build(init, apply, loss, task, config, mesh)
-        require_space(run_dir, program.state, config.keep + 2)
-        if not resume:
-            write_command(run_dir, settings, mesh, begun)
+
+        def begin() -> None:
+            require_space(run_dir, program.state, config.keep + 2)
+            if not resume:
+                write_command(run_dir, settings, mesh, begun)
+
+        processes.first(begin)
+        console = stack.enter_context(log_console(run_dir, processes))
         with (
-            Progress(program.steps_per_epoch * config.epochs, config.epochs) as progress,
+            Progress(program.steps_per_epoch * config.epochs, config.epochs, console) as progress,
             Interrupt() as interrupt,
         ):
-            for line in (*lock_notes, *notes, _outline(program, config)):
+            for line in (*notes, _outline(program, config)):
                 progress.say(line)
             loop = Loop(
-                program, config, run_dir, progress, interrupt, on_epoch, on_log, resume_hint, resume
+                program,
+                config,
+                run_dir,
+                progress,
+                interrupt,
+                watch,
+                on_epoch,
+                on_log,
+                resume_hint,
+                resume,
             )
-            state = loop.run()
+            state = own_copy(mesh, loop.run())
         result = FitResult(state, read_metrics(run_dir), run_dir)
         if on_end is not None:
-            on_end(result)
+            processes.first(lambda: on_end(result) and None)
     return result
+
+
+def _settings(command: Mapping[str, Any] | None, config: TrainConfig) -> dict[str, Any]:
+    """Return what a run is resumed by; how it is laid out on devices is no part of it."""
+    train = {k: value for k, value in dataclasses.asdict(config).items() if k != "fsdp"}
+    return json.loads(json.dumps({**(command or {}), "train": train}))
 
 
 def _outline(program: Program, config: TrainConfig) -> str:

@@ -13,13 +13,14 @@ import numpy as np
 from attn_jax.train.compiled import Program
 from attn_jax.train.config import TrainConfig
 from attn_jax.train.data_order import Call, calls, epoch_order
-from attn_jax.train.devices import replicate
+from attn_jax.train.devices import own_copy, replicate
 from attn_jax.train.disk.checkpoint import Checkpoints
 from attn_jax.train.disk.metrics import MetricsWriter
 from attn_jax.train.disk.stored import StoredFileError, is_record
 from attn_jax.train.evaluate import means
 from attn_jax.train.interrupt import Interrupt, TrainingInterrupted
 from attn_jax.train.multi_step import Sums
+from attn_jax.train.processes.watch import Watch
 from attn_jax.train.progress import Progress
 from attn_jax.train.step import TrainState
 
@@ -51,6 +52,9 @@ class Loop:
        newer than the rows.
     5. After a signal, a checkpoint is written as in 4, and the run ends.
 
+    Several processes do all this together, and stop after the same step; process 0 alone writes
+    rows and calls `on_epoch` and `on_log`, while the others wait.
+
     A killed run resumes from the newest whole checkpoint with the same numbers: the step alone
     determines the position in the epoch, and later rows are removed.
 
@@ -60,6 +64,7 @@ class Loop:
         run_dir: The run's folder; training resumes from a checkpoint in it.
         progress: Shows the rows.
         interrupt: Notes signals.
+        watch: Watches the other processes.
         on_epoch: The experiment's part of 3 at the end of an epoch.
         on_log: The experiment's part of 3 within an epoch.
         resume_hint: How to resume, for the message after an interruption.
@@ -73,6 +78,7 @@ class Loop:
         run_dir: Path,
         progress: Progress,
         interrupt: Interrupt,
+        watch: Watch,
         on_epoch: OnEpoch | None = None,
         on_log: OnLog | None = None,
         resume_hint: str = "resume it",
@@ -80,11 +86,14 @@ class Loop:
     ):
         self.program, self.config, self.progress = program, config, progress
         self.on_epoch, self.on_log = on_epoch, on_log
-        self.interrupt, self.resume_hint = interrupt, resume_hint
-        self.resumes = resume
-        self.checkpoints = Checkpoints(run_dir / "checkpoints", keep=config.keep, best=config.best)
+        self.interrupt, self.watch, self.resume_hint = interrupt, watch, resume_hint
+        self.processes, self.resumes = watch.processes, resume
+        self.checkpoints = Checkpoints(
+            run_dir / "checkpoints", keep=config.keep, best=config.best, processes=self.processes
+        )
         self.state, self.sums, self.step, elapsed = self._restore()
-        self.metrics = MetricsWriter(run_dir, self.step, progress.say)
+        leads = self.processes.leads
+        self.metrics = MetricsWriter(run_dir, self.step, progress.say) if leads else None
         self.row: dict[str, Any] = {}
         self.saved = self.step
         self.began = time.monotonic() - elapsed
@@ -100,7 +109,8 @@ class Loop:
             for epoch in range(self.step // self.program.steps_per_epoch, self.config.epochs):
                 self._epoch(epoch)
         finally:
-            self.metrics.close()
+            if self.metrics:
+                self.metrics.close()
         return self.state
 
     def _restore(self) -> tuple[TrainState, Sums, int, float]:
@@ -129,8 +139,8 @@ class Loop:
             self.step = first + call.position
             if call.position in pauses:
                 self._pause(epoch, call.position)
-            if self.interrupt.number is not None:
-                self._stop()
+            if number := self.watch.stop_signal(self.interrupt.number):
+                self._stop(number)
 
     def _take_steps(self, call: Call, indices: jax.Array) -> None:
         self.state, self.sums = self.program.multi_step(
@@ -174,15 +184,28 @@ class Loop:
         row["time/examples_per_second"] = examples / (now - self.lap)
         if at_end:
             row |= self.program.evaluate(self.state.params)
-            added = (self.on_epoch and self.on_epoch(self.state, row)) or {}
-            row |= {name: float(value) for name, value in added.items()}
-        elif self.on_log:
-            self.on_log(self.state, row)
+        row |= self._added(row, at_end=at_end)
         row |= {"time/elapsed": time.monotonic() - self.began, "time/unix": time.time()}
         self._require_finite(row)
         self.row, self.sums = row, self.program.zero_sums()
-        self.metrics.write(row)
+        if self.metrics:
+            self.metrics.write(row)
         self.progress.show(row, at_end=at_end)
+
+    def _added(self, row: Mapping[str, Any], *, at_end: bool) -> dict[str, float]:
+        """Return what the experiment adds to a row."""
+        if (self.on_epoch if at_end else self.on_log) is None:
+            return {}
+        state = own_copy(self.program.mesh, self.state)
+
+        def call() -> dict[str, float]:
+            if self.on_epoch and at_end:
+                return {k: float(value) for k, value in (self.on_epoch(state, row) or {}).items()}
+            if self.on_log and not at_end:
+                self.on_log(state, row)
+            return {}
+
+        return self.processes.first(call)
 
     def _finite_sums(self) -> Sums:
         sums = jax.device_get(self.sums)
@@ -209,14 +232,14 @@ class Loop:
             "elapsed": time.monotonic() - self.began,
             "metrics": self.row if self.row.get("step") == self.step else {},
         }
-        self.metrics.sync()
+        if self.metrics:
+            self.metrics.sync()
         self.checkpoints.save(self.step, {"state": self.state, "sums": self.sums}, record)
         self.saved = self.step
 
-    def _stop(self) -> None:
+    def _stop(self, number: int) -> None:
         if self.saved != self.step:
             self._save()
-        number = self.interrupt.number or signal.SIGINT
         raise TrainingInterrupted(
             f"Stopped by {signal.Signals(number).name} after step {self.step}; a checkpoint was "
             f"written. To resume: {self.resume_hint}",

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 from jax.sharding import Mesh
 from jaxtyping import Array, Int
 
-from attn_jax.train.devices import gather, replicated
+from attn_jax.train.devices import gather, replicated, state_sharding
 from attn_jax.train.protocols import Batch, Metrics
 from attn_jax.train.step import Step, TrainState
 
@@ -60,7 +60,7 @@ def make_zero_sums(
     return jax.jit(zeros, out_shardings=replicated(mesh))
 
 
-def make_multi_step(step: Step, mesh: Mesh, *, loop: bool) -> MultiStep:
+def make_multi_step(step: Step, mesh: Mesh, state: TrainState, *, loop: bool) -> MultiStep:
     """Build the jitted function that gathers batches and takes steps on them.
 
     The number of steps is an argument of the program, so calls of any length share a compilation,
@@ -70,6 +70,7 @@ def make_multi_step(step: Step, mesh: Mesh, *, loop: bool) -> MultiStep:
     Args:
         step: The pure step.
         mesh: The devices.
+        state: A state, or its shapes, by which the next states are placed.
         loop: Whether one call may take several steps. If not, the program has no loop, in which
             XLA's convolutions on CPUs are many times slower, and `stop` is ignored.
 
@@ -93,7 +94,8 @@ def make_multi_step(step: Step, mesh: Mesh, *, loop: bool) -> MultiStep:
         return one(start, (state, sums), data, indices)
 
     run = several if loop else single
-    return jax.jit(run, donate_argnums=(0, 1), out_shardings=replicated(mesh))
+    placed = (state_sharding(mesh, state), replicated(mesh))
+    return jax.jit(run, donate_argnums=(0, 1), out_shardings=placed)
 
 
 def _add(sums: Sums, metrics: Metrics, step: Int[Array, ""]) -> Sums:

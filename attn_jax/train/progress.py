@@ -1,12 +1,36 @@
 """Progress of a run: a bar on a terminal, plain lines elsewhere."""
 
+import contextlib
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from pathlib import Path
 from types import TracebackType
 
 from rich.console import Console
 from rich.progress import BarColumn, TextColumn, TimeRemainingColumn
 from rich.progress import Progress as Bar
+
+from attn_jax.train.processes.channel import Processes
+
+
+@contextlib.contextmanager
+def log_console(run_dir: Path, processes: Processes) -> Iterator[Console | None]:
+    """Open the log of a process.
+
+    Args:
+        run_dir: The run's folder.
+        processes: The processes of the run.
+
+    Yields:
+        A console that writes to `logs/process-<index>.log`; None for process 0, which prints.
+    """
+    if processes.leads:
+        yield None
+        return
+    path = run_dir / "logs" / f"process-{processes.index}.log"
+    path.parent.mkdir(exist_ok=True)
+    with path.open("a", encoding="utf-8") as file:
+        yield Console(file=file, highlight=False)
 
 
 class Progress:

@@ -1,8 +1,10 @@
-"""Keeps the paths that tests name apart from the user's own, and writes a tiny checkpoint."""
+"""Keeps the paths that tests name apart from the user's own; writes tiny images and checkpoints."""
 
+import gzip
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "golden"))
@@ -38,3 +40,30 @@ def tiny_llama_folder(tmp_path_factory):
 
 def numbered_words(name):
     return [f"w{number}" for number in range(2, golden_config(name)["vocab_size"])]
+
+
+def write_idx(path, array):
+    header = bytes([0, 0, 8, array.ndim]) + b"".join(n.to_bytes(4, "big") for n in array.shape)
+    path.write_bytes(gzip.compress(header + array.astype(np.uint8).tobytes()))
+
+
+@pytest.fixture(scope="module")
+def images(tmp_path_factory):
+    """Ten classes, each a bright bar at a height of its own in noise."""
+    rng = np.random.default_rng(0)
+    folder = tmp_path_factory.mktemp("images")
+    for part, count in (("train", 400), ("t10k", 100)):
+        labels = np.arange(count) % 10
+        pictures = rng.integers(0, 40, (count, 28, 28))
+        for picture, label in zip(pictures, labels, strict=True):
+            picture[4 + 2 * label, 4:24] = 255
+        write_idx(folder / f"{part}-images-idx3-ubyte.gz", pictures)
+        write_idx(folder / f"{part}-labels-idx1-ubyte.gz", labels)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def arguments(images, tmp_path_factory):
+    task = ["--task.dataset", "bars", "--task.folder", str(images), "--task.validation", "80"]
+    train = ["--train.batch-size", "32", "--train.log-every", "5", "--train.steps-per-call", "5"]
+    return [*task, *train, "--runs", str(tmp_path_factory.mktemp("runs"))]

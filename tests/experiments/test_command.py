@@ -1,7 +1,6 @@
 """The command line, from a first run to a reopened one, on a small set of images."""
 
 import datetime
-import gzip
 import json
 import os
 import shutil
@@ -25,34 +24,6 @@ from experiments.command import last_run
 from experiments.new_run import begin_run, new_run
 from experiments.options import parse
 from experiments.translate import main as translate
-
-RNG = np.random.default_rng(0)
-
-
-def write_idx(path, array):
-    header = bytes([0, 0, 8, array.ndim]) + b"".join(n.to_bytes(4, "big") for n in array.shape)
-    path.write_bytes(gzip.compress(header + array.astype(np.uint8).tobytes()))
-
-
-@pytest.fixture(scope="module")
-def images(tmp_path_factory):
-    """Ten classes, each a bright bar at a height of its own in noise."""
-    folder = tmp_path_factory.mktemp("images")
-    for part, count in (("train", 400), ("t10k", 100)):
-        labels = np.arange(count) % 10
-        pictures = RNG.integers(0, 40, (count, 28, 28))
-        for picture, label in zip(pictures, labels, strict=True):
-            picture[4 + 2 * label, 4:24] = 255
-        write_idx(folder / f"{part}-images-idx3-ubyte.gz", pictures)
-        write_idx(folder / f"{part}-labels-idx1-ubyte.gz", labels)
-    return folder
-
-
-@pytest.fixture(scope="module")
-def arguments(images, tmp_path_factory):
-    task = ["--task.dataset", "bars", "--task.folder", str(images), "--task.validation", "80"]
-    train = ["--train.batch-size", "32", "--train.log-every", "5", "--train.steps-per-call", "5"]
-    return [*task, *train, "--runs", str(tmp_path_factory.mktemp("runs"))]
 
 
 @pytest.fixture(scope="module")

@@ -25,7 +25,7 @@ class Setting:
         params = tiny.init(jax.random.key(1), TASK.prepare(stored))
         self.state = replicate(self.mesh, init_state(params, optimizer, 0))
         self.zero_sums = make_zero_sums(step, self.state, stored, self.mesh)
-        self.multi_step = make_multi_step(step, self.mesh, loop=loop)
+        self.multi_step = make_multi_step(step, self.mesh, self.state, loop=loop)
         order = np.random.default_rng(3).integers(0, len(DATA["label"]), (STEPS, BATCH))
         self.data, self.indices = replicate(self.mesh, (DATA, order.astype(np.int32)))
 

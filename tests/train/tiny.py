@@ -38,7 +38,7 @@ class Tiny:
         return {"points": points.clip(0, 255).astype(np.uint8), "label": label}
 
     def prepare(self, batch, rng=None):
-        points = batch["points"].astype(jnp.float32) / 128 - 1
+        points = batch["points"].astype(float) / 128 - 1
         if rng is not None and self.noise:
             points = points + 0.01 * jax.random.normal(rng, points.shape)
         return {"points": points, "label": batch["label"]}

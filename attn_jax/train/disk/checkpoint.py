@@ -1,6 +1,7 @@
 """Checkpoints: arrays written by Orbax, a record of metrics, and a manifest to verify both.
 
 `checkpoints/<step>/` holds `arrays/` (Orbax), `record.json` and, written last, `MANIFEST.sha256`.
+All processes write their arrays; process 0 does the rest.
 """
 
 import shutil
@@ -14,6 +15,7 @@ import jax.numpy as jnp
 from attn_jax.train.disk import manifest
 from attn_jax.train.disk.manifest import DamagedError
 from attn_jax.train.disk.stored import StoredFileError, is_finite_number, read_json, write_json
+from attn_jax.train.processes.channel import ProcessError, Processes
 
 
 class CheckpointError(RuntimeError):
@@ -27,10 +29,19 @@ class Checkpoints:
         folder: The folder of the checkpoints, which need not exist yet.
         keep: How many of the last checkpoints to keep, besides the best.
         best: The metric that chooses the best checkpoint: the highest value, or the lowest loss.
+        processes: The processes that save and restore together, from a folder that they share.
     """
 
-    def __init__(self, folder: Path, *, keep: int = 3, best: str = "validation/accuracy"):
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        keep: int = 3,
+        best: str = "validation/accuracy",
+        processes: Processes | None = None,
+    ):
         self.folder, self.keep, self.best = Path(folder).absolute(), keep, best
+        self.processes = processes or Processes()
 
     def steps(self) -> list[int]:
         """Return the steps that have a checkpoint, whole or not, ascending."""
@@ -53,21 +64,34 @@ class Checkpoints:
         """
         path = self._path(step)
         try:
-            shutil.rmtree(path, ignore_errors=True)
-            path.mkdir(parents=True)
+            self.processes.first(lambda: self._make(path))
             with _checkpointer() as checkpointer:
                 checkpointer.save(path / "arrays", _without_keys(arrays))
-            write_json(path / "record.json", record)
-            manifest.seal(path)
-            manifest.sync(self.folder)
+            self.processes.exchange("saved")
+            self.processes.first(lambda: self._seal(path, record))
+        except ProcessError:
+            raise
         except Exception as error:
-            shutil.rmtree(path, ignore_errors=True)
+            if self.processes.count > 1 and isinstance(error, jax.errors.JaxRuntimeError):
+                # Not the disk, but another process: `Watch` says so.
+                raise
+            if self.processes.leads:
+                shutil.rmtree(path, ignore_errors=True)
             raise CheckpointError(
                 f"the checkpoint of step {step} could not be written to {path}: {error}\n"
                 f"{shutil.disk_usage(self.folder.parent).free:,} bytes are free there. Earlier "
                 "checkpoints are intact: make room, and resume."
             ) from error
-        self._prune()
+        self.processes.first(self._prune)
+
+    def _make(self, path: Path) -> None:
+        shutil.rmtree(path, ignore_errors=True)
+        path.mkdir(parents=True)
+
+    def _seal(self, path: Path, record: Mapping[str, Any]) -> None:
+        write_json(path / "record.json", record)
+        manifest.seal(path)
+        manifest.sync(self.folder)
 
     def restore(self, step: int, like: Any = None) -> tuple[Any, dict[str, Any]]:
         """Read a checkpoint, after verifying every byte of it.
@@ -85,8 +109,11 @@ class Checkpoints:
             DamagedError: If the checkpoint is not whole.
             StoredFileError: If it is whole, but its arrays or record are not what `save` wrote.
         """
+        manifest.verify(self._path(step))
+        return self._read(step, like)
+
+    def _read(self, step: int, like: Any) -> tuple[Any, dict[str, Any]]:
         path = self._path(step)
-        manifest.verify(path)
         try:
             arrays = _restore(path / "arrays", like)
         # Orbax, TensorStore and JAX raise errors of their own, with no common class.
@@ -125,16 +152,26 @@ class Checkpoints:
         Returns:
             Arrays and record, or None if no checkpoint is whole.
         """
+        step = self.processes.first(lambda: self._newest_whole(say))
+        if step is None:
+            return None
+        restored = self._read(step, like)
+        # The process may have been killed while it removed old ones.
+        self.processes.first(self._remove_old)
+        return restored
+
+    def _newest_whole(self, say: Callable[[str], None]) -> int | None:
         for step in reversed(self.steps()):
             try:
-                restored = self.restore(step, like)
-                # The process may have been killed while it removed old ones.
-                self._remove_unsealed()
-                self._prune()
-                return restored
+                manifest.verify(self._path(step))
+                return step
             except DamagedError as damage:
                 say(f"Skipped the checkpoint of step {step}: {damage}. {self._clear(step)}")
         return None
+
+    def _remove_old(self) -> None:
+        self._remove_unsealed()
+        self._prune()
 
     def best_step(self) -> int | None:
         """Return the step with the best value of the metric, the earliest of equals."""

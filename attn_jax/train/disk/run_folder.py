@@ -1,10 +1,8 @@
 """The folder of a run: its `command.json`, and checks that it can be written."""
 
 import difflib
-import importlib.metadata
 import json
 import os
-import platform
 import shutil
 import tempfile
 from collections.abc import Mapping
@@ -16,11 +14,11 @@ import jax
 from jax.sharding import Mesh
 
 from attn_jax.train.disk.stored import StoredFileError, read_json, write_json
+from attn_jax.train.processes.agreement import versions
 
 NAME = "command.json"
 _BEGUN = "begun"
 _MAX_BYTES = 2**20
-_PACKAGES = ("attn-jax", "jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy")
 
 
 class RunFolderError(RuntimeError):
@@ -57,15 +55,13 @@ def environment(mesh: Mesh) -> dict[str, Any]:
     Returns:
         `versions`, by package, and `device`.
     """
-    versions = {"python": platform.python_version()}
-    for package in _PACKAGES:
-        try:
-            versions[package] = importlib.metadata.version(package)
-        except importlib.metadata.PackageNotFoundError:
-            continue
     first = mesh.devices.flat[0]
     device = {"platform": first.platform, "kind": first.device_kind, "count": mesh.size}
-    return {"versions": versions, "device": device}
+    # Runs of one process and one axis state neither, as they always have.
+    processes = len({device.process_index for device in mesh.devices.flat})
+    device |= {"processes": processes} if processes > 1 else {}
+    device |= {"fsdp": mesh.shape["fsdp"]} if "fsdp" in mesh.shape else {}
+    return {"versions": versions(), "device": device}
 
 
 def require_new(run_dir: Path) -> None:
