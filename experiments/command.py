@@ -66,9 +66,10 @@ def _begin(name: str, command: Command, options: list[str], processes: training.
 def _resume(name: str, folder: Path, options: list[str], processes: training.Processes) -> None:
     run = Path(processes.first(lambda: str(last_run(folder))))
     # First alone, so that options which are no longer taken are those of the run.
-    stored_experiment(run)
+    before = stored_experiment(run)
     stored = read_stored_command(run).arguments
     experiment = parse(name, [*stored, *options]).experiment
+    is_longer = experiment.train.epochs > before.train.epochs
 
     def check() -> None:
         allow_options(experiment, options)
@@ -76,7 +77,8 @@ def _resume(name: str, folder: Path, options: list[str], processes: training.Pro
         _check(run, experiment)
 
     processes.first(check)
-    _fit(name, experiment, run, stored, processes, resume=True)
+    arguments = [*stored, *options] if is_longer else stored
+    _fit(name, experiment, run, arguments, processes, resume=True)
 
 
 def _fit(

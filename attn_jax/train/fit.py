@@ -18,6 +18,7 @@ from attn_jax.train.disk.lock import lock_run
 from attn_jax.train.disk.manifest import remove_drafts
 from attn_jax.train.disk.metrics import read_metrics
 from attn_jax.train.disk.run_folder import (
+    extend_command,
     require_new,
     require_same,
     require_space,
@@ -142,7 +143,9 @@ def fit(
         def enter() -> list[str]:
             notes = require_same(run_dir, settings, mesh) if resume else []
             lock_notes = stack.enter_context(lock_run(run_dir))
-            if not resume:
+            if resume:
+                extend_command(run_dir, settings)
+            else:
                 require_new(run_dir)
             remove_drafts(run_dir)
             return [*lock_notes, *notes]

@@ -126,6 +126,19 @@ def test_resuming_with_other_options_is_refused(run, arguments, capsys):
     assert '"seed": 5' in capsys.readouterr().err
 
 
+def test_a_finished_run_goes_on_and_stays_longer(arguments, tmp_path, capsys):
+    words = ["mnist_article", *arguments[:-1], str(tmp_path)]
+    assert main([*words, "--train.epochs", "1"]) == 0
+    again = ["mnist_article", "--runs", str(tmp_path), "--resume"]
+    assert main([*again, "--train.epochs", "2"]) == 0
+    assert "goes on from 1 to 2 epochs" in capsys.readouterr().out
+    (run,) = tmp_path.glob("mnist_article/*")
+    assert [row["epoch"] for row in read_metrics(run) if "test/accuracy" in row] == [1, 2]
+    before = (run / "metrics.jsonl").read_bytes()
+    assert main(again) == 0
+    assert (run / "metrics.jsonl").read_bytes() == before
+
+
 def test_the_report_is_written_again(run, capsys):
     (run / "report.html").unlink()
     assert main(["report", str(run)]) == 0

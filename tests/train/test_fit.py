@@ -72,8 +72,28 @@ def test_a_run_is_neither_begun_twice_nor_resumed_by_another_command(finished):
     run_dir = finished[0]
     with pytest.raises(RunFolderError, match="holds a run already"):
         tiny.train(run_dir, config=SHORT)
-    with pytest.raises(RunFolderError, match=r'-    "epochs": 2,\n\+    "epochs": 5,'):
-        tiny.train(run_dir, resume=True)
+    with pytest.raises(RunFolderError, match=r'-    "epochs": 2,\n\+    "epochs": 1,'):
+        tiny.train(run_dir, config=dataclasses.replace(SHORT, epochs=1), resume=True)
+    with pytest.raises(RunFolderError, match=r'-    "batch_size": 4,\n\+    "batch_size": 5,'):
+        tiny.train(run_dir, config=dataclasses.replace(SHORT, epochs=3, batch_size=5), resume=True)
+
+
+def test_a_run_that_goes_on_longer_is_the_longer_run_where_its_schedule_is_constant(
+    tmp_path, capsys
+):
+    steady = dataclasses.replace(SHORT, epochs=1, schedule="constant", warmup=0.0)
+    longer = dataclasses.replace(steady, epochs=2)
+    tiny.train(tmp_path / "one", config=steady)
+    result = tiny.train(tmp_path / "one", config=longer, resume=True)
+    assert "goes on from 1 to 2 epochs" in capsys.readouterr().out
+    whole = tiny.train(tmp_path / "two", config=longer)
+    for part in ("params", "opt_state"):
+        ours, theirs = (getattr(each.state, part) for each in (result, whole))
+        jax.tree.map(np.testing.assert_array_equal, ours, theirs)
+    assert [row["train/loss"] for row in result.rows] == [row["train/loss"] for row in whole.rows]
+    command = read_command(tmp_path / "one")
+    assert command["train"] == read_command(tmp_path / "two")["train"]
+    tiny.train(tmp_path / "one", config=longer, resume=True)  # it is that run from now on
 
 
 def test_with_no_whole_checkpoint_it_begins_at_zero_and_says_so(finished, tmp_path, capsys):

@@ -123,25 +123,56 @@ def require_same(run_dir: Path, command: Mapping[str, Any], mesh: Mesh) -> list[
 
     Returns:
         Notes on versions and devices that have changed since the run began, which may alter the
-        last bits of the results.
+        last bits of the results, and on more epochs than it began with.
 
     Raises:
-        RunFolderError: If the command differs, with the difference.
+        RunFolderError: If the command differs in more than that, with the difference.
     """
     stored = read_command(run_dir)
     current = environment(mesh)
     before = {name: stored[name] for name in stored if name not in (_BEGUN, *current)}
-    differing = difference(before, command)
+    longer = _more_epochs(before, command)
+    differing = difference(_with_epochs(before, command) if longer else before, command)
     if differing:
         raise RunFolderError(
             f"{run_dir} was started with a different command (- then, + now):\n{differing}\n"
-            "Leave these options out to resume it, or start a new run."
+            "Leave these options out to resume it, or start a new run; only the number of epochs "
+            "may grow."
         )
-    return [
+    return longer + [
         f"The {name} changed since the run began, so last bits may differ from here on:\n{lines}"
         for name, now in current.items()
         if (lines := difference(stored.get(name), now))
     ]
+
+
+def extend_command(run_dir: Path, command: Mapping[str, Any]) -> None:
+    """Write the epochs that a resumed run goes on to, and the options that say so.
+
+    Args:
+        run_dir: The run's folder.
+        command: The experiment and its options, which :func:`require_same` has let pass.
+    """
+    stored = read_command(run_dir)
+    if stored["train"] != command["train"]:
+        write_json(run_dir / NAME, _with_epochs(stored, command), sort_keys=True)
+
+
+def _more_epochs(before: Mapping[str, Any], command: Mapping[str, Any]) -> list[str]:
+    """Return a note if a command trains longer than the run began with."""
+    old, new = (each.get("train", {}).get("epochs") for each in (before, command))
+    if not (isinstance(old, int) and isinstance(new, int) and new > old):
+        return []
+    return [
+        f"Training goes on from {old} to {new} epochs. From here on the learning rate follows the "
+        f"schedule of {new} epochs, so this is not the run that {new} epochs from the start give."
+    ]
+
+
+def _with_epochs(stored: Mapping[str, Any], command: Mapping[str, Any]) -> dict[str, Any]:
+    train = {**stored["train"], "epochs": command["train"]["epochs"]}
+    arguments = {"arguments": command["arguments"]} if "arguments" in command else {}
+    return {**stored, "train": train, **arguments}
 
 
 def difference(before: Any, after: Any) -> str:
