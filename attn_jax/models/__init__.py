@@ -4,6 +4,7 @@ from attn_jax.models.bags import BagClassifier
 from attn_jax.models.decoding.beam import Beams, beam_decode
 from attn_jax.models.decoding.greedy import Decoded, greedy_decode, translation_weights
 from attn_jax.models.detector import Detections, Detector
+from attn_jax.models.ego import EgoAttention
 from attn_jax.models.image import ConvStem, ImageClassifier, PatchStem, RowStem
 from attn_jax.models.memory import MemoryNetwork, StoryBaseline, StoryTransformer
 from attn_jax.models.recurrent.decoders import BahdanauDecoder, LuongDecoder
@@ -23,6 +24,7 @@ __all__ = [
     "Decoded",
     "Detections",
     "Detector",
+    "EgoAttention",
     "ImageClassifier",
     "LuongDecoder",
     "MemoryNetwork",

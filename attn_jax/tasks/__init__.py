@@ -8,6 +8,7 @@ that runs on the device.
 from attn_jax.tasks.bags import MnistBags
 from attn_jax.tasks.canvases.detection import DetectDigits
 from attn_jax.tasks.canvases.segmentation import SegmentDigits
+from attn_jax.tasks.driving import Driving
 from attn_jax.tasks.mnist.task import Mnist
 from attn_jax.tasks.needle import Needle
 from attn_jax.tasks.planted_evidence import PlantedEvidence
@@ -16,6 +17,7 @@ from attn_jax.tasks.translation import Translation
 
 __all__ = [
     "DetectDigits",
+    "Driving",
     "Mnist",
     "MnistBags",
     "Needle",
