@@ -14,6 +14,7 @@ from attn_jax.models.retrieval import Retriever
 from attn_jax.models.text import RecurrentClassifier, TransformerClassifier
 from attn_jax.models.transformer.translator import TransformerTranslator
 from attn_jax.models.unet import UNet
+from attn_jax.models.volatility import HorizonAttention
 
 __all__ = [
     "BagClassifier",
@@ -25,6 +26,7 @@ __all__ = [
     "Detections",
     "Detector",
     "EgoAttention",
+    "HorizonAttention",
     "ImageClassifier",
     "LuongDecoder",
     "MemoryNetwork",

@@ -14,6 +14,7 @@ from attn_jax.tasks.needle import Needle
 from attn_jax.tasks.planted_evidence import PlantedEvidence
 from attn_jax.tasks.question_answering import QuestionAnswering
 from attn_jax.tasks.translation import Translation
+from attn_jax.tasks.volatility import Volatility
 
 __all__ = [
     "DetectDigits",
@@ -25,4 +26,5 @@ __all__ = [
     "QuestionAnswering",
     "SegmentDigits",
     "Translation",
+    "Volatility",
 ]
