@@ -15,6 +15,11 @@ from attn_jax.models.text import RecurrentClassifier, TransformerClassifier
 from attn_jax.models.transformer.translator import TransformerTranslator
 from attn_jax.models.unet import UNet
 from attn_jax.models.volatility import HorizonAttention
+from attn_jax.models.without_attention import (
+    FixedVectorDecoder,
+    FixedVectorTranslator,
+    PlainImageClassifier,
+)
 
 __all__ = [
     "BagClassifier",
@@ -26,11 +31,14 @@ __all__ = [
     "Detections",
     "Detector",
     "EgoAttention",
+    "FixedVectorDecoder",
+    "FixedVectorTranslator",
     "HorizonAttention",
     "ImageClassifier",
     "LuongDecoder",
     "MemoryNetwork",
     "PatchStem",
+    "PlainImageClassifier",
     "RecurrentClassifier",
     "RecurrentTranslator",
     "Retriever",

@@ -86,6 +86,10 @@ def test_nobody_cuts_in_before_a_car_that_would_have_to_brake_hard():
     np.testing.assert_allclose(safe.advantage[0, 0], alone.advantage[0, 0] + loss)
 
 
+def test_no_car_brakes_harder_than_it_can():
+    assert planned((6.0, 1, 5.0), lane=1).acceleration == -9
+
+
 def test_drivers_react_to_the_leader_and_not_to_the_car_before_it():
     cars = view_of((25.0, 1, 15.0), (40.0, 1, 15.0), (-20.0, 0, 30.0), (140.0, 2, 33.0))
     _, reacted = reactions(cars, np.array([1]), np.array([25.0]), np.array([False]), 3)

@@ -30,8 +30,12 @@ def decode_step(model: nn.Module, variables: Any, memory: Any) -> Step:
     def step(
         state: Any, token: jax.Array, position: jax.Array | int
     ) -> tuple[Any, jax.Array, Weights]:
-        run = capture(partial(model.apply, method="step"), model.alignment_pattern)
-        (state, logits), captured = run(variables, memory, state, token, position)
+        run: Callable[..., Any] = partial(model.apply, method="step")
+        inputs = (variables, memory, state, token, position)
+        if model.alignment_pattern:
+            (state, logits), captured = capture(run, model.alignment_pattern)(*inputs)
+        else:
+            (state, logits), captured = run(*inputs), {}
         weights = {
             name: layer[:, :, 0].astype(jnp.float32)
             for name, layer in model.name_weights(captured).items()

@@ -48,6 +48,9 @@ class Driver:
     time_gap: float = 1.6
     """T: the time to the leader that a driver keeps."""
 
+    hardest_braking: float = 9.0
+    """The hardest braking of a car, to which its acceleration is cut off."""
+
     min_gap: float = 2.0
     """s0: the gap between cars that stand."""
 
@@ -86,7 +89,7 @@ class Plan(NamedTuple):
     """What a driver does.
 
     Attributes:
-        acceleration: In m/s².
+        acceleration: In m/s², no lower than the hardest braking.
         advantage: What MOBIL compares with its threshold, for the left and the right, (..., 2);
             minus infinity where there is no lane.
         is_safe: Whether the car that would be behind could brake, (..., 2).
@@ -183,7 +186,7 @@ def plan(
     advantage, is_safe = np.stack(gains, -1), np.stack(safe, -1)
     worth = np.where(is_safe, advantage, -np.inf)
     change = np.where(worth.max(-1) > own.threshold, 1 + worth.argmax(-1), 0)
-    return Plan(before, advantage, is_safe, change)
+    return Plan(np.maximum(before, -own.hardest_braking), advantage, is_safe, change)
 
 
 class _Seen(NamedTuple):
