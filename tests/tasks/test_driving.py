@@ -91,7 +91,7 @@ def test_no_car_brakes_harder_than_it_can():
 
 
 def test_drivers_react_to_the_leader_and_not_to_the_car_before_it():
-    cars = view_of((25.0, 1, 15.0), (40.0, 1, 15.0), (-20.0, 0, 30.0), (140.0, 2, 33.0))
+    cars = view_of((60.0, 1, 20.0), (90.0, 1, 20.0), (-20.0, 0, 30.0), (140.0, 2, 33.0))
     _, reacted = reactions(cars, np.array([1]), np.array([25.0]), np.array([False]), 3)
     np.testing.assert_array_equal(reacted[0, 0], [True, False, False, False])
     # The lane: the leader, and the fast one who would have to brake on the left.
