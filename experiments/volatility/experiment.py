@@ -16,6 +16,7 @@ from attn_jax.measure import report_card
 from attn_jax.tasks.volatility.prices import garman_klass
 from attn_jax.train.protocols import WEIGHT
 from experiments.experiment import Experiment
+from experiments.truth.evidence import Evidence
 from experiments.volatility.baselines import (
     fit_garch,
     garch_forecast,
@@ -127,10 +128,19 @@ class VolatilityExperiment(Experiment):
         draw_curves(run)
         forecasts = self.forecasts(params)
         save_volatility(run, forecasts, compared(forecasts))
-        save_card(run, self.card(params))
+        evidence = self.evidence(params)
+        card = report_card(
+            evidence.fn,
+            evidence.inputs,
+            attention=evidence.attention,
+            target=evidence.target,
+            query=0,
+            adversarial=False,
+        )
+        save_card(run, card)
 
-    def card(self, params: Any) -> Any:
-        """Judge the attention of the last fold's model, for the forecast of the next day.
+    def evidence(self, params: Any) -> Evidence:
+        """Return test days of the last fold, for the forecast of the next day, without a truth.
 
         The output is the logarithm of the variance relative to the last month's. What is explained
         is the side of it on which the model is.
@@ -139,13 +149,19 @@ class VolatilityExperiment(Experiment):
         few = jnp.asarray(past[np.linspace(0, len(past) - 1, _ON_CARD).astype(int)])
         last = jax.tree.map(lambda leaf: leaf[-1], params)
         fn = functools.partial(_next_day, self.sized_model(), last)
-        return report_card(
-            fn,
-            few,
-            attention=self.model.attention_pattern,
+        return Evidence(
+            fn=fn,
+            inputs=few,
             target=(np.asarray(fn(few)) > 0).astype(np.int32),
+            truth=None,
+            mask=np.ones(few.shape[:2], bool),
+            attention=self.model.attention_pattern,
             query=0,
-            adversarial=False,
+            metrics=tuple(
+                f"test/{horizon}_qlike{rival}"
+                for horizon in HORIZONS
+                for rival in ("", "_har", "_log_har")
+            ),
         )
 
 

@@ -31,11 +31,10 @@ def decode_step(model: nn.Module, variables: Any, memory: Any) -> Step:
         state: Any, token: jax.Array, position: jax.Array | int
     ) -> tuple[Any, jax.Array, Weights]:
         run: Callable[..., Any] = partial(model.apply, method="step")
-        inputs = (variables, memory, state, token, position)
         if model.alignment_pattern:
-            (state, logits), captured = capture(run, model.alignment_pattern)(*inputs)
-        else:
-            (state, logits), captured = run(*inputs), {}
+            run = capture(run, model.alignment_pattern)
+        result: Any = run(variables, memory, state, token, position)
+        (state, logits), captured = result if model.alignment_pattern else (result, {})
         weights = {
             name: layer[:, :, 0].astype(jnp.float32)
             for name, layer in model.name_weights(captured).items()
