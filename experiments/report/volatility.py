@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 from matplotlib.figure import Figure
+from matplotlib.ticker import FixedLocator, NullLocator
 
 from attn_jax.plot.colors import MUTED, SERIES
 from experiments.report.figures import Sheet, Table, save_sheet
@@ -14,6 +15,7 @@ _NAMES = {"attention": "attention", "har": "HAR", "log_har": "log-HAR", "garch":
 _LOSSES = {"qlike": "QLIKE", "mse": "MSE"}
 _HORIZONS = ("next day", "next month")
 _YEAR = 252
+_TICKS = (2, 5, 10, 20, 50, 100)
 
 
 def save_volatility(
@@ -85,6 +87,9 @@ def draw_forecasts(forecasts: Sequence[Any]) -> Figure:
             percent = 100 * np.sqrt(_YEAR * values[:, 1])
             ax.plot(each.date, percent, color=color, linewidth=0.9, label=name)
         ax.set_yscale("log")
+        ax.yaxis.set_major_locator(FixedLocator(_TICKS))
+        ax.yaxis.set_minor_locator(NullLocator())
+        ax.yaxis.set_major_formatter("{x:g}")
         ax.set_title(each.market, loc="left", fontsize=9)
         ax.set_ylabel("% a year")
     axes[0].legend(fontsize=8, frameon=False, ncols=3)
