@@ -143,6 +143,7 @@ def summary(rows: list[dict[str, Any]]) -> str:
     numbers = [f"{n.replace('/', ' ')} {last[n]:.2%}" for n in fractions if n in last]
     others = ("greedy/bleu", "greedy/chrf", "test/aer_all_words", "test/aer_linked_words")
     others += ("test/dice", "test/ap50", "test/ap", "attention/pointing")
+    others += ("test/r2", "test/leader", "test/day_qlike", "test/day_qlike_har")
     numbers += [
         f"{n.replace('/', ' ').replace('_', ' ')} {last[n]:.4g}" for n in others if n in last
     ]

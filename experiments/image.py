@@ -103,3 +103,14 @@ class ImageExperiment(Experiment):
             resample=functools.partial(resample_patches, grid),
         )
         draw_figures(run, images, labels, logits.argmax(-1), weights, grid, card=card)
+
+
+@dataclasses.dataclass(frozen=True)
+class PlainImageExperiment(ImageExperiment):
+    """Classify images by a model without attention, to compare with."""
+
+    def draw(self, params: Any, run: Path) -> None:
+        """Draw the learning curves."""
+        from experiments.report import draw_curves
+
+        draw_curves(run)

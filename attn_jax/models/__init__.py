@@ -5,6 +5,7 @@ from attn_jax.models.bags import BagClassifier
 from attn_jax.models.decoding.beam import Beams, beam_decode
 from attn_jax.models.decoding.greedy import Decoded, greedy_decode, translation_weights
 from attn_jax.models.detector import Detections, Detector
+from attn_jax.models.ego import EgoAttention
 from attn_jax.models.image import ConvStem, ImageClassifier, PatchStem, RowStem
 from attn_jax.models.memory import MemoryNetwork, StoryBaseline, StoryTransformer
 from attn_jax.models.recurrent.decoders import BahdanauDecoder, LuongDecoder
@@ -14,6 +15,12 @@ from attn_jax.models.retrieval import Retriever
 from attn_jax.models.text import RecurrentClassifier, TransformerClassifier
 from attn_jax.models.transformer.translator import TransformerTranslator
 from attn_jax.models.unet import UNet
+from attn_jax.models.volatility import HorizonAttention
+from attn_jax.models.without_attention import (
+    FixedVectorDecoder,
+    FixedVectorTranslator,
+    PlainImageClassifier,
+)
 
 __all__ = [
     "BagClassifier",
@@ -24,10 +31,15 @@ __all__ = [
     "Decoded",
     "Detections",
     "Detector",
+    "EgoAttention",
+    "FixedVectorDecoder",
+    "FixedVectorTranslator",
+    "HorizonAttention",
     "ImageClassifier",
     "LuongDecoder",
     "MemoryNetwork",
     "PatchStem",
+    "PlainImageClassifier",
     "RecurrentClassifier",
     "RecurrentTranslator",
     "Retriever",

@@ -8,14 +8,17 @@ that runs on the device.
 from attn_jax.tasks.bags import MnistBags
 from attn_jax.tasks.canvases.detection import DetectDigits
 from attn_jax.tasks.canvases.segmentation import SegmentDigits
+from attn_jax.tasks.driving import Driving
 from attn_jax.tasks.mnist.task import Mnist
 from attn_jax.tasks.needle import Needle
 from attn_jax.tasks.planted_evidence import PlantedEvidence
 from attn_jax.tasks.question_answering import QuestionAnswering
 from attn_jax.tasks.translation import Translation
+from attn_jax.tasks.volatility import Volatility
 
 __all__ = [
     "DetectDigits",
+    "Driving",
     "Mnist",
     "MnistBags",
     "Needle",
@@ -23,4 +26,5 @@ __all__ = [
     "QuestionAnswering",
     "SegmentDigits",
     "Translation",
+    "Volatility",
 ]

@@ -36,12 +36,15 @@ class Wheel:
         version: Its version.
         sha256: The digest of the wheel file, 64 hexadecimal digits.
         python_version: The Python version to download for, if the wheel needs a newer one.
+        platform: The Linux on x86-64 to download for, such as `manylinux_2_28`, if there is a wheel
+            for each platform. Data can be read on another than the one it was built for.
     """
 
     name: str
     version: str
     sha256: str
     python_version: str | None = None
+    platform: str | None = None
 
     def __str__(self) -> str:
         return f"{self.name}=={self.version}"
@@ -86,6 +89,8 @@ def _command(wheel: Wheel, requirements: Path, target: Path) -> list[str]:
         options += ["--python-version", wheel.python_version]
     options += ["--requirement", str(requirements)]
     if importlib.util.find_spec("pip"):
+        if wheel.platform:
+            options += ["--platform", f"{wheel.platform}_x86_64"]
         pip = [sys.executable, "-m", "pip", "download", "--no-cache-dir", "--no-input"]
         return [*pip, "--disable-pip-version-check", "--dest", str(target), *options]
     uv = shutil.which("uv")
@@ -94,6 +99,8 @@ def _command(wheel: Wheel, requirements: Path, target: Path) -> list[str]:
             f"cannot download {wheel}: {sys.executable} has no pip and there is no uv on the PATH; "
             "`python -m ensurepip` adds pip."
         )
+    if wheel.platform:
+        options += ["--python-platform", f"x86_64-{wheel.platform}"]
     install = [uv, "pip", "install", "--no-cache", "--python", sys.executable]
     return [*install, "--target", str(target), *options]
 

@@ -79,7 +79,8 @@ class Evaluation(NamedTuple):
         scores |= score_tokens(
             *(np.stack([rows[i] for i in translations]) for rows in (translations, references))
         )
-        heads = self.score_alignments("test") if self.task.has_gold else []
+        is_aligned = self.task.has_gold and self.model.alignment_pattern
+        heads = self.score_alignments("test") if is_aligned else []
         row = {f"greedy/{name}": value for name, value in scores.items()} | self._row(heads)
         return row, {"signatures": signatures, "alignment": [score._asdict() for score in heads]}
 

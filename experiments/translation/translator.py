@@ -90,6 +90,11 @@ def open_translator(run: Path, checkpoint: str | int = "last") -> Translator:
             f"{run} is a run of {type(experiment).__name__}, which does not translate; give a run "
             "of a translation_* experiment."
         )
+    if not experiment.model.alignment_pattern:
+        raise ValueError(
+            f"{run} is a run of {type(experiment.model).__name__}, which has no attention, and "
+            "so no alignment to show; give a run of another translation_* experiment."
+        )
     vocabulary, params = read_vocabulary(run), trained(run, experiment, checkpoint)
     model = experiment.model.clone(
         source_vocabulary=vocabulary.source.size,  # pyright: ignore[reportCallIssue]

@@ -89,7 +89,7 @@ def _measure(name: str, seed: int) -> None:
     }
     result["measuring_seconds"] = time.perf_counter() - begun
     path = results.write(name, seed, result)
-    for way, scores in result["ways"].items():
+    for way, scores in result.get("ways", {}).items():
         print(f"  {way:<22}" + "  ".join(f"{score} {scores[score]:.3f}" for score in scores))
     print(f"  the card reads {result['card']['reads']}\nWritten to {path}")
 

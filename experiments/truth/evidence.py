@@ -17,10 +17,11 @@ class Evidence:
             whose attention weights (n, ..., q, k) have hook points.
         inputs: A batch of its inputs, any pytree of arrays with the examples first.
         target: The class to explain, which is the right answer, (n,).
-        truth: True for the keys that decide the answer, (n, k); at least one for each example.
+        truth: True for the keys that decide the answer, (n, k); at least one for each example. None
+            if they are not known; then only the report card judges the attention.
         attention: The hook points of the attention that should find them: a glob, or several.
             Removing a key removes it from all of them.
-        mask: True for the keys that exist, (n, k); all by default.
+        mask: True for the keys that exist, (n, k); all by default. Needed without a truth.
         query: The query whose weights are the map: its index, or one for each example, (n,). The
             mean over all by default.
         layers: The hook points of self-attention over the keys, the first layer first, if the
@@ -34,7 +35,7 @@ class Evidence:
     fn: Callable[[Any], jax.Array]
     inputs: Any
     target: np.ndarray
-    truth: np.ndarray
+    truth: np.ndarray | None
     attention: str | Sequence[str]
     mask: np.ndarray | None = None
     query: int | np.ndarray | None = None
@@ -44,6 +45,10 @@ class Evidence:
     visible: Literal["operands", "nonzero", "mask"] = "operands"
 
     def __post_init__(self) -> None:
+        if self.truth is None:
+            if self.mask is None:
+                raise ValueError("without a truth, mask must say which keys exist, (n, keys).")
+            return
         truth, target = np.shape(self.truth), np.shape(self.target)
         if len(truth) != 2 or target != truth[:1]:
             raise ValueError(
@@ -62,7 +67,9 @@ class Evidence:
     @property
     def exists(self) -> np.ndarray:
         """The mask, also where none was given."""
-        return np.ones(np.shape(self.truth), bool) if self.mask is None else np.asarray(self.mask)
+        if self.mask is None:
+            return np.ones(np.asarray(self.truth).shape, bool)
+        return np.asarray(self.mask)
 
     @property
     def patterns(self) -> tuple[str, ...]:
@@ -75,7 +82,7 @@ class Evidence:
             self,
             inputs=jax.tree.map(lambda array: array[:count], self.inputs),
             target=self.target[:count],
-            truth=self.truth[:count],
+            truth=None if self.truth is None else self.truth[:count],
             mask=None if self.mask is None else self.mask[:count],
             query=self.query[:count] if isinstance(self.query, np.ndarray) else self.query,
         )

@@ -18,20 +18,24 @@ MOST = 256
 def measured(evidence: Evidence) -> dict[str, Any]:
     """Return the scores of every way of asking, the card's verdict, and what chance would give.
 
+    Where the truth is not known, there are only `examples`, `keys` and `card`.
+
     Returns:
         `examples`, `keys` (their mean number), `truth` (the mean number of keys that decide),
         `chance`, the share of the keys that decide, `ways`, by name with the `pointing` game,
         the `mass` on the truth and the `precision` of as many top keys as decide, and `card`.
     """
     evidence = evidence.first(MOST)
-    count, keys = evidence.truth.sum(-1), evidence.exists.sum(-1)
-    return {
-        "examples": len(evidence.target),
-        "keys": float(keys.mean()),
+    keys = evidence.exists.sum(-1)
+    first = {"examples": len(evidence.target), "keys": float(keys.mean())}
+    if evidence.truth is None:
+        return first | {"card": card(evidence)}
+    truth, count = evidence.truth, evidence.truth.sum(-1)
+    return first | {
         "truth": float(count.mean()),
         "chance": float((count / keys).mean()),
         "ways": {
-            name: scores(values, evidence.truth[: len(values)], evidence.exists[: len(values)])
+            name: scores(values, truth[: len(values)], evidence.exists[: len(values)])
             for name, values in maps(evidence).items()
         },
         "card": card(evidence),

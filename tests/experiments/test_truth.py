@@ -9,7 +9,7 @@ import pytest
 
 from attn_jax.hooks import tap
 from experiments.truth import Evidence, __main__, results, runs, table
-from experiments.truth.measuring import scores
+from experiments.truth.measuring import measured, scores
 from experiments.truth.ways import WAYS, maps
 
 WEIGHTS = np.array([[0.5, 0.25, 0.25], [0.125, 0.125, 0.75]], np.float32)
@@ -55,6 +55,26 @@ def test_every_way_of_asking_about_one_attention_gives_what_follows_by_hand():
     without = (logit[:, None] - contribution) / rest / scale
     fall = chance[:, None] - 1 / (1 + np.exp(-without))
     np.testing.assert_allclose(found["leave-one-out"], fall, atol=1e-6)
+
+
+def test_where_the_truth_is_not_known_the_card_alone_judges(tmp_path):
+    count = 24
+    rng = np.random.default_rng(0)
+    weights = rng.dirichlet(np.ones(3), count).astype(np.float32)[:, None]
+    mask = np.ones((count, 3), bool)
+    known = {"fn": lambda inputs: pooled(inputs[:, 0]), "attention": "pool.weights"}
+    evidence = Evidence(
+        inputs=jnp.asarray(weights), target=np.ones(count, int), truth=None, mask=mask, **known
+    )
+    result = measured(evidence)
+    assert set(result) == {"examples", "keys", "card"}
+    assert (result["examples"], result["keys"]) == (24, 3)
+    stored = {"seed": 0, "commit": "c", "metrics": {"test/loss": 0.5}, **result}
+    drawn = table.tables({"guessing": [stored]})
+    assert "not known, of 3" in drawn
+    assert drawn.count("`guessing`") == 1
+    with pytest.raises(ValueError, match="mask must say which keys exist"):
+        Evidence(inputs=weights, target=np.ones(count, int), truth=None, **known)
 
 
 def test_layers_are_followed_from_the_query_that_is_read():

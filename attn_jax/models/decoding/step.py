@@ -30,8 +30,11 @@ def decode_step(model: nn.Module, variables: Any, memory: Any) -> Step:
     def step(
         state: Any, token: jax.Array, position: jax.Array | int
     ) -> tuple[Any, jax.Array, Weights]:
-        run = capture(partial(model.apply, method="step"), model.alignment_pattern)
-        (state, logits), captured = run(variables, memory, state, token, position)
+        run: Callable[..., Any] = partial(model.apply, method="step")
+        if model.alignment_pattern:
+            run = capture(run, model.alignment_pattern)
+        result: Any = run(variables, memory, state, token, position)
+        (state, logits), captured = result if model.alignment_pattern else (result, {})
         weights = {
             name: layer[:, :, 0].astype(jnp.float32)
             for name, layer in model.name_weights(captured).items()

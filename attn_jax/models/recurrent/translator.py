@@ -48,7 +48,7 @@ class RecurrentTranslator(nn.Module):
     pad: int = 0
     begin: int = 1
     end: int = 2
-    alignment_pattern: ClassVar[str] = "decoder*attention.weights"
+    alignment_pattern: ClassVar[str | tuple[str, ...]] = "decoder*attention.weights"
 
     def setup(self) -> None:
         """Create the submodules."""
