@@ -11,6 +11,8 @@ from attn_jax.models.recurrent.decoders import BahdanauDecoder, LuongDecoder
 from attn_jax.models.recurrent.encoder import BidirectionalEncoder
 from attn_jax.models.recurrent.translator import RecurrentTranslator
 from attn_jax.models.retrieval import Retriever
+from attn_jax.models.speech.ctc import CtcRecognizer
+from attn_jax.models.speech.recognizer import JointRecognizer, SpeechRecognizer
 from attn_jax.models.text import RecurrentClassifier, TransformerClassifier
 from attn_jax.models.transformer.translator import TransformerTranslator
 from attn_jax.models.unet import UNet
@@ -21,10 +23,12 @@ __all__ = [
     "Beams",
     "BidirectionalEncoder",
     "ConvStem",
+    "CtcRecognizer",
     "Decoded",
     "Detections",
     "Detector",
     "ImageClassifier",
+    "JointRecognizer",
     "LuongDecoder",
     "MemoryNetwork",
     "PatchStem",
@@ -32,6 +36,7 @@ __all__ = [
     "RecurrentTranslator",
     "Retriever",
     "RowStem",
+    "SpeechRecognizer",
     "StoryBaseline",
     "StoryTransformer",
     "TransformerClassifier",

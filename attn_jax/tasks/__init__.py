@@ -12,6 +12,7 @@ from attn_jax.tasks.mnist.task import Mnist
 from attn_jax.tasks.needle import Needle
 from attn_jax.tasks.planted_evidence import PlantedEvidence
 from attn_jax.tasks.question_answering import QuestionAnswering
+from attn_jax.tasks.speech import Speech
 from attn_jax.tasks.translation import Translation
 
 __all__ = [
@@ -22,5 +23,6 @@ __all__ = [
     "PlantedEvidence",
     "QuestionAnswering",
     "SegmentDigits",
+    "Speech",
     "Translation",
 ]
