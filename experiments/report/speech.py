@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
-from attn_jax.plot.colors import ATTENTION, INK, MUTED, RIGHT, TRUTH, WRONG
+from attn_jax.plot.colors import ATTENTION, INK, MUTED, ON_DARK, RIGHT, TRUTH, WRONG
 from experiments.report.figures import Sheet, Table, save_sheet
 from experiments.report.record import Row
 
@@ -73,7 +73,8 @@ def _map(axes: Axes, heard: Any, vocabulary: list[str]) -> None:
     for row, (begin, end) in enumerate(spans):
         frame = {"fill": False, "edgecolor": TRUTH, "linewidth": 1.3}
         axes.add_patch(Rectangle((begin, row), end - begin, 1, **frame))
-    axes.plot(heard.times, np.arange(words) + 0.5, "|", color=INK, markersize=7)
+    mark = {"color": ON_DARK, "markeredgecolor": INK, "markersize": 4}
+    axes.plot(heard.times, np.arange(words) + 0.5, "o", **mark)
 
 
 def save_errors(run: Path, last: Row) -> None:

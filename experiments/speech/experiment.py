@@ -24,9 +24,9 @@ from experiments.speech.hearing import (
 )
 
 RECIPE = TrainConfig(
-    epochs=10,
+    epochs=8,
     batch_size=32,
-    learning_rate=2e-3,
+    learning_rate=3e-3,
     warmup=0.1,
     weight_decay=1e-3,
     clip_norm=5.0,

@@ -10,7 +10,7 @@ class SpeechEncoder(nn.Module):
     """Convolutions over time, which merge four frames into one state.
 
     Two convolutions with a stride of two are followed by residual ones. A state hears only what is
-    near it, 0.9 s on either side by default, so attention to it says when something was heard; the
+    near it, half a second on either side by default, so attention to it says when something was heard; the
     states of a recurrent encoder may hold any word at any time.
 
     Attributes:
@@ -28,8 +28,8 @@ class SpeechEncoder(nn.Module):
         ((2, 3, 6), [3, 2])
     """
 
-    features: int = 128
-    dilations: tuple[int, ...] = (1, 1, 2, 2, 3)
+    features: int = 96
+    dilations: tuple[int, ...] = (1, 2, 3)
     width: int = 5
     dropout_rate: float = 0.1
 

@@ -21,7 +21,7 @@ from attn_jax.tasks.translation.tokens import END, VocabularyTokenizer, train_vo
 __all__ = ["Speech"]
 
 _SPLITS = ("train", "validation", "test")
-_BUCKETS = (0.4, 0.8, 1.0)
+_BUCKETS = (0.6, 1.0)
 """The shares of all utterances up to the padded length of each bucket."""
 
 _STEP = 4 * HOP
