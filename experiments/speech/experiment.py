@@ -10,6 +10,7 @@ from typing import Any
 import jax
 import numpy as np
 
+from attn_jax._extras import require
 from attn_jax.tasks.speech.utterance import RATE
 from attn_jax.train import TrainConfig, read_metrics
 from attn_jax.train.disk.stored import read_json, write_json
@@ -18,7 +19,6 @@ from experiments.speech.hearing import (
     Buckets,
     Heard,
     hear,
-    require_jiwer,
     timing_errors,
     word_error_rate,
 )
@@ -61,12 +61,12 @@ class SpeechExperiment(Experiment):
 
     def begin(self, run: Path) -> None:
         """Note the utterances of the run, and check that they can be scored."""
-        require_jiwer()
+        require("jiwer", extra="speech")
         write_json(run / _DIGEST, {"utterances": self._digest()})
 
     def check(self, run: Path) -> None:
         """Refuse a run that was trained on other utterances."""
-        require_jiwer()
+        require("jiwer", extra="speech")
         if read_json(run / _DIGEST, dict).get("utterances") != self._digest():
             raise ValueError(
                 f"the utterances have changed since {run} was trained. Restore the files that it "

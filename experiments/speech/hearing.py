@@ -5,6 +5,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from attn_jax._extras import require
 from attn_jax.tasks.translation.tokens import END, PAD
 
 _BATCH = 50
@@ -135,22 +136,9 @@ def word_error_rate(said: Sequence[Sequence[str]], heard: Sequence[Sequence[str]
     """Return the word error rate over all utterances together, by jiwer.
 
     Raises:
-        ModuleNotFoundError: If the package `jiwer` is not installed.
+        MissingPackageError: If the package `jiwer` is not installed.
     """
-    jiwer = require_jiwer()
+    require("jiwer", extra="speech")
+    import jiwer  # pyright: ignore[reportMissingImports]
+
     return float(jiwer.wer(list(map(" ".join, said)), list(map(" ".join, heard))))
-
-
-def require_jiwer() -> Any:
-    """Import jiwer.
-
-    Raises:
-        ModuleNotFoundError: If it is not installed.
-    """
-    try:
-        import jiwer  # pyright: ignore[reportMissingImports]
-    except ModuleNotFoundError as error:
-        raise ModuleNotFoundError(
-            "word error rates need the package jiwer: pip install 'attn-jax[speech]'."
-        ) from error
-    return jiwer

@@ -52,7 +52,7 @@ def generated_utterances(
         seed: The seed for words, voices, speeds, pitches and silences.
 
     Raises:
-        ModuleNotFoundError: If they are not in the cache and there is no synthesizer.
+        MissingPackageError: If they are not in the cache and there is no synthesizer.
         RuntimeError: If the synthesizer crashed.
     """
     recipe = {

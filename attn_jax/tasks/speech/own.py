@@ -7,8 +7,6 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
-from scipy.io import wavfile
-from scipy.signal import resample_poly
 
 from attn_jax.tasks.own_tables import lower_words, read_table
 from attn_jax.tasks.speech.utterance import RATE, Utterance
@@ -77,6 +75,9 @@ def read_wav(path: Path, where: str) -> np.ndarray:
     Raises:
         ValueError: If it is missing, no WAV file, empty, silent, or longer than 20 s.
     """
+    from scipy.io import wavfile
+    from scipy.signal import resample_poly
+
     if not path.is_file():
         raise ValueError(f"{where}: there is no file {path}; correct the name or delete the line.")
     try:

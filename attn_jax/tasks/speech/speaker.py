@@ -1,6 +1,5 @@
 """A speech synthesizer, run as a process of its own."""
 
-import importlib.util
 import json
 import subprocess
 import sys
@@ -9,13 +8,12 @@ from types import TracebackType
 from typing import IO, NamedTuple
 
 import numpy as np
-from scipy.signal import resample_poly
 
+from attn_jax._extras import require
 from attn_jax.tasks.speech.utterance import RATE
 
-__all__ = ["INSTALL", "Speaker", "Spoken"]
+__all__ = ["Speaker", "Spoken"]
 
-INSTALL = "pip install 'attn-jax[speech]'"
 _PROGRAM = Path(__file__).with_name("espeak.py")
 
 
@@ -39,14 +37,11 @@ class Speaker:
         ...     spoken = speaker.speak("three seven", voice="en-us+f2", rate=160, pitch=50)
 
     Raises:
-        ModuleNotFoundError: If the package `espeakng-loader` is not installed.
+        MissingPackageError: If the package `espeakng-loader` is not installed.
     """
 
     def __init__(self) -> None:
-        if importlib.util.find_spec("espeakng_loader") is None:
-            raise ModuleNotFoundError(
-                f"spoken digits and letters need the package espeakng-loader: {INSTALL}."
-            )
+        require("espeakng_loader", extra="speech")
         # Isolated from the caller's folder and variables, like any tool.
         command = [sys.executable, "-I", str(_PROGRAM)]
         pipe = subprocess.PIPE
@@ -117,6 +112,8 @@ class Speaker:
 
 def _spoken(samples: np.ndarray, rate: int, milliseconds: list[int]) -> Spoken:
     """Resample, without the silence at the end."""
+    from scipy.signal import resample_poly
+
     last = int(np.flatnonzero(np.abs(samples) > np.abs(samples).max() / 100)[-1]) + 1
     sound = resample_poly(samples[:last].astype(np.float64), RATE, rate)
     clipped = np.clip(np.rint(sound), -(2**15), 2**15 - 1).astype(np.int16)

@@ -159,7 +159,7 @@ class Speech:
 
         Raises:
             FileNotFoundError: If there is no file at `path`.
-            ModuleNotFoundError: If utterances must be spoken and there is no synthesizer.
+            MissingPackageError: If utterances must be spoken and there is no synthesizer.
             ValueError: If a file cannot be used. The message says where, why, and the way out.
         """
         return self._loaded
