@@ -11,6 +11,7 @@ from attn_jax.models.recurrent.decoders import BahdanauDecoder, LuongDecoder
 from attn_jax.models.recurrent.encoder import BidirectionalEncoder
 from attn_jax.models.recurrent.translator import RecurrentTranslator
 from attn_jax.models.retrieval import Retriever
+from attn_jax.models.speech.chunkwise import ChunkwiseRecognizer
 from attn_jax.models.speech.ctc import CtcRecognizer
 from attn_jax.models.speech.recognizer import JointRecognizer, SpeechRecognizer
 from attn_jax.models.text import RecurrentClassifier, TransformerClassifier
@@ -22,6 +23,7 @@ __all__ = [
     "BahdanauDecoder",
     "Beams",
     "BidirectionalEncoder",
+    "ChunkwiseRecognizer",
     "ConvStem",
     "CtcRecognizer",
     "Decoded",

@@ -16,6 +16,7 @@ from attn_jax.train import sequence_loss
 from experiments.speech.experiment import STATE, SpeechExperiment, apply_rngs
 from experiments.speech.hearing import words_of
 from experiments.truth.evidence import Evidence
+from experiments.truth.ways import raw_attention
 
 OWN = "decoder.attention.weights"
 """The hook point of the attention of the step that predicts the word."""
@@ -56,7 +57,13 @@ class AttentionExperiment(SpeechExperiment):
         self, params: Any, batch: Mapping[str, Any]
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Return the words heard, the attention of those said, and its center of mass."""
-        run = _runner(self.sized_model(), self.task.prepare, self.task.most_words + 1)
+        return self.hear_by(self.sized_model(), params, batch)
+
+    def hear_by(
+        self, model: nn.Module, params: Any, batch: Mapping[str, Any]
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Return what :meth:`run` does, by a model with the same parameters."""
+        run = _runner(model, self.task.prepare, self.task.most_words + 1)
         tokens, weights = jax.device_get(run(params, dict(batch)))
         places = weights @ np.arange(weights.shape[-1])
         return tokens, weights, places / np.maximum(weights.sum(-1), 1e-9)
@@ -102,6 +109,7 @@ class AttentionExperiment(SpeechExperiment):
             target=few.target,
             mask=few.mask,
             objects=few.truth,
+            values=np.where(few.exists, raw_attention(few), 0),
             adversarial=False,
         )
         save_card(run, card)
@@ -147,6 +155,7 @@ def _runner(model: nn.Module, prepare: Callable[..., Any], most: int) -> Callabl
         tokens = model.apply({"params": params}, mel, frames, most, method="write")
         _, captured = capture(model.apply, model.pattern)({"params": params}, mel, frames, target)
         (weights,) = captured.values()
-        return tokens, weights[:, :, 0].swapaxes(0, 1)
+        # A loop over the words puts them first.
+        return tokens, weights if weights.ndim == 3 else weights[:, :, 0].swapaxes(0, 1)
 
     return run

@@ -12,13 +12,16 @@ import pytest
 from scipy.io import wavfile
 
 from attn_jax.hooks import capture, hook_points
-from attn_jax.models import CtcRecognizer, SpeechRecognizer
+from attn_jax.models import ChunkwiseRecognizer, CtcRecognizer, JointRecognizer, SpeechRecognizer
+from attn_jax.models.speech.chunkwise import ChunkwiseDecoder
 from attn_jax.models.speech.encoder import SpeechEncoder
 from attn_jax.models.speech.recognizer import ListeningDecoder
-from attn_jax.nn import LocationSensitiveAttention
+from attn_jax.nn import LocationSensitiveAttention, MochaAttention
 from attn_jax.tasks import Speech
 from experiments.configs.speech_attention import experiment as attending
 from experiments.configs.speech_ctc import experiment as ctc
+from experiments.configs.speech_joint import experiment as joint
+from experiments.configs.speech_monotonic import experiment as chunkwise
 from experiments.speech import hearing
 from experiments.speech.attention import OWN, said_at
 from experiments.speech.ctc_path import best_words, word_peaks
@@ -143,6 +146,46 @@ def test_the_evidence_is_the_word_at_its_own_step(tiny_attending):
     np.testing.assert_allclose(own, each[np.asarray(word), rows], atol=1e-6)
     # 0.2 to 0.3 s of a tone are five to eight states of 0.04 s.
     assert set(evidence.truth.sum(-1)) <= {5, 6, 7, 8}
+
+
+def test_both_losses_are_mixed_and_the_branch_is_read(task):
+    decoder = ListeningDecoder(attention=LocationSensitiveAttention(hidden_dim=8), features=8)
+    model = JointRecognizer(encoder=ENCODER, decoder=decoder, embedding_dim=8)
+    experiments = [
+        dataclasses.replace(joint, model=model, task=task, ctc_weight=weight)
+        for weight in (0.0, 0.25, 1.0)
+    ]
+    batch = jax.jit(task.prepare)(task.load()["test"][0])
+    params = jax.jit(experiments[0].init)(jax.random.key(0), batch)
+    outputs = jax.jit(experiments[0].apply)(params, batch)
+    attention, mixed, ctc = (float(each.loss(outputs, batch)[0]) for each in experiments)
+    assert mixed == pytest.approx(0.75 * attention + 0.25 * ctc)
+    assert attention != pytest.approx(ctc)
+    peaks = experiments[0].hear_branch(params, task.load()["test"])
+    assert all(np.all(np.diff(each.times) > 0) for each in peaks)
+    with pytest.raises(ValueError, match="ctc_weight=2 must be from 0 to 1"):
+        dataclasses.replace(joint, ctc_weight=2)
+
+
+def test_a_hard_reader_moves_forward_and_the_soft_one_is_asked(task):
+    attention = MochaAttention(width=3, hidden_dim=8, offset=-1.0)
+    decoder = ChunkwiseDecoder(attention=attention, features=8)
+    model = ChunkwiseRecognizer(encoder=ENCODER, decoder=decoder, embedding_dim=8)
+    experiment = dataclasses.replace(chunkwise, model=model, task=task)
+    params = jax.jit(experiment.init)(jax.random.key(0), experiment.example())
+    for each in experiment.hear(params, task.load()["test"]):
+        stops = [np.flatnonzero(row).max(initial=-1) for row in each.map]
+        stops = [stop for stop in stops if stop >= 0]
+        assert stops == sorted(stops)
+        assert set((each.map > 0).sum(-1)) <= {0, 1, 2, 3}
+    evidence = experiment.evidence(params)
+    *inputs, word = evidence.inputs
+    whole = jax.jit(experiment.sized_model().apply)({"params": params}, *inputs)
+    rows = np.arange(len(word))
+    np.testing.assert_allclose(
+        jax.jit(evidence.fn)(evidence.inputs), whole[rows, np.asarray(word)], atol=1e-5
+    )
+    assert evidence.query.tolist() == np.asarray(word).tolist()
 
 
 def test_the_truth_is_the_states_within_the_word_or_the_nearest():

@@ -10,8 +10,8 @@ class SpeechEncoder(nn.Module):
     """Convolutions over time, which merge four frames into one state.
 
     Two convolutions with a stride of two are followed by residual ones. A state hears only what is
-    near it, half a second on either side by default, so attention to it says when something was heard; the
-    states of a recurrent encoder may hold any word at any time.
+    near it, half a second on either side by default, so attention to it says when something was
+    heard; the states of a recurrent encoder may hold any word at any time.
 
     Attributes:
         features: The features of a state.
