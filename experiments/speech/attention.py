@@ -13,7 +13,7 @@ from flax import linen as nn
 from attn_jax.hooks import capture
 from attn_jax.measure import report_card
 from attn_jax.train import sequence_loss
-from experiments.speech.experiment import STATE, SpeechExperiment, apply_rngs
+from experiments.speech.experiment import SpeechExperiment, apply_rngs
 from experiments.speech.hearing import words_of
 from experiments.truth.evidence import Evidence
 from experiments.truth.ways import raw_attention
@@ -82,13 +82,14 @@ class AttentionExperiment(SpeechExperiment):
         rng = np.random.default_rng(self.train.seed)
         counts = [len(words_of(row)) for row in target]
         word = rng.integers(counts).astype(np.int32)
-        rows, states = np.arange(len(word)), batch["mel"].shape[1] // 4
+        merged = self.model.encoder.merged
+        rows, states = np.arange(len(word)), batch["mel"].shape[1] // merged
         return Evidence(
             fn=functools.partial(_predicted, self.sized_model(), params),
             inputs=(batch["mel"], batch["frames"], batch["target"], jnp.asarray(word)),
             target=target[rows, word],
-            truth=said_at(times[rows, word], times[rows, word + 1], states),
-            mask=np.arange(states) * 4 < np.asarray(batch["frames"])[:, None],
+            truth=said_at(times[rows, word], times[rows, word + 1], states, self.state),
+            mask=np.arange(states) * merged < np.asarray(batch["frames"])[:, None],
             attention=OWN,
             metrics=("test/wer", "test/wer_new_accent", "timing/median_ms"),
         )
@@ -123,19 +124,20 @@ class AttentionExperiment(SpeechExperiment):
         )
 
 
-def said_at(begin: np.ndarray, end: np.ndarray, states: int) -> np.ndarray:
+def said_at(begin: np.ndarray, end: np.ndarray, states: int, state: float) -> np.ndarray:
     """Return which states have their middle within a time, or else the state nearest to it.
 
     Args:
         begin: The seconds at which it begins, (n,).
         end: The seconds at which it ends, (n,).
         states: The number of states.
+        state: The seconds of a state.
 
     Example:
-        >>> said_at(np.array([0.05]), np.array([0.11]), 4).tolist()
+        >>> said_at(np.array([0.05]), np.array([0.11]), 4, 0.04).tolist()
         [[False, True, True, False]]
     """
-    middles = (np.arange(states) + 0.5) * STATE
+    middles = (np.arange(states) + 0.5) * state
     inside = (middles >= begin[:, None]) & (middles < end[:, None])
     nearest = np.abs(middles - ((begin + end) / 2)[:, None]).argmin(-1)
     return np.where(inside.any(-1, keepdims=True), inside, np.arange(states) == nearest[:, None])

@@ -34,9 +34,6 @@ RECIPE = TrainConfig(
 )
 """Settings found by trials on the validation split."""
 
-STATE = 0.04
-"""The seconds of a state: four frames."""
-
 _DIGEST = "utterances.json"
 _SHOWN = 3
 
@@ -58,6 +55,11 @@ class SpeechExperiment(Experiment):
         self, params: Any, batch: Mapping[str, Any]
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Return tokens heard, the map of the words said, and their places, as `hear` takes it."""
+
+    @property
+    def state(self) -> float:
+        """The seconds of a state."""
+        return self.task.seconds_per_frame * self.model.encoder.merged
 
     def begin(self, run: Path) -> None:
         """Note the utterances of the run, and check that they can be scored."""
@@ -83,7 +85,7 @@ class SpeechExperiment(Experiment):
 
     def hear(self, params: Any, buckets: Buckets) -> list[Heard]:
         """Let the model hear the utterances of a split."""
-        return hear(lambda batch: self.run(params, batch), buckets, RATE, STATE)
+        return hear(lambda batch: self.run(params, batch), buckets, RATE, self.state)
 
     def word_errors(self, heard: Sequence[Heard], split: str) -> float:
         """Return the word error rate of a split."""

@@ -13,7 +13,6 @@ from flax import linen as nn
 from attn_jax.tasks.speech.utterance import RATE
 from experiments.speech.attention import AttentionExperiment
 from experiments.speech.ctc import ctc_loss, read_ctc
-from experiments.speech.experiment import STATE
 from experiments.speech.hearing import Buckets, Heard, hear, timing_errors
 
 
@@ -59,7 +58,7 @@ class JointExperiment(AttentionExperiment):
             log, exists = jax.device_get(branch(params, dict(batch)))
             return read_ctc(log, exists.sum(-1), batch["target"])
 
-        return hear(run, buckets, RATE, STATE)
+        return hear(run, buckets, RATE, self.state)
 
 
 @functools.cache

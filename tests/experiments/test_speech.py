@@ -189,7 +189,7 @@ def test_a_hard_reader_moves_forward_and_the_soft_one_is_asked(task):
 
 
 def test_the_truth_is_the_states_within_the_word_or_the_nearest():
-    truth = said_at(np.array([0.05, 0.061]), np.array([0.11, 0.065]), 4)
+    truth = said_at(np.array([0.05, 0.061]), np.array([0.11, 0.065]), 4, 0.04)
     assert truth.tolist() == [[False, True, True, False], [False, True, False, False]]
 
 
@@ -245,7 +245,7 @@ def test_padding_changes_nothing():
     np.testing.assert_allclose(more[:, :3], states, atol=1e-6)
     np.testing.assert_array_equal(more[:, 3:], 0)
     assert exists.tolist() == [[True] * 3]
-    with pytest.raises(ValueError, match="13 frames cannot be merged in fours"):
+    with pytest.raises(ValueError, match="13 frames cannot be merged 4 by 4"):
         ENCODER.apply(variables, jnp.pad(mel, ((0, 0), (0, 1), (0, 0))), frames)
 
 

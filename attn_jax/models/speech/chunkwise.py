@@ -21,7 +21,7 @@ class ChunkwiseDecoder(nn.Module):
         features: The features of the state.
     """
 
-    attention: nn.Module = MochaAttention(width=8, hidden_dim=128, offset=-2.0)
+    attention: nn.Module = MochaAttention(width=4, hidden_dim=96, offset=-2.0)
     features: int = 128
 
     @nn.compact
@@ -57,8 +57,8 @@ class ChunkwiseRecognizer(SpeechRecognizer):
 
     Example:
         >>> import jax
-        >>> model, mel = ChunkwiseRecognizer(vocabulary=7), jnp.ones((2, 12, 5))
-        >>> frames, target = jnp.array([12, 7]), jnp.array([[4, 5, 2], [6, 2, 0]])
+        >>> model, mel = ChunkwiseRecognizer(vocabulary=7), jnp.ones((2, 16, 5))
+        >>> frames, target = jnp.array([16, 7]), jnp.array([[4, 5, 2], [6, 2, 0]])
         >>> variables = model.init(jax.random.key(0), mel, frames, target)
         >>> model.hardened().apply(variables, mel, frames, target).shape
         (2, 3, 7)

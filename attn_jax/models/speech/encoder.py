@@ -7,14 +7,15 @@ from jaxtyping import Array, Bool, Float, Int
 
 
 class SpeechEncoder(nn.Module):
-    """Convolutions over time, which merge four frames into one state.
+    """Convolutions over time, which merge frames into states.
 
-    Two convolutions with a stride of two are followed by residual ones. A state hears only what is
+    Convolutions with a stride of two are followed by residual ones. A state hears only what is
     near it, half a second on either side by default, so attention to it says when something was
     heard; the states of a recurrent encoder may hold any word at any time.
 
     Attributes:
         features: The features of a state.
+        halvings: The convolutions with a stride of two; with two, a state merges four frames.
         dilations: The distance between the taps of each residual convolution, in states.
         width: The taps of a convolution.
         dropout_rate: The fraction of the features of each residual branch dropped in training.
@@ -29,9 +30,15 @@ class SpeechEncoder(nn.Module):
     """
 
     features: int = 96
+    halvings: int = 2
     dilations: tuple[int, ...] = (1, 2, 3)
     width: int = 5
     dropout_rate: float = 0.1
+
+    @property
+    def merged(self) -> int:
+        """The frames that a state merges."""
+        return 2**self.halvings
 
     @nn.compact
     def __call__(
@@ -40,7 +47,7 @@ class SpeechEncoder(nn.Module):
         """Encode spectrograms.
 
         Args:
-            mel: Spectrograms, padded at the end; their length is a multiple of four.
+            mel: Spectrograms, padded at the end; their length is a multiple of `merged`.
             frames: The number of frames of each.
             train: Turns dropout on; then give `rngs={"dropout": rng}`.
 
@@ -48,15 +55,16 @@ class SpeechEncoder(nn.Module):
             The states, zero after the end of each sound; and which of them exist.
 
         Raises:
-            ValueError: If the number of frames is no multiple of four.
+            ValueError: If the number of frames is no multiple of `merged`.
         """
-        if mel.shape[1] % 4:
+        if mel.shape[1] % self.merged:
             raise ValueError(
-                f"{mel.shape[1]} frames cannot be merged in fours; pad them to a multiple of four."
+                f"{mel.shape[1]} frames cannot be merged {self.merged} by {self.merged}; pad them "
+                f"to a multiple of {self.merged}."
             )
         x, exists = mel, None
-        for number in (1, 2):
-            stride = 2**number
+        for number in range(self.halvings):
+            stride = 2 ** (number + 1)
             exists = jnp.arange(mel.shape[1] // stride)[None] * stride < frames[:, None]
             x = _shaped(nn.Conv(self.features, (self.width,), strides=2)(x), exists)
         exists = jnp.asarray(exists)

@@ -43,7 +43,7 @@ class ListeningDecoder(nn.Module):
         https://arxiv.org/abs/1506.07503
     """
 
-    attention: nn.Module = LocationSensitiveAttention(hidden_dim=128, filter_width=15)
+    attention: nn.Module = LocationSensitiveAttention(hidden_dim=96, filter_width=11)
     features: int = 128
 
     def setup(self) -> None:
@@ -52,9 +52,10 @@ class ListeningDecoder(nn.Module):
         self.join = nn.Dense(self.features)
 
     def start(self, memory: Memory) -> tuple[jax.Array, jax.Array]:
-        """Return the state before the first word, and the weights before it: none at all."""
+        """Return the state before the first word, and weights as if it had looked at the start."""
         n, states, _ = memory.states.shape
-        return jnp.zeros((n, self.features)), jnp.zeros((n, 1, states))
+        first = jnp.broadcast_to(jnp.arange(states) == 0, (n, 1, states))
+        return jnp.zeros((n, self.features)), first.astype(jnp.float32)
 
     def advance(
         self, memory: Memory, state: tuple[jax.Array, jax.Array], embedded: Float[Array, "n e"]
@@ -92,14 +93,14 @@ class SpeechRecognizer(nn.Module):
         pattern: The hook points of the attention.
 
     Example:
-        >>> model, mel = SpeechRecognizer(vocabulary=7), jnp.ones((2, 12, 5))
-        >>> frames, target = jnp.array([12, 7]), jnp.array([[4, 5, 2], [6, 2, 0]])
+        >>> model, mel = SpeechRecognizer(vocabulary=7), jnp.ones((2, 16, 5))
+        >>> frames, target = jnp.array([16, 7]), jnp.array([[4, 5, 2], [6, 2, 0]])
         >>> variables = model.init(jax.random.key(0), mel, frames, target)
         >>> model.apply(variables, mel, frames, target).shape
         (2, 3, 7)
     """
 
-    encoder: nn.Module = SpeechEncoder()
+    encoder: nn.Module = SpeechEncoder(halvings=3, dilations=(1, 2))
     decoder: nn.Module = ListeningDecoder()
     embedding_dim: int = 64
     dropout_rate: float = 0.1

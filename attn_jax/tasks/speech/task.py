@@ -24,8 +24,8 @@ _SPLITS = ("train", "validation", "test")
 _BUCKETS = (0.6, 1.0)
 """The shares of all utterances up to the padded length of each bucket."""
 
-_STEP = 4 * HOP
-"""Padded lengths are multiples of this, so that an encoder may merge four frames."""
+_STEP = 8 * HOP
+"""Padded lengths are multiples of this, so that an encoder may merge eight frames."""
 
 
 @dataclasses.dataclass(frozen=True)
