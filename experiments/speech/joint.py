@@ -66,7 +66,8 @@ def _branch(model: nn.Module, prepare: Callable[..., Any]) -> Callable[..., Any]
     @jax.jit
     def run(params: Any, batch: dict[str, jax.Array]) -> tuple[jax.Array, Any]:
         inputs = (prepared := prepare(batch))["mel"], prepared["frames"], prepared["target"]
-        _, (logits, exists) = model.apply({"params": params}, *inputs)
+        outputs: Any = model.apply({"params": params}, *inputs)
+        logits, exists = outputs[1]
         return jax.nn.log_softmax(logits), exists
 
     return run
