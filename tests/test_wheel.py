@@ -17,6 +17,7 @@ ROOT = Path(__file__).parent.parent
 DISTRIBUTIONS = {
     "PIL": "pillow",
     "attn_jax_cpu": "attn-jax-cpu",
+    "espeakng_loader": "espeakng-loader",
     "huggingface_hub": "huggingface-hub",
     "orbax": "orbax-checkpoint",
     "tensorflow_datasets": "tensorflow-datasets",

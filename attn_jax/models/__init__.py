@@ -12,6 +12,9 @@ from attn_jax.models.recurrent.decoders import BahdanauDecoder, LuongDecoder
 from attn_jax.models.recurrent.encoder import BidirectionalEncoder
 from attn_jax.models.recurrent.translator import RecurrentTranslator
 from attn_jax.models.retrieval import Retriever
+from attn_jax.models.speech.chunkwise import ChunkwiseRecognizer
+from attn_jax.models.speech.ctc import CtcRecognizer
+from attn_jax.models.speech.recognizer import JointRecognizer, SpeechRecognizer
 from attn_jax.models.text import RecurrentClassifier, TransformerClassifier
 from attn_jax.models.transformer.translator import TransformerTranslator
 from attn_jax.models.unet import UNet
@@ -27,7 +30,9 @@ __all__ = [
     "BahdanauDecoder",
     "Beams",
     "BidirectionalEncoder",
+    "ChunkwiseRecognizer",
     "ConvStem",
+    "CtcRecognizer",
     "Decoded",
     "Detections",
     "Detector",
@@ -36,6 +41,7 @@ __all__ = [
     "FixedVectorTranslator",
     "HorizonAttention",
     "ImageClassifier",
+    "JointRecognizer",
     "LuongDecoder",
     "MemoryNetwork",
     "PatchStem",
@@ -44,6 +50,7 @@ __all__ = [
     "RecurrentTranslator",
     "Retriever",
     "RowStem",
+    "SpeechRecognizer",
     "StoryBaseline",
     "StoryTransformer",
     "TransformerClassifier",

@@ -13,6 +13,7 @@ from attn_jax.tasks.mnist.task import Mnist
 from attn_jax.tasks.needle import Needle
 from attn_jax.tasks.planted_evidence import PlantedEvidence
 from attn_jax.tasks.question_answering import QuestionAnswering
+from attn_jax.tasks.speech import Speech
 from attn_jax.tasks.translation import Translation
 from attn_jax.tasks.volatility import Volatility
 
@@ -25,6 +26,7 @@ __all__ = [
     "PlantedEvidence",
     "QuestionAnswering",
     "SegmentDigits",
+    "Speech",
     "Translation",
     "Volatility",
 ]

@@ -1,0 +1,1 @@
+"""Speech experiments: recognizers with and without attention, and when they hear each word."""
