@@ -103,6 +103,18 @@ def test_masks_that_do_not_fit_are_refused(mask, message):
         plot.viewer({"a": causal(1, 2)}, mask=mask)
 
 
+@pytest.mark.parametrize("view", ["matrix", "overview"])
+def test_hidden_cells_are_gray_in_a_figure(view):
+    weights = {"a": causal(1, 2)}
+    figures = [
+        plot.viewer(weights, **settings).select(view=view).figure()
+        for settings in ({}, {"mask": CAUSAL})
+    ]
+    plain, masked = (np.ma.getmaskarray(each.axes[0].images[0].get_array()) for each in figures)
+    assert not plain.any()
+    np.testing.assert_array_equal(masked, ~CAUSAL)
+
+
 def test_a_second_sentence_begins_after_the_first_separator():
     tokens = ["[CLS]", "a", "[SEP]", "b", "[SEP]"]
     weights = {"a": maps(1, 2, 5, 5), "cross": maps(1, 2, 5, 7)}

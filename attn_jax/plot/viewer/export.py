@@ -52,6 +52,15 @@ def _labels(
     return content.labels[content.layers[state.get("layer", 0)].name]
 
 
+def _mask(content: Content, state: Mapping[str, Any]) -> NDArray | None:
+    """Return the cells of the selected map that may be attended to, if a mask is given."""
+    masks = content.masks.get(content.layers[state.get("layer", 0)].name)
+    if masks is None:
+        return None
+    head = state.get("head", 0)
+    return np.any(masks, axis=0) if head == "mean" else masks[head if len(masks) > 1 else 0]
+
+
 def _links(content: Content, weights: NDArray) -> Links | tuple[None, None]:
     """Return the sure and possible links, if they fit these weights."""
     if content.gold is None or content.gold[0].shape != weights.shape:
@@ -65,7 +74,13 @@ def _matrix(content: Content, state: Mapping[str, Any]) -> Figure:
     weights = _selected(content, state)
     sure, possible = _links(content, weights)
     result = heatmap(
-        weights, queries=queries, keys=keys, sure=sure, possible=possible, normalized=False
+        weights,
+        queries=queries,
+        keys=keys,
+        mask=_mask(content, state),
+        sure=sure,
+        possible=possible,
+        normalized=False,
     )
     look = {"fill": False, "edgecolor": RIGHT, "linewidth": 1.2}
     if (query := state.get("query")) is not None:
@@ -91,7 +106,16 @@ def _overview(content: Content, state: Mapping[str, Any]) -> Figure:
             f"a figure of all heads needs layers of one shape, but these have {shapes}; "
             "select a layer and view='matrix', or save the page."
         )
-    return heads(np.stack([layer.weights for layer in content.layers]))
+    mask = _shared_mask(content)
+    return heads(np.stack([layer.weights for layer in content.layers]), mask=mask)
+
+
+def _shared_mask(content: Content) -> NDArray | None:
+    """Return the mask of all maps, if they share one."""
+    masks = [mask for layer in content.layers for mask in content.masks.get(layer.name, [None])]
+    first = masks[0]
+    shared = first is not None and all(mask is not None and (mask == first).all() for mask in masks)
+    return first if shared else None
 
 
 def _image(content: Content, state: Mapping[str, Any]) -> Figure:
@@ -124,7 +148,7 @@ def _compare(content: Content, state: Mapping[str, Any]) -> Figure:
     for axes, name, weights in zip(both, content.compare_names, pair, strict=True):
         queries, keys = _labels(content, state)
         look = {"vmax": norm.vmax, "normalized": False, "annotate": False}
-        heatmap(weights, queries=queries, keys=keys, ax=axes, **look)
+        heatmap(weights, queries=queries, keys=keys, ax=axes, mask=_mask(content, state), **look)
         title(axes, plain(name))
     color_bar(result, ScalarMappable(norm, ATTENTION), cax=scale)
     return result

@@ -111,7 +111,9 @@ def test_examples_of_a_batch_are_switched_between(open_page, page):
     view = plot.viewer({"first": weights}, example=[0, 1], tokens=tokens).select(query=0)
     open_page(view, view="tokens")
     expect(page.locator(".readout")).to_have_text("a (0) attends to a 1.")
-    page.get_by_role("combobox", name="Example", exact=True).select_option("1")
+    chosen = page.get_by_role("combobox", name="Example", exact=True)
+    assert chosen.locator("option").all_inner_texts() == ["0: a b c", "1: x y z"]
+    chosen.select_option("1")
     expect(page.locator(".readout")).to_have_text("x (0) attends to z 1.")
     assert "page=1" in page.url
     page.locator("body").press("<")

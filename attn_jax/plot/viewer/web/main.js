@@ -4,12 +4,14 @@ import { createText } from "./astext.js";
 import { createCard } from "./card.js";
 import { createControls } from "./controls.js";
 import { openData } from "./decode.js";
-import { make } from "./dom.js";
+import { make, plain } from "./dom.js";
 import { Palette } from "./palette.js";
 import { clampState, Store } from "./state.js";
 import { VIEWS } from "./views/registry.js";
 
 const ANNOUNCE_AFTER = 250;
+// Tokens of an example in its name.
+const BEGINNING = 6;
 // In a notebook, the page has no address of its own.
 const hasAddress = location.protocol !== "about:";
 
@@ -34,7 +36,7 @@ function start() {
   const nameOf = ({ view, page }) => `${page}:${view}`;
   const current = () => views.get(nameOf(store.state));
   const controls = createControls({ ...context, data, views: VIEWS, available, current,
-    pages: { kind, names } });
+    pages: { kind, names: names.map((name, i) => entitled(name, pages[i], kind)) } });
 
   const text = createText();
 
@@ -75,6 +77,12 @@ function start() {
 // Whether no part of the page needs the key for itself, such as the arrows of a select.
 const isFree = ({ target, ctrlKey, metaKey, altKey }) => !(ctrlKey || metaKey || altKey)
   && !target.closest?.("input, select, textarea, dialog, [role=tab], .scroll");
+
+// The name of an example with the beginning of its text.
+function entitled(name, { layers }, kind) {
+  const tokens = kind === "example" ? layers[0]?.labels.queries : null;
+  return tokens ? plain(`${name}: ${tokens.slice(0, BEGINNING).join(" ")}`, BEGINNING * 5) : name;
+}
 
 /** Announces only the last of several texts in quick succession. */
 function announcer(live) {
