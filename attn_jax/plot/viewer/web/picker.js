@@ -11,8 +11,10 @@ import { make } from "./dom.js";
 export class Picker {
   constructor({ label, names, texts = names, columns = 1, first = 0, color, act, arrange }) {
     Object.assign(this, { columns, first, color, act, picked: 0 });
+    this.marked = { picked: null, pointed: null };
+    this.hides = false;
     this.items = names.map((name, index) => make("div", {
-      role: "option", tabindex: "-1", "data-index": index,
+      role: "option", tabindex: "-1", "data-index": index, "aria-selected": "false",
       "aria-label": name === texts[index] ? null : name }, texts[index]));
     this.element = make("div", {
       class: "picker", role: "listbox", "aria-label": label,
@@ -52,10 +54,16 @@ export class Picker {
     this.items[this.picked].tabIndex = -1;
     this.picked = picked ?? 0;
     this.items[this.picked].tabIndex = 0;
-    this.items.forEach((item, index) => {
-      item.setAttribute("aria-selected", String(index === picked));
-      item.classList.toggle("pointed", index === pointed);
-    });
+    // Only the items that change, as a style for each of many items takes most of the time.
+    const change = (name, index, apply) => {
+      if (this.marked[name] === index) return;
+      for (const [place, isMarked] of [[this.marked[name], false], [index, true]]) {
+        if (place !== null) apply(this.items[place], isMarked);
+      }
+      this.marked[name] = index;
+    };
+    change("picked", picked, (item, isMarked) => item.setAttribute("aria-selected", String(isMarked)));
+    change("pointed", pointed, (item, isMarked) => item.classList.toggle("pointed", isMarked));
   }
 
   /** Colors the items by their weights, or removes the colors. */
@@ -68,9 +76,11 @@ export class Picker {
     });
   }
 
-  /** Marks the items that `isHidden(index)` tells. */
+  /** Marks the items that `isHidden(index)` tells, or none without it. */
   hide(isHidden) {
-    this.items.forEach((item, index) => item.classList.toggle("hidden", Boolean(isHidden(index))));
+    if (!isHidden && !this.hides) return;
+    this.hides = Boolean(isHidden);
+    this.items.forEach((item, index) => item.classList.toggle("hidden", Boolean(isHidden?.(index))));
   }
 
   find(indices) {

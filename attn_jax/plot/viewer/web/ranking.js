@@ -10,6 +10,15 @@ export function largest(weights, count) {
   return order.filter((index) => weights[index] > 0);
 }
 
+/** Returns the index of the largest weight, or -1 if all are zero. */
+export function best(weights) {
+  let index = -1;
+  for (let i = 0; i < weights.length; i++) {
+    if (weights[i] > (index < 0 ? 0 : weights[index])) index = i;
+  }
+  return index;
+}
+
 /** Lists `entries`, {index, weight, exact}, in descending order. */
 export function ranking(heading, entries, labels) {
   const items = entries.map(({ index, weight, exact }) => {

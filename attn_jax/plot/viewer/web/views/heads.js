@@ -1,7 +1,7 @@
 // All heads of a layer at once, as lines of one color for each head; squares switch heads on and off.
 
 import { formatWeight, make, makeSvg, nameOf } from "../dom.js";
-import { largest } from "../ranking.js";
+import { best } from "../ranking.js";
 import { curve, drawLines, fade, makeLines, sizeLines } from "./lines.js";
 import { createPair } from "./pair.js";
 import { textSide } from "./tokens.js";
@@ -161,14 +161,13 @@ function lists(map, { queries, keys }, { query, key }, { data, store, palette })
   const section = (heading, names, weightsOf, isExact) => make("section", {},
     make("h2", {}, heading), make("ol", {}, ...mapsOf(map, store, data).map((each, i) => {
       const weights = weightsOf(each);
-      const [best] = largest(weights, 1);
+      const most = best(weights);
       const swatch = make("span", { class: "swatch", "aria-hidden": "true" });
       swatch.style.background = palette.head(heads[i], count);
       return make("li", {}, make("span", { class: "name" }, swatch, `head ${heads[i]}: ${
-        best === undefined ? "nothing" : nameOf(names, best)}`),
-      make("span", { class: "place" }, best === undefined ? "" : String(best)),
-      make("span", { class: "value" }, best === undefined ? ""
-        : formatWeight(weights[best], isExact(each, best))));
+        most < 0 ? "nothing" : nameOf(names, most)}`),
+      make("span", { class: "place" }, most < 0 ? "" : String(most)),
+      make("span", { class: "value" }, most < 0 ? "" : formatWeight(weights[most], isExact(each, most))));
     })));
   return [
     ...(query === null ? [] : [section(`${nameOf(queries, query)} attends most to, by head`, keys,
@@ -188,13 +187,13 @@ function note(map, active, gold, { data, store }) {
 function table(map, { queries, keys }, { data, store }) {
   const heads = headsShown(store.state, data);
   const maps = mapsOf(map, store, data);
-  const best = (each, query) => {
+  const strongest = (each, query) => {
     const [{ key, weight }] = each.top(query);
     return weight > 0 ? `${keys?.[key] ?? key} ${Number(weight.toPrecision(3))}` : "";
   };
   return [["query", ...heads.map((head) => `head ${head}`)],
     ...Array.from({ length: map.shape[0] }, (_, query) =>
-      [queries?.[query] ?? query, ...maps.map((each) => best(each, query))])];
+      [queries?.[query] ?? query, ...maps.map((each) => strongest(each, query))])];
 }
 
 const load = (data, state) => {

@@ -83,7 +83,8 @@ export function createPair(context, kind) {
       pickers.key.paint(active.query === null ? average() : map.row(active.query));
       pickers.query.paint(active.key === null ? null : map.column(active.key));
     }
-    pickers.key.hide((key) => active.query !== null && map.isHidden?.(active.query, key));
+    pickers.key.hide(active.query !== null && map.isHidden
+      ? (key) => map.isHidden(active.query, key) : null);
     const [ofQuery, ofKey] = [nameOf(labels.queries, active.query ?? 0), nameOf(labels.keys, active.key ?? 0)];
     const [keys, queries] = kind.headings?.(ofQuery, ofKey)
       ?? [`Keys, colored by their weight for ${ofQuery}`, `Queries, colored by their weight on ${ofKey}`];
