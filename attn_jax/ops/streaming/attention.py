@@ -17,6 +17,8 @@ from attn_jax.ops.streaming.plan import (
     plan_of,
     varying_zero,
 )
+from attn_jax.ops.streaming.ring.attention import Options, hide_unseen_around, stream_around
+from attn_jax.ops.streaming.ring.axis import ring_of
 from attn_jax.ops.streaming.summary import AttentionSummary, Summary
 
 
@@ -102,6 +104,7 @@ def streaming_attention(
         https://arxiv.org/abs/2112.05682
         Dao et al., "FlashAttention", 2022. https://arxiv.org/abs/2205.14135
     """
+    ring = ring_of(query, key, value, implementation=implementation)
     call = checked_call(
         query,
         key,
@@ -116,9 +119,14 @@ def streaming_attention(
         scale=scale,
         softcap=softcap,
         sinks=sinks,
+        ring_size=ring.size if ring and ring.is_manual else 1,
     )
-    plan = plan_of(call, block_sizes, summary or Summary(), implementation)
-    context, statistics = stream(plan, hide_unseen(plan, call))
+    if ring is None:
+        plan = plan_of(call, block_sizes, summary or Summary(), implementation)
+        context, statistics = stream(plan, hide_unseen(plan, call))
+    else:
+        options = Options(ring, summary or Summary(), block_sizes, implementation)
+        context, statistics = stream_around(options, hide_unseen_around(options, call))
     return context if summary is None else (context, statistics)
 
 
