@@ -165,9 +165,10 @@ def _members(
         tokens, num_tokens = tokens + part.starts[axis], part.sizes[axis]
     span = jnp.arange(max_tiles(tiles, num_tokens, tokens.size))
     tile = tile_of(jnp.minimum(tokens, num_tokens - 1), tiles, num_tokens)
-    members = (tile[:, None] - tile[0] == span[None, :]).astype(jnp.float32)
-    first = tile[0] if part is None else tile[0] - tile_of(part.starts[axis], tiles, num_tokens)
-    return first, members
+    first = tile[0]
+    if part is not None:
+        first -= tile_of(part.starts[axis], tiles, num_tokens)
+    return first, (tile[:, None] - tile[0] == span[None, :]).astype(jnp.float32)
 
 
 def _no_candidates(grid: Grid, head: Head, k: int, num_chosen: int) -> Array | None:
