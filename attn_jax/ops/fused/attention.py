@@ -60,6 +60,10 @@ def attention(
     does the work where it can: without `softcap` and `sinks`, in 32 bits or less, and with as many
     features in the values as in the keys. All other calls are computed stage by stage.
 
+    A sequence that is divided over the devices of a mesh axis `sequence` is attended to around the
+    ring of these devices, as :func:`streaming_attention` describes. Hook points are the same;
+    inside of `shard_map` scores and weights are those of a device's own queries over all keys.
+
     Args:
         query: `(*b, q, h, d)`.
         key: `(*b, k, h_k, d)`; where `h_k` divides `h`, each head serves a group of query heads.
@@ -81,7 +85,9 @@ def attention(
             that the weights of a query may sum to less than one (gpt-oss).
         implementation: `"streaming"`, `"kernel"` (a CPU, with the package `attn-jax-cpu`), `"xla"`,
             `"cudnn"` (an NVIDIA GPU, float16 or bfloat16), or `"auto"`, which takes whichever was
-            measured to be the fastest for such sizes.
+            measured to be the fastest for such sizes. `"ring"` refuses what is not divided over
+            devices; `"xla"` and `"cudnn"` never go around, so that inside of `shard_map` they
+            attend to a device's own keys alone.
 
     Returns:
         The context. A query that may attend to nothing gets zeros, and zero gradients.

@@ -43,10 +43,9 @@ EVERYTHING = {"mask": MASK, "bias": normal(1, 1, Q, K), "causal": True, "window"
 EVERYTHING |= {"scale": 0.7, "query_offset": 8, "softcap": 1.5, "sinks": normal(H)}
 EVERYTHING |= {"segment_ids": SEGMENTS}
 CASES = {
-    "plain": {"segment_ids": SEGMENTS},
     "causal": {"causal": True, "query_offset": -5, "bias": normal(1, H, 1, K), "scale": 2.0},
     "window": {"window": 4, "query_offset": 6, "bias": normal(Q, 1), "mask": booleans(K)},
-    "sinks": {"sinks": normal(H), "mask": MASK},
+    "sinks": {"sinks": normal(H), "mask": MASK, "segment_ids": SEGMENTS},
     "everything": EVERYTHING,
 }
 EACH = pytest.mark.parametrize("name", CASES)
@@ -123,35 +122,34 @@ def test_rows_that_see_nothing_are_zero_with_zero_gradients(name):
     assert (summary.max_logit[is_empty] == -jnp.inf).all()
 
 
-@pytest.mark.parametrize("check_vma", [True, False])
-def test_inside_of_shard_map_shards_go_in_and_come_out(check_vma):
+def test_inside_of_shard_map_shards_go_in_and_come_out():
     # Masks and biases have the rows of a device and the columns of all; `sinks` are on each whole.
     of_tokens, of_rows, whole = P(None, "sequence"), P(None, None, "sequence"), P()
     options = CASES["everything"] | {"key_mask": booleans(B, K)}
     arrays = {n: options[n] for n in ("mask", "bias", "sinks", "segment_ids", "key_mask")} | GIVEN
     rest = {name: x for name, x in options.items() if name not in arrays}
-    summaries = AttentionSummary(*(of_rows,) * 5, of_rows, of_rows, whole)
     in_specs = dict.fromkeys(arrays, of_tokens) | {"mask": of_rows, "bias": of_rows}
-    divided = jax.shard_map(
-        lambda arrays: streaming_attention(**arrays, **rest, summary=EVERY),
-        mesh=RING,
-        in_specs=(in_specs | {"sinks": whole},),
-        out_specs=(of_tokens, summaries),
-        check_vma=check_vma,
-    )
+    summaries = AttentionSummary(*(of_rows,) * 7, whole)
 
-    def attend(varied):
-        return divided(arrays | varied)
+    def divided(check_vma=True):
+        return jax.shard_map(
+            lambda arrays: streaming_attention(**arrays, **rest, summary=EVERY),
+            mesh=RING,
+            in_specs=(in_specs | {"sinks": whole},),
+            out_specs=(of_tokens, summaries),
+            check_vma=check_vma,
+        )
 
-    context, found, gradients = both_ways(attend)(
-        GIVEN | {name: arrays[name] for name in ("bias", "sinks")}
-    )
+    varied = GIVEN | {name: arrays[name] for name in ("bias", "sinks")}
+    context, found, gradients = both_ways(lambda varied: divided()(arrays | varied))(varied)
     mask = np.asarray(options.pop("mask")) & np.asarray(options.pop("key_mask"))[:, None, None]
     reference = Reference(**GIVEN, **options, mask=mask)
     close(context, reference.context)
     check_summary(found, reference, POOLED)
     for name, expected in reference.gradients(TOWARD).items():
         close(gradients[name], expected, 2e-5)
+    unchecked_context, _ = jax.jit(divided(check_vma=False))(arrays)
+    close(unchecked_context, reference.context)
 
 
 @pytest.mark.parametrize("largest", [1.0, 30.0])
