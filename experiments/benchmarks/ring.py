@@ -53,8 +53,10 @@ def ways() -> dict[str, tuple[str, Sequence[int] | None]]:
     """Return the ways to compute on one device: implementation and blocks by their names."""
     from attn_jax.ops.streaming.cpu import library
 
-    named = {f"blocks of {q} x {k}": ("streaming", (q, k)) for q, k in BLOCKS}
-    return named if library.missing() else {KERNEL: ("kernel", None)} | named
+    named: dict[str, tuple[str, Sequence[int] | None]] = {}
+    if not library.missing():
+        named[KERNEL] = "kernel", None
+    return named | {f"blocks of {q} × {k}": ("streaming", (q, k)) for q, k in BLOCKS}
 
 
 def best_ways(one: Peer, tokens: int = _CHOICE) -> dict[str, tuple[str, float]]:

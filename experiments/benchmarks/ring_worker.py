@@ -5,7 +5,6 @@ case, `probe` some rows of its result, and `run` it any number of times.
 """
 
 import contextlib
-import functools
 import json
 import sys
 import time
@@ -33,12 +32,15 @@ def call_of(passes: str, how: str, blocks: Sequence[int] | None) -> Callable[...
         options["summary"] = Summary(
             True, True, top_k=8, received=True, distance=True, pooled=tiles
         )
-    attend = functools.partial(streaming_attention, **options)
+
+    def attend(*arrays: jax.Array) -> Any:
+        return streaming_attention(*arrays, **options)
+
     if passes != "backward":
         return attend
 
     def loss(*arrays: jax.Array) -> jax.Array:
-        return (attend(*arrays) ** 2).sum()
+        return jnp.square(attend(*arrays)).sum()
 
     return jax.grad(loss, argnums=(0, 1, 2))
 
@@ -63,7 +65,8 @@ class Session:
         with jax.set_mesh(self._mesh) if is_ring else contextlib.nullcontext():
             program = jax.jit(call_of(*case)).lower(*arrays).compile()
         self._cases[name] = lambda: jax.block_until_ready(program(*arrays))
-        return {"temporaries": program.memory_analysis().temp_size_in_bytes}
+        memory: Any = program.memory_analysis()
+        return {"temporaries": memory.temp_size_in_bytes}
 
     def probe(self, name: str) -> dict[str, Any]:
         """Compute once, and return some numbers of each result."""

@@ -15,7 +15,7 @@ from attn_jax.ops.masks import combine_masks
 from attn_jax.ops.reference.operands import Call, checked_call, flat_batch
 from attn_jax.ops.streaming.attention import hide_unseen, stream
 from attn_jax.ops.streaming.cpu import library
-from attn_jax.ops.streaming.plan import kernel_for, plan_of
+from attn_jax.ops.streaming.plan import Streaming, kernel_for, plan_of
 from attn_jax.ops.streaming.ring.attention import Options, hide_unseen_around, stream_around
 from attn_jax.ops.streaming.ring.axis import Ring, ring_of
 from attn_jax.ops.streaming.summary import Summary
@@ -154,9 +154,9 @@ def attention(
     return tap_derived(call.formula, context, call.operands)
 
 
-def _around(ring: Ring, call: Call, implementation: str) -> Array:
+def _around(ring: Ring, call: Call, implementation: Implementation) -> Array:
     """Attend to a sequence that is divided over devices."""
-    options = Options(ring, implementation=implementation)
+    options = Options(ring, implementation=typing.cast(Streaming, implementation))
     call = hide_unseen_around(options, call)
     context, _ = stream_around(options, call)
     here = {"ring": ring, "num_queries": call.query.shape[-3]}

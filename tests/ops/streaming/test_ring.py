@@ -1,16 +1,19 @@
 """Streaming attention around a ring of four devices, against NumPy with the whole map."""
 
+import dataclasses
 import functools
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from jax.sharding import AxisType
+from jax.sharding import AxisType, Mesh
 from jax.sharding import PartitionSpec as P
 from reference_attention import Reference, check_summary, close
 
 from attn_jax.ops import AttentionSummary, Summary, streaming_attention
+from attn_jax.ops.streaming.plan import plan_of
+from attn_jax.ops.streaming.ring import attention as ring_attention
 from attn_jax.ops.streaming.ring.axis import Ring
 from attn_jax.ops.streaming.ring.layout import Layout
 
@@ -152,6 +155,28 @@ def test_inside_of_shard_map_shards_go_in_and_come_out():
     close(unchecked_context, reference.context)
 
 
+def test_kernels_of_gpus_compute_the_parts_too(monkeypatch):
+    def interpreted(*given):
+        plan = plan_of(*given)
+        return dataclasses.replace(plan, kernel="triton", interpret=True, sequential=False)
+
+    monkeypatch.setattr(ring_attention, "plan_of", interpreted)
+    arrays = [normal(32, 2, 16) for _ in range(3)]
+    wanted = Summary(True, True, top_k=4, received=True, distance=True, pooled=(8, 4))
+    rows, columns = P("sequence"), P(None, "sequence")
+    divided = jax.shard_map(
+        lambda *x: streaming_attention(*x, causal=True, block_sizes=(16, 16), summary=wanted),
+        mesh=Mesh(jax.devices()[:2], ("sequence",)),
+        in_specs=rows,
+        out_specs=(rows, AttentionSummary(*(columns,) * 7, P())),
+        check_vma=False,
+    )
+    context, found = jax.jit(divided)(*arrays)
+    reference = Reference(*arrays, causal=True)
+    close(context, reference.context)
+    check_summary(found, reference, (8, 4))
+
+
 @pytest.mark.parametrize("largest", [1.0, 30.0])
 def test_to_five_digits_for_scores_up_to(largest):
     rng = np.random.default_rng(13)
@@ -220,7 +245,7 @@ def test_the_zigzag_gives_all_devices_the_same_work_at_every_hop(size):
 @pytest.mark.parametrize("size", [2, 3, 4])
 def test_tokens_come_back_from_the_zigzag(size):
     layout = Layout(Ring(size, True), 2)
-    mesh = jax.sharding.Mesh(jax.devices()[:size], ("sequence",))
+    mesh = Mesh(jax.devices()[:size], ("sequence",))
     there, back = (
         jax.jit(jax.shard_map(lambda x, f=f: f(x, 0), mesh=mesh, in_specs=P("sequence"),
                               out_specs=P("sequence")))

@@ -72,7 +72,12 @@ def test_a_mesh_with_an_axis_of_that_name_makes_a_ring(mesh, goes_around):
 def test_eagerly_and_mapped_it_is_the_same():
     with jax.set_mesh(RING):
         close(call(QUERY, KEY, VALUE), REFERENCE.context)
-        close(jax.jit(jax.vmap(call))(QUERY, KEY, VALUE), REFERENCE.context)
+        offsets = jnp.array([2, -7])
+        mapped = jax.vmap(lambda *x: attention(*x[:3], causal=True, query_offset=x[3]))
+        contexts = jax.jit(mapped)(QUERY, KEY, VALUE, offsets)
+    for i, offset in enumerate(offsets):
+        arrays = QUERY[i], KEY[i], VALUE[i]
+        close(contexts[i], Reference(*arrays, causal=True, query_offset=int(offset)).context)
 
 
 @pytest.mark.parametrize("implementation", ["xla", "streaming"])

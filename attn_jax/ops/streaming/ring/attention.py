@@ -10,9 +10,10 @@ import jax.numpy as jnp
 from jax import Array, lax
 from jax.sharding import AxisType, PartitionSpec
 
+from attn_jax.ops.devices import varying_axes
 from attn_jax.ops.reference.operands import Call
 from attn_jax.ops.streaming.cpu import library
-from attn_jax.ops.streaming.plan import BlockSizes, plan_of, varying_zero
+from attn_jax.ops.streaming.plan import BlockSizes, Streaming, plan_of, varying_zero
 from attn_jax.ops.streaming.ring.axis import AXIS, Ring
 from attn_jax.ops.streaming.ring.layout import TOKENS, Layout, layout_of, scattered, with_operands
 from attn_jax.ops.streaming.ring.pairs import Pair, shard_of
@@ -37,7 +38,7 @@ class Options:
     ring: Ring
     summary: Summary = dataclasses.field(default_factory=Summary)
     block_sizes: BlockSizes | None = None
-    implementation: str = "auto"
+    implementation: Streaming = "auto"
 
 
 @functools.partial(jax.jit, static_argnames="options", inline=True)
@@ -130,12 +131,15 @@ def _hide_unseen(options: Options, call: Call) -> Call:
 
 def _varying(call: Call) -> Call:
     """Let operands that are the same on all devices vary, so that their gradients are summed."""
-    zero = lax.axis_index(AXIS) * 0 + varying_zero(jax.tree.leaves(call))
+    here = lax.axis_index(AXIS) * 0
+    everywhere = here + varying_zero(jax.tree.leaves(call))
 
-    def vary(x: Array) -> Array:
+    def vary(name: str, x: Array) -> Array:
+        # An offset that is the same for a whole batch stays so under `vmap`.
+        zero = everywhere if name in _FLOATS else here
         return x | zero.astype(bool) if x.dtype == bool else x + zero.astype(x.dtype)
 
-    return with_operands(call, {name: vary(x) for name, x in call.operands.items()})
+    return with_operands(call, {name: vary(name, x) for name, x in call.operands.items()})
 
 
 def _plan(options: Options, layout: Layout, call: Call) -> RingPlan:
@@ -147,14 +151,17 @@ def _plan(options: Options, layout: Layout, call: Call) -> RingPlan:
         summary, top_k=min(summary.top_k, pair.sizes[1]), pooled=None, max_logit=False
     )
     given = pair.cut(shard_of(call)), options.block_sizes, here
-    how, is_local = options.implementation, options.ring.is_local
+    how: Streaming = options.implementation
+    is_local = options.ring.is_local
     if how in ("auto", "ring"):
         how = "kernel" if is_local and library.serves_part(*given) else "streaming"
     plan = plan_of(*given, how)
+    # Pallas has no results that vary over devices, and no way to divide what others left whole.
+    is_pallas = plan.kernel in ("triton", "mosaic")
+    if is_pallas and (varying_axes(call.query) or not is_local):
+        plan = dataclasses.replace(plan, kernel=None)
     one_by_one = is_local and jax.default_backend() == "cpu"
-    plan = dataclasses.replace(
-        plan, sequential=one_by_one, kernel=plan.kernel if is_local else None
-    )
+    plan = dataclasses.replace(plan, sequential=one_by_one)
     return RingPlan(layout, plan, summary, call.formula)
 
 
@@ -172,6 +179,7 @@ def _enter(ring: Ring, function: Callable[[Call], Any], call: Call, out_specs: A
         in_specs=(specs,),
         out_specs=out_specs,
         axis_names=ring.manual_axes,
+        check_vma=jax.default_backend() == "cpu",  # for Pallas, see `_plan`
     )
     return entered(operands)
 

@@ -57,11 +57,10 @@ def merge(one: Merged, other: Merged) -> Merged:
     parts = _relative_to(largest, one), _relative_to(largest, other)
     sums = jax.tree.map(jnp.add, *(part.sums._replace(running_max=None) for part in parts))
     sums = sums._replace(running_max=largest)
+    tops = [(part.top_sums, part.top_keys) for part in parts]
     if one.top_sums is None:
         return Merged(sums, None, None)
-    terms, keys = (
-        jnp.concatenate(both, -1) for both in zip(parts[0][1:], parts[1][1:], strict=True)
-    )
+    terms, keys = jax.tree.map(lambda x, y: jnp.concatenate([x, y], -1), *tops)
     terms, places = lax.top_k(terms, one.top_sums.shape[-1])
     return Merged(sums, terms, jnp.take_along_axis(keys, places, axis=-1))
 
@@ -98,7 +97,7 @@ def finished(summary: Summary, merged: Merged, sink: Array | None) -> Rows:
         return finish(summary, Head(*(nothing,) * 4, sink=sink), sums)
 
     rows = jax.vmap(jax.vmap(of_head))(merged.sums, sink)
-    if merged.top_sums is None:
+    if merged.top_sums is None or merged.top_keys is None:
         return rows
     largest = jnp.where(merged.sums.total > 0, merged.sums.running_max, -jnp.inf)
     share = jnp.exp(largest - rows.softmax.shift - rows.softmax.log_sum)

@@ -151,7 +151,9 @@ def over_pairs(layout: Layout, call: Call, step: Callable[..., tuple[Any, Any]])
             is_visible = pair.is_visible()
             if is_visible is True:
                 return step(pair, shard, *state)
-            return lax.cond(is_visible, lambda s: step(pair, shard, *s), lambda s: s, state)
+            # Once or never; unlike a branch, a loop may be mapped over offsets.
+            times = jnp.asarray(is_visible, jnp.int32)
+            return lax.fori_loop(0, times, lambda _, state: step(pair, shard, *state), state)
 
         return lax.fori_loop(0, layout.chunks**2, of_pair, (carry, traveling))
 

@@ -58,7 +58,6 @@ class RingPlan:
         return pooled[0] // number, pooled[1] // number
 
 
-@functools.partial(jax.custom_vjp, nondiff_argnums=(0,))
 def attend_rows(plan: RingPlan, floats: Operands, others: Operands) -> Rows:
     """Attend, and compute what belongs to single queries; only the context has derivatives.
 
@@ -67,6 +66,10 @@ def attend_rows(plan: RingPlan, floats: Operands, others: Operands) -> Rows:
         floats: The operands that have derivatives, by their names.
         others: The other operands.
     """
+    return _attend_rows(plan, floats, others)
+
+
+def _rows_of_ring(plan: RingPlan, floats: Operands, others: Operands) -> Rows:
     call = plan.call(floats | others)
     zero = varying_zero(jax.tree.leaves(call))
     start = _nothing(plan, call, zero)
@@ -138,7 +141,7 @@ def _sink(plan: RingPlan, call: Call) -> Array | None:
 
 
 def _forward(plan: RingPlan, floats: Operands, others: Operands) -> tuple[Rows, Any]:
-    rows = attend_rows(plan, floats, others)
+    rows = _rows_of_ring(plan, floats, others)
     return rows, (floats, others, rows.softmax, rows.context)
 
 
@@ -192,7 +195,8 @@ def _sink_gradient(plan: RingPlan, call: Call, softmax: Softmax, mean: Array) ->
     return jax.grad(share)(call.optional["sinks"])
 
 
-attend_rows.defvjp(_forward, _backward)
+_attend_rows: Any = jax.custom_vjp(_rows_of_ring, nondiff_argnums=(0,))
+_attend_rows.defvjp(_forward, _backward)
 
 
 def weight_sums(plan: RingPlan, call: Call, softmax: Softmax) -> WeightStatistics:
@@ -211,7 +215,7 @@ def weight_sums(plan: RingPlan, call: Call, softmax: Softmax) -> WeightStatistic
     def step(pair: Pair, shard: Operands, pooled: Any, received: Any) -> tuple[Any, Any]:
         arrays = arrays_of(plan.pair, pair.cut(shard))
         sums = _sums_of_pair(plan, pair, arrays, Softmax(*pair.of_rows(tuple(softmax))))
-        if received is not None:
+        if received is not None and sums.received is not None:
             received = pair.add("received", received, sums.received)
         if pooled is not None and sums.pooled is not None:
             first = _first_tiles(plan, pair)
