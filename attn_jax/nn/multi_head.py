@@ -278,7 +278,7 @@ class MultiHeadAttention(MultiHead):
         call = functools.partial(ops.attention, mask=heads.mask, bias=heads.bias, **structure)
         if self.is_mutable_collection("intermediates"):
             # A fused call returns no weights; its hook point does, and only when it is asked for.
-            is_streamed = self.implementation in ("streaming", "kernel")
+            is_streamed = self.implementation in ("streaming", "kernel", "ring")
             leaf = "summary" if is_streamed else "weights"
             _, captured = capture(call, leaf)(*heads[:3])
             sow(self, leaf, captured[leaf])

@@ -16,12 +16,17 @@ def compute_capability() -> float:
     return float(getattr(device, "compute_capability", 0)) if is_nvidia else 0.0
 
 
-def is_divided(array: jax.Array) -> bool:
-    """Whether an array is one device's part, inside of a `shard_map`."""
+def varying_axes(array: jax.Array) -> frozenset[str]:
+    """Return the mesh axes of a `shard_map` over which an array differs; none outside of one."""
     kind = jax.typeof(array)
     # The first versions of JAX with varying axes know them by another name.
     manual = getattr(kind, "manual_axis_type", None)
-    return bool(manual.varying if manual else getattr(kind, "vma", None))
+    return frozenset((manual.varying if manual else getattr(kind, "vma", None)) or ())
+
+
+def is_divided(array: jax.Array) -> bool:
+    """Whether an array is one device's part, inside of a `shard_map`."""
+    return bool(varying_axes(array))
 
 
 def kernel_compiler() -> Kernel | None:

@@ -11,7 +11,7 @@ from jax.sharding import Mesh
 
 from attn_jax.train.config import TrainConfig
 from attn_jax.train.data_order import bucket_size, steps_per_epoch
-from attn_jax.train.devices import bounded, replicate, state_sharding
+from attn_jax.train.devices import bounded, in_mesh, replicate, state_sharding
 from attn_jax.train.evaluate import Evaluate, make_evaluate
 from attn_jax.train.multi_step import MultiStep, Sums, make_multi_step, make_zero_sums
 from attn_jax.train.optimizer import make_optimizer, make_schedule
@@ -62,7 +62,7 @@ def build(
     Returns:
         The program of the run.
     """
-    splits = task.load()
+    splits, apply = task.load(), in_mesh(mesh, apply)
     sizes = tuple(map(bucket_size, splits["train"]))
     steps = steps_per_epoch(sizes, config)
     data = tuple(replicate(mesh, dict(bucket)) for bucket in splits["train"])

@@ -3,6 +3,9 @@
 import dataclasses
 from typing import Literal
 
+PLACEMENT = ("fsdp", "sequence")
+"""The settings that say how a run is laid out on devices, and not what it computes."""
+
 
 @dataclasses.dataclass(frozen=True)
 class TrainConfig:
@@ -46,10 +49,14 @@ class TrainConfig:
     fsdp: int = 1
     """Devices that share one copy of the parameters and the optimizer's state. More than 1 saves
     memory, and costs communication; it changes no result but last bits."""
+    sequence: int = 1
+    """Devices that share each sequence in attention, which goes around the ring of them; for
+    lengths that it divides. It changes no result but last bits."""
 
     def __post_init__(self) -> None:
         """Refuse values that no run can have."""
-        for name in ("epochs", "batch_size", "steps_per_call", "keep", "bucket_run", "fsdp"):
+        counts = ("epochs", "batch_size", "steps_per_call", "keep", "bucket_run")
+        for name in (*counts, *PLACEMENT):
             self._require(name, getattr(self, name) >= 1, "at least 1")
         for name in ("eval_batch_size", "log_every", "checkpoint_every", "seed"):
             self._require(name, getattr(self, name) >= 0, "at least 0")

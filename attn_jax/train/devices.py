@@ -1,9 +1,11 @@
 """Placement of arrays on a mesh: batches are split, the rest is whole on every device.
 
-With an axis `fsdp`, parameters and the optimizer's state are split over it as well.
+With an axis `fsdp`, parameters and the optimizer's state are split over it as well. Along an axis
+`sequence`, devices share the tokens of attention.
 """
 
-from collections.abc import Sequence
+import functools
+from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
 import jax
@@ -18,9 +20,12 @@ T = TypeVar("T")
 
 AXIS = "data"
 FSDP = "fsdp"
+SEQUENCE = "sequence"
 
 
-def data_mesh(devices: Sequence[jax.Device] | None = None, *, fsdp: int = 1) -> Mesh:
+def data_mesh(
+    devices: Sequence[jax.Device] | None = None, *, fsdp: int = 1, sequence: int = 1
+) -> Mesh:
     """Return a mesh over all devices, of all processes, or over those given.
 
     Its axis `data` has the type Auto: under Explicit axes, replicated data cannot be gathered by
@@ -30,26 +35,50 @@ def data_mesh(devices: Sequence[jax.Device] | None = None, *, fsdp: int = 1) -> 
         devices: The devices; None for all.
         fsdp: How many devices share a copy of the parameters, along a second axis, `fsdp`, which
             batches are split over too. With 1 there is no such axis.
+        sequence: How many devices share each sequence in attention, along a last axis, `sequence`,
+            which batches are not split over. With 1 there is no such axis.
 
     Returns:
         The mesh; with a single device, a mesh of one.
 
     Raises:
-        ValueError: If `fsdp` does not divide the number of devices.
+        ValueError: If `fsdp` times `sequence` does not divide the number of devices.
 
     Example:
         >>> dict(data_mesh(jax.devices()[:1]).shape)
         {'data': 1}
     """
     chosen = np.asarray(jax.devices() if devices is None else list(devices))
-    if chosen.size % fsdp:
+    shares = {name: n for name, n in ((FSDP, fsdp), (SEQUENCE, sequence)) if n > 1}
+    if chosen.size % (fsdp * sequence):
+        asked = " times ".join(f"{name}={n}" for name, n in shares.items())
         raise ValueError(
-            f"fsdp={fsdp} must divide the number of devices, {chosen.size}; choose one of "
+            f"{asked} must divide the number of devices, {chosen.size}; choose one of "
             f"{[n for n in range(1, chosen.size + 1) if chosen.size % n == 0]}."
         )
-    if fsdp == 1:
-        return Mesh(chosen, (AXIS,), axis_types=(AxisType.Auto,))
-    return Mesh(chosen.reshape(-1, fsdp), (AXIS, FSDP), axis_types=(AxisType.Auto,) * 2)
+    types = (AxisType.Auto,) * (1 + len(shares))
+    return Mesh(chosen.reshape(-1, *shares.values()), (AXIS, *shares), axis_types=types)
+
+
+def in_mesh(mesh: Mesh, apply: Callable[..., T]) -> Callable[..., T]:
+    """Let a function that is traced know of the mesh's axis `sequence`, if there is one.
+
+    Args:
+        mesh: The devices.
+        apply: The function.
+
+    Returns:
+        The function, whose attention goes around the ring of these devices.
+    """
+    if SEQUENCE not in mesh.shape:
+        return apply
+
+    @functools.wraps(apply)
+    def applied(*args: Any, **options: Any) -> T:
+        with jax.sharding.use_abstract_mesh(mesh.abstract_mesh):
+            return apply(*args, **options)
+
+    return applied
 
 
 def processes_of(mesh: Mesh) -> Processes:
@@ -83,9 +112,9 @@ def require_divisible(mesh: Mesh, **sizes: int) -> None:
         **sizes: Sizes, by the names of their options.
 
     Raises:
-        ValueError: If one is not a multiple of the number of devices.
+        ValueError: If one is not a multiple of the number of devices that batches are split over.
     """
-    count = mesh.size
+    count = mesh.size // mesh.shape.get(SEQUENCE, 1)
     for name, size in sizes.items():
         if size % count:
             below, above = size // count * count, -(-size // count) * count

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import jax
 
 from attn_jax.train.compiled import Program, build
-from attn_jax.train.config import TrainConfig
+from attn_jax.train.config import PLACEMENT, TrainConfig
 from attn_jax.train.devices import data_mesh, own_copy, processes_of, require_divisible
 from attn_jax.train.disk.lock import NAME as LOCK
 from attn_jax.train.disk.lock import lock_run
@@ -132,13 +132,14 @@ def fit(
         >>> int(result.state.step), [row["step"] for row in result.rows]
         (10, [5, 10])
     """
-    run_dir, mesh = Path(run_dir), data_mesh(devices, fsdp=config.fsdp)
+    placement = {name: getattr(config, name) for name in PLACEMENT}
+    run_dir, mesh = Path(run_dir), data_mesh(devices, **placement)
     eval_batch_size = config.eval_batch_size or 4 * config.batch_size
     require_divisible(mesh, batch_size=config.batch_size, eval_batch_size=eval_batch_size)
     begun, settings = datetime.now(UTC), _settings(command, config)
     processes = processes_of(mesh)
     with Watch(processes, resume_hint) as watch, contextlib.ExitStack() as stack:
-        require_same_everywhere(processes, {**settings, "fsdp": config.fsdp})
+        require_same_everywhere(processes, {**settings, **placement})
 
         def enter() -> list[str]:
             notes = require_same(run_dir, settings, mesh) if resume else []
@@ -188,7 +189,7 @@ def fit(
 
 def _settings(command: Mapping[str, Any] | None, config: TrainConfig) -> dict[str, Any]:
     """Return what a run is resumed by; how it is laid out on devices is no part of it."""
-    train = {k: value for k, value in dataclasses.asdict(config).items() if k != "fsdp"}
+    train = {k: x for k, x in dataclasses.asdict(config).items() if k not in PLACEMENT}
     return json.loads(json.dumps({**(command or {}), "train": train}))
 
 

@@ -36,7 +36,7 @@ def test_a_run_leaves_its_command_rows_events_and_checkpoints(finished):
     assert int(result.state.step) == 50
     command = read_command(run_dir)
     assert command["experiment"] == "tiny"
-    assert {**command["train"], "fsdp": 1} == dataclasses.asdict(SHORT)
+    assert {**command["train"], "fsdp": 1, "sequence": 1} == dataclasses.asdict(SHORT)
     assert result.rows == read_metrics(run_dir)
     assert Checkpoints(run_dir / "checkpoints").steps() == [25, 50]
     assert len(list(run_dir.glob("events.out.tfevents.*"))) == 1

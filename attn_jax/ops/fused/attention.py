@@ -10,14 +10,17 @@ from jaxtyping import Array, Bool, Float, Int, Real
 from attn_jax.hooks import tap_derived
 from attn_jax.ops.devices import compute_capability
 from attn_jax.ops.fused.derived_summary import SummarizedFormula
+from attn_jax.ops.fused.ring_formula import RingFormula
 from attn_jax.ops.masks import combine_masks
 from attn_jax.ops.reference.operands import Call, checked_call, flat_batch
 from attn_jax.ops.streaming.attention import hide_unseen, stream
 from attn_jax.ops.streaming.cpu import library
-from attn_jax.ops.streaming.plan import kernel_for, plan_of
+from attn_jax.ops.streaming.plan import Streaming, kernel_for, plan_of
+from attn_jax.ops.streaming.ring.attention import Options, hide_unseen_around, stream_around
+from attn_jax.ops.streaming.ring.axis import Ring, ring_of
 from attn_jax.ops.streaming.summary import Summary
 
-Implementation = Literal["auto", "xla", "cudnn", "streaming", "kernel"]
+Implementation = Literal["auto", "xla", "cudnn", "streaming", "kernel", "ring"]
 """The ways to compute a fused call; `auto` takes the fastest for its sizes and device."""
 
 _NOT_FUSIBLE = (
@@ -57,6 +60,10 @@ def attention(
     does the work where it can: without `softcap` and `sinks`, in 32 bits or less, and with as many
     features in the values as in the keys. All other calls are computed stage by stage.
 
+    A sequence that is divided over the devices of a mesh axis `sequence` is attended to around the
+    ring of these devices, as :func:`streaming_attention` describes. Hook points are the same;
+    inside of `shard_map` scores and weights are those of a device's own queries over all keys.
+
     Args:
         query: `(*b, q, h, d)`.
         key: `(*b, k, h_k, d)`; where `h_k` divides `h`, each head serves a group of query heads.
@@ -78,7 +85,9 @@ def attention(
             that the weights of a query may sum to less than one (gpt-oss).
         implementation: `"streaming"`, `"kernel"` (a CPU, with the package `attn-jax-cpu`), `"xla"`,
             `"cudnn"` (an NVIDIA GPU, float16 or bfloat16), or `"auto"`, which takes whichever was
-            measured to be the fastest for such sizes.
+            measured to be the fastest for such sizes. `"ring"` refuses what is not divided over
+            devices; `"xla"` and `"cudnn"` never go around, so that inside of `shard_map` they
+            attend to a device's own keys alone.
 
     Returns:
         The context. A query that may attend to nothing gets zeros, and zero gradients.
@@ -103,6 +112,7 @@ def attention(
         https://arxiv.org/abs/2508.10925
     """
     _check_implementation(implementation)
+    ring = ring_of(query, key, value, implementation=implementation)
     call = checked_call(
         query,
         key,
@@ -118,7 +128,10 @@ def attention(
         softcap=softcap,
         sinks=sinks,
         kind=SummarizedFormula,
+        ring_size=ring.size if ring and ring.is_manual else 1,
     )
+    if ring is not None:
+        return _around(ring, call, implementation)
     # Long sequences: the online softmax, block by block.
     if implementation in ("streaming", "kernel") or (
         implementation == "auto" and _streaming_wins(call)
@@ -139,6 +152,15 @@ def attention(
         context = call.formula.derive("context", call.operands)
     # The tap carries the operands, from which captured scores and weights are derived.
     return tap_derived(call.formula, context, call.operands)
+
+
+def _around(ring: Ring, call: Call, implementation: Implementation) -> Array:
+    """Attend to a sequence that is divided over devices."""
+    options = Options(ring, implementation=typing.cast(Streaming, implementation))
+    call = hide_unseen_around(options, call)
+    context, _ = stream_around(options, call)
+    here = {"ring": ring, "num_queries": call.query.shape[-3]}
+    return tap_derived(RingFormula(**vars(call.formula), **here), context, call.operands)
 
 
 def _check_implementation(implementation: str) -> None:

@@ -85,10 +85,12 @@ def checked_call(
     softcap: float | None,
     sinks: Array | None,
     kind: type[AttentionFormula] = AttentionFormula,
+    ring_size: int = 1,
 ) -> Call:
     """Check the arguments of a call, and give each operand the rank of the scores.
 
-    Integers among queries, keys, values, biases and sinks become floats.
+    Integers among queries, keys, values, biases and sinks become floats. Where the keys are one
+    shard of `ring_size`, mask and bias have columns for all of them.
 
     Raises:
         ValueError: If shapes do not fit together, or an option is out of range.
@@ -99,17 +101,18 @@ def checked_call(
     formula = _checked_formula(kind, scale, softcap, causal, window)
     *batch, num_queries, num_heads, _ = query.shape
     shape = (*batch, num_heads, num_queries, key.shape[-3])
+    whole = (*shape[:-1], shape[-1] * ring_size)
     optional = _aligned_segments(shape, segment_ids)
     if mask is not None:
         check_mask(mask)
-        optional["mask"] = align_to_scores("mask", mask, shape, HEAD_AXES)
+        optional["mask"] = align_to_scores("mask", mask, whole, HEAD_AXES)
     # Joined with a mask that all sequences share, it would be an array of (b, q, k).
     key_mask = with_key_mask(None, key_mask, shape, len(batch))
     if key_mask is not None:
         optional["key_mask"] = key_mask
     if bias is not None:
         (bias,) = as_float(bias)
-        optional["bias"] = align_to_scores("bias", bias, shape, HEAD_AXES)
+        optional["bias"] = align_to_scores("bias", bias, whole, HEAD_AXES)
     # All the operands so far may hide a key from every query.
     hides = bool(optional)
     if sinks is not None:

@@ -17,6 +17,8 @@ from attn_jax.ops.streaming.plan import (
     plan_of,
     varying_zero,
 )
+from attn_jax.ops.streaming.ring.attention import Options, hide_unseen_around, stream_around
+from attn_jax.ops.streaming.ring.axis import ring_of
 from attn_jax.ops.streaming.summary import AttentionSummary, Summary
 
 
@@ -49,6 +51,16 @@ def streaming_attention(
     .. math:: |x - x_\text{float64}| \le 10^{-5} \max(1, |x_\text{float64}|)
               \quad\text{for } |\text{scores}| \le 30
 
+    Where a mesh has an axis `sequence` of several devices, no device holds the whole sequence: keys
+    and values travel around the ring of these devices, forward and backward, and the summary is as
+    exact as that of one device. This is the case under `jax.set_mesh`, if the axis divides the
+    numbers of queries and keys, and inside of a `shard_map` in which the axis is manual. There each
+    device gives its shard of all arrays, in plain order; `mask` and `bias` have the rows of its
+    queries and the columns of all keys; `query_offset` is that of the first query of the whole
+    sequence; and the summary's `pooled` is the same on all devices. Causal calls with shards of
+    even length balance the work among the devices by a zig-zag of their own. A ring has derivatives
+    of first order, in reverse mode.
+
     Args:
         query: `(*b, q, h, d)`.
         key: `(*b, k, h_k, d)`; where `h_k` divides `h`, each head serves a group of query heads.
@@ -75,7 +87,8 @@ def streaming_attention(
             gradient flows through them.
         implementation: `"kernel"`, the compiled kernels for CPUs (the package `attn-jax-cpu`);
             `"streaming"`, the form that XLA compiles there; or `"auto"`, which takes the kernels
-            where they are installed and have all the options.
+            where they are installed and have all the options. `"ring"` refuses what is not divided
+            over devices.
 
     Returns:
         The context; with `summary`, the context and an :class:`AttentionSummary`. A query that
@@ -83,8 +96,8 @@ def streaming_attention(
 
     Raises:
         ValueError: If shapes do not fit together, an option is out of range, the summary asks for
-            more keys or tiles than there are, or the kernels that are asked for by name do not
-            have an option.
+            more keys or tiles than there are, the kernels that are asked for by name do not have
+            an option, or a ring is asked for and there is none that divides the sequence.
         TypeError: If a mask is not boolean.
         ImportError: If kernels are asked for by name and not installed.
 
@@ -101,7 +114,12 @@ def streaming_attention(
         Rabe and Staats, "Self-attention Does Not Need O(n²) Memory", 2021.
         https://arxiv.org/abs/2112.05682
         Dao et al., "FlashAttention", 2022. https://arxiv.org/abs/2205.14135
+        Liu, Zaharia and Abbeel, "Ring Attention with Blockwise Transformers for Near-Infinite
+        Context", 2023. https://arxiv.org/abs/2310.01889
+        Brandon et al., "Striped Attention", 2023, on the work of causal rings.
+        https://arxiv.org/abs/2311.09431
     """
+    ring = ring_of(query, key, value, implementation=implementation)
     call = checked_call(
         query,
         key,
@@ -116,9 +134,14 @@ def streaming_attention(
         scale=scale,
         softcap=softcap,
         sinks=sinks,
+        ring_size=ring.size if ring and ring.is_manual else 1,
     )
-    plan = plan_of(call, block_sizes, summary or Summary(), implementation)
-    context, statistics = stream(plan, hide_unseen(plan, call))
+    if ring is None:
+        plan = plan_of(call, block_sizes, summary or Summary(), implementation)
+        context, statistics = stream(plan, hide_unseen(plan, call))
+    else:
+        options = Options(ring, summary or Summary(), block_sizes, implementation)
+        context, statistics = stream_around(options, hide_unseen_around(options, call))
     return context if summary is None else (context, statistics)
 
 

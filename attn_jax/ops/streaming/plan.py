@@ -19,9 +19,10 @@ from attn_jax.ops.streaming.summary import Summary
 
 BlockSizes = tuple[int, int]
 
-Streaming = Literal["auto", "streaming", "kernel"]
+Streaming = Literal["auto", "streaming", "kernel", "ring"]
 """The ways to attend block by block; on a CPU `auto` takes the kernels that are installed, and
-`streaming` the form that XLA compiles."""
+`streaming` the form that XLA compiles. `ring` insists on devices that the sequence is divided
+over."""
 
 Arrays = dict[str, Any]
 """The fields of a `Head`, each `(b or 1, heads or 1, ...)`."""

@@ -22,6 +22,24 @@ class WeightStatistics(NamedTuple):
     top_indices: Array | None = None
 
 
+class Part(NamedTuple):
+    """Where the map of a head is, if it is a part of a larger one, whose tiles are summed.
+
+    Attributes:
+        starts: The places of its first query and first key in the whole sequences.
+        sizes: The lengths of these.
+    """
+
+    starts: tuple[Array, Array]
+    sizes: tuple[int, int]
+
+    def first_tiles(self, tiles: tuple[int, int]) -> tuple[Array, Array]:
+        """Return the tiles that the first query and the first key are in."""
+        places = zip(self.starts, tiles, self.sizes, strict=True)
+        query, key = (tile_of(start, g, t) for start, g, t in places)
+        return query, key
+
+
 class Running(NamedTuple):
     """The sums that are carried along the blocks.
 
@@ -38,7 +56,12 @@ class Running(NamedTuple):
 
 
 def weight_statistics(
-    grid: Grid, summary: Summary, head: Head, softmax: Softmax, lanes: Array
+    grid: Grid,
+    summary: Summary,
+    head: Head,
+    softmax: Softmax,
+    lanes: Array,
+    part: Part | None = None,
 ) -> WeightStatistics:
     """Go over the map of one head once more, with the normalizers that the first pass found.
 
@@ -49,6 +72,8 @@ def weight_statistics(
         softmax: The normalizer of each query.
         lanes: `(q, k)`, the lanes that hold each query's `top_k` largest scores; all of them, if
             they are fewer.
+        part: Where the map is in a larger one. Then `pooled` has the sums, not the means, of the
+            tiles of that one from the first which it touches on.
 
     Returns:
         The statistics of the summary; None for the others.
@@ -62,7 +87,7 @@ def weight_statistics(
 
         def step(j: ArrayLike, carry: Running, is_edge: bool) -> Running:
             weights = here.weights(grid.scores(head, i, j, is_edge))
-            return _step(grid, summary, weights, chosen, i, j, carry)
+            return _step(grid, summary, weights, chosen, i, j, carry, part)
 
         candidates = _no_candidates(grid, head, summary.top_k, chosen.shape[1])
         carry = grid.sweep(i, head.offset, step, carry._replace(candidates=candidates))
@@ -70,9 +95,9 @@ def weight_statistics(
 
     num_keys = grid.num_keys + grid.padding[1]
     received = grid.zeros(head, num_keys) if summary.received else None
-    carry = Running(received, _no_tiles(grid, head, summary.pooled), None)
+    carry = Running(received, _no_tiles(grid, head, summary.pooled, part), None)
     (received, pooled, _), top = lax.scan(of_queries, carry, jnp.arange(grid.blocks[0]))
-    if summary.pooled and pooled is not None:
+    if summary.pooled and pooled is not None and part is None:
         areas = tile_areas(summary.pooled, grid.num_queries, grid.num_keys)
         pooled = pooled[: summary.pooled[0], : summary.pooled[1]] / areas
     received = None if received is None else received[: grid.num_keys]
@@ -89,13 +114,15 @@ def _step(
     i: ArrayLike,
     j: ArrayLike,
     carry: Running,
+    part: Part | None,
 ) -> Running:
     # A tile's sum is made of two products with the indicators of its rows and columns. The sums of
     # the keys are then taken of the rows' sums, which are fewer.
     received, pooled, candidates = carry
     if summary.pooled and pooled is not None:
-        first, in_rows = _members(grid.queries(i), summary.pooled[0], grid.num_queries)
-        column, in_columns = _members(grid.keys(j), summary.pooled[1], grid.num_keys)
+        tiles = summary.pooled
+        first, in_rows = _members(grid.queries(i), tiles[0], grid.num_queries, part, 0)
+        column, in_columns = _members(grid.keys(j), tiles[1], grid.num_keys, part, 1)
         by_tile = product("qr,qk->rk", in_rows, weights)
         tile = product("rk,kc->rc", by_tile, in_columns)
         pooled = add_part(pooled, tile, (first, column))
@@ -112,11 +139,16 @@ def _step(
     return Running(received, pooled, candidates)
 
 
-def _no_tiles(grid: Grid, head: Head, tiles: tuple[int, int] | None) -> Array | None:
+def _no_tiles(
+    grid: Grid, head: Head, tiles: tuple[int, int] | None, part: Part | None
+) -> Array | None:
     if tiles is None:
         return None
-    sizes = zip(tiles, (grid.num_queries, grid.num_keys), grid.block, strict=True)
-    return grid.zeros(head, *(g + max_tiles(g, t, b) for g, t, b in sizes))
+    lengths = grid.num_queries, grid.num_keys
+    totals = part.sizes if part else lengths
+    touched = [max_tiles(*each) for each in zip(tiles, totals, lengths, strict=True)]
+    sizes = zip(touched if part else tiles, tiles, totals, grid.block, strict=True)
+    return grid.zeros(head, *(n + max_tiles(g, t, b) for n, g, t, b in sizes))
 
 
 def max_tiles(tiles: int, tokens: int, block: int) -> int:
@@ -124,11 +156,19 @@ def max_tiles(tiles: int, tokens: int, block: int) -> int:
     return min(tiles, -(-block * tiles // tokens) + 1)
 
 
-def _members(tokens: Array, tiles: int, num_tokens: int) -> tuple[Array, Array]:
+def _members(
+    tokens: Array, tiles: int, num_tokens: int, part: Part | None, axis: int
+) -> tuple[Array, Array]:
     """Return the first tile of a block, and which token is in which tile from there on."""
+    if part is not None:
+        # Where a block ends after its part, nothing has weight.
+        tokens, num_tokens = tokens + part.starts[axis], part.sizes[axis]
     span = jnp.arange(max_tiles(tiles, num_tokens, tokens.size))
     tile = tile_of(jnp.minimum(tokens, num_tokens - 1), tiles, num_tokens)
-    return tile[0], (tile[:, None] - tile[0] == span[None, :]).astype(jnp.float32)
+    first = tile[0]
+    if part is not None:
+        first -= tile_of(part.starts[axis], tiles, num_tokens)
+    return first, (tile[:, None] - tile[0] == span[None, :]).astype(jnp.float32)
 
 
 def _no_candidates(grid: Grid, head: Head, k: int, num_chosen: int) -> Array | None:

@@ -13,6 +13,7 @@ from typing import Any
 import jax
 from jax.sharding import Mesh
 
+from attn_jax.train.config import PLACEMENT
 from attn_jax.train.disk.stored import StoredFileError, read_json, write_json
 from attn_jax.train.processes.agreement import versions
 
@@ -60,7 +61,7 @@ def environment(mesh: Mesh) -> dict[str, Any]:
     # Runs of one process and one axis state neither, as they always have.
     processes = len({device.process_index for device in mesh.devices.flat})
     device |= {"processes": processes} if processes > 1 else {}
-    device |= {"fsdp": mesh.shape["fsdp"]} if "fsdp" in mesh.shape else {}
+    device |= {name: mesh.shape[name] for name in PLACEMENT if name in mesh.shape}
     return {"versions": versions(), "device": device}
 
 

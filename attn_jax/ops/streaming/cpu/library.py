@@ -71,6 +71,13 @@ def serves(call: Call, block_sizes: object, summary: Summary) -> bool:
     return (jax.device_count() == 1 or is_divided(call.query)) and missing() is None
 
 
+def serves_part(call: Call, block_sizes: object, summary: Summary) -> bool:
+    """Whether the kernels take a call that is known to be one device's part."""
+    if jax.default_backend() != "cpu" or unsupported(call, block_sizes, summary):
+        return False
+    return missing() is None
+
+
 def check(call: Call, block_sizes: object, summary: Summary) -> None:
     """Refuse a call that asks for the kernels by name and cannot have them.
 
