@@ -1,3 +1,5 @@
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -47,7 +49,7 @@ def test_a_stream_that_is_too_short_or_damaged_is_refused(tiny_folder):
     builder = build(folder=tiny_folder)
     with pytest.raises(ValueError, match="validation=500 must be less than the"):
         Mnist(dataset="attn_mnist", validation=500, streamed=True).records()
-    (path,) = builder.data_path.glob("*test.array_record*")
+    (path,) = Path(builder.data_path).glob("*test.array_record*")
     path.write_bytes(b"\0" * path.stat().st_size)
     with pytest.raises(ValueError, match="TFDS attn_mnist"):  # noqa: PT012
         records = Mnist(dataset="attn_mnist", validation=2, streamed=True).records()
