@@ -69,8 +69,8 @@ class Mnist:
             raise ValueError(f"shift={self.shift} must be from 0 to 27: an image has 28 pixels.")
         if self.streamed and (self.folder is not None or self.dataset == MNIST):
             raise ValueError(
-                "streamed=True needs a set of TFDS, named by dataset, and no folder; MNIST is small, "
-                "and is verified as a whole."
+                "streamed=True needs a set of TFDS, named by dataset, and no folder; MNIST is "
+                "small, and is verified as a whole."
             )
 
     def load(self) -> dict[str, list[dict[str, np.ndarray]]]:
