@@ -130,13 +130,20 @@ def require_params(model: nn.Module, expected: Any, params: Any) -> None:
 def settings(value: Any) -> Any:
     """Return the settings of a model, task or option as JSON, for command.json.
 
+    A field with `changes_results` false in its metadata is left out: a run may be resumed and
+    reopened without it.
+
     Example:
         >>> settings(TrainConfig(epochs=3))["epochs"]
         3
     """
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         internal = ("parent", "name") if isinstance(value, nn.Module) else ()
-        names = [field.name for field in dataclasses.fields(value) if field.name not in internal]
+        names = [
+            field.name
+            for field in dataclasses.fields(value)
+            if field.name not in internal and field.metadata.get("changes_results", True)
+        ]
         fields = {name: settings(getattr(value, name)) for name in names}
         return {"is": type(value).__name__, **fields}
     if isinstance(value, list | tuple):

@@ -29,6 +29,7 @@ RECIPE = TrainConfig(
 
 _IMAGES_PER_CALL = 1000
 _IMAGES_ON_CARD = 256
+_IMAGES_OF_A_STREAM = 10_000
 
 
 def resample_patches(
@@ -49,6 +50,17 @@ def resample_patches(
         np.arange(side) * n // side for n, side in zip(grid, images.shape[1:], strict=True)
     )
     return jnp.where(keep.reshape(-1, *grid)[:, rows][:, :, columns], images, others)
+
+
+def _test_images(task: Any) -> tuple[np.ndarray, np.ndarray]:
+    """Return the test images and their labels, the first of them if they are streamed."""
+    if not task.streamed:
+        test = task.load()["test"][0]
+        return test["image"], test["label"]
+    records = task.records()["test"]
+    rows = [records[index] for index in range(min(len(records), _IMAGES_OF_A_STREAM))]
+    images, labels = (np.stack([row[name] for row in rows]) for name in ("image", "label"))
+    return images, labels
 
 
 @dataclasses.dataclass(frozen=True)
@@ -83,8 +95,7 @@ class ImageExperiment(Experiment):
         """Draw test digits with the attention over them, and the report card of the attention."""
         from experiments.report import draw_figures
 
-        test = self.task.load()["test"][0]
-        images, labels = test["image"], test["label"]
+        images, labels = _test_images(self.task)
         model = self.sized_model()
         apply = jax.jit(lambda x: apply_with_weights(model, {"params": params}, x))
         outputs = []

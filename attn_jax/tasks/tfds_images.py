@@ -5,9 +5,11 @@ from typing import Any
 import numpy as np
 
 from attn_jax.tasks.images import IMAGE_SHAPE, check_images
-from attn_jax.tasks.tfds_sets import open_builder, prepare_builder, read_examples
+from attn_jax.tasks.tfds_sets import open_builder, open_source, prepare_builder, read_examples
 
-__all__ = ["count_tfds_classes", "read_tfds"]
+__all__ = ["ImageRecords", "count_tfds_classes", "open_tfds", "read_tfds"]
+
+_OTHERWISE = "name a folder of its four idx files with --task.folder"
 
 
 def read_tfds(name: str) -> dict[str, np.ndarray]:
@@ -24,12 +26,71 @@ def read_tfds(name: str) -> dict[str, np.ndarray]:
         ValueError: If its examples are not gray 28×28 images with a label, or a file is damaged.
     """
     builder = _find_builder(name)
-    prepare_builder(builder, name, "name a folder of its four idx files with --task.folder")
+    prepare_builder(builder, name, _OTHERWISE)
     arrays = {}
     for split in ("train", "test"):
         arrays[f"{split}_images"], arrays[f"{split}_labels"] = _read_split(builder, split, name)
     check_images(arrays, f"TFDS {name}")
     return arrays
+
+
+class ImageRecords:
+    """Images of a prepared set that are read one by one.
+
+    Args:
+        source: A source of TFDS.
+        rows: The numbers of the examples.
+        name: The name of the set in errors.
+    """
+
+    def __init__(self, source: Any, rows: range, name: str):
+        self._source, self._rows, self._name = source, rows, name
+
+    def __len__(self) -> int:
+        """Return the number of images."""
+        return len(self._rows)
+
+    def __getitem__(self, index: int, /) -> dict[str, np.ndarray]:
+        """Return an image, uint8 of shape (28, 28), and its label, int32.
+
+        Args:
+            index: The number of the example, from 0.
+
+        Returns:
+            The arrays `image` and `label`.
+
+        Raises:
+            ValueError: If its file is damaged.
+        """
+        try:
+            example = self._source[self._rows[index]]
+        except IndexError:
+            raise
+        except (
+            Exception
+        ) as error:  # For damaged files its readers raise errors of several libraries.
+            raise ValueError(f"TFDS {self._name} is damaged at example {index}: {error}") from error
+        label = np.asarray(example["label"], np.int32)
+        return {"image": np.asarray(example["image"]).reshape(IMAGE_SHAPE), "label": label}
+
+
+def open_tfds(name: str) -> tuple[Any, Any]:
+    """Open a set by its name in TFDS, to read its examples one by one.
+
+    Args:
+        name: The name, as for `read_tfds`.
+
+    Returns:
+        The sources of its training and test examples.
+
+    Raises:
+        FileNotFoundError: If TFDS knows no such set, or the set is not prepared and cannot be.
+        ValueError: If its examples are not gray 28×28 images with a label, or cannot be read.
+    """
+    builder = _find_builder(name)
+    prepare_builder(builder, name, _OTHERWISE)
+    train, test = (open_source(builder, split, name) for split in ("train", "test"))
+    return train, test
 
 
 def count_tfds_classes(name: str) -> int:

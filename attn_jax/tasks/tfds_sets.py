@@ -14,7 +14,8 @@ from typing import Any
 from attn_jax._extras import require
 from attn_jax.tasks.tfds_features import check_feature_classes
 
-__all__ = ["open_builder", "prepare_builder", "prepared_folder", "read_examples", "tfds_folder"]
+__all__ = ["open_builder", "open_source", "prepare_builder", "prepared_folder", "read_examples"]
+__all__ += ["tfds_folder"]
 
 _BATCH = 4096
 
@@ -130,6 +131,33 @@ def prepare_builder(builder: Any, name: str, otherwise: str) -> None:
         raise FileNotFoundError(f"TFDS {name} cannot be prepared: {error}. {remedy}") from error
 
 
+def open_source(builder: Any, split: str, name: str) -> Any:
+    """Open a split of a prepared set, whose examples can then be read in any order.
+
+    Args:
+        builder: TFDS's builder.
+        split: The name of the split, such as `train`.
+        name: The name of the set in errors.
+
+    Returns:
+        TFDS's source: its length, and its examples by their numbers.
+
+    Raises:
+        ValueError: If there is no such split, or its files are damaged or need TensorFlow.
+    """
+    if split not in builder.info.splits:
+        raise ValueError(f"TFDS {name} has no split {split!r}, only {sorted(builder.info.splits)}.")
+    try:
+        return builder.as_data_source(split)
+    except NotImplementedError as error:
+        raise ValueError(
+            f"TFDS {name} was prepared as {builder.info.file_format.value}, which cannot be read "
+            "without TensorFlow; prepare it with file_format='array_record'."
+        ) from error
+    except Exception as error:  # For damaged files its readers raise errors of several libraries.
+        raise ValueError(f"TFDS {name} in {builder.data_dir} is damaged: {error}") from error
+
+
 def read_examples(builder: Any, split: str, name: str) -> list[dict[str, Any]]:
     """Read a split of a prepared set, in the order in which TFDS stored it.
 
@@ -144,16 +172,9 @@ def read_examples(builder: Any, split: str, name: str) -> list[dict[str, Any]]:
     Raises:
         ValueError: If there is no such split, or its files are damaged or need TensorFlow.
     """
-    if split not in builder.info.splits:
-        raise ValueError(f"TFDS {name} has no split {split!r}, only {sorted(builder.info.splits)}.")
+    source = open_source(builder, split, name)
     try:
-        source = builder.as_data_source(split)
         return [example for batch in _batches(source) for example in batch]
-    except NotImplementedError as error:
-        raise ValueError(
-            f"TFDS {name} was prepared as {builder.info.file_format.value}, which cannot be read "
-            "without TensorFlow; prepare it with file_format='array_record'."
-        ) from error
     except Exception as error:  # For damaged files its readers raise errors of several libraries.
         raise ValueError(f"TFDS {name} in {builder.data_dir} is damaged: {error}") from error
 

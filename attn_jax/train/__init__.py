@@ -22,7 +22,17 @@ from attn_jax.train.optimizer import make_optimizer, make_schedule
 from attn_jax.train.processes.agreement import require_same_everywhere
 from attn_jax.train.processes.channel import ProcessError, Processes
 from attn_jax.train.processes.cluster import Place, join
-from attn_jax.train.protocols import Apply, Batch, Init, Loss, Metrics, Params, Task
+from attn_jax.train.protocols import (
+    Apply,
+    Batch,
+    Init,
+    Loss,
+    Metrics,
+    Params,
+    Records,
+    StreamedTask,
+    Task,
+)
 from attn_jax.train.set_loss import box_ious, match_objects, set_loss
 from attn_jax.train.step import TrainState, init_state, make_train_step
 
@@ -42,7 +52,9 @@ __all__ = [
     "Place",
     "ProcessError",
     "Processes",
+    "Records",
     "RunFolderError",
+    "StreamedTask",
     "Task",
     "TrainConfig",
     "TrainState",

@@ -5,18 +5,19 @@ from collections.abc import Callable, Mapping
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 import optax
 from jax.sharding import Mesh
 
 from attn_jax.train.config import TrainConfig
-from attn_jax.train.data_order import bucket_size, steps_per_epoch
-from attn_jax.train.devices import bounded, in_mesh, replicate, state_sharding
-from attn_jax.train.evaluate import Evaluate, make_evaluate
-from attn_jax.train.multi_step import MultiStep, Sums, make_multi_step, make_zero_sums
+from attn_jax.train.data_order import steps_per_epoch
+from attn_jax.train.devices import in_mesh, state_sharding
+from attn_jax.train.evaluate import Evaluate
+from attn_jax.train.held import BeginEpoch, HeldData
+from attn_jax.train.multi_step import Sums, make_zero_sums
 from attn_jax.train.optimizer import make_optimizer, make_schedule
-from attn_jax.train.protocols import Apply, Batch, Init, Loss, Task
+from attn_jax.train.protocols import Apply, Init, Loss, StreamedTask, Task
 from attn_jax.train.step import TrainState, init_state, make_train_step, stream
+from attn_jax.train.streamed import StreamedData
 
 
 @dataclasses.dataclass(frozen=True)
@@ -27,9 +28,8 @@ class Program:
         mesh: The devices.
         sizes: The number of training examples of each bucket.
         steps_per_epoch: Whole batches in an epoch.
-        data: The training examples of each bucket, on every device.
         state: The state before the first step.
-        multi_step: Takes steps.
+        begin_epoch: Makes the function that takes the steps of an epoch.
         zero_sums: Makes sums of metrics that start at zero.
         evaluate: Computes the metrics of parameters on validation and test.
         schedule: The learning rate at each step.
@@ -38,71 +38,66 @@ class Program:
     mesh: Mesh
     sizes: tuple[int, ...]
     steps_per_epoch: int
-    data: tuple[Batch, ...]
     state: TrainState
-    multi_step: MultiStep
+    begin_epoch: BeginEpoch
     zero_sums: Callable[[], Sums]
     evaluate: Evaluate
     schedule: Callable[[int], jax.Array]
 
 
 def build(
-    init: Init, apply: Apply, loss: Loss, task: Task, config: TrainConfig, mesh: Mesh
+    init: Init,
+    apply: Apply,
+    loss: Loss,
+    task: Task | StreamedTask,
+    config: TrainConfig,
+    mesh: Mesh,
 ) -> Program:
-    """Load the data onto the devices, make the first state and the jitted functions.
+    """Load or open the data, make the first state and the jitted functions.
 
     Args:
         init: Makes the parameters.
         apply: Runs the model.
         loss: Computes the loss and metrics.
-        task: Loads the data.
+        task: Loads the data, or opens them.
         config: The settings.
         mesh: The devices.
 
     Returns:
         The program of the run.
     """
-    splits, apply = task.load(), in_mesh(mesh, apply)
-    sizes = tuple(map(bucket_size, splits["train"]))
-    steps = steps_per_epoch(sizes, config)
-    data = tuple(replicate(mesh, dict(bucket)) for bucket in splits["train"])
+    data, apply = _data(task, mesh), in_mesh(mesh, apply)
+    steps = steps_per_epoch(data.sizes, config)
     optimizer = make_optimizer(config, config.epochs * steps)
     step = make_train_step(apply, loss, optimizer, prepare=task.prepare)
-    stored = _one_batch(data[int(np.argmax(sizes))], config.batch_size)
+    stored = data.batch_shapes(config.batch_size)
     state = _first_state(init, task, optimizer, config.seed, stored, mesh)
     return Program(
         mesh=mesh,
-        sizes=sizes,
+        sizes=data.sizes,
         steps_per_epoch=steps,
-        data=data,
         state=state,
-        multi_step=_bounded(
-            mesh, make_multi_step(step, mesh, state, loop=config.steps_per_call > 1)
-        ),
+        begin_epoch=data.make_epochs(step, state, config),
         zero_sums=make_zero_sums(step, state, stored, mesh),
-        evaluate=make_evaluate(
-            apply,
-            loss,
-            task.prepare,
-            {name: splits[name] for name in ("validation", "test") if name in splits},
-            mesh,
-            batch_size=config.eval_batch_size or 4 * config.batch_size,
-            batches_per_call=config.steps_per_call,
-        ),
+        evaluate=data.make_evaluate(apply, loss, task.prepare, config),
         schedule=jax.jit(make_schedule(config, config.epochs * steps)),
     )
 
 
-def _one_batch(data: Batch, batch_size: int) -> dict[str, jax.ShapeDtypeStruct]:
-    return {
-        name: jax.ShapeDtypeStruct((batch_size, *array.shape[1:]), array.dtype)
-        for name, array in data.items()
-    }
+def _data(task: Task | StreamedTask, mesh: Mesh) -> HeldData | StreamedData:
+    if isinstance(task, StreamedTask) and task.streamed:
+        return StreamedData(task, mesh)
+    if isinstance(task, Task):
+        return HeldData(task, mesh)
+    raise TypeError(
+        f"{type(task).__name__} has neither load, as a Task has, nor records and streamed, as a "
+        "StreamedTask has."
+    )
 
 
 def _first_state(
     init: Init,
-    task: Task,
+    task: Task | StreamedTask,
     optimizer: optax.GradientTransformation,
     seed: int,
     stored: Mapping[str, jax.ShapeDtypeStruct],
@@ -113,7 +108,3 @@ def _first_state(
         return init_state(init(stream(jax.random.key(seed), "init"), batch), optimizer, seed)
 
     return jax.jit(first, out_shardings=state_sharding(mesh, jax.eval_shape(first)))()
-
-
-def _bounded(mesh: Mesh, run: MultiStep) -> MultiStep:
-    return run if not mesh.is_multi_process else lambda *args: bounded(mesh, run(*args))

@@ -125,6 +125,18 @@ def require_divisible(mesh: Mesh, **sizes: int) -> None:
             )
 
 
+def batch_sharding(mesh: Mesh) -> NamedSharding:
+    """Return the sharding under which each device holds its part of a batch.
+
+    Args:
+        mesh: The devices.
+
+    Returns:
+        The sharding.
+    """
+    return NamedSharding(mesh, PartitionSpec((AXIS, FSDP) if FSDP in mesh.shape else AXIS))
+
+
 def replicated(mesh: Mesh) -> NamedSharding:
     """Return the sharding under which every device holds all of an array.
 
@@ -226,8 +238,7 @@ def split_batch(mesh: Mesh, batch: Any) -> Any:
     Returns:
         The batch.
     """
-    axes = (AXIS, FSDP) if FSDP in mesh.shape else AXIS
-    return jax.lax.with_sharding_constraint(batch, NamedSharding(mesh, PartitionSpec(axes)))
+    return jax.lax.with_sharding_constraint(batch, batch_sharding(mesh))
 
 
 def gather(mesh: Mesh, data: Batch, indices: Int[Array, " batch"]) -> Batch:

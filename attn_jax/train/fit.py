@@ -29,7 +29,7 @@ from attn_jax.train.loop import Loop, OnEpoch, OnLog
 from attn_jax.train.processes.agreement import require_same_everywhere, require_shared
 from attn_jax.train.processes.watch import Watch
 from attn_jax.train.progress import Progress, log_console
-from attn_jax.train.protocols import Apply, Init, Loss, Task
+from attn_jax.train.protocols import Apply, Init, Loss, StreamedTask, Task
 from attn_jax.train.step import TrainState
 
 
@@ -54,7 +54,7 @@ def fit(
     init: Init,
     apply: Apply,
     loss: Loss,
-    task: Task,
+    task: Task | StreamedTask,
     config: TrainConfig,
     run_dir: str | Path,
     *,
@@ -81,7 +81,7 @@ def fit(
         init: Makes the parameters from a key and a prepared batch.
         apply: Runs the model.
         loss: Computes the loss and metrics of its outputs.
-        task: Loads the data.
+        task: Loads the data, or opens them, to be read as they are needed.
         config: The settings.
         run_dir: The run's folder, for command.json, metrics.jsonl, TensorBoard events, checkpoints.
         resume: Resume the run in `run_dir` from its newest whole checkpoint.

@@ -8,12 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import jax
-import numpy as np
 
 from attn_jax.train.compiled import Program
 from attn_jax.train.config import TrainConfig
-from attn_jax.train.data_order import Call, calls, epoch_order
-from attn_jax.train.devices import own_copy, replicate
+from attn_jax.train.data_order import calls, epoch_order
+from attn_jax.train.devices import own_copy
 from attn_jax.train.disk.checkpoint import Checkpoints
 from attn_jax.train.disk.metrics import MetricsWriter
 from attn_jax.train.disk.stored import StoredFileError, is_record
@@ -132,25 +131,15 @@ class Loop:
     def _epoch(self, epoch: int) -> None:
         first = epoch * self.program.steps_per_epoch
         order = epoch_order(self.program.sizes, epoch, self.config)
-        indices = replicate(self.program.mesh, order.indices)
+        take = self.program.begin_epoch(order, self.step - first)
         pauses = self._pauses(first)
         for call in calls(order.segments, self.step - first, pauses, self.config.steps_per_call):
-            self._take_steps(call, indices[call.bucket])
+            self.state, self.sums = take(self.state, self.sums, call)
             self.step = first + call.position
             if call.position in pauses:
                 self._pause(epoch, call.position)
             if number := self.watch.stop_signal(self.interrupt.number):
                 self._stop(number)
-
-    def _take_steps(self, call: Call, indices: jax.Array) -> None:
-        self.state, self.sums = self.program.multi_step(
-            self.state,
-            self.sums,
-            self.program.data[call.bucket],
-            indices,
-            np.int32(call.start),
-            np.int32(call.stop),
-        )
 
     def _pauses(self, first: int) -> list[int]:
         """Return the positions in the epoch at which the host has work to do."""

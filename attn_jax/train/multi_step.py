@@ -82,7 +82,7 @@ def make_multi_step(step: Step, mesh: Mesh, state: TrainState, *, loop: bool) ->
     def one(row: Int[Array, ""], carry: Carry, data: Batch, indices: Array) -> Carry:
         state, sums = carry
         state, metrics = step(state, gather(mesh, data, indices[row]))
-        return state, _add(sums, metrics, state.step)
+        return state, add_metrics(sums, metrics, state.step)
 
     def several(state, sums, data, indices, start, stop) -> Carry:
         return jax.lax.fori_loop(
@@ -98,7 +98,17 @@ def make_multi_step(step: Step, mesh: Mesh, state: TrainState, *, loop: bool) ->
     return jax.jit(run, donate_argnums=(0, 1), out_shardings=placed)
 
 
-def _add(sums: Sums, metrics: Metrics, step: Int[Array, ""]) -> Sums:
+def add_metrics(sums: Sums, metrics: Metrics, step: Int[Array, ""]) -> Sums:
+    """Add the metrics of a step to sums, inside jit.
+
+    Args:
+        sums: The sums so far.
+        metrics: Each metric's (sum, weight).
+        step: The number of steps taken.
+
+    Returns:
+        The new sums.
+    """
     breaks = (sums.broken < 0) & ~jnp.isfinite(metrics["loss"][0])
     total = jax.tree.map(jnp.add, sums.metrics, dict(metrics))
     return Sums(total, jnp.where(breaks, step, sums.broken))

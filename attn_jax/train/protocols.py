@@ -58,6 +58,40 @@ class Task(Protocol):
 
 
 @runtime_checkable
+class Records(Protocol):
+    """Examples of one shape that are read one by one; several threads read at once."""
+
+    def __len__(self) -> int:
+        """Return the number of examples."""
+        ...
+
+    def __getitem__(self, index: int, /) -> Mapping[str, Any]:
+        """Return an example as arrays, without the axis over examples."""
+        ...
+
+
+@runtime_checkable
+class StreamedTask(Protocol):
+    """The data of a training run that are larger than memory.
+
+    A task may be both a `Task` and this: then `streamed` decides.
+    """
+
+    @property
+    def streamed(self) -> bool:
+        """Whether the records are read when they are needed."""
+        ...
+
+    def records(self) -> Mapping[str, Records]:
+        """Open the split `train` and, if the task has them, `validation` and `test`."""
+        ...
+
+    def prepare(self, batch: Batch, rng: Array | None = None) -> Batch:
+        """Turn stored examples into the model's inputs, as `Task.prepare` does."""
+        ...
+
+
+@runtime_checkable
 class Init(Protocol):
     """A function that makes the parameters."""
 

@@ -112,6 +112,7 @@ FITS = {
     "float64": {"x64": True, "log_every": 1},
     "float32": {"log_every": 1},
     "fsdp": {"x64": True, "log_every": 1, "fsdp": 2},
+    "streamed": {"x64": True, "log_every": 1, "streamed": True},
 }
 """What runs of every kind are fitted with: every step has a row of its own."""
 
@@ -127,7 +128,7 @@ def runs(tmp_path_factory, started):
     two = started.pair(*fits("two", *FITS))
     others = [
         started.start(devices=1, fits=fits("one", "float64", "float32")),
-        started.start(devices=4, fits=fits("four", *FITS)),
+        started.start(devices=4, fits=fits("four", "float64", "float32", "fsdp")),
         started.start(devices=8, fits=[{**fits("eight", "fsdp")[0], "fsdp": 4}]),
     ]
     outputs, _ = finish([*two, *others])
@@ -151,14 +152,19 @@ def test_shared_parameters_give_the_losses_of_whole_ones(runs, kind):
     np.testing.assert_allclose(several, one, rtol=1e-9)
 
 
+def test_records_that_each_process_reads_for_itself_give_the_losses_of_held_ones(runs):
+    one, several = losses(runs[0] / "one_float64"), losses(runs[0] / "two_streamed")
+    np.testing.assert_allclose(several, one, rtol=1e-9)
+
+
 def test_only_process_0_calls_prints_and_writes_rows(runs):
     folder, (first, second, *_) = runs
-    assert first.count("epoch 2/2") == 3
+    assert first.count("epoch 2/2") == len(FITS)
     steps = [*range(1, 53), "end"]
     assert first.splitlines()[-1] == f"calls {steps}"
     # Gloo has lines of its own.
     said = [line for line in second.splitlines() if not line.startswith("[Gloo]")]
-    assert said == ["calls []"] * 3
+    assert said == ["calls []"] * len(FITS)
     log = (folder / "two_float64" / "logs" / "process-1.log").read_text()
     assert "epoch 2/2" in log
     rows, alone = (read_metrics(folder / f"{kind}_float64") for kind in ("two", "one"))

@@ -44,6 +44,37 @@ class Tiny:
         return {"points": points, "label": batch["label"]}
 
 
+class Rows:
+    """Rows of arrays, which note which of them are read."""
+
+    def __init__(self, arrays, reads):
+        self.arrays, self.reads = arrays, reads
+
+    def __len__(self):
+        return len(self.arrays["label"])
+
+    def __getitem__(self, index):
+        self.reads.append(index)
+        # int64, as TFDS gives labels.
+        label = np.int64(self.arrays["label"][index])
+        return {"points": self.arrays["points"][index], "label": label}
+
+
+class Streamed:
+    """The tiny task with its records read one by one."""
+
+    streamed = True
+
+    def __init__(self, **sizes):
+        self.held, self.reads = Tiny(**sizes), []
+
+    def records(self):
+        return {split: Rows(buckets[0], self.reads) for split, buckets in self.held.load().items()}
+
+    def prepare(self, batch, rng=None):
+        return self.held.prepare(batch, rng)
+
+
 def init(rng, batch):
     inner, outer = jax.random.split(rng)
     features = batch["points"].shape[-1]

@@ -47,7 +47,7 @@ def loss(outputs, batch):
     return total / count, {"loss": (total, count), "accuracy": (correct, count)}
 
 
-def run(run_dir, *, x64=False, resume=False, slow=0.0, spoilt=-1, **settings):
+def run(run_dir, *, x64=False, resume=False, slow=0.0, spoilt=-1, streamed=False, **settings):
     """Fits the model once; returns how often process 0 alone was called."""
     jax.config.update("jax_enable_x64", x64)
     config = dataclasses.replace(
@@ -69,7 +69,7 @@ def run(run_dir, *, x64=False, resume=False, slow=0.0, spoilt=-1, **settings):
         init,
         apply,
         loss,
-        tiny.Tiny(train=(208,)),
+        tiny.Streamed(train=(208,)) if streamed else tiny.Tiny(train=(208,)),
         config,
         Path(run_dir),
         resume=resume,

@@ -12,7 +12,7 @@ from attn_jax.tasks.augment import random_shift
 from attn_jax.tasks.images import IMAGE_SHAPE, read_folder, read_folder_classes
 from attn_jax.tasks.mnist.digests import check_mnist
 from attn_jax.tasks.mnist.sources import read_mnist
-from attn_jax.tasks.tfds_images import count_tfds_classes, read_tfds
+from attn_jax.tasks.tfds_images import ImageRecords, count_tfds_classes, open_tfds, read_tfds
 
 __all__ = ["Mnist"]
 
@@ -56,6 +56,9 @@ class Mnist:
     shift: int = 2
     """The largest random shift of a training image in each direction, in pixels; 0 turns it off."""
 
+    streamed: bool = dataclasses.field(default=False, metadata={"changes_results": False})
+    """Read each image of a prepared set of TFDS when it is needed: it may be larger than memory."""
+
     def __post_init__(self) -> None:
         if self.validation < 1:
             raise ValueError(
@@ -64,6 +67,11 @@ class Mnist:
             )
         if not 0 <= self.shift < 28:
             raise ValueError(f"shift={self.shift} must be from 0 to 27: an image has 28 pixels.")
+        if self.streamed and (self.folder is not None or self.dataset == MNIST):
+            raise ValueError(
+                "streamed=True needs a set of TFDS, named by dataset, and no folder; MNIST is "
+                "small, and is verified as a whole."
+            )
 
     def load(self) -> dict[str, list[dict[str, np.ndarray]]]:
         """Read the set and split it.
@@ -93,6 +101,28 @@ class Mnist:
             "test": [
                 {"image": arrays["test_images"], "label": arrays["test_labels"].astype(np.int32)}
             ],
+        }
+
+    def records(self) -> dict[str, ImageRecords]:
+        """Open the set, to read its images one by one.
+
+        Returns:
+            `train`, `validation` and `test`, with the examples that `load` returns.
+
+        Raises:
+            FileNotFoundError: If the set is not found.
+            ValueError: If it is damaged, or too small for the validation split.
+        """
+        train, test = open_tfds(self.dataset)
+        num_train = len(train) - self.validation
+        if num_train < 1:
+            raise ValueError(
+                f"validation={self.validation} must be less than the {len(train)} training images."
+            )
+        return {
+            "train": ImageRecords(train, range(num_train), self.dataset),
+            "validation": ImageRecords(train, range(num_train, len(train)), self.dataset),
+            "test": ImageRecords(test, range(len(test)), self.dataset),
         }
 
     @property
