@@ -4,6 +4,7 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array
 
 from attn_jax.hooks.hoist import map_hoisted
@@ -50,10 +51,10 @@ def erase_weights(judged: Judged) -> Erased:
     chance = orders.with_reverses(judged.noise.orders)
     maps = jnp.concatenate([judged.values[None], chance])
     places = orders.ranked(maps, mask, judged.noise.ties)
-    keeps = orders.kept(places, counts.counts, mask)
-    curves = (len(places), len(counts.counts))
+    # All orders begin with all keys and end with none.
+    keeps = orders.kept(places, counts.counts[1:-1], mask)
     alone = mask[None, None] & ~keeps[:2]
-    parts = [keeps, alone, orders.all_but_one(mask)]
+    parts = [jnp.stack([mask, jnp.zeros_like(mask)]), keeps, alone, orders.all_but_one(mask)]
     runs = jnp.concatenate([part.reshape(-1, *mask.shape) for part in parts])
 
     def run(keep: Array) -> tuple[Array, Array, Array]:
@@ -62,20 +63,25 @@ def erase_weights(judged: Judged) -> Erased:
         return judged.score(output), judged.probability(output), level
 
     scores, probabilities, levels = map_hoisted(run, runs, batch_size=1)
-    sizes = [curves[0] * curves[1], 2 * curves[1]]
-    deleted, inserted, _ = jnp.split(probabilities, [sizes[0], sum(sizes)])
-    in_order, _, single = jnp.split(scores, [sizes[0], sum(sizes)])
-    in_order = in_order.reshape(*curves, -1)
-    falls = jnp.where(mask, (in_order[0, :1] - single).T, 0)
+    steps = keeps.shape[1]
+    ends = np.cumsum([2, len(places) * steps, 2 * steps])
+    whole, deleted, inserted, _ = jnp.split(probabilities, ends)
+    full, in_order, _, single = jnp.split(scores, ends)
     return Erased(
         counts,
         places,
-        in_order,
-        deleted.reshape(*curves, -1),
-        inserted.reshape(2, curves[1], -1),
-        falls,
+        _between(full, in_order.reshape(-1, steps, len(mask))),
+        _between(whole, deleted.reshape(-1, steps, len(mask))),
+        _between(whole[::-1], inserted.reshape(-1, steps, len(mask))),
+        jnp.where(mask, (full[:1] - single).T, 0),
         levels[0],
     )
+
+
+def _between(ends: Array, curves: Array) -> Array:
+    """Put curves (r, m, n) between the two ends (2, n) that they share."""
+    first, last = (jnp.broadcast_to(end, (len(curves), 1, end.shape[-1])) for end in ends)
+    return jnp.concatenate([first, curves, last], 1)
 
 
 class Attributions(NamedTuple):
@@ -119,13 +125,14 @@ def ranking(judged: Judged, erased: Erased, worth: Attributions) -> Measures:
     mask, counts = judged.mask, erased.counts
     candidates = jnp.stack([worth.contributions, erased.falls])
     by_worth = orders.ranked(candidates, mask, judged.noise.ties)
-    keeps = orders.kept(by_worth, counts.counts, mask)
+    keeps = orders.kept(by_worth, counts.counts[1:-1], mask)
     scores = map_hoisted(
         lambda keep: judged.score(judged.without(keep)),
         keeps.reshape(-1, *mask.shape),
         batch_size=1,
     )
-    mine, random, best = _placed(erased.scores, scores.reshape(*keeps.shape[:2], -1))
+    curves = _between(erased.scores[0, jnp.array([0, -1])], scores.reshape(*keeps.shape[:2], -1))
+    mine, random, best = _placed(erased.scores, curves)
     measures = {"ranking": Measure(mine - random, whole=_span(best - random, erased.scores))}
     measures |= _curves(erased, mask)
     attributions = {"gradient": worth.gradient, "integrated_gradients": worth.integrated}
