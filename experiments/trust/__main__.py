@@ -13,7 +13,14 @@ from typing import Any
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
 
 from experiments.trust.judging import SIZES, Judged, judge_all
-from experiments.trust.rates import descriptions, kinds_table, rates, rates_table, wrong
+from experiments.trust.rates import (
+    descriptions,
+    kinds_table,
+    masks_table,
+    rates,
+    rates_table,
+    wrong,
+)
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "trust_rates.md"
 DESIGN = "0:300"
@@ -35,7 +42,8 @@ def main(arguments: Sequence[str]) -> int:
         print(f"{each.label}, but {each.reads}: {each.kind}, seed {each.seed}, n = {each.examples}")
         for question, words in each.words.items():
             print(f"    {question} ({each.answers[question]}): {words}")
-    print(kinds_table(judged), rates_table(results), sep="\n\n")
+    drawn = [each for each in judged if each.group == "drawn"]
+    print(kinds_table(judged), masks_table(drawn), rates_table(results), sep="\n\n")
     print(f"{len(judged)} cards in {(time.perf_counter() - start) / 60:.1f} minutes")
     if options.write:
         _write(judged, options.seeds, PAGE)
@@ -67,6 +75,14 @@ the others and count as neither right nor wrong. Intervals are Wilson's.
 ## Trained models
 
 {rates_table([each for each in rates(own) if each.total])}
+
+## By mask
+
+The masks of drawn models, with {SIZES[0]} examples. Some models do not give their mask to the tap,
+as attention in code that was not written for this library; there a weight of exactly zero counts as
+hidden.
+
+{masks_table(drawn)}
 
 ## By kind
 

@@ -3,11 +3,12 @@
 A *construction* is a batch of sentences whose tokens carry numbers: how much weight a token draws,
 what it says to the attention, and what it says on a path around the attention. The model
 
-    weights = softmax(look)            over the keys that a query may see
+    weights = softmax(look)            over the keys that a query may see, `sees`
     values  = early @ says             an earlier layer may move what tokens say to other places
     logits  = scale * (saturate(read · weights @ values) + sum of around)
 
-takes all of this from its inputs. Axes: n examples, h heads, q queries, k keys, c classes.
+takes all of this from its inputs, its masks too. Axes: n examples, h heads, q queries, k keys,
+c classes.
 """
 
 import dataclasses
@@ -38,7 +39,7 @@ class Construction:
         seek: The keys that the earlier layer moves something to, (n, k).
         offer: The keys that it moves something from, (n, k).
         read: How much each head and query counts, (n, h, q).
-        last: The last key that each query may see, (n, q).
+        sees: Which keys each query may see, (n, q, k).
         stay: The score of a token for itself in the earlier layer, (n,).
         limit: Where what attention says saturates, (n,).
         scale: The scale of the logits, (n,).
@@ -50,7 +51,7 @@ class Construction:
     seek: np.ndarray
     offer: np.ndarray
     read: np.ndarray
-    last: np.ndarray
+    sees: np.ndarray
     stay: np.ndarray
     limit: np.ndarray
     scale: np.ndarray
@@ -65,12 +66,13 @@ class Construction:
             self.seek[..., None],
             self.offer[..., None],
         )
-        settings = ("read", "last", "stay", "limit", "scale")
+        settings = ("read", "stay", "limit", "scale")
         arrays = {"tokens": np.concatenate(parts, -1)} | {x: getattr(self, x) for x in settings}
-        return {name: np.asarray(array, np.float32) for name, array in arrays.items()}
+        floats = {name: np.asarray(array, np.float32) for name, array in arrays.items()}
+        return floats | {"sees": np.asarray(self.sees, bool)}
 
 
-def answer(inputs: dict[str, Array]) -> Float[Array, "n c"]:
+def answer(inputs: dict[str, Array], *, tells_masks: bool = True) -> Float[Array, "n c"]:
     """Return the logits of a construction.
 
     Its hook points are `early.weights` (n, k, k), `look.weights` (n, h, q, k) and `look.context`
@@ -78,28 +80,31 @@ def answer(inputs: dict[str, Array]) -> Float[Array, "n c"]:
 
     Args:
         inputs: What `Construction.inputs` returns.
+        tells_masks: Whether the taps carry the masks as operands. If not, zeros are all that an
+            edit can go by, as in a model that `tap_attention` found.
 
     Returns:
         The logits (n, c).
     """
-    tokens, last = inputs["tokens"], inputs["last"]
+    tokens, sees = inputs["tokens"], inputs["sees"]
     n, k, _ = tokens.shape
     ends = np.cumsum([HEADS * QUERIES, HEADS * CLASSES, CLASSES, 1])
     look, says, around, seek, offer = jnp.split(tokens, ends, -1)
     look = look.reshape(n, k, HEADS, QUERIES)
     says = says.reshape(n, k, HEADS, CLASSES)
-    places = jnp.arange(k, dtype=last.dtype)
 
     early = (
         2 * STILL * seek * offer.swapaxes(1, 2) + inputs["stay"][:, None, None] * jnp.eye(k)[None]
     )
-    present = places[None, None] <= last.max(1)[:, None, None]
-    early = tap("early.weights", jax.nn.softmax(early, where=present))
+    present = sees.any(1)[:, None]
+    told = present if tells_masks else None
+    early = tap("early.weights", jax.nn.softmax(early, where=present), visible=told)
     values = jnp.einsum("nkj,njhc->nkhc", early, says)
 
-    visible = places[None, None, None] <= last[:, None, :, None]
+    visible = sees[:, None]
+    told = visible if tells_masks else None
     scores = jnp.einsum("nkhq->nhqk", look)
-    weights = tap("look.weights", jax.nn.softmax(scores, where=visible))
+    weights = tap("look.weights", jax.nn.softmax(scores, where=visible), visible=told)
     context = tap("look.context", jnp.einsum("nhqk,nkhc->nqhc", weights, values))
 
     limit = inputs["limit"][:, None]

@@ -3,6 +3,7 @@
 import numpy as np
 
 from experiments.trust.construction import CLASSES, HEADS, KEYS, QUERIES, STILL, Construction
+from experiments.trust.masks import MASKS
 
 NO_LIMIT = 1e4
 DECISIVE = 6.0
@@ -15,28 +16,33 @@ class Draw:
     Attributes:
         rng: Draws whatever else a kind needs.
         examples: The number of sentences.
-        visible: How many keys the queries may see; the rest is hidden, as by a causal mask.
+        sees: Which keys each query may see, (n, q, k).
+        count: How many keys all queries see, (n, 1); the deciding ones are among these.
+        behind: How many of these stand between the evidence and each, in a circle; negative at
+            other keys, (n, k).
         evidence: One-hot, the key that says the class, (n, k).
         label: One-hot, the class, (n, 1, c).
         votes: The class of the evidence there, and a random class at other keys, (n, k, c).
     """
 
     def __init__(
-        self, rng: np.random.Generator, examples: int, visible: int = KEYS, start: int = 0
+        self, rng: np.random.Generator, examples: int, mask: str = "whole", start: int = 0
     ) -> None:
-        self.rng, self.examples, self.visible = rng, examples, visible
-        self.evidence = np.eye(KEYS)[rng.integers(start, visible, examples)]
+        self.rng, self.examples, self.mask = rng, examples, mask
+        self.sees = MASKS[mask](rng, examples)
+        common = self.sees.all(1)
+        self.count = common.sum(-1, keepdims=True)
+        self.place = np.where(common, common.cumsum(-1) - 1, -1)
+        number = rng.integers(start, self.count)
+        self.behind = np.where(common, (self.place - number) % self.count, -1)
+        self.evidence = self.other(0)
         self.label = np.eye(CLASSES)[rng.integers(0, CLASSES, (examples, 1))]
         others = np.eye(CLASSES)[rng.integers(0, CLASSES, (examples, KEYS))]
         self.votes = np.where(self.evidence[..., None] == 1, self.label, others)
 
-    def hiding(self, keys: int) -> "Draw":
-        """Return other sentences, of which the last keys are hidden."""
-        return Draw(self.rng, self.examples, KEYS - keys)
-
     def sparing_first(self) -> "Draw":
         """Return other sentences, in which the first key is never the evidence."""
-        return Draw(self.rng, self.examples, self.visible, start=1)
+        return Draw(self.rng, self.examples, self.mask, start=1)
 
     def between(self, low: float, high: float) -> float:
         """Draw a number."""
@@ -44,12 +50,16 @@ class Draw:
 
     def other(self, steps: int = 1) -> np.ndarray:
         """Return one-hot keys that stand some places behind the evidence, (n, k)."""
-        seen = self.evidence[:, : self.visible]
-        return np.pad(np.roll(seen, steps, 1), ((0, 0), (0, KEYS - self.visible)))
+        return (self.behind == steps).astype(float)
 
     def first(self) -> np.ndarray:
-        """Return one-hot the first key, (n, k)."""
-        return np.eye(KEYS)[np.zeros(self.examples, int)]
+        """Return one-hot the first key that all queries see, (n, k)."""
+        return (self.place == 0).astype(float)
+
+    def elsewhere(self, draws: int) -> np.ndarray:
+        """Return one-hot random keys other than the evidence, (n, draws, k)."""
+        steps = self.rng.integers(1, self.count, (self.examples, draws))
+        return (self.behind[:, None] == steps[..., None]).astype(float)
 
     def noise(self, low: float, high: float) -> np.ndarray:
         """Draw noise for the look of keys, of a drawn strength, (n, k)."""
@@ -64,10 +74,11 @@ class Draw:
         return strength * self.only(self.evidence)
 
     def weights(self, look: np.ndarray) -> np.ndarray:
-        """Return the weights of one head that a look (n, k) leads to; hidden keys count as one."""
-        shown = np.where(np.arange(KEYS) < self.visible, look, -np.inf)
+        """Return the mean weights that a look (n, k) leads to; what no query sees counts as one."""
+        shown = np.where(self.sees, look[:, None], -np.inf)
         powers = np.exp(shown - shown.max(-1, keepdims=True))
-        return np.where(np.isinf(shown), 1, powers / powers.sum(-1, keepdims=True))
+        weights = (powers / powers.sum(-1, keepdims=True)).mean(1)
+        return np.where(self.sees.any(1), weights, 1)
 
     def model(self, look: np.ndarray, says: np.ndarray, **more: np.ndarray | float) -> Construction:
         """Return a construction.
@@ -78,22 +89,23 @@ class Draw:
             more: Other fields of `Construction`, where they differ from the usual.
 
         Returns:
-            The construction; what is hidden draws weight and speaks as loud as the loudest.
+            The construction; what is hidden from a query draws its weight, and what is hidden from
+            both speaks as loud as the loudest.
         """
         n = self.examples
         look = look[:, None, None] if look.ndim == 2 else look
         says = says[:, None] if says.ndim == 3 else says
         look = np.broadcast_to(look, (n, HEADS, QUERIES, KEYS)).copy()
         says = np.broadcast_to(says, (n, HEADS, KEYS, CLASSES)).copy()
-        hidden = slice(self.visible, None)
-        look[..., hidden] += look.max() * self.rng.random((n, 1, 1, KEYS - self.visible))
-        says[:, :, hidden] = max(np.abs(says).max(), 1.0) * self.votes[:, None, hidden]
+        look += ~self.sees[:, None] * look.max() * self.rng.random((n, 1, QUERIES, KEYS))
+        hidden = ~self.sees.any(1)[:, None, :, None]
+        says = np.where(hidden, max(np.abs(says).max(), 1.0) * self.votes[:, None], says)
         usual = {
             "around": np.zeros((n, KEYS, CLASSES)),
             "seek": np.zeros((n, KEYS)),
             "offer": np.zeros((n, KEYS)),
             "read": np.full((n, HEADS, QUERIES), 1 / (HEADS * QUERIES)),
-            "last": np.full((n, QUERIES), self.visible - 1),
+            "sees": self.sees,
             "stay": np.full(n, STILL),
             "limit": np.full(n, NO_LIMIT),
             "scale": np.ones(n),

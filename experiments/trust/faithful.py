@@ -37,7 +37,7 @@ def two(d: Draw) -> Construction:
 
 def half(d: Draw) -> Construction:
     """Half of the keys say the same and share the weight; the others say nothing."""
-    some = sum((d.other(i) for i in range(1, d.visible // 2)), d.evidence)
+    some = (d.behind >= 0) & (d.behind < d.count // 2)
     return d.model(d.between(3, 5) * some + d.noise(0, 0.2), DECISIVE * some[..., None] * d.label)
 
 
@@ -74,9 +74,29 @@ def huge_logits(d: Draw) -> Construction:
     return d.model(look, DECISIVE * d.votes, scale=d.between(16, 64))
 
 
+def padded(d: Draw) -> Construction:
+    """One key decides; the keys after the end of each sentence would say otherwise."""
+    return sharp(d)
+
+
+def packed(d: Draw) -> Construction:
+    """One key decides; the keys of another sentence beside it would say otherwise."""
+    return sharp(d)
+
+
 def causal(d: Draw) -> Construction:
-    """One key of those that the query may see decides; the hidden ones would say otherwise."""
-    return sharp(d.hiding(5))
+    """One key before each query decides; the later ones would say otherwise."""
+    return sharp(d)
+
+
+def windowed(d: Draw) -> Construction:
+    """One key in the window of each query decides; the others would say otherwise."""
+    return sharp(d)
+
+
+def causal_linear(d: Draw) -> Construction:
+    """All keys before each query count, each by its weight and a random value."""
+    return linear(d)
 
 
 def bypassed(d: Draw) -> Construction:
@@ -109,7 +129,7 @@ def queries_split(d: Draw) -> Construction:
 
 def mixed(d: Draw) -> Construction:
     """One key decides, after an earlier layer has mixed a fifth of all keys into each."""
-    stay = float(np.log(d.visible * d.between(4, 9)))
+    stay = np.log(d.count[:, 0] * d.between(4, 9))
     return d.model(d.between(4, 6) * d.evidence + d.noise(0.1, 0.4), DECISIVE * d.votes, stay=stay)
 
 
@@ -125,7 +145,11 @@ KINDS = (
     linear,
     tiny_logits,
     huge_logits,
+    padded,
+    packed,
     causal,
+    windowed,
+    causal_linear,
     bypassed,
     heads_differ,
     heads_split,

@@ -57,7 +57,7 @@ def mild_sink(d: Draw) -> Construction:
     """One third of the weight lies on a silent first key; the evidence is on top."""
     d = d.sparing_first()
     look = 4 * d.first() + d.between(4.3, 4.8) * d.evidence
-    return d.model(look, DECISIVE * d.votes * (np.arange(KEYS) > 0)[:, None])
+    return d.model(look, DECISIVE * d.only(1 - d.first()))
 
 
 def constant_sink(d: Draw) -> Construction:

@@ -1,6 +1,7 @@
 """Report cards of models whose truth is known."""
 
 import concurrent.futures
+import functools
 import multiprocessing
 import time
 from collections.abc import Mapping, Sequence
@@ -16,6 +17,9 @@ from experiments.trust.truth import Label, Truth
 SIZES = (256, 32)
 """How many examples a card gets."""
 
+# A card compiles once for a function object.
+_ANSWERS = {told: functools.partial(answer, tells_masks=told) for told in (True, False)}
+
 
 class Judged(NamedTuple):
     """A model and its card.
@@ -26,6 +30,8 @@ class Judged(NamedTuple):
         seed: Its seed.
         label: What is true of it.
         numbers: The numbers that this follows from.
+        mask: Its mask.
+        tells_masks: Whether its taps carry the mask.
         examples: The number of examples.
         reads: The verdict of the card.
         answers: Its answers to its questions, in a word each.
@@ -39,6 +45,8 @@ class Judged(NamedTuple):
     seed: int
     label: Label
     numbers: Mapping[str, float]
+    mask: str
+    tells_masks: bool
     examples: int
     reads: str
     answers: Mapping[str, str]
@@ -58,8 +66,9 @@ def judge_drawn(seeds: Sequence[int], examples: int) -> list[Judged]:
     for seed in seeds:
         model = grammar.draw(seed)
         inputs = {name: array[:examples] for name, array in model.construction.inputs().items()}
-        facts = "drawn", model.kind.name, seed, model.label, model.truth
-        judged.append(_judge(facts, answer, inputs, "look.weights"))
+        facts = "drawn", model.kind.name, seed, model.label, model.truth, model.mask
+        fn = _ANSWERS[model.tells_masks]
+        judged.append(_judge((*facts, model.tells_masks), fn, inputs, "look.weights"))
     return judged
 
 
@@ -70,11 +79,11 @@ def judge_trained(
 ) -> list[Judged]:
     """Train readers and judge them."""
     params = trained.train_all(recipes, seeds)
-    answer = trained.answering(params)
+    fn = trained.answering(params)
     judged = []
     for reader in trained.readers(params, examples, recipes, seeds):
         facts = "trained", reader.recipe.name, reader.seed, reader.truth.label, reader.truth
-        judged.append(_judge(facts, answer, reader.inputs, "pooling.weights"))
+        judged.append(_judge((*facts, "whole", False), fn, reader.inputs, "pooling.weights"))
     return judged
 
 
@@ -89,9 +98,12 @@ def judge_all(seeds: Sequence[int], *, trains: bool = True) -> list[Judged]:
 
 
 def _judge(
-    facts: tuple[str, str, int, Label, Truth], fn: Any, inputs: dict[str, Any], attention: str
+    facts: tuple[str, str, int, Label, Truth, str, bool],
+    fn: Any,
+    inputs: dict[str, Any],
+    attention: str,
 ) -> Judged:
-    group, kind, seed, label, truth = facts
+    group, kind, seed, label, truth, mask, tells_masks = facts
     start = time.perf_counter()
     # The search for adversarial weights decides nothing, and would take most of the time.
     card = measure.report_card(
@@ -103,6 +115,8 @@ def _judge(
         seed,
         label,
         {name: value for name, value in truth._asdict().items() if name != "label"},
+        mask,
+        tells_masks,
         card.examples,
         card.reads,
         {question: each.reads for question, each in card.answers.items()},

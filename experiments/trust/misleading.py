@@ -22,7 +22,7 @@ def decoy_loud(d: Draw) -> Construction:
     """Silent decoy with 50 to 70 % of the weight, evidence with 20 to 30 %."""
     top, second = d.between(0.5, 0.7), d.between(0.2, 0.3)
     rest = 1 - d.evidence - d.other(4)
-    level = (1 - top - second) / (d.visible - 2)
+    level = (1 - top - second) / (d.count - 2)
     weights = top * d.other(4) + second * d.evidence + level * rest
     return d.model(np.log(weights), 4 * DECISIVE * d.only(d.evidence))
 
@@ -66,8 +66,7 @@ def sink(d: Draw) -> Construction:
     """Silent first key with 60 to 95 % of the weight, evidence second."""
     d = d.sparing_first()
     look = d.between(4, 6) * d.first() + 3 * d.evidence + d.noise(0.1, 0.3)
-    says = d.votes * (np.arange(KEYS) > 0)[:, None]
-    return d.model(look, 10 * DECISIVE * says)
+    return d.model(look, 10 * DECISIVE * d.only(1 - d.first()))
 
 
 def undone(d: Draw) -> Construction:
@@ -88,7 +87,7 @@ def exaggerated(d: Draw) -> Construction:
 
 def level(d: Draw) -> Construction:
     """All keys have the same weight, but one decides."""
-    return d.model(d.noise(0, 0.02), d.visible * DECISIVE * d.only(d.evidence))
+    return _undo(d, d.noise(0, 0.02), d.evidence)
 
 
 def _one_head(d: Draw, idle: np.ndarray) -> Construction:
@@ -113,9 +112,8 @@ def idle_heads_on_first(d: Draw) -> Construction:
 
 
 def idle_heads_anywhere(d: Draw) -> Construction:
-    """One head of five decides; each idle one looks at a random key."""
-    places = d.rng.integers(0, d.visible, (d.examples, HEADS, 1))
-    return _one_head(d, d.between(5, 7) * np.eye(KEYS)[places])
+    """One head of five decides; each idle one looks at a random other key."""
+    return _one_head(d, d.between(5, 7) * d.elsewhere(HEADS)[:, :, None])
 
 
 def idle_query(d: Draw) -> Construction:
@@ -150,9 +148,48 @@ def alike(d: Draw) -> Construction:
     return d.model(d.between(3, 6) * d.evidence + d.noise(0.1, 0.5), loud[..., None] * d.label)
 
 
+def alike_sparse(d: Draw) -> Construction:
+    """All keys say the same, and only two have any weight."""
+    look = np.where(d.evidence + d.other(2) > 0, d.between(1, 3) * d.evidence, -200)
+    return d.model(look, DECISIVE * np.broadcast_to(d.label, d.votes.shape))
+
+
+def padded_alike(d: Draw) -> Construction:
+    """All keys of each sentence say the same; those after its end would say otherwise."""
+    return alike(d)
+
+
+def packed_alike(d: Draw) -> Construction:
+    """All keys of a sentence say the same; those of another beside it would say otherwise."""
+    return alike(d)
+
+
 def causal_alike(d: Draw) -> Construction:
-    """All keys that the query may see say the same; the hidden ones would say otherwise."""
-    return alike(d.hiding(5))
+    """All keys before the query say the same; the later ones would say otherwise."""
+    return alike(d)
+
+
+def windowed_alike(d: Draw) -> Construction:
+    """All keys in the window of a query say the same; the others would say otherwise."""
+    return alike(d)
+
+
+def causal_unread(d: Draw) -> Construction:
+    """All keys before the only query that is read say the same; later ones are seen by another."""
+    loud = DECISIVE * (1 + d.noise(0, 0.02))
+    says = np.where(d.sees[:, 0, :, None], loud[..., None] * d.label, DECISIVE * d.votes)
+    look = d.between(3, 6) * d.evidence + d.noise(0.1, 0.5)
+    return d.model(look, says, read=np.array([2, 0]) / (HEADS * QUERIES))
+
+
+def causal_sink(d: Draw) -> Construction:
+    """Silent first key with 60 to 95 % of the weight of two queries, evidence before both."""
+    return sink(d)
+
+
+def windowed_decoy(d: Draw) -> Construction:
+    """Silent decoy on top in the window of each query, evidence second."""
+    return decoy_evidence_second(d)
 
 
 KINDS = (
@@ -176,5 +213,12 @@ KINDS = (
     moved_to_first,
     spread,
     alike,
+    alike_sparse,
+    padded_alike,
+    packed_alike,
     causal_alike,
+    windowed_alike,
+    causal_unread,
+    causal_sink,
+    windowed_decoy,
 )

@@ -8,6 +8,7 @@ from typing import NamedTuple
 from experiments.benchmarks.record import markdown_table
 from experiments.trust.grammar import KINDS
 from experiments.trust.judging import Judged
+from experiments.trust.masks import MASKS
 
 READS = ("supports", "unclear", "against")
 LARGE, SMALL = 256, 32
@@ -109,6 +110,20 @@ def kinds_table(judged: Sequence[Judged], sizes: Sequence[int] = (LARGE, SMALL))
     order = ("faithful", "misleading", "ignored", "graded")
     rows.sort(key=lambda row: order.index(row[0]))
     header = ("truth", "kind", *(f"n = {size}" for size in sizes), *judged[0].answers)
+    return markdown_table(header, rows)
+
+
+def masks_table(judged: Sequence[Judged]) -> str:
+    """Return how often maps were supported under each mask, by what is true of them."""
+    labels = ("faithful", "misleading", "ignored")
+    cases = [(mask, told) for mask in MASKS for told in (True, False)]
+    rows = []
+    for mask, told in cases:
+        own = [x for x in judged if (x.mask, x.tells_masks, x.examples) == (mask, told, LARGE)]
+        reads = [[x.reads for x in own if x.label == label] for label in labels]
+        cells = [f"{each.count('supports')} of {len(each)}" for each in reads]
+        rows.append((mask, "yes" if told else "no", *cells))
+    header = ("mask", "given to the tap", *(f"{label}, supported" for label in labels))
     return markdown_table(header, rows)
 
 

@@ -5,6 +5,7 @@ or a layer of self-attention. Its hook points are `pooling.weights` (n, 1, k), `
 (n, 1, d), and `mixing.weights` (n, q, k) where there is self-attention.
 """
 
+import functools
 from typing import Any, Literal, NamedTuple
 
 import jax
@@ -31,7 +32,12 @@ class Reader(nn.Module):
         """Return the logits (n, c) of tokens (n, k)."""
         x = nn.Embed(WORDS + 1, FEATURES, name="embedding")(tokens)
         if self.context in ("gru", "any"):
-            on, back = (nn.RNN(nn.GRUCell(FEATURES), name=f"gru_{way}") for way in ("on", "back"))
+            # Orthogonal matrices, the usual start, need QR factorizations. Several of them in one
+            # program may wait for each other forever in jaxlib 0.10.2 on two busy cores.
+            cell = functools.partial(
+                nn.GRUCell, FEATURES, recurrent_kernel_init=nn.initializers.lecun_normal()
+            )
+            on, back = (nn.RNN(cell(), name=f"gru_{way}") for way in ("on", "back"))
             heard = nn.Bidirectional(on, back, name="gru")(x)
             x = x + nn.Dense(FEATURES, name="heard")(heard)
         if self.context in ("self", "any"):

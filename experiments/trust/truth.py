@@ -57,7 +57,7 @@ def truth(construction: Construction, exchanges: int = 8) -> Truth:
 
     rng, changes = np.random.default_rng(0), []
     for _ in range(exchanges):
-        exchanged = _exchanged(weights, construction.last, rng)
+        exchanged = _exchanged(weights, construction.sees, rng)
         other = _attended(construction, exchanged, values)
         changes.append(np.abs(_score(other + around, target) - scores).mean())
     exchange = np.mean(changes) / scores.mean()
@@ -94,15 +94,14 @@ def label(share: float, exchange: float, overlap: float, top: float, order: floa
 
 def look_weights(construction: Construction) -> np.ndarray:
     """Return the attention weights, (n, h, q, k)."""
-    visible = np.arange(KEYS) <= construction.last[:, None, :, None]
-    return _softmax(np.where(visible, construction.look, -np.inf))
+    return _softmax(np.where(construction.sees[:, None], construction.look, -np.inf))
 
 
 def early_weights(construction: Construction) -> np.ndarray:
     """Return how much of each key the earlier layer moves to each, (n, to, from)."""
     seek, offer = construction.seek[:, :, None], construction.offer[:, None, :]
     scores = 2 * STILL * seek * offer + construction.stay[:, None, None] * np.eye(KEYS)
-    present = np.arange(KEYS) <= construction.last.max(1)[:, None, None]
+    present = construction.sees.any(1)[:, None]
     return _softmax(np.where(present, scores, -np.inf))
 
 
@@ -153,7 +152,7 @@ def _order(
 ) -> float:
     """Return where the order of the map stands between random orders and that of `worth`."""
     parts, rng = spoken(construction), np.random.default_rng(1)
-    hidden = np.arange(KEYS) > construction.last.max(1)[:, None]
+    hidden = ~construction.sees.any(1)
 
     def fall(values: np.ndarray) -> float:
         order = np.where(hidden, np.inf, -values).argsort(-1, kind="stable")
@@ -166,10 +165,13 @@ def _order(
     return float((fall(map_) - random) / (best - random)) if best > random else 0.0
 
 
-def _exchanged(weights: np.ndarray, last: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+def _exchanged(weights: np.ndarray, sees: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """Exchange the weights of each example at random, the same way in all rows of a query."""
-    hidden = np.arange(KEYS) > last[:, :, None]
-    order = (rng.random(hidden.shape) + 2 * hidden + hidden * np.arange(KEYS)).argsort(-1)
+    # Hidden keys come last in both orders, so that they keep their places.
+    noise = np.where(sees, rng.random(sees.shape), 2.0)
+    order = np.empty(sees.shape, int)
+    places, sources = (~sees).argsort(-1, kind="stable"), noise.argsort(-1, kind="stable")
+    np.put_along_axis(order, places, sources, -1)
     order = np.broadcast_to(order[:, None], weights.shape)
     return np.take_along_axis(weights, order, -1)
 

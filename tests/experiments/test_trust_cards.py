@@ -5,8 +5,15 @@ import pytest
 from experiments.trust import grammar, trained
 from experiments.trust.judging import judge_drawn, judge_trained
 
-FAITHFUL = ("sharp", "two", "linear", "tiny_logits", "causal", "heads_split")
-MISLEADING = ("decoy_evidence_second", "sink", "idle_heads_on_decoy", "moved", "causal_alike")
+FAITHFUL = ("sharp", "two", "linear", "tiny_logits", "causal", "windowed", "heads_split")
+MISLEADING = (
+    "decoy_evidence_second",
+    "sink",
+    "idle_heads_on_decoy",
+    "moved",
+    "causal_alike",
+    "alike_sparse",
+)
 IGNORED = ("silent_at_evidence", "faint")
 NUMBERS = {kind.name: number for number, kind in enumerate(grammar.KINDS)}
 

@@ -18,7 +18,7 @@ def test_wilson_intervals_follow_the_score_equation():
 
 def judged(label, reads, examples=256, kind="sharp"):
     answers = dict.fromkeys(("depends", "ranks", "mass"), reads)
-    return Judged("drawn", kind, 0, label, {}, examples, reads, answers, {}, {}, 0.0)
+    return Judged("drawn", kind, 0, label, {}, "whole", True, examples, reads, answers, {}, {}, 0.0)
 
 
 def test_rates_count_what_is_false():
