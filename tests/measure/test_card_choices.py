@@ -2,6 +2,7 @@
 
 import re
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -49,6 +50,25 @@ def test_inputs_without_any_effect_are_no_evidence():
     assert card.answers["ranks"].words.endswith("replacing inputs at the keys changes nothing")
     assert not np.isfinite(card["inputs"].value)
     assert card["leave_one_out"].reads == "supports"
+
+
+@pytest.mark.parametrize("moves", [False, True])
+def test_what_a_model_says_without_its_evidence_hangs_on_no_other_key(moves):
+    """Without its evidence the model turns to class 0, and loses more than its whole score."""
+    rng = np.random.default_rng(0)
+    words = np.where(np.eye(K)[rng.integers(0, K, N)] == 1, rng.integers(1, C, (N, 1)), 0)
+
+    def fn(words):
+        weights = jax.nn.softmax(6.0 * (words > 0))
+        says = jax.nn.one_hot(words, C)
+        if moves:
+            weights, says = (jnp.roll(each, 1, 1) for each in (weights, says))
+        weights = hooks.tap("look.weights", weights)
+        return 6 * hooks.tap("look.context", jnp.einsum("nk,nkc->nc", weights, says))
+
+    card = measure.report_card(fn, words, adversarial=False)
+    assert card.reads == ("against" if moves else "supports"), str(card)
+    assert card["inputs"].value > 0.9 if moves else card["inputs"].value < 0.02
 
 
 @pytest.mark.parametrize(("head", "reads"), [(0, "supports"), (1, "against")])

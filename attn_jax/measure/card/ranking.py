@@ -214,11 +214,15 @@ def input_effects(judged: Judged, erased: Erased, contributions: Array) -> Measu
     falls = jax.lax.map(run, pairs).reshape(len(shifts), len(keeps), examples)
     falls = jnp.where(mask[None], jnp.swapaxes(falls, 1, 2), 0)
     matters = jnp.abs(falls).max() > NEGLIGIBLE * jnp.abs(score).mean()
-    mass = distribution(jnp.abs(judged.values))
+    mass, size = distribution(jnp.abs(judged.values)), jnp.abs(score)[:, None]
     # A key with mass may decide by what it does not add: its input is no surprise.
-    shown = jnp.maximum(contributions, mass * jnp.abs(score)[:, None])
+    shown = jnp.where(mask, jnp.maximum(jnp.maximum(contributions, mass * size), 0), 0)
     # What another example brings along by chance is not in all of the falls.
-    excess = (falls.min(0) - jnp.where(mask, jnp.maximum(shown, 0), 0)).max(-1)
+    fall = falls.min(0)
+    # Without its evidence a model may turn to another class, and lose more than its score: a key
+    # that contributes half of the score explains half of that.
+    shown *= jnp.maximum(fall / jnp.maximum(size, jnp.finfo(size.dtype).tiny), 1)
+    excess = (fall - shown).max(-1)
     return {
         "inputs": Measure(jnp.where(matters, jnp.maximum(excess, 0), jnp.nan), whole=score),
         "leave_one_out": agree(judged, jnp.where(matters, falls.mean(0), erased.falls)),
