@@ -12,6 +12,7 @@ from typing import Any
 
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
 
+from experiments.trust import trained
 from experiments.trust.judging import SIZES, Judged, judge_all
 from experiments.trust.rates import (
     descriptions,
@@ -25,6 +26,8 @@ from experiments.trust.rates import (
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "trust_rates.md"
 DESIGN = "0:300"
 """The seeds on which thresholds may be chosen; report on others."""
+
+HONEST = trained.RECIPES[0].count
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -63,9 +66,9 @@ orphan: true
 
 Measured on {date} by `make trust ARGS='--seeds {seeds} --write'`, on
 {len({x.seed for x in drawn})} models drawn by seed and {len({(x.kind, x.seed) for x in own})}
-readers trained on three seeds each. Thresholds were chosen on the seeds {DESIGN}; the
-readers and their seeds are the same in every measurement, so theirs are not fresh. What is true
-of a model follows from its own numbers (`experiments/trust/truth.py`); *graded* models lie between
+readers trained on the first of the same seeds, the honest ones on {HONEST} each and those
+that deceive on three. Thresholds were chosen on the seeds {DESIGN}. What is true of a
+model follows from its own numbers (`experiments/trust/truth.py`); *graded* models lie between
 the others and count as neither right nor wrong. Intervals are Wilson's.
 
 ## Drawn models

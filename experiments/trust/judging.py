@@ -73,15 +73,13 @@ def judge_drawn(seeds: Sequence[int], examples: int) -> list[Judged]:
 
 
 def judge_trained(
-    examples: int,
-    recipes: tuple[trained.Recipe, ...] = trained.RECIPES,
-    seeds: tuple[int, ...] = trained.SEEDS,
+    seeds: Sequence[int], examples: int, recipes: tuple[trained.Recipe, ...] = trained.RECIPES
 ) -> list[Judged]:
-    """Train readers and judge them."""
-    params = trained.train_all(recipes, seeds)
+    """Train readers with the first of some seeds, and judge them."""
+    params = trained.train_all(seeds, recipes)
     fn = trained.answering(params)
     judged = []
-    for reader in trained.readers(params, examples, recipes, seeds):
+    for reader in trained.readers(params, examples, seeds, recipes):
         facts = "trained", reader.recipe.name, reader.seed, reader.truth.label, reader.truth
         judged.append(_judge((*facts, "whole", False), fn, reader.inputs, "pooling.weights"))
     return judged
@@ -92,7 +90,7 @@ def judge_all(seeds: Sequence[int], *, trains: bool = True) -> list[Judged]:
     context = multiprocessing.get_context("spawn")
     with concurrent.futures.ProcessPoolExecutor(2, context) as pool:
         jobs = [pool.submit(judge_drawn, seeds, SIZES[0])]
-        jobs += [pool.submit(judge_trained, SIZES[0])] if trains else []
+        jobs += [pool.submit(judge_trained, seeds, SIZES[0])] if trains else []
         jobs += [pool.submit(judge_drawn, seeds, size) for size in SIZES[1:]]
         return [each for job in jobs for each in job.result()]
 

@@ -1,7 +1,7 @@
 """Readers trained to hide what they use, each in a way of its own, and honest ones beside them."""
 
 import functools
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -15,7 +15,6 @@ from attn_jax.hooks import Site, intervene
 from experiments.trust.readers import LENGTH, Context, Reader, Sentences, read, sentences
 from experiments.trust.truth import Truth, label
 
-SEEDS = (0, 1, 2)
 STEPS = 600
 LEARNED = 0.95
 """The accuracy from which a reader counts as one that uses the evidence."""
@@ -37,18 +36,19 @@ class Losses(NamedTuple):
 
 
 class Recipe(NamedTuple):
-    """How a reader is made: its name, its context, and its losses."""
+    """How readers are made: their name, context and losses, and how many seeds are trained."""
 
     name: str
     context: Context
     losses: Losses = Losses()
+    count: int = 3
 
 
 RECIPES = (
-    Recipe("honest, no context", "none"),
-    Recipe("honest, GRU", "gru"),
-    Recipe("honest, self-attention", "self"),
-    Recipe("penalty, no context", "none", Losses(penalty=1.0)),
+    Recipe("honest, no context", "none", count=12),
+    Recipe("honest, GRU", "gru", count=12),
+    Recipe("honest, self-attention", "self", count=12),
+    Recipe("penalty, no context: tiny weight, huge value", "none", Losses(penalty=1.0)),
     Recipe("penalty, GRU", "gru", Losses(penalty=1.0)),
     Recipe("penalty, decoy fed by self-attention", "self", Losses(penalty=1.0)),
     Recipe("adversary, GRU", "gru", Losses(adversary=0.1)),
@@ -109,26 +109,27 @@ def _train_seeds(context: Context, losses: Losses, rngs: Array, honest: Any) -> 
     return jax.vmap(functools.partial(train, context, losses))(rngs, honest)
 
 
-def train_all(recipes: tuple[Recipe, ...] = RECIPES, seeds: tuple[int, ...] = SEEDS) -> Any:
-    """Train readers of each recipe and seed.
+def train_all(seeds: Sequence[int], recipes: tuple[Recipe, ...] = RECIPES) -> Any:
+    """Train readers of each recipe with the first of some seeds.
 
     Returns:
         The parameters of `Reader("any")`, stacked: all seeds of the first recipe first.
     """
-    rngs = jnp.stack([jax.random.key(seed) for seed in seeds])
+    rngs = jnp.stack([jax.random.key(seed) for seed in seeds[:1]])
     whole = jax.eval_shape(functools.partial(_initial, "any"), rngs)
-    zeros = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape), whole)
     honest: dict[Context, Any] = {}
     trained = []
     for recipe in recipes:
         context = recipe.context
         # An adversary that started where the honest reader did would stay near it.
         first = 50 if recipe.losses.adversary else 0
-        rngs = jnp.stack([jax.random.key(first + seed) for seed in seeds])
+        rngs = jnp.stack([jax.random.key(first + seed) for seed in seeds[: recipe.count]])
         theirs = honest[context] if context in honest else _initial(context, rngs)
+        theirs = jax.tree.map(lambda leaf, rngs=rngs: leaf[: len(rngs)], theirs)
         params = _train_seeds(context, jax.tree.map(jnp.float32, recipe.losses), rngs, theirs)
         honest.setdefault(context, params)
         # Without its parameters, a context that a reader does not have changes nothing.
+        zeros = jax.tree.map(lambda leaf, rngs=rngs: jnp.zeros((len(rngs), *leaf.shape[1:])), whole)
         trained.append(zeros | params)
     return jax.tree.map(lambda *leaves: jnp.concatenate(leaves), *trained)
 
@@ -157,11 +158,12 @@ class Trained(NamedTuple):
 def readers(
     params: Any,
     examples: int,
+    seeds: Sequence[int],
     recipes: tuple[Recipe, ...] = RECIPES,
-    seeds: tuple[int, ...] = SEEDS,
 ) -> Iterator[Trained]:
     """Draw sentences for each reader that was trained, and say what is true of it there."""
-    for number, (recipe, seed) in enumerate((r, s) for r in recipes for s in seeds):
+    pairs = ((recipe, seed) for recipe in recipes for seed in seeds[: recipe.count])
+    for number, (recipe, seed) in enumerate(pairs):
         rng = jax.random.key(100 + seed)
         batch = sentences(rng, examples, with_first=recipe.losses.sink > 0)
         own = jax.tree.map(lambda leaf, number=number: leaf[number], params)

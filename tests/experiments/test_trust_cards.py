@@ -28,6 +28,6 @@ def test_a_drawn_model_is_supported_if_its_map_is_faithful(kind):
 
 def test_a_decoy_fed_by_an_earlier_layer_is_not_believed():
     (recipe,) = (r for r in trained.RECIPES if r.context == "self" and r.losses.penalty)
-    (judged,) = judge_trained(128, (recipe,), (0,))
+    (judged,) = judge_trained((0,), 128, (recipe,))
     assert judged.label == "misleading"
     assert judged.reads != "supports", judged.words

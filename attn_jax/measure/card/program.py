@@ -15,7 +15,8 @@ from attn_jax.measure.card.further import adversary, randomization, truth
 from attn_jax.measure.card.judged import Judged, Plan
 from attn_jax.measure.card.mass import mass
 from attn_jax.measure.card.measured import Checks, Measures
-from attn_jax.measure.card.ranking import attribute, erase_weights, input_effects, ranking
+from attn_jax.measure.card.ranking import attribute, erase_weights, ranking
+from attn_jax.measure.card.replaced import input_effects
 from attn_jax.measure.card.visible import Look, Looker
 
 

@@ -11,7 +11,6 @@ from attn_jax.hooks.hoist import map_hoisted
 from attn_jax.measure import agreement, reweigh
 from attn_jax.measure.card import orders
 from attn_jax.measure.card.judged import Judged
-from attn_jax.measure.card.mass import distribution
 from attn_jax.measure.card.measured import Measure, Measures
 from attn_jax.measure.erasure import ERASER_BINS
 
@@ -183,47 +182,4 @@ def _curves(erased: Erased, mask: Array) -> Measures:
         "sufficiency": both(fall, erased.inserted),
         "deletion": both(under, erased.deleted),
         "insertion": both(under, erased.inserted),
-    }
-
-
-def input_effects(judged: Judged, erased: Erased, contributions: Array) -> Measures:
-    """Return what replacing the inputs at single keys does where the attention gets nothing.
-
-    If the input at a key matters more than the key contributes, and more than its mass in the map
-    says, whichever example replaces it, then an earlier layer has moved what it says to another
-    key, or a path around the attention reads it.
-
-    Args:
-        judged: The model.
-        erased: The scores without the attention to keys, which stand in where no input matters.
-        contributions: What each key contributes to the score, (n, k).
-    """
-    resample = judged.plan.resample
-    assert resample is not None
-    mask, examples = judged.mask, len(judged.mask)
-    score = judged.score(judged.fn(judged.inputs))
-
-    def run(place: tuple[Array, Array]) -> Array:
-        keep, shift = place
-        others = jax.tree.map(lambda x: jnp.roll(x, shift, 0), judged.inputs)
-        return score - judged.score(judged.fn(resample(judged.inputs, keep | ~mask, others)))
-
-    shifts = 1 + jnp.floor(judged.noise.shifts * (examples - 1)).astype(int)
-    keeps = orders.all_but_one(mask)
-    pairs = jnp.tile(keeps, (len(shifts), 1, 1)), jnp.repeat(shifts, len(keeps))
-    falls = jax.lax.map(run, pairs).reshape(len(shifts), len(keeps), examples)
-    falls = jnp.where(mask[None], jnp.swapaxes(falls, 1, 2), 0)
-    matters = jnp.abs(falls).max() > NEGLIGIBLE * jnp.abs(score).mean()
-    mass, size = distribution(jnp.abs(judged.values)), jnp.abs(score)[:, None]
-    # A key with mass may decide by what it does not add: its input is no surprise.
-    shown = jnp.where(mask, jnp.maximum(jnp.maximum(contributions, mass * size), 0), 0)
-    # What another example brings along by chance is not in all of the falls.
-    fall = falls.min(0)
-    # Without its evidence a model may turn to another class, and lose more than its score: a key
-    # that contributes half of the score explains half of that.
-    shown *= jnp.maximum(fall / jnp.maximum(size, jnp.finfo(size.dtype).tiny), 1)
-    excess = (fall - shown).max(-1)
-    return {
-        "inputs": Measure(jnp.where(matters, jnp.maximum(excess, 0), jnp.nan), whole=score),
-        "leave_one_out": agree(judged, jnp.where(matters, falls.mean(0), erased.falls)),
     }
