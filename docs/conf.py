@@ -58,6 +58,7 @@ nb_merge_streams = True
 html_theme = "furo"
 html_title = f"attn_jax {release}"
 html_static_path = ["_static"]
+html_extra_path = ["llms.txt"]
 html_css_files = ["attn_jax.css"]
 html_show_copyright = False
 html_show_sphinx = False

@@ -47,6 +47,13 @@ def _check_rank(least: int, hint: str, *arrays: jax.Array) -> None:
 
 def _check_tokens(query: tuple[int, ...], key: tuple[int, ...], value: tuple[int, ...]) -> None:
     """Compare the leading axes, `(*b, tokens)`."""
+    if query == key[:-1] == value[:-1]:
+        axis = "[" + ":, " * len(query) + "None]"
+        raise ValueError(
+            f"query has no axis of tokens: its leading axes {query} are the batch axes of key and "
+            f"value, {key[:-1]}. If it holds one query for each example, give query{axis}, and "
+            "take that axis off the context."
+        )
     if not query[:-1] == key[:-1] == value[:-1]:
         raise ValueError(
             f"the batch axes of query {query[:-1]}, key {key[:-1]} and value {value[:-1]} differ; "

@@ -24,6 +24,14 @@ def feed_forward(layers):
 CASES = {
     "a vector": (lambda: attend(query=(7,)), "query of shape .* needs at least two axes"),
     "batch": (lambda: attend(query=(2, 3, 7)), r"batch axes of query \(2,\), key \(\)"),
+    "one query an example": (
+        lambda: attend(query=(2, 7), key=(2, 5, 7), value=(2, 5, 3)),
+        r"query has no axis of tokens: .* \(2,\)\. .* give query\[:, None\], and",
+    ),
+    "one query of all heads": (
+        lambda: ops.attention(*map(ONE, [(2, 3, 4, 7), (2, 3, 5, 4, 7), (2, 3, 5, 4, 7)])),
+        r"query has no axis of tokens: .* \(2, 3\)\. .* give query\[:, :, None\], and",
+    ),
     "keys and values": (lambda: attend(value=(4, 2)), "key has 5 tokens and value has 4"),
     "features": (lambda: attend(key=(5, 8)), "key has 8 features and query expects 7"),
     "mask": (lambda: attend(mask=ONE((4, 5), bool)), r"mask of shape .*broadcast.*\(3, 5\)"),
