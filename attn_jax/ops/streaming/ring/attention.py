@@ -17,7 +17,9 @@ from attn_jax.ops.streaming.plan import BlockSizes, Streaming, plan_of, varying_
 from attn_jax.ops.streaming.ring.axis import AXIS, Ring
 from attn_jax.ops.streaming.ring.layout import TOKENS, Layout, layout_of, scattered, with_operands
 from attn_jax.ops.streaming.ring.pairs import Pair, shard_of
-from attn_jax.ops.streaming.ring.passes import RingPlan, attend_rows, seen_keys, weight_sums
+from attn_jax.ops.streaming.ring.plan import RingPlan
+from attn_jax.ops.streaming.ring.rows import attend_rows
+from attn_jax.ops.streaming.ring.sums import seen_keys, weight_sums
 from attn_jax.ops.streaming.summary import AttentionSummary, Summary
 
 _FLOATS = ("query", "key", "value", "bias", "sinks")
