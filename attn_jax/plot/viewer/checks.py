@@ -9,8 +9,8 @@ from numpy.typing import ArrayLike, NDArray
 
 from attn_jax.plot.arrays import as_array
 from attn_jax.plot.checks import check_grid
-from attn_jax.plot.figure import label_text
 from attn_jax.plot.images import read_image
+from attn_jax.plot.labels import label_text, read_labels
 from attn_jax.plot.overlay import square_grid
 
 
@@ -33,6 +33,7 @@ def labels_of(
     argument: str,
     axis: str,
     shape: tuple[int, ...],
+    first: int = 0,
 ) -> list[str] | None:
     """Return the labels of one side of a layer's maps.
 
@@ -42,6 +43,7 @@ def labels_of(
         argument: Name of the argument, for the error.
         axis: `"queries"` or `"keys"`.
         shape: Shape of the map, `(queries, keys)`.
+        first: Number of labels of keys before the first query, where the queries are the last keys.
 
     Returns:
         The labels as text, or None without labels.
@@ -53,12 +55,14 @@ def labels_of(
     if chosen is None:
         return None
     size = shape[axis == "keys"]
+    if first and len(chosen) == shape[1]:
+        chosen = chosen[first:]
     if len(chosen) != size:
         raise ValueError(
             f"{argument} has {len(chosen)} labels, but the maps of {layer!r} have {size} {axis}; "
             f"give labels by layer, as in {argument}={{{layer!r}: [...]}}."
         )
-    return [label_text(label) for label in chosen]
+    return read_labels(chosen)
 
 
 def check_measure(name: str, values: ArrayLike, maps: int) -> list[float]:
@@ -92,13 +96,16 @@ def check_top_k(top_k: int) -> int:
     return index(top_k)
 
 
-def check_axes_names(axes: str | Mapping[str, str] | None, weights: Any) -> None:
+def check_axes_names(axes: str | Mapping[str, str] | None, names: Sequence[str]) -> None:
     """Refuse axes for arrays that do not exist.
+
+    Args:
+        axes: The axes, for all arrays or by name.
+        names: The names of the arrays.
 
     Raises:
         ValueError: If `axes` names an unknown array, or all the weights are summaries.
     """
-    names = [*map(str, weights)] if isinstance(weights, Mapping) else ["weights"]
     if isinstance(axes, Mapping):
         check_names("axes", axes, names)
     elif axes and not names:
@@ -117,6 +124,47 @@ def check_example(example: int | None, layers: Sequence[Any], is_batch: bool) ->
             f"example={example}, but nothing has a batch axis to choose from ({readings}); leave "
             "example out, or give axes with a 'b'."
         )
+
+
+def prefix_names(prefix_tokens: int | Sequence[object]) -> tuple[int, list[str] | None]:
+    """Return the number of prefix tokens, and their names if they were given.
+
+    Args:
+        prefix_tokens: The number, or the names.
+    """
+    if isinstance(prefix_tokens, str | bytes):
+        prefix_tokens = [prefix_tokens]
+    if isinstance(prefix_tokens, Sequence):
+        return len(prefix_tokens), [label_text(name) for name in prefix_tokens]
+    return index(prefix_tokens), None
+
+
+def patch_labels(
+    prefix: Sequence[str], grid: tuple[int, int] | None, shapes: Mapping[str, tuple[int, int]]
+) -> dict[str, list[str]]:
+    """Return labels of prefix tokens and patches, by layer.
+
+    Args:
+        prefix: Names of the tokens before the patches.
+        grid: Rows and columns of the patches; without it the others are named by their number.
+        shapes: Shape of the maps of each layer.
+
+    Raises:
+        ValueError: If a layer has fewer tokens than there are names.
+    """
+    labels = {}
+    for layer, shape in shapes.items():
+        patches = range(shape[1] - len(prefix))
+        if not patches:
+            raise ValueError(
+                f"prefix_tokens names {len(prefix)} tokens, but {layer!r} has {shape[1]} keys; "
+                "name only those before the patches."
+            )
+        names = [str(len(prefix) + patch) for patch in patches]
+        if grid is not None and grid[0] * grid[1] == len(patches):
+            names = [f"row {p // grid[1]}, column {p % grid[1]}" for p in patches]
+        labels[layer] = [*prefix, *names]
+    return labels
 
 
 def check_names(argument: str, names: Iterable[object], known: Collection[object]) -> None:

@@ -43,6 +43,7 @@ class Content:
         masks: Cells that may be attended to, `(heads, queries, keys)`, by name of layer.
         operands: What was captured beside the weights, by name of layer.
         sentence_b: First query and first key of a second sentence, by name of layer.
+        skipped: What the weights held beside what is shown.
     """
 
     title: str
@@ -61,6 +62,7 @@ class Content:
     masks: Mapping[str, NDArray[np.bool_]]
     operands: Mapping[str, Operands]
     sentence_b: Mapping[str, tuple[int, int]]
+    skipped: Sequence[str] = ()
 
     @functools.cached_property
     def encoded(self) -> tuple[dict[str, object], list[str]]:

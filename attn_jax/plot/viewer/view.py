@@ -39,6 +39,13 @@ class Viewer:
     def _content(self) -> Content:
         return self._pages.contents[self._state.get("page", 0)]
 
+    @property
+    def sources(self) -> list[str]:
+        """What was taken for what: how each array was read, and what was left out."""
+        content = self._content
+        shown = [f"{each.name}: {each.reading}" for each in [*content.layers, *content.summaries]]
+        return shown + [f"left out: {name}" for name in content.skipped]
+
     def select(self, **selection: Any) -> "Viewer":
         """Select what the page opens with, and what a figure draws.
 

@@ -96,7 +96,8 @@ def sentence():
     x = 1.3 * jax.random.normal(jax.random.key(1), (1, len(pieces), 24))
     weights = encoder_weights(x)
     view = plot.viewer(weights, tokens=pieces, title="A sentence")
-    return SimpleNamespace(view=view, tokens=pieces, maps=stack(weights))
+    shown = [piece.replace("##", "·") for piece in pieces]
+    return SimpleNamespace(view=view, tokens=shown, maps=stack(weights))
 
 
 @pytest.fixture(scope="session")
