@@ -2,12 +2,13 @@
 
 import base64
 import csv
+import glob
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from experiments.report.figures import read_index
+from experiments.report.figures import NARROW, read_index
 from experiments.report.theme import themed
 
 
@@ -20,6 +21,7 @@ class Picture(NamedTuple):
         source: A `data:` URI of an image.
         page: The HTML of a viewer, shown in a frame.
         table: The rows of a table, the header first.
+        narrow: `data:` URIs of its parts for a phone, if it has any.
     """
 
     title: str
@@ -27,6 +29,7 @@ class Picture(NamedTuple):
     source: str = ""
     page: str = ""
     table: Sequence[Sequence[str]] = ()
+    narrow: Sequence[str] = ()
 
 
 def read_pictures(folder: Path, order: Sequence[str] = ()) -> Iterator[Picture]:
@@ -64,7 +67,8 @@ def _picture(path: Path, title: str, caption: str) -> Picture:
         return Picture(title, caption, table=[header, *rows])
     if path.suffix == ".html":
         return Picture(title, caption, page=path.read_text(encoding="utf-8"))
-    return Picture(title, caption, _data_uri(path))
+    parts = sorted((path.parent / NARROW).glob(f"{glob.escape(path.stem)}-*.svg"))
+    return Picture(title, caption, _data_uri(path), narrow=[_data_uri(part) for part in parts])
 
 
 def _data_uri(path: Path) -> str:

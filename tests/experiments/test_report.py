@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from attn_jax.plot.viewer.still import LISTENER
 from attn_jax.train import RunFolderError
 from experiments.report import (
     Sheet,
@@ -25,7 +26,7 @@ from experiments.report.record import commands, epoch_rows, fine_rows
 
 TAGS = {"html", "head", "meta", "title", "style", "body", "header", "main", "section", "h1", "h2"}
 TAGS |= {"p", "dl", "div", "dt", "dd", "figure", "figcaption", "img", "pre", "details", "summary"}
-TAGS |= {"table", "thead", "tbody", "tr", "th", "td", "iframe"}
+TAGS |= {"table", "thead", "tbody", "tr", "th", "td", "iframe", "script"}
 HOSTILE = "</script><img src=x onerror=alert(1)><!-- ]]> \u2028 $x_1$ {{ 7*7 }} '\"&<svg/onload=1>"
 ROWS = [
     {"step": 5, "epoch": 1, "train/loss": 0.9, "train/accuracy": 0.6, "time/elapsed": 4.0},
@@ -123,7 +124,9 @@ def test_the_figures_are_in_the_page_and_nothing_is_loaded(tmp_path, heads):
     names = {path.stem for path in files}
     drawn = {"curves", "digits", "mistakes", "classes"} | ({"heads"} if heads else set())
     assert names == drawn | {"viewer"}
-    assert page.tags.count("img") == len(drawn)
+    assert page.tags.count("img") == 2 * len(drawn) + 1  # for a phone, one of each metric's curves
+    scripts = re.findall(r"<script>(.*?)</script>", (run / "report.html").read_text(), re.DOTALL)
+    assert scripts == [LISTENER]
     assert page.tags.count("iframe") == 1
     assert (
         "4 of 230 test images were misclassified. All are shown: prediction on the left"

@@ -93,7 +93,7 @@ def test_no_title_or_name_becomes_anything_but_text(text):
     assert payload["title"] == text
     assert payload["layers"][0]["name"] == text
     frame = Reader(viewer._repr_html_())
-    assert [name for name, *_ in frame.elements] == ["iframe"]
+    assert [name for name, *_ in frame.elements] == ["iframe", "img", "script"]
     inner = Reader(frame.elements[0][1]["srcdoc"])
     assert [name for name, *_ in inner.elements] == EXPECTED
 

@@ -16,7 +16,7 @@ from attn_jax.plot.viewer import bundle
 _NAMES = ("ink", "muted", "rule", "paper", "right", "wrong", "truth")
 
 
-def page(payload: Mapping[str, object], blobs: Sequence[str]) -> str:
+def page(payload: Mapping[str, object], blobs: Sequence[str], still: str) -> str:
     """Return the page as HTML.
 
     The payload is text in a JSON script element, in ASCII and without `<`, so that no token can end
@@ -25,6 +25,7 @@ def page(payload: Mapping[str, object], blobs: Sequence[str]) -> str:
     Args:
         payload: Content of the page, for JSON.
         blobs: Encoded arrays, to which it refers by number.
+        still: Address of a picture, shown where no script runs and in print.
 
     Returns:
         The HTML.
@@ -46,6 +47,7 @@ def page(payload: Mapping[str, object], blobs: Sequence[str]) -> str:
         style=style,
         payload=data,
         blobs=arrays,
+        still=still,
         script=script,
     )
 
