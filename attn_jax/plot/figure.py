@@ -134,6 +134,11 @@ def plain(label: object, max_length: int = _MAX_LABEL_LENGTH) -> str:
     return "".join([*parts[: (length + 1) // 2], "…", *parts[len(parts) - length // 2 :]])
 
 
+def shown_length(label: object) -> int:
+    """Return the number of characters that a label takes, a note for what no font has included."""
+    return len(legible_text(plain(label)))
+
+
 def safe(*texts: Text) -> None:
     """Keep matplotlib from reading texts as mathematics, and find fonts for them.
 
@@ -166,9 +171,12 @@ def tick_labels(ax: Axes, axis: str, labels: Sequence[object], **settings: Any) 
     """Set plain-text labels at 0, 1, 2 … of the axis `x` or `y`, as many as fit."""
     side = ax.xaxis if axis == "x" else ax.yaxis
     places = labeled(len(labels))
-    texts = read_labels(labels)
+    read = read_labels(labels)
+    texts = [plain(read[place]) for place in places]
     side.set_ticks(places)
-    side.set_ticklabels([plain(texts[place]) for place in places], **settings)
+    # Drawing sets the text of each tick again, so notes must be in it from the start.
+    side.set_ticklabels(list(map(legible_text, texts)), **settings)
+    warn_of_missing(texts)
     safe(*(label for tick in side.get_major_ticks() for label in (tick.label1, tick.label2)))
 
 

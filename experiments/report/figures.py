@@ -20,6 +20,8 @@ from experiments.report.record import fine_rows
 _COLUMNS, _NARROW_COLUMNS = 10, 4
 _PER_CLASS = 2
 _MAX_MISTAKES = 30
+# Of the misclassified images, and of the others, in the viewer.
+_EXAMPLES = 6
 _NARROW = _PER_CLASS * _COLUMNS
 _BESIDE = (
     "Weight beside the strokes is no mistake: an empty place can tell digits apart, as the open "
@@ -196,7 +198,7 @@ def _sheets(every: Predictions) -> Iterator[Sheet]:
         yield Sheet(
             "viewer",
             "Look around",
-            "The first test image. Choose a head, and point at a patch.",
+            "Test images, those misclassified first. Choose one and a head, and point at a patch.",
             _viewer(every),
         )
     if correct.size >= _MIN_FOR_MEAN:
@@ -240,18 +242,27 @@ def _heads(chosen: Predictions) -> Figure:
 
 
 def _viewer(every: Predictions) -> plot.Viewer:
-    image, (black, white) = every.images[0], _levels(every.images)
-    label, prediction = (
-        str(index if every.names is None else every.names[index])
-        for index in (int(every.labels[0]), int(every.predictions[0]))
-    )
+    correct = every.labels == every.predictions
+    wrong, right = np.flatnonzero(~correct), _some_of_each_class(every.labels, correct)
+    chosen = every.take(np.array([*wrong[:_EXAMPLES], *right[:_EXAMPLES]], int))
+    black, white = _levels(every.images)
+    images = black + white - chosen.images if every.negative else chosen.images
     return plot.viewer(
-        every.weights[0][:, None],
-        queries=[f"predicted {prediction}"],
-        images=(black + white - image if every.negative else image).astype(image.dtype),
+        chosen.weights[:, :, None],
+        axes="bhqk",
+        example=range(len(chosen.labels)),
+        queries=[[_reading(chosen, i)] for i in range(len(chosen.labels))],
+        images=images.astype(every.images.dtype)[..., None],
         grid=every.grid,
-        title=f"A test image of {label}",
+        title="Test images",
     )
+
+
+def _reading(chosen: Predictions, index: int) -> str:
+    """Return what an image was read as, and what it is if that was wrong."""
+    label, prediction = chosen.labels[index], chosen.predictions[index]
+    true, read = (str(i if chosen.names is None else chosen.names[i]) for i in (label, prediction))
+    return f"read as {read} ✓" if label == prediction else f"read as {read}, is {true} ✗"
 
 
 def _classes(every: Predictions, columns: int = _COLUMNS) -> Figure:

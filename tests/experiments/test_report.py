@@ -134,7 +134,7 @@ def test_the_figures_are_in_the_page_and_nothing_is_loaded(tmp_path, heads):
     )
     for _, name, value in page.attributes:
         assert name not in ("href", "action", "srcset", "style")
-        assert name != "src" or re.fullmatch(r"data:image/(svg\+xml|png);base64,[\w+/=]+", value)
+        assert name != "src" or re.fullmatch(r"data:image/(webp|svg\+xml|png);base64,[\w+/=]+", value)
     assert set(page.tags) <= TAGS
 
 

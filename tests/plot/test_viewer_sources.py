@@ -152,8 +152,8 @@ def test_a_capture_of_everything_shows_its_weights():
     view = plot.viewer(captured)
     assert names(view) == ["layers.0.attention.weights"]
     assert view.sources[1:] == [
-        "left out: layers.0.attention.scores (not weights)",
-        "left out: layers.0.mlp (not weights)",
+        "beside the maps: layers.0.attention.scores",
+        "beside the maps: layers.0.mlp",
     ]
     with pytest.raises(ValueError, match=r"scores\[0, 0, :\] sums to 5"):
         plot.viewer({"scores": np.ones((1, 2, 5, 5))})

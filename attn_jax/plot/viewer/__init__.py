@@ -212,7 +212,10 @@ def _content(
         masks=masks_of(mask, maps, example),
         operands={layer.name: operands_of(layer, captured, example) for layer in maps},
         sentence_b=sentence_starts(sentence_b, maps, labels),
-        skipped=skipped,
+        also=[
+            *(f"left out: {name}" for name in skipped),
+            *(f"beside the maps: {name}" for name in captured),
+        ],
     )
 
 

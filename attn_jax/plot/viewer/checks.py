@@ -13,6 +13,8 @@ from attn_jax.plot.images import read_image
 from attn_jax.plot.labels import label_text, read_labels
 from attn_jax.plot.overlay import square_grid
 
+_MOST_PIXELS = 1024
+
 
 def check_some(count: int) -> None:
     """Refuse an empty capture.
@@ -248,4 +250,14 @@ def check_image(
     values = read_image(image, "images")
     check_grid(cells, grid, values.shape)
     colors = np.broadcast_to(np.atleast_3d(values), (*values.shape[:2], 3))
-    return np.rint(colors * 255).astype(np.uint8), (index(grid[0]), index(grid[1]))
+    return _no_larger(np.rint(colors * 255).astype(np.uint8)), (index(grid[0]), index(grid[1]))
+
+
+def _no_larger(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Shrink an image to at most 1,024 pixels a side, each the mean of several."""
+    factor = -(-max(image.shape[:2]) // _MOST_PIXELS)
+    if factor == 1:
+        return image
+    height, width = (size // factor for size in image.shape[:2])
+    blocks = image[: height * factor, : width * factor].reshape(height, factor, width, factor, 3)
+    return np.rint(blocks.mean((1, 3))).astype(np.uint8)

@@ -43,7 +43,7 @@ class Content:
         masks: Cells that may be attended to, `(heads, queries, keys)`, by name of layer.
         operands: What was captured beside the weights, by name of layer.
         sentence_b: First query and first key of a second sentence, by name of layer.
-        skipped: What the weights held beside what is shown.
+        also: What the weights held beside the maps, a line each.
     """
 
     title: str
@@ -62,7 +62,7 @@ class Content:
     masks: Mapping[str, NDArray[np.bool_]]
     operands: Mapping[str, Operands]
     sentence_b: Mapping[str, tuple[int, int]]
-    skipped: Sequence[str] = ()
+    also: Sequence[str] = ()
 
     @functools.cached_property
     def encoded(self) -> tuple[dict[str, object], list[str]]:
@@ -151,6 +151,7 @@ class Content:
         url = "data:image/png;base64," + base64.b64encode(file.getvalue()).decode("ascii")
         height, width = image.shape[:2]
         size = {"url": url, "height": height, "width": width}
+        size["isColor"] = bool(np.ptp(image, axis=-1).any())
         return {**size, "grid": self.grid, "prefixTokens": self.prefix_tokens}
 
 

@@ -45,7 +45,7 @@ class Viewer:
         """What was taken for what: how each array was read, and what was left out."""
         content = self._content
         shown = [f"{each.name}: {each.reading}" for each in [*content.layers, *content.summaries]]
-        return shown + [f"left out: {name}" for name in content.skipped]
+        return [*shown, *content.also]
 
     def select(self, **selection: Any) -> "Viewer":
         """Select what the page opens with, and what a figure draws.

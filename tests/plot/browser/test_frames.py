@@ -12,7 +12,9 @@ expect = pytest.importorskip("playwright.sync_api").expect
 VIEWS = [
     ("sentence", "matrix"),
     ("sentence", "tokens"),
+    ("sentence", "heads"),
     ("sentence", "overview"),
+    ("vectors", "neuron"),
     ("digit", "image"),
     ("translation", "alignment"),
     ("two_runs", "compare"),
