@@ -11,9 +11,10 @@ from matplotlib.text import Text
 from numpy.typing import NDArray
 
 from attn_jax.plot.colors import INK, MUTED, PAPER, RULE
-from attn_jax.plot.fonts import drawable, fallbacks, legible_text, warn_of_missing
+from attn_jax.plot.fonts import drawable, fallbacks, warn_of_missing
 from attn_jax.plot.graphemes import clusters, printable
 from attn_jax.plot.labels import label_text, read_labels
+from attn_jax.plot.notes import legible_text
 
 _MAX_LABEL_LENGTH = 16
 _MAX_LABELS = 40

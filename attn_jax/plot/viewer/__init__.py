@@ -18,6 +18,7 @@ from attn_jax.plot.viewer.maps import Labels, Layer, checked, is_summary, one_of
 from attn_jax.plot.viewer.masks import masks_of
 from attn_jax.plot.viewer.operands import operands_of, split
 from attn_jax.plot.viewer.pages import Pages, captures_of, examples_of, of_example
+from attn_jax.plot.viewer.prefix import patch_labels, prefix_names
 from attn_jax.plot.viewer.sentences import sentence_starts
 from attn_jax.plot.viewer.shrink import choose_whole, summarize
 from attn_jax.plot.viewer.sources import Sources, read_sources
@@ -187,10 +188,10 @@ def _content(
     checks.check_example(example, shown, is_batch)
     if compare is not None:
         checks.check_same("compare", _shapes(compared), _shapes(maps))
-    count, names = checks.prefix_names(prefix_tokens)
+    count, names = prefix_names(prefix_tokens)
     image, grid = _image(picture, grid, count, example, shown)
     if names is not None and tokens is None and keys is None:
-        tokens = checks.patch_labels(names, grid, {layer.name: _shape(layer) for layer in shown})
+        tokens = patch_labels(names, grid, {layer.name: _shape(layer) for layer in shown})
     labels = {layer.name: _labels(layer, tokens, queries, keys) for layer in shown}
     return Content(
         title=str(title),

@@ -15,6 +15,16 @@ from attn_jax import hooks, nn, ops, plot
 # As root Chromium has no sandbox; the others keep it from asking for hosts and updates of its own.
 FLAGS = ("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run")
 FLAGS += ("--disable-background-networking", "--disable-component-update", "--disable-sync")
+# What is wider than the screen, and in nothing that scrolls.
+CUT = """() => {
+  const scrolls = (x) => x && (["auto", "scroll"].includes(getComputedStyle(x).overflowX)
+    || scrolls(x.parentElement));
+  return [...document.body.querySelectorAll("*")].filter((x) => {
+    const { right, width } = x.getBoundingClientRect();
+    return width > 1 && right > innerWidth + 1 && !scrolls(x.parentElement)
+      && !x.closest(".visually-hidden");
+  }).map((x) => `${x.tagName}.${x.className} ${x.textContent.slice(0, 30)}`);
+}"""
 HOW = "install it (apt-get install chromium), or name another by ATTN_JAX_CHROMIUM=/path/to/it"
 
 
@@ -69,6 +79,18 @@ def violations():
     def run(page):
         found = axe.run(page).response["violations"]
         return [f"{v['id']}: {v['help']}: {n['html'][:200]}" for v in found for n in v["nodes"]]
+
+    return run
+
+
+@pytest.fixture
+def cut():
+    """Tells what of a page is wider than the screen."""
+
+    def run(page):
+        width = page.viewport_size["width"]
+        scrolled = page.evaluate("document.documentElement.scrollWidth")
+        return page.evaluate(CUT) + ([f"the page: {scrolled}"] if scrolled > width else [])
 
     return run
 
