@@ -50,7 +50,7 @@ def test_nothing_of_a_report_is_cut(page, cut, violations, classifier, width):
     page.set_viewport_size({"width": width, "height": 800})
     page.goto(classifier)
     assert cut(page) == []
-    assert page.locator("figure > img:visible").count() == 5 + (width < 640)
+    assert page.locator("figure > img:visible").count() == 4 + (width < 640)
     for image in page.locator("figure > img:visible").all():
         shown = image.evaluate("x => x.clientWidth / x.naturalWidth")
         assert shown > 0.6  # of the size at which its letters are eight points high
