@@ -4,6 +4,7 @@ import base64
 import dataclasses
 import functools
 import io
+import os
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -99,7 +100,8 @@ class Content:
     def _layers(
         self, layers: Sequence[Layer], blobs: list[str], labels: "_LabelLists"
     ) -> list[dict[str, object]]:
-        with ThreadPoolExecutor() as pool:  # zlib and NumPy release the GIL
+        # zlib and NumPy release the GIL; each thread holds some forty bytes for each weight.
+        with ThreadPoolExecutor(os.cpu_count()) as pool:
             maps = [weights for layer in layers for weights in layer.weights]
             encoded = iter(list(pool.map(self._map, maps)))
         rows = []

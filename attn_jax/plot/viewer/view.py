@@ -3,7 +3,7 @@
 import functools
 import html
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -72,6 +72,9 @@ class Viewer:
 
         Where no script runs, and in print, it is a picture of the selection.
         """
+        return "".join(self._parts())
+
+    def _parts(self) -> Iterator[str]:
         payload, blobs = encode_pages(self._pages)
         return page({**payload, "state": self._state}, blobs, self._still)
 
@@ -99,7 +102,8 @@ class Viewer:
         draft = path.with_name(f"{path.name}.tmp")
         try:
             if path.suffix == ".html":
-                draft.write_text(self.html(), "utf-8")
+                with draft.open("w", encoding="utf-8") as file:
+                    file.writelines(self._parts())
             else:
                 self.figure().savefig(draft, format=path.suffix[1:], dpi=200)
             os.replace(draft, path)
