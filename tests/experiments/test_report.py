@@ -142,12 +142,14 @@ def test_the_figures_are_in_the_page_and_nothing_is_loaded(tmp_path, heads):
 
 def test_pictures_ask_for_nothing_either(tmp_path):
     page = report(make_run(tmp_path))
-    (source,) = [value for _, name, value in page.attributes if name == "src"]
-    svg = base64.b64decode(source.partition(",")[2]).decode()
-    assert "prefers-color-scheme:dark" in svg
-    links = re.findall(r'(?:xlink:)?href="([^"]*)"', svg)
-    assert all(link.startswith(("#", "data:")) for link in links)
-    assert "<script" not in svg
+    sources = [value for _, name, value in page.attributes if name == "src"]
+    assert len(sources) == 3  # the curves, and each by itself for a phone
+    for source in sources:
+        svg = base64.b64decode(source.partition(",")[2]).decode()
+        assert "prefers-color-scheme:dark" in svg
+        links = re.findall(r'(?:xlink:)?href="([^"]*)"', svg)
+        assert all(link.startswith(("#", "data:")) for link in links)
+        assert "<script" not in svg
 
 
 def test_the_policy_allows_only_this_style_and_embedded_images(tmp_path):
@@ -205,7 +207,7 @@ def test_any_figure_of_the_folder_is_shown(tmp_path):
     (run / "figures" / "mine.png").write_bytes(b"\x89PNG")
     page = report(run)
     assert "mine" in page.text
-    assert page.tags.count("img") == 2
+    assert page.tags.count("img") == 3 + 1
 
 
 def no_images():

@@ -65,7 +65,13 @@ def test_layers_of_unequal_heads_are_shown_as_they_are():
 
 def test_the_outputs_of_a_model_and_of_its_generation_open():
     config = transformers.GPT2Config(
-        n_layer=2, n_head=2, n_embd=8, vocab_size=11, attn_implementation="eager"
+        n_layer=2,
+        n_head=2,
+        n_embd=8,
+        vocab_size=11,
+        bos_token_id=0,
+        eos_token_id=0,
+        attn_implementation="eager",
     )
     model = transformers.GPT2LMHeadModel(config).eval()
     tokens = torch.arange(1, 5)[None]

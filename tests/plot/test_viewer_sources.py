@@ -66,6 +66,8 @@ def test_outputs_of_a_model_are_read_and_the_rest_is_named():
     view = plot.viewer(ModelOutput(logits=np.zeros((1, 5, 9)), attentions=(layer, layer)))
     assert names(view) == ["layers.0", "layers.1"]
     assert view.sources[-1] == "left out: logits (not weights)"
+    empty = ModelOutput(attentions=(layer,), cross_attentions=((), ()), decoder_attentions=())
+    assert names(plot.viewer(empty)) == ["layers.0"]
     both = ModelOutput(
         encoder_attentions=(layer,),
         decoder_attentions=(layer,),

@@ -95,7 +95,7 @@ def read_sources(weights: Any, *, stacked: bool = False) -> Sources:
     if not isinstance(weights, Mapping):
         items = _read("weights", "layer {}", weights, skipped, stacked=stacked)
         return Sources(items, False, skipped)
-    if _fields(weights) and not any(weights.get(name) for name in _FIELDS):
+    if _fields(weights) and all(_is_empty(weights.get(name)) for name in _FIELDS):
         as_array(None, "attentions")  # which says how to ask for them
     items = [
         item
@@ -123,10 +123,17 @@ def _flat(tree: Mapping[Any, Any], skipped: list[str]) -> Iterator[tuple[str, st
         elif not outputs:
             yield str(name), f"{name}[{{}}]", value
         elif name in _FIELDS:
-            if value is not None:
+            if not _is_empty(value):
                 yield str(name), _FIELDS[name], value
         elif value is not None:
             skipped.append(f"{name} (not weights)")
+
+
+def _is_empty(field: Any) -> bool:
+    """Return whether a field holds no layer: None, or () for a model without that attention."""
+    return field is None or (
+        isinstance(field, tuple) and all(isinstance(each, tuple) and not each for each in field)
+    )
 
 
 def _clean(name: str) -> str:
