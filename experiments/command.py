@@ -13,6 +13,7 @@ from experiments.known_paths import allow, allow_options, require_known_paths
 from experiments.new_run import begin_run
 from experiments.options import RUNS, Command, parse, without_place
 from experiments.reopen import find_run, last_run, reopen_experiment
+from experiments.stages import announce
 from experiments.stored_command import read_stored_command, stored_experiment
 
 EXPECTED = (
@@ -93,9 +94,11 @@ def _fit(
     """Train, draw the figures, write the report, and print where they are."""
 
     def finish(result: training.FitResult) -> None:
-        experiment.draw(result.state.params, run)
-        report = _write_report(run)
         print(summary(result.rows))
+        announce("Drawing the figures and judging the attention; this may take a minute")
+        experiment.draw(result.state.params, run)
+        announce("Writing the report")
+        report = _write_report(run)
         print(f"Report: {report}\nReopen: experiments.load({str(run)!r})")
 
     if processes.leads:

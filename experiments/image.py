@@ -16,6 +16,7 @@ from attn_jax.nn import apply_with_weights
 from attn_jax.tasks.images import IMAGE_SHAPE
 from attn_jax.train import TrainConfig, classification_loss
 from experiments.experiment import Experiment
+from experiments.stages import announce
 
 RECIPE = TrainConfig(
     epochs=8,
@@ -99,6 +100,7 @@ class ImageExperiment(Experiment):
         model = self.sized_model()
         apply = jax.jit(lambda x: apply_with_weights(model, {"params": params}, x))
         outputs = []
+        announce(f"Classifying {len(images):,} test images")
         for start in range(0, len(images), _IMAGES_PER_CALL):
             batch = {"image": images[start : start + _IMAGES_PER_CALL]}
             outputs.append(jax.device_get(apply(self.task.prepare(batch)["image"])))
@@ -107,12 +109,14 @@ class ImageExperiment(Experiment):
         weights = np.concatenate([captured[name] for _, captured in outputs])[..., 0, :]
         grid = model.grid(images.shape[1:])
         few = self.task.prepare({"image": images[:_IMAGES_ON_CARD]})["image"]
+        announce("Judging the attention for the report card")
         card = report_card(
             lambda x: model.apply({"params": params}, x),
             few,
             attention=name,
             resample=functools.partial(resample_patches, grid),
         )
+        announce("Drawing the figures")
         draw_figures(run, images, labels, logits.argmax(-1), weights, grid, card=card)
 
 

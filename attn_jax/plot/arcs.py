@@ -12,6 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 from attn_jax.plot.checks import check_labels, weights_array
 from attn_jax.plot.colors import ATTENTION, INK
 from attn_jax.plot.figure import canvas, labeled, plain, safe, style
+from attn_jax.plot.labels import read_labels
 from attn_jax.plot.overlay import color_bar
 from attn_jax.renames import renamed_arguments
 
@@ -107,5 +108,6 @@ def _write_column(
     ax: Axes, labels: Sequence[object] | None, count: int, x: float, side: str
 ) -> None:
     look = {"ha": side, "va": "center", "fontsize": 8, "color": INK}
-    names = {i: plain(i if labels is None else labels[i]) for i in labeled(count)}
+    texts = range(count) if labels is None else read_labels(labels)
+    names = {i: plain(texts[i]) for i in labeled(count)}
     safe(*(ax.text(x, (i + 0.5) / count, name, **look) for i, name in names.items()))

@@ -28,6 +28,19 @@ def as_array(values: Any, name: str = "weights") -> NDArray:
         >>> as_array(([0.5, 0.5], (1, 0))).tolist()
         [[0.5, 0.5], [1.0, 0.0]]
     """
+    return _numbers(raw_array(values, name), name)
+
+
+def raw_array(values: Any, name: str = "weights") -> NDArray:
+    """Return numbers of any library as one NumPy array, in their own type, such as bfloat16.
+
+    Args:
+        values: As in `as_array`.
+        name: Name of the argument, for the error.
+
+    Raises:
+        ValueError: As in `as_array`.
+    """
     if values is None:
         raise ValueError(
             f"{name} is None: the model returned no weights. Fused kernels such as PyTorch's sdpa "
@@ -37,10 +50,16 @@ def as_array(values: Any, name: str = "weights") -> NDArray:
     if isinstance(values, list | tuple) and any(map(_is_part, values)):
         return _stacked([as_array(part, f"{name}[{i}]") for i, part in enumerate(values)], name)
     try:
-        return _numbers(_read(values))
+        array = _read(values)
     except (TypeError, ValueError) as error:
         kind = type(values).__name__
         raise ValueError(f"{name} of type {kind} is not an array of numbers: {error}") from error
+    if array.dtype.kind not in "biufV":
+        kind = type(values).__name__
+        raise ValueError(
+            f"{name} of type {kind} is not an array of numbers: its elements are {array.dtype}."
+        )
+    return array
 
 
 def _is_part(value: Any) -> bool:
@@ -51,9 +70,9 @@ def _stacked(parts: Sequence[NDArray], name: str) -> NDArray:
     shapes = list(dict.fromkeys(part.shape for part in parts))
     if len(shapes) > 1:
         raise ValueError(
-            f"the parts of {name} differ in shape: {', '.join(map(str, shapes))}. Pass one of them "
-            f"(a layer, or a step of generation), as in {name}[0]; plot.viewer also takes layers "
-            "that differ by name, as in {'layer 0': ..., 'layer 1': ...}."
+            f"the parts of {name} differ in shape: {', '.join(map(str, shapes))}. Pass one of "
+            f"them, as in {name}[0]; plot.viewer also takes layers that differ, and the steps of a "
+            "generation."
         )
     return np.stack(parts)
 
@@ -71,9 +90,10 @@ def _read(values: Any) -> NDArray:
     return array
 
 
-def _numbers(array: NDArray) -> NDArray:
-    if array.dtype.kind in "biuf":
+def _numbers(array: NDArray, name: str) -> NDArray:
+    if array.dtype.kind != "V":
         return array
-    if array.dtype.kind == "V":  # the float types of JAX that NumPy lacks
-        return array.astype(np.float64)
-    raise TypeError(f"its elements are of type {array.dtype}.")
+    try:
+        return array.astype(np.float32)  # which holds the floats of JAX that NumPy lacks
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"{name} is not an array of numbers: {error}") from error

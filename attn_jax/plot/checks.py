@@ -12,7 +12,12 @@ _SUM_TOLERANCE = 2e-2
 
 
 def weights_array(
-    weights: ArrayLike, axes: Sequence[str], *, whole: bool = True, name: str = "weights"
+    weights: ArrayLike,
+    axes: Sequence[str],
+    *,
+    whole: bool = True,
+    name: str = "weights",
+    at: tuple[int, ...] = (),
 ) -> NDArray[np.float64]:
     """Return attention weights as float64, after checking them.
 
@@ -22,6 +27,7 @@ def weights_array(
         whole: Whether every row must be a distribution: sum to one, or be all zero for a query
             that may attend to nothing.
         name: Name of the argument, for the error.
+        at: Place of the array within a larger one, for the error.
 
     Returns:
         The weights.
@@ -36,29 +42,35 @@ def weights_array(
         raise ValueError(f"{name} has shape {array.shape}; {expected} is needed, rank {len(axes)}.")
     if array.size == 0:
         raise ValueError(f"{name} of shape {array.shape} is empty; there is nothing to draw.")
-    _refuse(
-        ~np.isfinite(array), array, name, "is not finite", "check the scores before the softmax"
-    )
-    _refuse(array < 0, array, name, "is negative", "pass the weights, not the scores")
+    way_out = "check the scores before the softmax"
+    _refuse(~np.isfinite(array), array, (name, at), "is not finite", way_out)
+    _refuse(array < 0, array, (name, at), "is negative", "pass the weights, not the scores")
     if whole:
-        _refuse_partial(array, name)
+        _refuse_partial(array, name, at)
     return array
 
 
-def _refuse(bad: NDArray[np.bool_], array: NDArray, name: str, problem: str, way_out: str) -> None:
+def _refuse(
+    bad: NDArray[np.bool_],
+    array: NDArray,
+    what: tuple[str, tuple[int, ...]],
+    problem: str,
+    way_out: str,
+) -> None:
     if bad.any():
+        name, at = what
         index = tuple(int(i) for i in np.argwhere(bad)[0])
-        place = ", ".join(map(str, index))
+        place = ", ".join(map(str, (*at, *index)))
         more = f", and {bad.sum() - 1} more" if bad.sum() > 1 else ""
         raise ValueError(f"{name}[{place}] = {array[index]:g} {problem}{more}; {way_out}.")
 
 
-def _refuse_partial(array: NDArray, name: str) -> None:
+def _refuse_partial(array: NDArray, name: str, at: tuple[int, ...]) -> None:
     sums = array.sum(-1)
     bad = (np.abs(sums - 1) > _SUM_TOLERANCE) & (sums != 0)
     if bad.any():
         index = tuple(int(i) for i in np.argwhere(bad)[0])
-        place = "[" + ", ".join([*map(str, index), ":"]) + "]" if index else ""
+        place = "[" + ", ".join([*map(str, (*at, *index)), ":"]) + "]" if (*at, *index) else ""
         raise ValueError(
             f"{name}{place} sums to {sums[index]:.4g}, not 1; normalize over the last axis, "
             "or pass normalized=False to draw any non-negative values."

@@ -12,6 +12,9 @@ from numpy.typing import NDArray
 
 from attn_jax.plot.colors import INK, MUTED, PAPER, RULE
 from attn_jax.plot.fonts import drawable, fallbacks, warn_of_missing
+from attn_jax.plot.graphemes import clusters, printable
+from attn_jax.plot.labels import label_text, read_labels
+from attn_jax.plot.notes import legible_text
 
 _MAX_LABEL_LENGTH = 16
 _MAX_LABELS = 40
@@ -104,24 +107,11 @@ def style(ax: Axes, *, frame: bool = True) -> Axes:
     return ax
 
 
-def label_text(label: object) -> str:
-    r"""Return a label as text: bytes are decoded, a number of a tensor is its value.
-
-    Example:
-        >>> from attn_jax.plot.figure import label_text
-        >>> label_text(b"ab"), label_text(b"\xff"), label_text(7)
-        ('ab', '\\xff', '7')
-    """
-    if hasattr(label, "detach"):
-        label = label.item()  # type: ignore[attr-defined]
-    return label.decode("utf-8", "backslashreplace") if isinstance(label, bytes) else str(label)
-
-
 def plain(label: object, max_length: int = _MAX_LABEL_LENGTH) -> str:
     r"""Return any value as a one-line label that matplotlib can draw.
 
-    Control characters become escapes, text of spaces only becomes `␣`, and long text is shortened
-    in the middle.
+    Line breaks and tabs become signs, control characters escapes, and text of spaces only `␣`. Long
+    text is shortened in the middle, never within a letter and its accents or an emoji.
 
     Args:
         label: Any value that `str` accepts.
@@ -132,41 +122,42 @@ def plain(label: object, max_length: int = _MAX_LABEL_LENGTH) -> str:
 
     Example:
         >>> from attn_jax.plot.figure import plain
-        >>> plain("a\tb"), plain(" "), plain("0123456789", max_length=7)
-        ('a\\tb', '␣', '012…789')
+        >>> plain("a\tb"), plain("\x00"), plain(" "), plain("0123456789", max_length=7)
+        ('a⇥b', '\\x00', '␣', '012…789')
     """
-    text = "".join(_printable(character) for character in label_text(label))
+    text = printable(label_text(label))
     if not text.strip():
-        text = "␣" * len(text)
-    if len(text) <= max_length:
+        return "␣" * min(len(text), max_length)
+    parts = clusters(text)
+    if len(parts) <= max_length:
         return text
     length = max_length - 1
-    return f"{text[: (length + 1) // 2]}…{text[len(text) - length // 2 :]}"
+    return "".join([*parts[: (length + 1) // 2], "…", *parts[len(parts) - length // 2 :]])
 
 
-def _printable(character: str) -> str:
-    if character.isprintable():
-        return character
-    return character.encode("unicode_escape", "surrogatepass").decode("ascii")
+def shown_length(label: object) -> int:
+    """Return the number of characters that a label takes, a note for what no font has included."""
+    return len(legible_text(plain(label)))
 
 
 def safe(*texts: Text) -> None:
     """Keep matplotlib from reading texts as mathematics, and find fonts for them.
 
     Args:
-        *texts: Texts of a figure. One warning names the characters that no font has.
+        *texts: Texts of a figure. What no font has is replaced by a note, and one warning names it.
     """
     fallback = []
     for text in texts:
         text.set_parse_math(False)
         text.set_usetex(False)
         if not drawable(text.get_text(), text.get_fontproperties()):
-            fallback.append(text)
+            fallback.append(text.get_text())
+            text.set_text(legible_text(text.get_text()))
             families = [*text.get_fontfamily(), *fallbacks(text.get_text())]
             # The other fonts have a single weight, and matplotlib logs a request for another.
             text.set(fontfamily=families, fontweight="normal")
     if fallback:
-        warn_of_missing(text.get_text() for text in fallback)
+        warn_of_missing(fallback)
 
 
 def title(ax: Axes, text: object, **settings: Any) -> Text:
@@ -181,8 +172,12 @@ def tick_labels(ax: Axes, axis: str, labels: Sequence[object], **settings: Any) 
     """Set plain-text labels at 0, 1, 2 … of the axis `x` or `y`, as many as fit."""
     side = ax.xaxis if axis == "x" else ax.yaxis
     places = labeled(len(labels))
+    read = read_labels(labels)
+    texts = [plain(read[place]) for place in places]
     side.set_ticks(places)
-    side.set_ticklabels([plain(labels[place]) for place in places], **settings)
+    # Drawing sets the text of each tick again, so notes must be in it from the start.
+    side.set_ticklabels(list(map(legible_text, texts)), **settings)
+    warn_of_missing(texts)
     safe(*(label for tick in side.get_major_ticks() for label in (tick.label1, tick.label2)))
 
 

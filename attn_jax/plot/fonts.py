@@ -9,8 +9,14 @@ from typing import NamedTuple
 
 from matplotlib.font_manager import FontProperties, findfont, fontManager, get_font
 
-# Installed by `attn-jax[fonts]`: one font for Chinese, Japanese and Korean.
-_PACKAGE = "noto_cjk_sans_jp_regular"
+# Packages of fonts: the first, for Chinese, Japanese and Korean, is in `attn-jax[fonts]`.
+_PACKAGES = (
+    "noto_cjk_sans_jp_regular",
+    *(
+        f"fontpkg_noto_sans_{script}"
+        for script in ("devanagari", "thai", "tamil", "telugu", "khmer", "arabic")
+    ),
+)
 
 # Fonts of the system come first: a Chinese one has the forms that its readers know. The last one,
 # matplotlib's own, has a box for every character, so that nothing is ever missing.
@@ -64,7 +70,7 @@ def missing(text: str) -> str:
 
 
 def warn_of_missing(texts: Iterable[str]) -> None:
-    """Warn about characters that are drawn as boxes.
+    """Warn about characters that no installed font has.
 
     Args:
         texts: The texts to draw.
@@ -73,9 +79,10 @@ def warn_of_missing(texts: Iterable[str]) -> None:
     if boxes:
         warnings.warn(
             f"no installed font has {boxes!r} ({', '.join(f'U+{ord(c):04X}' for c in boxes)}), so "
-            "each is drawn as a box. Load a font that has them: "
+            "a note stands in its place. Load a font that has them: "
             "matplotlib.font_manager.fontManager.addfont(path); for Chinese, Japanese and Korean, "
-            "pip install 'attn-jax[fonts]'. plot.viewer shows them with the fonts of the browser.",
+            "pip install 'attn-jax[fonts]'; for Hindi or Thai, fontpkg-noto-sans-devanagari or "
+            "fontpkg-noto-sans-thai. plot.viewer shows them with the fonts of the browser.",
             stacklevel=4,
         )
 
@@ -148,7 +155,7 @@ def _search(lacking: frozenset[int], _count: int) -> _Others:
 
 
 def packaged() -> list[Path]:
-    """Return the files of the optional font package, without importing it."""
-    spec = importlib.util.find_spec(_PACKAGE)
-    folders = spec.submodule_search_locations if spec else None
-    return sorted(path for folder in folders or () for path in Path(folder).glob("*.otf"))
+    """Return the files of the font packages that are installed, without importing them."""
+    specs = filter(None, map(importlib.util.find_spec, _PACKAGES))
+    folders = [Path(folder) for spec in specs for folder in spec.submodule_search_locations or ()]
+    return sorted(path for folder in folders for path in folder.rglob("*.[ot]tf"))

@@ -12,7 +12,7 @@ from attn_jax.plot.colors import ATTENTION, INK
 from attn_jax.plot.figure import style, tiles, title
 from attn_jax.plot.heatmap import draw_heatmap, hide
 from attn_jax.plot.image_grid import check_lengths
-from attn_jax.plot.images import gray_image, read_images
+from attn_jax.plot.images import read_images, shown_image
 from attn_jax.plot.overlay import attention_color_bar, color_bar, draw_overlay, square_grid
 
 
@@ -101,12 +101,12 @@ def image_heads(
     norm = Normalize(0.0, float(array.max()) or 1.0)
     look = {"interpolation": interpolation, "negative": negative}
     for ax, image in zip(axes[0], images, strict=True):
-        gray = gray_image(image)
-        shade = 1 - gray if negative else gray
+        picture = shown_image(image)
+        shade = 1 - picture if negative else picture
         style(ax, frame=False).imshow(shade, cmap="gray", vmin=0, vmax=1)
     for head, row in enumerate(axes[1:]):
         row[0].set_ylabel(f"head {head}", fontsize=8, color=INK)
         for ax, image, cells in zip(row, images, array[:, head], strict=True):
-            draw_overlay(ax, gray_image(image), cells.reshape(grid), norm, **look)
+            draw_overlay(ax, shown_image(image), cells.reshape(grid), norm, **look)
     attention_color_bar(figure, norm, cax=scale)
     return figure

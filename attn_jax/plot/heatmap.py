@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from attn_jax.plot.checks import boolean_cells, check_labels, weights_array
 from attn_jax.plot.colors import ATTENTION, INK, ON_DARK
-from attn_jax.plot.figure import canvas, plain, style, tick_labels
+from attn_jax.plot.figure import canvas, shown_length, style, tick_labels
 from attn_jax.plot.gold import draw_gold, explain
 from attn_jax.plot.overlay import color_bar
 
@@ -101,7 +101,7 @@ def _figure_size(shape: tuple[int, ...], queries: Labels, keys: Labels) -> tuple
 
 
 def _longest(labels: Labels) -> int:
-    return max(len(plain(label)) for label in labels) if labels is not None else 2
+    return max(map(shown_length, labels)) if labels is not None else 2
 
 
 def _draw_labels(ax: Axes, queries: Labels, keys: Labels) -> None:

@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 from attn_jax.plot.checks import check_grid, weights_array
 from attn_jax.plot.colors import INK, RIGHT, WRONG
 from attn_jax.plot.figure import plain, style, tiles, title
-from attn_jax.plot.images import gray_image, read_images
+from attn_jax.plot.images import read_images, shown_image
 from attn_jax.plot.overlay import attention_color_bar, draw_overlay, square_grid
 
 
@@ -78,7 +78,7 @@ def image_grid(
         if number < len(images):
             cells = weights[number].reshape(grid)
             look = {"interpolation": interpolation, "negative": negative}
-            draw_overlay(ax, gray_image(images[number]), cells, norm, **look)
+            draw_overlay(ax, shown_image(images[number]), cells, norm, **look)
             if titles is not None:
                 title(ax, plain(titles[number]), pad=3)
             elif labels is not None and predictions is not None:

@@ -55,6 +55,24 @@ def read_images(images: Any) -> NDArray[np.float64]:
     return _on_unit_scale(array, "images")
 
 
+def shown_image(image: Any) -> NDArray[np.float64]:
+    """Return an image as a figure shows it: gray, or in its colors if it has any.
+
+    Args:
+        image: As in `read_image`.
+
+    Returns:
+        `(height, width)`, or `(height, width, 3)` if the channels differ.
+
+    Raises:
+        ValueError: As in `read_image`.
+    """
+    array = read_image(image)
+    if array.ndim == 3 and array.shape[-1] == 3 and np.ptp(array, axis=-1).any():
+        return array
+    return gray_image(image)
+
+
 def gray_image(image: Any) -> NDArray[np.float64]:
     """Return an image as gray values from 0 (black) to 1 (white).
 

@@ -13,7 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 from attn_jax.plot.checks import check_grid, weights_array
 from attn_jax.plot.colors import ATTENTION, ATTENTION_OVERLAY, ATTENTION_SCALE, INK
 from attn_jax.plot.figure import canvas, style
-from attn_jax.plot.images import gray_image
+from attn_jax.plot.images import shown_image
 
 # Fraction of the image's contrast to keep, so that the colors over it stay readable.
 _CONTRAST = 0.5
@@ -33,7 +33,7 @@ def overlay(
     colorbar: bool = True,
     ax: Axes | None = None,
 ) -> Figure:
-    """Draw an image in gray with the attention to each patch over it in color.
+    """Draw an image, paler than it is, with the attention to each patch over it in color.
 
     Args:
         image: `(height, width)` or `(height, width, 1 or 3)`; any number type.
@@ -64,15 +64,15 @@ def overlay(
         2
     """
     weights = weights_array(weights, ("tokens",), whole=normalized)
-    gray = gray_image(image)
+    picture = shown_image(image)
     prefix, patches = split_prefix(weights, prefix_tokens)
     grid = grid or square_grid(patches.size)
-    check_grid(patches.size, grid, gray.shape)
+    check_grid(patches.size, grid, picture.shape)
     figure, axes = canvas(ax, (3.4, 3.0))
     norm = Normalize(0.0, vmax or float(patches.max()) or 1.0)
     draw_overlay(
         axes,
-        gray,
+        picture,
         patches.reshape(grid),
         norm,
         interpolation=interpolation,
@@ -88,7 +88,7 @@ def overlay(
 
 def draw_overlay(
     ax: Axes,
-    gray: NDArray,
+    picture: NDArray,
     cells: NDArray,
     norm: Normalize,
     *,
@@ -96,13 +96,13 @@ def draw_overlay(
     contour: bool = False,
     negative: bool = False,
 ) -> None:
-    """Draw checked arrays: a gray image in [0, 1] and one weight per patch."""
+    """Draw checked arrays: an image in [0, 1], gray or in color, and one weight per patch."""
     style(ax, frame=False)
     ax.spines[:].set_visible(True)
-    gray = 1 - gray if negative else gray
-    height, width = gray.shape
+    picture = 1 - picture if negative else picture
+    height, width = picture.shape[:2]
     extent = (-0.5, width - 0.5, height - 0.5, -0.5)
-    faded = 1 - _CONTRAST * (1 - gray)
+    faded = 1 - _CONTRAST * (1 - picture)
     ax.imshow(faded, cmap="gray", vmin=0, vmax=1, extent=extent, interpolation="nearest")
     if contour:
         _draw_contour(ax, cells, norm, (height, width))

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from attn_jax.plot.arrays import as_array
 from attn_jax.plot.colors import INK, MASKED, MUTED, SIGNED
-from attn_jax.plot.figure import canvas, plain, safe, style, tick_labels, title
+from attn_jax.plot.figure import canvas, safe, shown_length, style, tick_labels, title
 
 Labels = Sequence[object] | None
 
@@ -116,7 +116,7 @@ def _size(shape: tuple[int, ...], rows: Labels, columns: Labels) -> tuple[float,
 
 
 def _longest(labels: Labels) -> int:
-    return max(len(plain(label)) for label in labels) if labels is not None else 2
+    return max(map(shown_length, labels)) if labels is not None else 2
 
 
 def _label(ax: Axes, side: str, labels: Labels, name: str) -> None:

@@ -183,7 +183,7 @@ class DetectionExperiment(Experiment):
         )
         save_card(run, card)
         heads = heads_of(self.sized_model(), params, test["image"][0])
-        save_viewer(run, test, detected, heads, grid, card)
+        save_viewer(run, test, detected, heads, grid)
 
 
 def _named(model: nn.Module, params: Any, inputs: tuple[jax.Array, jax.Array]) -> jax.Array:

@@ -65,7 +65,6 @@ def save_viewer(
     detected: Any,
     heads: np.ndarray,
     grid: tuple[int, int],
-    card: Any,
 ) -> None:
     """Save an interactive page of the first canvas: each query, head by head.
 
@@ -75,7 +74,6 @@ def save_viewer(
         detected: What the model found on them.
         heads: The attention of each head over the first canvas, (h, q, k).
         grid: The rows and columns of the tokens.
-        card: The report card of the attention.
     """
     found = detected.chance[0].argmax(-1)
     nothing = detected.chance.shape[-1] - 1
@@ -85,7 +83,6 @@ def save_viewer(
         queries=[f"query {number}: {name}" for number, name in enumerate(names)],
         images=1 - batch["image"][0],
         grid=grid,
-        card=card,
         title="A test canvas",
     )
     caption = "The first test canvas. Choose a query and a head, and point at a cell."

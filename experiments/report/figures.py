@@ -17,13 +17,22 @@ from attn_jax.train.disk.stored import StoredFileError, is_record, read_json, se
 from experiments.report.card import save_card
 from experiments.report.record import fine_rows
 
-_COLUMNS = 10
+_COLUMNS, _NARROW_COLUMNS = 10, 4
 _PER_CLASS = 2
 _MAX_MISTAKES = 30
+# Of the misclassified images, and of the others, in the viewer.
+_EXAMPLES = 6
+_NARROW = _PER_CLASS * _COLUMNS
+_BESIDE = (
+    "Weight beside the strokes is no mistake: an empty place can tell digits apart, as the open "
+    "top of a 4 does from a 9, and a token may have seen its neighbors before it is weighed."
+)
 # A mean over fewer images than this is too noisy to show.
 _MIN_FOR_MEAN = 200
 _CURVES = ("loss", "accuracy")
 _INDEX = "index.json"
+NARROW = "narrow"
+"""The folder, among the figures, of those for a phone."""
 _ENTRY = {"name": str, "title": str, "caption": str}
 
 
@@ -47,12 +56,14 @@ class Sheet(NamedTuple):
         title: The heading, one line.
         caption: A sentence or two on what the figure shows.
         figure: The drawing, an interactive viewer, or a table.
+        narrow: The drawing in parts, below each other, for a phone.
     """
 
     name: str
     title: str
     caption: str
     figure: Figure | plot.Viewer | Table
+    narrow: Sequence[Figure] = ()
 
 
 class Predictions(NamedTuple):
@@ -133,7 +144,7 @@ def draw_figures(
     if card is not None:
         save_card(run, card)
     return draw_curves(run) + [
-        path for sheet in _sheets(predicted, card) for path in save_sheet(run, sheet)
+        path for sheet in _sheets(predicted) for path in save_sheet(run, sheet)
     ]
 
 
@@ -151,18 +162,20 @@ def draw_curves(run: Path) -> list[Path]:
     if not metrics:
         return []
     caption = "Log scale: loss directly, accuracy through the error rate (1 − accuracy)."
-    return save_sheet(run, Sheet("curves", "Learning curves", caption, plot.curves(rows, metrics)))
+    figure, narrow = plot.curves(rows, metrics), [plot.curves(rows, [each]) for each in metrics]
+    return save_sheet(run, Sheet("curves", "Learning curves", caption, figure, narrow))
 
 
-def _sheets(every: Predictions, card: Any) -> Iterator[Sheet]:
+def _sheets(every: Predictions) -> Iterator[Sheet]:
     correct = every.labels == every.predictions
     right, wrong = _some_of_each_class(every.labels, correct), np.flatnonzero(~correct)
     if right.size:
         yield Sheet(
             "digits",
             "Where it looks",
-            "Correctly classified images of each class, with the attention over each.",
+            f"Correctly classified images of each class, with the attention over each. {_BESIDE}",
             _grid(every.take(right)),
+            [_grid(every.take(right[:_NARROW]), _NARROW_COLUMNS)],
         )
     if wrong.size:
         yield Sheet(
@@ -171,6 +184,7 @@ def _sheets(every: Predictions, card: Any) -> Iterator[Sheet]:
             f"{wrong.size:,} of {correct.size:,} test images were misclassified. "
             f"{_shown(wrong.size)}: prediction on the left, true label on the right.",
             _grid(every.take(wrong[:_MAX_MISTAKES])),
+            [_grid(every.take(wrong[:_MAX_MISTAKES]), _NARROW_COLUMNS)],
         )
     if every.weights.shape[1] > 1 and right.size:
         yield Sheet(
@@ -178,13 +192,14 @@ def _sheets(every: Predictions, card: Any) -> Iterator[Sheet]:
             "Head by head",
             "Each head by itself. The other figures show the mean over the heads.",
             _heads(every.take(right[:_COLUMNS])),
+            [_heads(every.take(right[:_NARROW_COLUMNS]))],
         )
     if correct.size:
         yield Sheet(
             "viewer",
             "Look around",
-            "The first test image. Choose a head, and point at a patch.",
-            _viewer(every, card),
+            "Test images, those misclassified first. Choose one and a head, and point at a patch.",
+            _viewer(every),
         )
     if correct.size >= _MIN_FOR_MEAN:
         yield Sheet(
@@ -192,6 +207,7 @@ def _sheets(every: Predictions, card: Any) -> Iterator[Sheet]:
             "On average",
             f"The mean image and the mean attention of each class, over {correct.size:,} images.",
             _classes(every),
+            [_classes(every, _NARROW_COLUMNS)],
         )
 
 
@@ -208,14 +224,14 @@ def _some_of_each_class(labels: NDArray, correct: NDArray) -> NDArray:
     return np.array([index for row in rows for index in row], dtype=int)
 
 
-def _grid(chosen: Predictions) -> Figure:
+def _grid(chosen: Predictions, columns: int = _COLUMNS) -> Figure:
     return plot.image_grid(
         chosen.images,
         chosen.weights.mean(1),
         chosen.grid,
         labels=chosen.labels,
         predictions=chosen.predictions,
-        columns=_COLUMNS,
+        columns=columns,
         names=chosen.names,
         negative=chosen.negative,
     )
@@ -225,23 +241,31 @@ def _heads(chosen: Predictions) -> Figure:
     return plot.image_heads(chosen.images, chosen.weights, chosen.grid, negative=chosen.negative)
 
 
-def _viewer(every: Predictions, card: Any) -> plot.Viewer:
-    image, (black, white) = every.images[0], _levels(every.images)
-    label, prediction = (
-        str(index if every.names is None else every.names[index])
-        for index in (int(every.labels[0]), int(every.predictions[0]))
-    )
+def _viewer(every: Predictions) -> plot.Viewer:
+    correct = every.labels == every.predictions
+    wrong, right = np.flatnonzero(~correct), _some_of_each_class(every.labels, correct)
+    chosen = every.take(np.array([*wrong[:_EXAMPLES], *right[:_EXAMPLES]], int))
+    black, white = _levels(every.images)
+    images = black + white - chosen.images if every.negative else chosen.images
     return plot.viewer(
-        every.weights[0][:, None],
-        queries=[f"predicted {prediction}"],
-        images=(black + white - image if every.negative else image).astype(image.dtype),
+        chosen.weights[:, :, None],
+        axes="bhqk",
+        example=range(len(chosen.labels)),
+        queries=[[_reading(chosen, i)] for i in range(len(chosen.labels))],
+        images=images.astype(every.images.dtype)[..., None],
         grid=every.grid,
-        card=card,
-        title=f"A test image of {label}",
+        title="Test images",
     )
 
 
-def _classes(every: Predictions) -> Figure:
+def _reading(chosen: Predictions, index: int) -> str:
+    """Return what an image was read as, and what it is if that was wrong."""
+    label, prediction = chosen.labels[index], chosen.predictions[index]
+    true, read = (str(i if chosen.names is None else chosen.names[i]) for i in (label, prediction))
+    return f"read as {read} ✓" if label == prediction else f"read as {read}, is {true} ✗"
+
+
+def _classes(every: Predictions, columns: int = _COLUMNS) -> Figure:
     classes = np.unique(every.labels)
     black, white = _levels(every.images)
     groups = [every.take(np.flatnonzero(every.labels == label)) for label in classes]
@@ -251,7 +275,7 @@ def _classes(every: Predictions) -> Figure:
         np.stack([each.weights.mean((0, 1)) for each in groups]),
         every.grid,
         titles=[str(label if names is None else names[label]) for label in classes],
-        columns=_COLUMNS,
+        columns=columns,
         negative=every.negative,
     )
 
@@ -271,16 +295,17 @@ def save_sheet(run: Path, sheet: Sheet) -> list[Path]:
         sheet: The figure.
 
     Returns:
-        The files written, without `index.json`.
+        The files written, without `index.json` and what is for phones.
     """
     folder = run / "figures"
     folder.mkdir(parents=True, exist_ok=True)
     if isinstance(sheet.figure, Figure):
         files = [folder / f"{sheet.name}.{suffix}" for suffix in ("svg", "png")]
-        with replacing(files[0]) as draft:
-            sheet.figure.savefig(draft, format="svg", metadata={"Date": None})
+        _save_svg(sheet.figure, files[0])
         with replacing(files[1]) as draft:
             sheet.figure.savefig(draft, format="png", dpi=150)
+        for number, part in enumerate(sheet.narrow, 1):
+            _save_svg(part, folder / NARROW / f"{sheet.name}-{number}.svg")
     elif isinstance(sheet.figure, Table):
         files = [folder / f"{sheet.name}.csv"]
         with replacing(files[0]) as draft, draft.open("w", encoding="utf-8", newline="") as file:
@@ -291,6 +316,12 @@ def save_sheet(run: Path, sheet: Sheet) -> list[Path]:
     entries = [other for other in read_index(folder) if other["name"] != sheet.name] + [entry]
     write_json(folder / _INDEX, {"figures": entries})
     return files
+
+
+def _save_svg(figure: Figure, path: Path) -> None:
+    path.parent.mkdir(exist_ok=True)
+    with replacing(path) as draft:
+        figure.savefig(draft, format="svg", metadata={"Date": None})
 
 
 def read_index(folder: Path) -> list[dict[str, str]]:

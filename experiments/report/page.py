@@ -65,6 +65,21 @@ _TRANSLATION = (
     ("test/aer_linked_words", "alignment error rate, linked words"),
 )
 
+# Part of a metric's name, the term as the report writes it, and what it means.
+_WORDS = (
+    ("exact", "Exact", "The share of outputs without a single wrong token."),
+    (
+        "aer",
+        "AER, alignment error rate",
+        "How far the links drawn from the attention miss those that people or the task drew: 0 is "
+        "none wrong, 1 none right (Och and Ney, 2003).",
+    ),
+    ("bleu", "BLEU", "Overlap of one to four words in a row with the reference, from 0 to 100."),
+    ("chrf", "chrF", "Overlap of up to six letters in a row with the reference, from 0 to 100."),
+    ("ap50", "AP50", "Average precision of boxes that overlap a true one by half or more."),
+    ("dice", "Dice", "Twice the shared area over the sum of both areas: 1 is the same mask."),
+)
+
 
 def write_report(run: Path) -> Path:
     """Write `report.html` from the files of a run alone.
@@ -99,6 +114,7 @@ def _render(run: Path, rows: Sequence[Row], command: Mapping[str, Any]) -> str:
         headline=list(_headline(rows)),
         card=read_card(run),
         table=_table(ends),
+        terms=_terms(ends, rows),
         rows_within=len(rows) > len(ends),
         commands=commands(command),
         facts=_facts(command),
@@ -125,6 +141,16 @@ def _headline(rows: Sequence[Row]) -> Iterator[tuple[str, str]]:
     seconds = final(rows, "time/elapsed")
     if seconds is not None:
         yield "time", duration(seconds)
+
+
+def _terms(ends: Sequence[Row], rows: Sequence[Row]) -> list[tuple[str, str]]:
+    """Return the terms among the metrics that need a word, with it."""
+    metrics = {name for row in [*ends, *rows[-1:]] for name in row}
+    return [
+        (term, words)
+        for part, term, words in _WORDS
+        if any(part in name.split("/")[-1] for name in metrics)
+    ]
 
 
 def _table(ends: Sequence[Row]) -> dict[str, list]:

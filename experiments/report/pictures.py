@@ -2,24 +2,27 @@
 
 import base64
 import csv
+import glob
+import re
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from experiments.report.figures import read_index
+from experiments.report.figures import NARROW, read_index
 from experiments.report.theme import themed
 
 
 class Picture(NamedTuple):
-    """A figure for the page, with one of `source`, `page` and `table`.
+    """A figure for the page, with a `source`, a `page` or a `table`.
 
     Attributes:
         title: The heading.
         caption: A description of what the figure shows, also for screen readers.
-        source: A `data:` URI of an image.
+        source: A `data:` URI of an image; of a viewer, one to see until it is drawn.
         page: The HTML of a viewer, shown in a frame.
         table: The rows of a table, the header first.
+        narrow: `data:` URIs of its parts for a phone, if it has any.
     """
 
     title: str
@@ -27,6 +30,7 @@ class Picture(NamedTuple):
     source: str = ""
     page: str = ""
     table: Sequence[Sequence[str]] = ()
+    narrow: Sequence[str] = ()
 
 
 def read_pictures(folder: Path, order: Sequence[str] = ()) -> Iterator[Picture]:
@@ -63,8 +67,12 @@ def _picture(path: Path, title: str, caption: str) -> Picture:
             header, *rows = csv.reader(file)
         return Picture(title, caption, table=[header, *rows])
     if path.suffix == ".html":
-        return Picture(title, caption, page=path.read_text(encoding="utf-8"))
-    return Picture(title, caption, _data_uri(path))
+        page = path.read_text(encoding="utf-8")
+        # Until a browser has drawn the frame, as in print, the page's own picture is seen there.
+        still = re.search(r'<img src="(data:image/webp;base64,[\w+/=]+)"', page)
+        return Picture(title, caption, still[1] if still else "", page)
+    parts = sorted((path.parent / NARROW).glob(f"{glob.escape(path.stem)}-*.svg"))
+    return Picture(title, caption, _data_uri(path), narrow=[_data_uri(part) for part in parts])
 
 
 def _data_uri(path: Path) -> str:

@@ -10,6 +10,7 @@ from typing import Any
 import jinja2
 from markupsafe import Markup
 
+from attn_jax.plot.viewer.still import LISTENER
 from experiments.report.pictures import Picture
 
 _EXPERIMENTS = Path(__file__).parent.parent
@@ -35,16 +36,21 @@ def render(template: str, pictures: Sequence[Picture], **content: Any) -> str:
     environment.filters["number"] = _number
     css = (_EXPERIMENTS / "report" / "report.css").read_text(encoding="utf-8")
     return environment.get_template(template).render(
-        css=Markup(css), policy=_policy(css, pictures), pictures=pictures, **content
+        css=Markup(css),
+        policy=_policy(css, pictures),
+        pictures=pictures,
+        listener=Markup(LISTENER if any(picture.page for picture in pictures) else ""),
+        **content,
     )
 
 
 def _policy(css: str, pictures: Sequence[Picture]) -> str:
     """Return the page's content security policy: its own style, and those of framed viewers."""
-    style = base64.b64encode(hashlib.sha256(css.encode()).digest()).decode()
+    style = _digest(css)
     allowed = {"img-src": ["data:"], "script-src": [], "style-src": [f"'sha256-{style}'"]}
     for page in filter(None, (picture.page for picture in pictures)):
         allowed["img-src"].append("blob:")
+        allowed["script-src"].append(f"'sha256-{_digest(LISTENER)}'")
         for kind in ("script-src", "style-src"):
             allowed[kind] += re.findall(rf"{kind} ('sha256-[^']+')", page)
     sources = [
@@ -53,5 +59,9 @@ def _policy(css: str, pictures: Sequence[Picture]) -> str:
     return "; ".join(("default-src 'none'", *sources, "base-uri 'none'", "form-action 'none'"))
 
 
+def _digest(text: str) -> str:
+    return base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
+
+
 def _number(value: float | None) -> str:
-    return "–" if value is None else f"{value:.3f}"
+    return "–" if value is None else f"{value:z.3f}"

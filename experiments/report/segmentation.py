@@ -48,21 +48,19 @@ def save_segments(
         _save_scores(run, scored, last)
 
 
-def save_viewer(run: Path, image: np.ndarray, gate: np.ndarray, card: Any) -> None:
+def save_viewer(run: Path, image: np.ndarray, gate: np.ndarray) -> None:
     """Save an interactive page of one image and its coarsest gate.
 
     Args:
         run: The run's folder.
         image: The image in [0, 1], (height, width).
         gate: The gate, (h, w).
-        card: The report card of the gate.
     """
     viewer = plot.viewer(
         gate.reshape(1, -1),
         queries=["how far it is open"],
         images=1 - image,
         grid=gate.shape,
-        card=card,
         normalized=False,
         title="A test image and its coarsest gate",
     )

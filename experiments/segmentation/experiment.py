@@ -114,7 +114,7 @@ class SegmentationExperiment(Experiment):
             )
             save_card(run, card)
             coarsest = min(segmented.gates.values(), key=lambda gate: gate.size)
-            save_viewer(run, image[shown[0]], coarsest[0], card)
+            save_viewer(run, image[shown[0]], coarsest[0])
 
 
 @dataclasses.dataclass(frozen=True)

@@ -83,7 +83,7 @@ def test_the_last_row_has_precision_and_where_queries_look(trained, tmp_path):
     drawing.save_detections(tmp_path, batch, detected, (8, 8), row)
     heads = looking.heads_of(EXPERIMENT.sized_model(), trained, batch["image"][0])
     np.testing.assert_allclose(heads.mean(0), detected.weights[0], atol=1e-6)
-    drawing.save_viewer(tmp_path, batch, detected, heads, (8, 8), None)
+    drawing.save_viewer(tmp_path, batch, detected, heads, (8, 8))
     index = json.loads((tmp_path / "figures" / "index.json").read_text())
     names = [entry["name"] for entry in index["figures"]]
     assert names == ["detections", "looks", "precision", "viewer"]

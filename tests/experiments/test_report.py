@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from attn_jax.plot.viewer.still import LISTENER
 from attn_jax.train import RunFolderError
 from experiments.report import (
     Sheet,
@@ -25,7 +26,7 @@ from experiments.report.record import commands, epoch_rows, fine_rows
 
 TAGS = {"html", "head", "meta", "title", "style", "body", "header", "main", "section", "h1", "h2"}
 TAGS |= {"p", "dl", "div", "dt", "dd", "figure", "figcaption", "img", "pre", "details", "summary"}
-TAGS |= {"table", "thead", "tbody", "tr", "th", "td", "iframe"}
+TAGS |= {"table", "thead", "tbody", "tr", "th", "td", "iframe", "script"}
 HOSTILE = "</script><img src=x onerror=alert(1)><!-- ]]> \u2028 $x_1$ {{ 7*7 }} '\"&<svg/onload=1>"
 ROWS = [
     {"step": 5, "epoch": 1, "train/loss": 0.9, "train/accuracy": 0.6, "time/elapsed": 4.0},
@@ -123,7 +124,10 @@ def test_the_figures_are_in_the_page_and_nothing_is_loaded(tmp_path, heads):
     names = {path.stem for path in files}
     drawn = {"curves", "digits", "mistakes", "classes"} | ({"heads"} if heads else set())
     assert names == drawn | {"viewer"}
-    assert page.tags.count("img") == len(drawn)
+    # Each again for a phone, the curves in two parts; and a picture of the viewer.
+    assert page.tags.count("img") == 2 * len(drawn) + 2
+    scripts = re.findall(r"<script>(.*?)</script>", (run / "report.html").read_text(), re.DOTALL)
+    assert scripts == [LISTENER]
     assert page.tags.count("iframe") == 1
     assert (
         "4 of 230 test images were misclassified. All are shown: prediction on the left"
@@ -131,18 +135,21 @@ def test_the_figures_are_in_the_page_and_nothing_is_loaded(tmp_path, heads):
     )
     for _, name, value in page.attributes:
         assert name not in ("href", "action", "srcset", "style")
-        assert name != "src" or re.fullmatch(r"data:image/(svg\+xml|png);base64,[\w+/=]+", value)
+        image = r"data:image/(webp|svg\+xml|png);base64,[\w+/=]+"
+        assert name != "src" or re.fullmatch(image, value)
     assert set(page.tags) <= TAGS
 
 
 def test_pictures_ask_for_nothing_either(tmp_path):
     page = report(make_run(tmp_path))
-    (source,) = [value for _, name, value in page.attributes if name == "src"]
-    svg = base64.b64decode(source.partition(",")[2]).decode()
-    assert "prefers-color-scheme:dark" in svg
-    links = re.findall(r'(?:xlink:)?href="([^"]*)"', svg)
-    assert all(link.startswith(("#", "data:")) for link in links)
-    assert "<script" not in svg
+    sources = [value for _, name, value in page.attributes if name == "src"]
+    assert len(sources) == 3  # the curves, and each by itself for a phone
+    for source in sources:
+        svg = base64.b64decode(source.partition(",")[2]).decode()
+        assert "prefers-color-scheme:dark" in svg
+        links = re.findall(r'(?:xlink:)?href="([^"]*)"', svg)
+        assert all(link.startswith(("#", "data:")) for link in links)
+        assert "<script" not in svg
 
 
 def test_the_policy_allows_only_this_style_and_embedded_images(tmp_path):
@@ -200,7 +207,7 @@ def test_any_figure_of_the_folder_is_shown(tmp_path):
     (run / "figures" / "mine.png").write_bytes(b"\x89PNG")
     page = report(run)
     assert "mine" in page.text
-    assert page.tags.count("img") == 2
+    assert page.tags.count("img") == 3 + 1
 
 
 def no_images():

@@ -78,7 +78,7 @@ def test_the_last_row_scores_gates(trained, tmp_path):
     image = np.asarray(EXPERIMENT.task.prepare(loaded)["image"])
     segmented = gates.segment(EXPERIMENT.model, trained, image)
     drawing.save_segments(tmp_path, image, loaded["part"], segmented, row | {"test/dice": 0.99})
-    drawing.save_viewer(tmp_path, image[0], segmented.gates["gates.0.gate"][0], None)
+    drawing.save_viewer(tmp_path, image[0], segmented.gates["gates.0.gate"][0])
     index = json.loads((tmp_path / "figures" / "index.json").read_text())
     assert [entry["name"] for entry in index["figures"]] == ["segments", "gates", "viewer"]
 

@@ -8,7 +8,7 @@ from attn_jax import plot
 torch = pytest.importorskip(
     "torch", reason="PyTorch is not in this environment; `make parity` has it"
 )
-
+transformers = pytest.importorskip("transformers", reason="`make parity` has transformers")
 
 TOKENS = list("abcde")
 
@@ -49,14 +49,45 @@ def test_an_example_of_a_batch_is_that_one():
     ("weights", "message"),
     [
         ((None,) * 4, r"weights\[0\] is None.*attn_implementation='eager'"),
-        (
-            tuple((attention(1, 3, 1, 5 + step),) * 2 for step in range(3)),
-            "differ in shape.*a step of generation",
-        ),
-        ((attention(1, 3, 5, 5), attention(1, 2, 5, 5)), "differ in shape.*by name"),
         (tuple(attention(2, 3, 5, 5) for _ in range(7)), "holds 2 examples.*example=0 to 1"),
     ],
 )
 def test_what_cannot_be_one_view_says_the_way_out(weights, message):
     with pytest.raises(ValueError, match=message):
         plot.viewer(weights, tokens=TOKENS)
+
+
+def test_layers_of_unequal_heads_are_shown_as_they_are():
+    view = plot.viewer((attention(1, 3, 5, 5), None, attention(1, 2, 5, 5)), tokens=TOKENS)
+    assert [layer.weights.shape for layer in view._content.layers] == [(3, 5, 5), (2, 5, 5)]
+    assert "left out: layer 1 (None)" in view.sources
+
+
+def test_the_outputs_of_a_model_and_of_its_generation_open():
+    config = transformers.GPT2Config(
+        n_layer=2,
+        n_head=2,
+        n_embd=8,
+        vocab_size=11,
+        bos_token_id=0,
+        eos_token_id=0,
+        attn_implementation="eager",
+    )
+    model = transformers.GPT2LMHeadModel(config).eval()
+    tokens = torch.arange(1, 5)[None]
+    outputs = model(tokens, output_attentions=True)
+    view = plot.viewer(outputs, tokens=["The", "Ġcat", "s", "."])
+    np.testing.assert_array_equal(maps_of(view), torch.cat(outputs.attentions).detach().numpy())
+    assert any(line.startswith("left out: logits") for line in view.sources)
+    written = model.generate(
+        tokens,
+        max_new_tokens=3,
+        do_sample=False,
+        pad_token_id=0,
+        eos_token_id=None,
+        output_attentions=True,
+        return_dict_in_generate=True,
+    )
+    joined = plot.viewer(written, tokens=range(6))._content.layers[1].weights
+    again = model(written.sequences[:, :6], output_attentions=True).attentions[1]
+    np.testing.assert_allclose(joined, again[0].detach().numpy(), atol=1e-5)

@@ -95,9 +95,12 @@ def test_figures_and_pages_take_tensors():
     assert view.select(query="7.0") is not None
 
 
-def test_layers_of_unequal_heads_open_by_name():
-    layers = (HALVES, HALVES[:, :2])
-    with pytest.raises(ValueError, match=r"differ by name, as in \{'layer 0'"):
-        plot.viewer(layers)
-    named = plot.viewer({f"layer {i}": maps for i, maps in enumerate(layers)})
-    assert repr(named).startswith("Viewer('Attention', 5 maps")
+def test_layers_of_unequal_heads_are_shown_as_they_are():
+    view = plot.viewer((HALVES, Tensor(HALVES[:, :2], requires_grad=True)), tokens="ab")
+    assert [layer.weights.shape for layer in view._content.layers] == [(3, 2, 2), (2, 2, 2)]
+    assert view.sources == [
+        "layer 0: layer 0 of 2, 1 × 3 × 2 × 2 = batch × heads × queries × keys, example 0",
+        "layer 1: layer 1 of 2, 1 × 2 × 2 × 2 = batch × heads × queries × keys, example 0",
+    ]
+    with pytest.raises(ValueError, match=r"differ in shape.*plot\.viewer also takes layers"):
+        as_array((HALVES[0], HALVES[0, :2]))

@@ -143,3 +143,11 @@ def test_channels_first_are_refused_in_batches():
     for draw in (plot.image_grid, lambda i, w: plot.image_heads(i, w[:, None])):
         with pytest.raises(ValueError, match=r"np\.moveaxis\(images, 1, -1\)"):
             draw(np.zeros((2, 3, 8, 8)), weights)
+
+
+def test_large_images_are_shrunk_for_a_page():
+    image = np.repeat(np.repeat(np.arange(4.0).reshape(2, 2) / 3, 1024, 0), 1024, 1)
+    shown, grid = check_image(image, (2, 2), 0, [4])
+    assert shown.shape == (1024, 1024, 3)
+    assert grid == (2, 2)
+    assert shown[::1023, ::1023, 0].tolist() == [[0, 85], [170, 255]]

@@ -116,3 +116,15 @@ def test_every_interpolation_is_drawn(interpolation):
 def test_an_unknown_interpolation_is_named():
     with pytest.raises(ValueError, match=r"'smooth' is not a valid value for interpolation"):
         plot.overlay(np.zeros((4, 4)), np.full(4, 0.25), interpolation="smooth")
+
+
+def test_a_color_image_is_drawn_in_its_colors():
+    image = np.zeros((4, 4, 3))
+    image[..., 0] = 1
+    for figure in (
+        plot.overlay(image, np.full(4, 0.25)),
+        plot.image_grid(image[None], np.full((1, 4), 0.25)),
+    ):
+        drawn = figure.axes[0].images[0].get_array()
+        assert drawn.shape == (4, 4, 3)
+        np.testing.assert_allclose(drawn[0, 0], (1, 0.5, 0.5))

@@ -102,7 +102,7 @@ def test_chinese_japanese_and_korean_have_glyphs():
 
 
 def test_without_a_font_there_is_a_box_and_a_warning(monkeypatch):
-    monkeypatch.setattr(fonts, "_PACKAGE", "no_such_package")
+    monkeypatch.setattr(fonts, "_PACKAGES", ("no_such_package",))
     assert fonts.packaged() == []
     last = fonts.fallbacks()[-1]
     usual = [font for font in fonts.fontManager.ttflist if font.name in ("DejaVu Sans", last)]
@@ -124,6 +124,35 @@ def test_labels_in_scripts_without_a_font_warn(monkeypatch, figure, label):
     monkeypatch.setattr(fonts, "_search", lambda lacking, _: fonts._Others((), lacking))
     with pytest.warns(UserWarning, match=f"no installed font has '{boxes}'"):
         DRAW[figure]([label] * 3)
+
+
+@boxes_are_drawn
+@pytest.mark.parametrize(
+    ("label", "note"),
+    [
+        ("नमस्ते", "[Devanagari ×4]"),
+        ("สวัสดี", "[Thai ×4]"),
+        ("👍🏽", "[thumbs up, tone 4]"),
+        ("👩\u200d🔬", "[woman, microscope]"),
+        ("a हिन्दी", "a [Devanagari ×3]"),
+        ("می\u200cخواهم", "می\u200cخواهم"),
+        ("e\u0301", "e\u0301"),
+    ],
+)
+def test_what_no_font_has_is_a_note(monkeypatch, label, note):
+    last = fonts.fallbacks()[-1]
+    usual = [font for font in fonts.fontManager.ttflist if font.name in ("DejaVu Sans", last)]
+    monkeypatch.setattr(fonts.fontManager, "ttflist", usual)
+    monkeypatch.setattr(fonts, "_known_families", lambda: (last,))
+    fonts._search.cache_clear()
+    figure = plot.heatmap(THREE, queries=[label] * 3)
+    written(figure)
+    assert [text.get_text() for text in figure.axes[0].get_yticklabels()] == [note] * 3
+
+
+def test_long_labels_are_cut_between_letters():
+    assert plain("👍🏽" * 20, max_length=5) == "👍🏽👍🏽…👍🏽👍🏽"
+    assert plain("\u200da\u200db") == "\\u200da\\u200db"
 
 
 def test_a_font_added_later_draws_what_the_others_lack(monkeypatch):

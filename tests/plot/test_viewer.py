@@ -6,6 +6,7 @@ import re
 import matplotlib.image
 import numpy as np
 import pytest
+from PIL import Image
 
 from attn_jax import plot
 
@@ -436,5 +437,15 @@ def test_a_still_notebook_shows_a_picture():
     assert picture.shape == matplotlib.image.imread(io.BytesIO(chosen._repr_png_())).shape
     assert min(picture.shape[:2]) > 100
     assert picture[..., :3].std() > 0.05
-    uneven = plot.viewer({"a": maps(1, 2, 5, 5), "b": maps(1, 2, 5, 7)}).select(view="overview")
-    assert uneven._repr_png_() is None
+    uneven = plot.viewer({"a": maps(1, 2, 5, 5), "b": maps(1, 2, 5, 7)})
+    first = uneven.select(view="matrix")._repr_png_()
+    assert uneven.select(view="overview")._repr_png_() == first
+
+
+def test_a_page_without_scripts_is_the_same_picture():
+    drawn = matplotlib.image.imread(io.BytesIO(VIEW._repr_png_()), format="png")[..., :3]
+    for text in (VIEW.html(), VIEW._repr_html_()):
+        (address,) = set(re.findall(r'<img src="data:image/webp;base64,([^"]+)"', text))
+        shown = np.asarray(Image.open(io.BytesIO(base64.b64decode(address))).convert("RGB")) / 255
+        assert abs(shown - drawn).mean() < 0.01
+    assert "<noscript>" in VIEW.html()

@@ -2,7 +2,6 @@
 
 import functools
 from collections.abc import Mapping, Sequence
-from operator import index
 from typing import Any
 
 import numpy as np
@@ -10,16 +9,19 @@ from numpy.typing import ArrayLike, NDArray
 
 from attn_jax.plot.arrays import as_array
 from attn_jax.plot.card import card_content
-from attn_jax.plot.figure import label_text
 from attn_jax.plot.images import read_images
+from attn_jax.plot.labels import label_text
 from attn_jax.plot.viewer import checks
 from attn_jax.plot.viewer.axes import Axes
 from attn_jax.plot.viewer.content import Content, Links
-from attn_jax.plot.viewer.maps import Labels, Layer, is_summary, layers, one_of
+from attn_jax.plot.viewer.maps import Labels, Layer, checked, is_summary, one_of, stacks
 from attn_jax.plot.viewer.masks import masks_of
 from attn_jax.plot.viewer.operands import operands_of, split
 from attn_jax.plot.viewer.pages import Pages, captures_of, examples_of, of_example
+from attn_jax.plot.viewer.prefix import patch_labels, prefix_names
 from attn_jax.plot.viewer.sentences import sentence_starts
+from attn_jax.plot.viewer.shrink import choose_whole, summarize
+from attn_jax.plot.viewer.sources import Sources, read_sources
 from attn_jax.plot.viewer.summaries import SummaryLayer, summary_layer
 from attn_jax.plot.viewer.view import Viewer
 
@@ -35,7 +37,7 @@ def viewer(
     keys: Labels | None = None,
     images: ArrayLike | None = None,
     grid: tuple[int, int] | None = None,
-    prefix_tokens: int = 0,
+    prefix_tokens: int | Sequence[object] = 0,
     gold: ArrayLike | None = None,
     possible: ArrayLike | None = None,
     measures: Mapping[str, ArrayLike] | None = None,
@@ -50,6 +52,7 @@ def viewer(
     steps: Sequence[object] | None = None,
     normalized: bool = True,
     top_k: int = 4,
+    whole_layers: Sequence[int | str] | None = None,
 ) -> Viewer:
     """Open attention weights in an interactive page.
 
@@ -59,8 +62,12 @@ def viewer(
     Args:
         weights: `(queries, keys)`, `(heads, queries, keys)` or `(layers, heads, queries, keys)`; or
             arrays by name as `capture` returns them, `(batch, heads, queries, keys)`; or an
-            `AttentionSummary`, alone or by name. Tensors of other libraries are read too. Captured
-            `query`, `key`, `value`, `output` and `residual` beside `weights` open further views.
+            `AttentionSummary`, alone or by name. Captured `query`, `key`, `value`, `output` and
+            `residual` beside `weights` open further views. Tensors of other libraries are read too,
+            and so are their containers: a tuple of one array per layer, of any heads, some of them
+            None; the outputs of a model of transformers, or of its `generate`; Flax's
+            `intermediates`; a `DataArray` of xarray, with its coordinates as labels. `sources` of
+            the viewer says what was taken for what.
         axes: The axes of the weights where their rank leaves a choice, one letter each in the order
             of the array: `l` layers, `b` batch, `h` heads, `q` queries, `k` keys. A single-head
             batch is `"bqk"`, the heads of one example are `"hqk"`. A string for all arrays, or one
@@ -71,7 +78,8 @@ def viewer(
         images: Image whose patches are the keys: `(height, width)` or `(height, width, 1 or 3)`,
             or a batch of the latter.
         grid: Rows and columns of patches; a square by default.
-        prefix_tokens: Number of tokens before the patches, such as a class token and registers.
+        prefix_tokens: Tokens before the patches, such as a class token and registers: their number,
+            or their names, as in `["[CLS]", "register"]`.
         gold: Sure links of an alignment, booleans `(queries, keys)`.
         possible: Possible links, booleans `(queries, keys)`.
         measures: Numbers to sort and tint the heads by, one for each map, by name, such as the
@@ -92,6 +100,8 @@ def viewer(
             page goes from one to the next.
         normalized: Whether each row must sum to one (or be all zero).
         top_k: Number of weights of each query to store exactly.
+        whole_layers: Names or numbers of the layers whose maps to store whole, the others only as
+            a summary; by default all, or the first that fit where all would make too large a page.
 
     Returns:
         The viewer, which displays itself in a notebook; `save` writes the page or a figure.
@@ -121,6 +131,7 @@ def viewer(
         title=title,
         normalized=normalized,
         top_k=top_k,
+        whole_layers=whole_layers,
     )
     of_all = {"tokens": tokens, "queries": queries, "keys": keys, "sentence_b": sentence_b}
     of_all |= {"gold": gold, "possible": possible}
@@ -142,7 +153,7 @@ def _content(
     keys: Labels | None,
     images: ArrayLike | None,
     grid: tuple[int, int] | None,
-    prefix_tokens: int,
+    prefix_tokens: int | Sequence[object],
     gold: ArrayLike | None,
     possible: ArrayLike | None,
     measures: Mapping[str, ArrayLike] | None,
@@ -156,6 +167,7 @@ def _content(
     example: int | None,
     normalized: bool,
     top_k: int,
+    whole_layers: Sequence[int | str] | None,
 ) -> Content:
     picture = None if images is None else as_array(images, "images")
     is_batch = picture is not None and picture.ndim == 4 and len(picture) > 1
@@ -166,20 +178,21 @@ def _content(
         example=example,
         of_one=any(each is not None for each in of_one),
         normalized=normalized,
+        whole_layers=whole_layers,
     )
     weights, captured = split(weights)
-    maps, summaries = read(weights, tiles or {})
+    maps, summaries, skipped = read(weights, tiles or {})
     compared = [] if compare is None else read(split(compare)[0], {})[0]
     checks.check_some(sum(len(layer.weights) for layer in maps) + len(summaries))
-    checks.check_example(example, [*maps, *summaries], is_batch)
+    shown = [*maps, *summaries]
+    checks.check_example(example, shown, is_batch)
     if compare is not None:
         checks.check_same("compare", _shapes(compared), _shapes(maps))
-    image, grid = _image(picture, grid, index(prefix_tokens), example, [*maps, *summaries])
-    count = sum(len(layer.weights) for layer in maps)
-    labels = {
-        layer.name: _labels(layer.name, _shape(layer), tokens, queries, keys)
-        for layer in [*maps, *summaries]
-    }
+    count, names = prefix_names(prefix_tokens)
+    image, grid = _image(picture, grid, count, example, shown)
+    if names is not None and tokens is None and keys is None:
+        tokens = patch_labels(names, grid, {layer.name: _shape(layer) for layer in shown})
+    labels = {layer.name: _labels(layer, tokens, queries, keys) for layer in shown}
     return Content(
         title=str(title),
         layers=maps,
@@ -189,14 +202,21 @@ def _content(
         labels=labels,
         image=image,
         grid=grid,
-        prefix_tokens=index(prefix_tokens),
-        gold=_links(gold, possible, [*maps, *summaries]),
-        measures={n: checks.check_measure(n, v, count) for n, v in (measures or {}).items()},
+        prefix_tokens=count,
+        gold=_links(gold, possible, shown),
+        measures={
+            name: checks.check_measure(name, values, sum(len(layer.weights) for layer in maps))
+            for name, values in (measures or {}).items()
+        },
         card=None if card is None else card_content(card),
         top_k=checks.check_top_k(top_k),
         masks=masks_of(mask, maps, example),
         operands={layer.name: operands_of(layer, captured, example) for layer in maps},
         sentence_b=sentence_starts(sentence_b, maps, labels),
+        also=[
+            *(f"left out: {name}" for name in skipped),
+            *(f"beside the maps: {name}" for name in captured),
+        ],
     )
 
 
@@ -208,18 +228,29 @@ def _read(
     example: int | None,
     of_one: bool,
     normalized: bool,
-) -> tuple[list[Layer], list[SummaryLayer]]:
+    whole_layers: Sequence[int | str] | None,
+) -> tuple[list[Layer], list[SummaryLayer], list[str]]:
     if is_summary(weights):
         weights, tiles = {"attention": weights}, {"attention": tiles}
-    named = weights if isinstance(weights, Mapping) else {}
-    summaries = {name: value for name, value in named.items() if is_summary(value)}
+    is_stack = example is not None or (isinstance(axes, str) and not axes.startswith("l"))
+    sources = read_sources(weights, stacked=is_stack)
+    summaries = {item.name: item.values for item in sources.items if is_summary(item.values)}
     checks.check_names("tiles", tiles, summaries)
-    plain = {n: v for n, v in named.items() if n not in summaries} if summaries else weights
-    checks.check_axes_names(axes, plain)
-    return layers(plain, axes, example, of_one=of_one, normalized=normalized), [
-        summary_layer(str(name), value, example, tiles.get(name, {}))
+    plain = [item for item in sources.items if item.name not in summaries]
+    checks.check_axes_names(axes, [item.key for item in plain])
+    layers = list(stacks(Sources(plain, sources.is_named, []), axes, example, of_one=of_one))
+    whole = choose_whole([(layer.name, layer.weights.size) for layer in layers], whole_layers)
+    maps, shrunk = [], []
+    for layer in layers:
+        if layer.name in whole:
+            maps.append(checked(layer, normalized=normalized))
+        else:
+            shrunk.append(summarize(layer, len(whole), len(layers), normalized=normalized))
+    given = [
+        summary_layer(name, value, example, tiles.get(name, {}))
         for name, value in summaries.items()
     ]
+    return maps, given + shrunk, sources.skipped
 
 
 def _shape(layer: Layer | SummaryLayer) -> tuple[int, int]:
@@ -231,20 +262,18 @@ def _shapes(maps: Sequence[Layer]) -> list[tuple[int, ...]]:
 
 
 def _labels(
-    name: str,
-    shape: tuple[int, int],
+    layer: Layer | SummaryLayer,
     tokens: Labels | None,
     queries: Labels | None,
     keys: Labels | None,
 ) -> tuple[list[str] | None, list[str] | None]:
-    def side(labels: Labels | None, argument: str) -> list[str] | None:
-        argument, labels = (argument, labels) if labels is not None else ("tokens", tokens)
-        return checks.labels_of(labels, name, argument, side_name, shape)
+    def side(labels: Labels | None, axis: str, own: Labels | None) -> list[str] | None:
+        argument, labels = (axis, labels) if labels is not None else ("tokens", tokens)
+        labels = own if labels is None else labels
+        first = layer.first_query if argument == "tokens" and axis == "queries" else 0
+        return checks.labels_of(labels, layer.name, argument, axis, _shape(layer), first)
 
-    side_name = "queries"
-    rows = side(queries, "queries")
-    side_name = "keys"
-    return rows, side(keys, "keys")
+    return side(queries, "queries", layer.labels[0]), side(keys, "keys", layer.labels[1])
 
 
 def _image(

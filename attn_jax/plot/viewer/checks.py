@@ -9,9 +9,11 @@ from numpy.typing import ArrayLike, NDArray
 
 from attn_jax.plot.arrays import as_array
 from attn_jax.plot.checks import check_grid
-from attn_jax.plot.figure import label_text
 from attn_jax.plot.images import read_image
+from attn_jax.plot.labels import label_text, read_labels
 from attn_jax.plot.overlay import square_grid
+
+_MOST_PIXELS = 1024
 
 
 def check_some(count: int) -> None:
@@ -33,6 +35,7 @@ def labels_of(
     argument: str,
     axis: str,
     shape: tuple[int, ...],
+    first: int = 0,
 ) -> list[str] | None:
     """Return the labels of one side of a layer's maps.
 
@@ -42,6 +45,7 @@ def labels_of(
         argument: Name of the argument, for the error.
         axis: `"queries"` or `"keys"`.
         shape: Shape of the map, `(queries, keys)`.
+        first: Number of labels of keys before the first query, where the queries are the last keys.
 
     Returns:
         The labels as text, or None without labels.
@@ -53,12 +57,14 @@ def labels_of(
     if chosen is None:
         return None
     size = shape[axis == "keys"]
+    if first and len(chosen) == shape[1]:
+        chosen = chosen[first:]
     if len(chosen) != size:
         raise ValueError(
             f"{argument} has {len(chosen)} labels, but the maps of {layer!r} have {size} {axis}; "
             f"give labels by layer, as in {argument}={{{layer!r}: [...]}}."
         )
-    return [label_text(label) for label in chosen]
+    return read_labels(chosen)
 
 
 def check_measure(name: str, values: ArrayLike, maps: int) -> list[float]:
@@ -92,13 +98,16 @@ def check_top_k(top_k: int) -> int:
     return index(top_k)
 
 
-def check_axes_names(axes: str | Mapping[str, str] | None, weights: Any) -> None:
+def check_axes_names(axes: str | Mapping[str, str] | None, names: Sequence[str]) -> None:
     """Refuse axes for arrays that do not exist.
+
+    Args:
+        axes: The axes, for all arrays or by name.
+        names: The names of the arrays.
 
     Raises:
         ValueError: If `axes` names an unknown array, or all the weights are summaries.
     """
-    names = [*map(str, weights)] if isinstance(weights, Mapping) else ["weights"]
     if isinstance(axes, Mapping):
         check_names("axes", axes, names)
     elif axes and not names:
@@ -200,4 +209,14 @@ def check_image(
     values = read_image(image, "images")
     check_grid(cells, grid, values.shape)
     colors = np.broadcast_to(np.atleast_3d(values), (*values.shape[:2], 3))
-    return np.rint(colors * 255).astype(np.uint8), (index(grid[0]), index(grid[1]))
+    return _no_larger(np.rint(colors * 255).astype(np.uint8)), (index(grid[0]), index(grid[1]))
+
+
+def _no_larger(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Shrink an image to at most 1,024 pixels a side, each the mean of several."""
+    factor = -(-max(image.shape[:2]) // _MOST_PIXELS)
+    if factor == 1:
+        return image
+    height, width = (size // factor for size in image.shape[:2])
+    blocks = image[: height * factor, : width * factor].reshape(height, factor, width, factor, 3)
+    return np.rint(blocks.mean((1, 3))).astype(np.uint8)

@@ -4,6 +4,7 @@ import base64
 import dataclasses
 import functools
 import io
+import os
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -43,6 +44,7 @@ class Content:
         masks: Cells that may be attended to, `(heads, queries, keys)`, by name of layer.
         operands: What was captured beside the weights, by name of layer.
         sentence_b: First query and first key of a second sentence, by name of layer.
+        also: What the weights held beside the maps, a line each.
     """
 
     title: str
@@ -61,6 +63,7 @@ class Content:
     masks: Mapping[str, NDArray[np.bool_]]
     operands: Mapping[str, Operands]
     sentence_b: Mapping[str, tuple[int, int]]
+    also: Sequence[str] = ()
 
     @functools.cached_property
     def encoded(self) -> tuple[dict[str, object], list[str]]:
@@ -97,7 +100,8 @@ class Content:
     def _layers(
         self, layers: Sequence[Layer], blobs: list[str], labels: "_LabelLists"
     ) -> list[dict[str, object]]:
-        with ThreadPoolExecutor() as pool:  # zlib and NumPy release the GIL
+        # zlib and NumPy release the GIL; each thread holds some forty bytes for each weight.
+        with ThreadPoolExecutor(os.cpu_count()) as pool:
             maps = [weights for layer in layers for weights in layer.weights]
             encoded = iter(list(pool.map(self._map, maps)))
         rows = []
@@ -149,6 +153,7 @@ class Content:
         url = "data:image/png;base64," + base64.b64encode(file.getvalue()).decode("ascii")
         height, width = image.shape[:2]
         size = {"url": url, "height": height, "width": width}
+        size["isColor"] = bool(np.ptp(image, axis=-1).any())
         return {**size, "grid": self.grid, "prefixTokens": self.prefix_tokens}
 
 

@@ -1,14 +1,15 @@
 """Weights in any form, as a list of layers of maps."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from attn_jax.plot.arrays import as_array
+from attn_jax.plot.arrays import as_array, raw_array
 from attn_jax.plot.checks import weights_array
 from attn_jax.plot.viewer.axes import WORDS, Axes, Source, check_axes, infer_axes
+from attn_jax.plot.viewer.sources import Item, Sources
 
 # Labels for all maps, or for the layers of each name.
 Labels = Sequence[object] | Mapping[str, Sequence[object]]
@@ -22,12 +23,18 @@ class Layer(NamedTuple):
         weights: `(heads, queries, keys)`.
         axes: Letters of the axes of the array they come from.
         reading: The same in words, with the shape and the example shown.
+        labels: Labels of the queries and of the keys that came with the array.
+        first_query: Key that the first query is.
+        source: Name of the array, for errors.
     """
 
     name: str
-    weights: NDArray[np.float32]
+    weights: NDArray[Any]
     axes: str
     reading: str
+    labels: tuple[Sequence[object] | None, Sequence[object] | None] = (None, None)
+    first_query: int = 0
+    source: str = "weights"
 
 
 def is_summary(value: object) -> bool:
@@ -35,66 +42,82 @@ def is_summary(value: object) -> bool:
     return hasattr(value, "log_normalizer") and hasattr(value, "pooled")
 
 
-def layers(
-    weights: Any,
-    axes: Axes = None,
-    example: int | None = None,
-    *,
-    of_one: bool = False,
-    normalized: bool = True,
-) -> list[Layer]:
-    """Return the layers of any weights that `attn_jax.plot.viewer` takes.
+def stacks(
+    sources: Sources, axes: Axes = None, example: int | None = None, *, of_one: bool = False
+) -> Iterator[Layer]:
+    """Yield the layers of weights, not yet checked, as parts of the arrays they come from.
 
     Args:
-        weights: An array, or arrays by name as `capture` returns them.
+        sources: Arrays by name; no summaries.
         axes: The axes of the arrays, for all or by name.
         example: The example of a batch to show; the only one by default.
         of_one: Whether labels, an image or links of one example come with the weights.
-        normalized: Whether each row must sum to one.
 
-    Returns:
+    Yields:
         The layers in the order given.
 
     Raises:
-        ValueError: If an array is not of weights, or its axes are not clear.
+        ValueError: If an array is empty, or its axes are not clear.
     """
-    captured = isinstance(weights, Mapping)
-    named = weights if captured else {"weights": weights}
-    stacks = []
-    for name, values in named.items():
-        source = Source(str(name), example, of_one, captured)
-        array = as_array(values, repr(source.name) if captured else "weights")
-        letters = axes.get(source.name) if isinstance(axes, Mapping) else axes
-        stacks += _stack(source, array, letters, normalized)
-    return stacks
+    for item in sources.items:
+        source = Source(item.name, example, of_one, sources.is_named)
+        letters = axes.get(item.key) if isinstance(axes, Mapping) else axes
+        array = raw_array(item.values, repr(item.name) if sources.is_named else item.name)
+        yield from _stack(source, item, array, letters or item.axes)
 
 
-def _stack(source: Source, array: NDArray, axes: str | None, normalized: bool) -> list[Layer]:
-    """Take an array apart into layers of `(heads, queries, keys)`."""
-    shape = array.shape
-    if not array.size:
-        raise ValueError(f"{source.name!r} of shape {shape} is empty; there is nothing to draw.")
-    letters = check_axes(axes, source.name, shape) if axes else infer_axes(source, shape)
-    reading = f"{' × '.join(map(str, shape))} = {' × '.join(WORDS[letter] for letter in letters)}"
-    if "b" in letters:
-        chosen = one_of(source.name, shape, letters.index("b"), source.example)
-        reading += f", example {chosen}"
-        array = array.take([chosen], letters.index("b"))
-    maps = _in_order(array, letters)
-    name = "{}[{}]" if source.captured else "layer {1}"
-    if source.captured and "l" not in letters:
-        name = "{}"
-    return [
-        Layer(
-            name.format(source.name, i),
-            weights_array(
-                each, ("heads", "queries", "keys"), whole=normalized, name=source.name
-            ).astype(np.float32),
-            letters,
-            reading,
+def checked(layer: Layer, *, normalized: bool = True) -> Layer:
+    """Return a layer in float32, after checking its weights head by head.
+
+    Args:
+        layer: The layer.
+        normalized: Whether each row must sum to one.
+
+    Raises:
+        ValueError: If a weight is not finite or negative, or a row does not sum to one.
+    """
+    for head, weights in enumerate(layer.weights):
+        weights_array(
+            as_array(weights), ("queries", "keys"), whole=normalized, name=layer.source, at=(head,)
         )
-        for i, each in enumerate(maps)
-    ]
+    return layer._replace(weights=layer.weights.astype(np.float32, copy=False))
+
+
+def _stack(source: Source, item: Item, array: NDArray, axes: str | None) -> Iterator[Layer]:
+    """Take an array apart into layers of `(heads, queries, keys)`."""
+    if not array.size:
+        shape = array.shape
+        raise ValueError(f"{source.name!r} of shape {shape} is empty; there is nothing to draw.")
+    letters = _letters(source, item, array.shape, axes)
+    own = letters if item.layer is None else letters.replace("l", "", 1)
+    reading = f"{' × '.join(map(str, array.shape))} = {' × '.join(WORDS[each] for each in own)}"
+    if "b" in own:
+        axis = own.index("b")
+        chosen = one_of(source.name, array.shape, axis, source.example)
+        reading += f", example {chosen}"
+        array = array[(slice(None),) * axis + (slice(chosen, chosen + 1),)]
+    if item.layer is not None:
+        reading = f"layer {item.layer[0]} of {item.layer[1]}, {reading}"
+    reading += f" ({item.note})" if item.note else ""
+    for number, weights in enumerate(_in_order(array, own)):
+        name = item.name
+        if item.layer is None and not source.captured:
+            name = f"layer {number}"
+        elif "l" in own:
+            name = f"{name}[{number}]"
+        error_name = name if "l" in letters else item.name
+        yield Layer(name, weights, letters, reading, item.labels, item.first_query, error_name)
+
+
+def _letters(source: Source, item: Item, shape: tuple[int, ...], axes: str | None) -> str:
+    """Return the axes of an array, with one of layers for an entry of a tuple."""
+    if item.layer is None:
+        return check_axes(axes, source.name, shape) if axes else infer_axes(source, shape)
+    full = (item.layer[1], *shape)
+    if axes:
+        return check_axes(axes if "l" in axes else f"l{axes}", source.name, full)
+    example = source.example if len(shape) > 3 else None
+    return infer_axes(source._replace(captured=False, example=example), full)
 
 
 def _in_order(array: NDArray, letters: str) -> NDArray:

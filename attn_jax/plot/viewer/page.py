@@ -5,7 +5,7 @@ import hashlib
 import html
 import json
 import string
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 from matplotlib.colors import Colormap, to_hex
@@ -16,8 +16,8 @@ from attn_jax.plot.viewer import bundle
 _NAMES = ("ink", "muted", "rule", "paper", "right", "wrong", "truth")
 
 
-def page(payload: Mapping[str, object], blobs: Sequence[str]) -> str:
-    """Return the page as HTML.
+def page(payload: Mapping[str, object], blobs: Sequence[str], still: str) -> Iterator[str]:
+    """Yield the page as HTML, in parts, so that a large one is never twice in memory.
 
     The payload is text in a JSON script element, in ASCII and without `<`, so that no token can end
     it. The page may load nothing, and runs only its own script, identified by its hash.
@@ -25,9 +25,10 @@ def page(payload: Mapping[str, object], blobs: Sequence[str]) -> str:
     Args:
         payload: Content of the page, for JSON.
         blobs: Encoded arrays, to which it refers by number.
+        still: Address of a picture, shown where no script runs and in print.
 
-    Returns:
-        The HTML.
+    Yields:
+        The parts of the HTML.
     """
     style = f"{_variables()}\n{bundle.source('style.css')}"
     script = bundle.script()
@@ -35,19 +36,19 @@ def page(payload: Mapping[str, object], blobs: Sequence[str]) -> str:
         f"default-src 'none'; script-src '{_digest(script)}'; style-src '{_digest(style)}'; "
         "img-src data: blob:; base-uri 'none'; form-action 'none'"
     )
-    data = json_text({**payload, "palette": _palette()})
-    arrays = "\n".join(
-        f'<script type="text/plain" id="blob-{number}">{blob}</script>'
-        for number, blob in enumerate(blobs)
-    )
-    return string.Template(bundle.source("page.html")).substitute(
-        policy=policy,
-        title=html.escape(_encodable(str(payload["title"]))),
-        style=style,
-        payload=data,
-        blobs=arrays,
-        script=script,
-    )
+    parts = {
+        "policy": policy,
+        "title": html.escape(_encodable(str(payload["title"]))),
+        "style": style,
+        "payload": json_text({**payload, "palette": _palette()}),
+        "still": still,
+        "script": script,
+    }
+    before, after = bundle.source("page.html").split("$blobs")
+    yield string.Template(before).substitute(parts)
+    for number, blob in enumerate(blobs):
+        yield f'<script type="text/plain" id="blob-{number}">{blob}</script>\n'
+    yield string.Template(after.lstrip("\n")).substitute(parts)
 
 
 def json_text(value: object) -> str:

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple, SupportsIndex
 import numpy as np
 
 from attn_jax.plot.arrays import as_array
-from attn_jax.plot.figure import label_text
+from attn_jax.plot.labels import label_text
 from attn_jax.plot.viewer.content import Content
 
 

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from operator import index
 from typing import Any, SupportsIndex
 
-from attn_jax.plot.figure import label_text
+from attn_jax.plot.labels import label_text, read_labels
 from attn_jax.plot.viewer.content import Content
 
 # Tabs whose word is not the name of their view, which stands in the addresses of saved pages.
@@ -74,10 +74,16 @@ def _sizes(layer: Any) -> tuple[int, tuple[int, int]]:
     return len(layer.fields["log_normalizer"]), layer.shape
 
 
+def _readings(value: str | int) -> list[str]:
+    """Return how a token with a tokenizer's marks may be shown: within a word, or at its start."""
+    return [] if isinstance(value, int) else [*read_labels(["a", value])[1:], *read_labels([value])]
+
+
 def _index(kind: str, value: SupportsIndex | str | bytes, count: int, names: Sequence[str]) -> int:
     value = label_text(value) if isinstance(value, str | bytes) else index(value)
-    if value in names:
-        return list(names).index(str(value))
+    for name in (value, *_readings(value)):
+        if name in names:
+            return list(names).index(str(name))
     if isinstance(value, str) or not -count <= value < count:
         some = ", ".join(map(repr, names[:8])) or f"0 to {count - 1}"
         raise ValueError(f"there is no {kind} {value!r} among {count}: {some}.")

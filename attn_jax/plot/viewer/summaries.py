@@ -1,6 +1,6 @@
 """Summaries of long sequences whose maps were never stored, and stored tiles of them."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from operator import index
 from typing import Any, NamedTuple
 
@@ -38,6 +38,8 @@ class SummaryLayer(NamedTuple):
         tiles: Stored parts of its maps, `(heads, rows, columns)`, by first query and key.
         axes: Letters of the axes of its `log_normalizer`.
         reading: The same in words, with the shape and the example shown.
+        labels: Labels of the queries and of the keys that came with the weights.
+        first_query: Key that the first query is.
     """
 
     name: str
@@ -45,6 +47,8 @@ class SummaryLayer(NamedTuple):
     tiles: Tiles
     axes: str
     reading: str
+    labels: tuple[Sequence[object] | None, Sequence[object] | None] = (None, None)
+    first_query: int = 0
 
     @property
     def shape(self) -> tuple[int, int]:

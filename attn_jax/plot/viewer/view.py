@@ -1,9 +1,9 @@
 """A viewer and its selection, shown in a notebook or saved as a page or a figure."""
 
+import functools
 import html
-import io
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,7 @@ from attn_jax.plot.viewer.export import figure
 from attn_jax.plot.viewer.page import page
 from attn_jax.plot.viewer.pages import Pages, encode_pages, page_of
 from attn_jax.plot.viewer.select import resolve, views
+from attn_jax.plot.viewer.still import LISTENER, still, still_address
 
 _FIGURES = (".svg", ".pdf", ".png")
 
@@ -39,6 +40,13 @@ class Viewer:
     def _content(self) -> Content:
         return self._pages.contents[self._state.get("page", 0)]
 
+    @property
+    def sources(self) -> list[str]:
+        """What was taken for what: how each array was read, and what was left out."""
+        content = self._content
+        shown = [f"{each.name}: {each.reading}" for each in [*content.layers, *content.summaries]]
+        return [*shown, *content.also]
+
     def select(self, **selection: Any) -> "Viewer":
         """Select what the page opens with, and what a figure draws.
 
@@ -60,9 +68,15 @@ class Viewer:
         return Viewer(self._pages, {**state, **resolve(chosen, rest)})
 
     def html(self) -> str:
-        """Return the page: one file that opens anywhere and makes no request."""
+        """Return the page: one file that opens anywhere and makes no request.
+
+        Where no script runs, and in print, it is a picture of the selection.
+        """
+        return "".join(self._parts())
+
+    def _parts(self) -> Iterator[str]:
         payload, blobs = encode_pages(self._pages)
-        return page({**payload, "state": self._state}, blobs)
+        return page({**payload, "state": self._state}, blobs, self._still)
 
     def figure(self) -> Any:
         """Draw the selection as a matplotlib figure."""
@@ -88,7 +102,8 @@ class Viewer:
         draft = path.with_name(f"{path.name}.tmp")
         try:
             if path.suffix == ".html":
-                draft.write_text(self.html(), "utf-8")
+                with draft.open("w", encoding="utf-8") as file:
+                    file.writelines(self._parts())
             else:
                 self.figure().savefig(draft, format=path.suffix[1:], dpi=200)
             os.replace(draft, path)
@@ -97,22 +112,22 @@ class Viewer:
             raise
         return path
 
+    @functools.cached_property
+    def _still(self) -> str:
+        return still_address(self._content, self._state)
+
     def _repr_html_(self) -> str:
+        """Return the page in a frame that is as high as it, and a picture in place of the frame."""
+        title = html.escape(self._content.title)
         return (
             f'<iframe srcdoc="{html.escape(self.html())}" sandbox="allow-scripts allow-downloads" '
-            f'title="{html.escape(self._content.title)}" '
-            'style="width:100%;height:44rem;border:0"></iframe>'
+            f'title="{title}" style="width:100%;height:44rem;border:0">'
+            f'<img src="{self._still}" alt="{title}"></iframe><script>{LISTENER}</script>'
         )
 
-    def _repr_png_(self) -> bytes | None:
+    def _repr_png_(self) -> bytes:
         """Draw the selection as a still picture, for notebooks shown without scripts, as in PDF."""
-        try:
-            picture = self.figure()
-        except ValueError:  # layers of different shapes have no overview in a figure
-            return None
-        buffer = io.BytesIO()
-        picture.savefig(buffer, format="png", dpi=144)
-        return buffer.getvalue()
+        return still(self._content, self._state)
 
     def __repr__(self) -> str:
         content = self._content

@@ -15,6 +15,16 @@ from attn_jax import hooks, nn, ops, plot
 # As root Chromium has no sandbox; the others keep it from asking for hosts and updates of its own.
 FLAGS = ("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run")
 FLAGS += ("--disable-background-networking", "--disable-component-update", "--disable-sync")
+# What is wider than the screen, and in nothing that scrolls.
+CUT = """() => {
+  const scrolls = (x) => x && (["auto", "scroll"].includes(getComputedStyle(x).overflowX)
+    || scrolls(x.parentElement));
+  return [...document.body.querySelectorAll("*")].filter((x) => {
+    const { right, width } = x.getBoundingClientRect();
+    return width > 1 && right > innerWidth + 1 && !scrolls(x.parentElement)
+      && !x.closest(".visually-hidden");
+  }).map((x) => `${x.tagName}.${x.className} ${x.textContent.slice(0, 30)}`);
+}"""
 HOW = "install it (apt-get install chromium), or name another by ATTN_JAX_CHROMIUM=/path/to/it"
 
 
@@ -73,6 +83,18 @@ def violations():
     return run
 
 
+@pytest.fixture
+def cut():
+    """Tells what of a page is wider than the screen."""
+
+    def run(page):
+        width = page.viewport_size["width"]
+        scrolled = page.evaluate("document.documentElement.scrollWidth")
+        return page.evaluate(CUT) + ([f"the page: {scrolled}"] if scrolled > width else [])
+
+    return run
+
+
 class Encoder(linen.Module):
     """Two layers of attention of tokens to one another."""
 
@@ -96,7 +118,8 @@ def sentence():
     x = 1.3 * jax.random.normal(jax.random.key(1), (1, len(pieces), 24))
     weights = encoder_weights(x)
     view = plot.viewer(weights, tokens=pieces, title="A sentence")
-    return SimpleNamespace(view=view, tokens=pieces, maps=stack(weights))
+    shown = [piece.replace("##", "·") for piece in pieces]
+    return SimpleNamespace(view=view, tokens=shown, maps=stack(weights))
 
 
 @pytest.fixture(scope="session")

@@ -3,6 +3,8 @@
 import numpy as np
 import pytest
 
+from attn_jax import plot
+
 expect = pytest.importorskip("playwright.sync_api").expect
 
 
@@ -54,3 +56,26 @@ def test_the_patches_cover_the_image(open_page, digit):
     assert first["y"] == pytest.approx(image["y"], abs=1)
     assert last["x"] + last["width"] == pytest.approx(image["x"] + image["width"], abs=1)
     assert last["y"] + last["height"] == pytest.approx(image["y"] + image["height"], abs=1)
+
+
+def test_a_smooth_overlay_has_the_weights_of_the_patches(open_page, digit):
+    page = open_page(digit.view, view="image", layer=1, head=2, query=17)
+    heat = page.get_by_role("listbox", name="Keys").locator(".heat")
+    expect(heat).to_be_hidden()
+    page.get_by_label("smooth").check()
+    expect(heat).to_be_visible()
+    pixels = heat.evaluate(
+        "x => Array.from(x.getContext('2d').getImageData(0, 0, x.width, x.height).data)"
+    )
+    weights = digit.maps[1, 2][17][1:]
+    shown = np.reshape(pixels, (49, 4))[:, 3] / 255
+    np.testing.assert_allclose(shown, 0.9 * (weights / weights.max()) ** 0.8, atol=0.02)
+
+
+@pytest.mark.parametrize("is_color", [True, False])
+def test_a_color_image_keeps_its_colors(open_page, is_color):
+    image = np.full((8, 8, 3), 40, np.uint8)
+    image[..., 0] = 200 if is_color else 40
+    page = open_page(plot.viewer(np.full((1, 4), 0.25), images=image, grid=(2, 2)))
+    filters = page.locator(".patches img").first.evaluate("x => getComputedStyle(x).filter")
+    assert filters == ("none" if is_color else "grayscale(1)")

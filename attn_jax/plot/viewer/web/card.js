@@ -40,9 +40,9 @@ function row(line) {
     : make("span", { class: "place" }, ` ${number(line.low)} to ${number(line.high)}`);
   return make("tr", {},
     make("th", { scope: "row" }, line.title),
-    make("td", {}, number(line.value), interval),
-    make("td", {}, number(line.random)),
-    make("td", {}, number(line.uniform)),
+    make("td", { "data-column": HEADINGS[1] }, number(line.value), interval),
+    make("td", { "data-column": HEADINGS[2] }, number(line.random)),
+    make("td", { "data-column": HEADINGS[3] }, number(line.uniform)),
     make("td", { class: line.reads }, ...verdict(line.reads), line.verdict));
 }
 

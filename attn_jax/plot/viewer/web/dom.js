@@ -19,16 +19,30 @@ function fill(element, attributes, children) {
   return element;
 }
 
-/** Returns a token as a visible line: spaces as "␣", control characters as escapes, shortened. */
+/**
+ * Returns a token as a visible line: spaces as "␣", line breaks as "↵", control characters as escapes,
+ * shortened. Joiners stay where they shape a letter or an emoji, which are never cut apart.
+ */
 export function plain(label, maxLength = 24) {
-  const head = String(label).slice(0, 4 * maxLength);
-  let text = head.toWellFormed ? head.toWellFormed() : head;
-  text = text.replace(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/gu,
-    (character) => `\\u${character.codePointAt(0).toString(16).padStart(4, "0")}`);
-  if (!text.trim()) text = "␣".repeat(Math.max(1, text.length));
-  const characters = [...text];
-  const cut = characters.length > maxLength || head.length < String(label).length;
-  return cut ? `${characters.slice(0, maxLength - 1).join("")}…` : text;
+  const text = String(label);
+  if (text.length <= maxLength && /^[!-~]+$/.test(text)) return text;
+  const head = text.slice(0, 16 * maxLength);
+  const parts = [...GRAPHEMES.segment(head.toWellFormed ? head.toWellFormed() : head)]
+    .map(({ segment }) => visible(segment));
+  if (!parts.join("").trim()) return "␣".repeat(Math.max(1, Math.min(parts.length, maxLength)));
+  const cut = parts.length > maxLength || head.length < text.length;
+  return cut ? `${parts.slice(0, maxLength - 1).join("")}…` : parts.join("");
+}
+
+const GRAPHEMES = new Intl.Segmenter();
+const SIGNS = { "\n": "↵", "\t": "⇥" };
+
+// Within one grapheme, what cannot be seen by itself may change what can.
+function visible(grapheme) {
+  if (SIGNS[grapheme]) return SIGNS[grapheme];
+  if (/^\P{C}.*\P{Cc}$/su.test(grapheme) && !/^[ -~]/.test(grapheme)) return grapheme;
+  return grapheme.replace(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/gu, (character) =>
+    `\\u${character.codePointAt(0).toString(16).padStart(4, "0")}`);
 }
 
 /** Returns the name of a query or key: its label, or its index. */

@@ -6,6 +6,7 @@ import { createControls } from "./controls.js";
 import { openData } from "./decode.js";
 import { make, plain } from "./dom.js";
 import { Palette } from "./palette.js";
+import { reportHeight } from "./sizing.js";
 import { clampState, Store } from "./state.js";
 import { VIEWS } from "./views/registry.js";
 
@@ -93,4 +94,5 @@ function announcer(live) {
   };
 }
 
+reportHeight();
 start();

@@ -2,21 +2,17 @@
 
 import { largest } from "./ranking.js";
 
-// Marks of tokenizers for a piece that continues a word, or that begins one.
-const CONTINUES = /^##./u;
-const BEGINS = /^[ \u2581\u0120\u010a]/u;
+// The mark of a piece that continues a word, in place of its tokenizer's; see labels.py.
+const CONTINUES = /^·(?=.)/u;
 const LISTED = 4;
 
 /** Returns the index of the first piece of each word. */
 export function wordStarts(tokens) {
-  const marked = tokens.some((token) => BEGINS.test(token));
-  const begins = (token) => (marked ? BEGINS.test(token) : !CONTINUES.test(token));
-  return [...tokens.keys()].filter((i) => i === 0 || begins(tokens[i]));
+  return [...tokens.keys()].filter((i) => i === 0 || !CONTINUES.test(tokens[i]));
 }
 
 export function wordTexts(tokens, starts) {
-  const join = (pieces) =>
-    pieces.map((piece, i) => (i ? piece.replace(/^##/u, "") : piece)).join("");
+  const join = (pieces) => pieces.map((piece) => piece.replace(CONTINUES, "")).join("");
   return starts.map((start, i) => join(tokens.slice(start, starts[i + 1])));
 }
 

@@ -27,8 +27,9 @@ function named(labels, count, { data: { image } }) {
 function side(name, names, act, context) {
   const { image } = context.data;
   if (names.length !== cellsOf(image)) return textSide(name, names, act, context);
-  const { grid: [rows, columns], prefixTokens: prefix, url, width, height } = image;
-  return new Picker({
+  const { grid: [rows, columns], prefixTokens: prefix, url, width, height, isColor } = image;
+  const heat = make("canvas", { class: "heat", width: columns, height: rows, "aria-hidden": "true" });
+  return new Patches(context.palette, heat, {
     label: { query: "Queries: patches of the image", key: "Keys: patches of the image" }[name],
     names,
     texts: names.map((label, index) => (index < prefix ? label : "")),
@@ -39,8 +40,8 @@ function side(name, names, act, context) {
       ? [context.palette.css(fraction), context.palette.textOn(fraction)]
       : [overlay(context.palette, fraction), ""]),
     arrange(items) {
-      const patches = make("div", { class: "patches", role: "group", "aria-label": "patches" },
-        make("img", { src: url, alt: "" }), ...items.slice(prefix));
+      const patches = make("div", { class: isColor ? "patches colors" : "patches", role: "group",
+        "aria-label": "patches" }, make("img", { src: url, alt: "" }), heat, ...items.slice(prefix));
       patches.style.gridTemplateColumns = `repeat(${columns}, 1fr)`;
       patches.style.gridTemplateRows = `repeat(${rows}, 1fr)`;
       patches.style.aspectRatio = `${width} / ${height}`;
@@ -48,6 +49,36 @@ function side(name, names, act, context) {
         "aria-label": "prefix tokens" }, ...items.slice(0, prefix)), patches] : [patches];
     },
   });
+}
+
+/** Patches whose weights are shown as blocks, and on a canvas that the browser smooths. */
+class Patches extends Picker {
+  constructor(palette, heat, options) {
+    super(options);
+    Object.assign(this, { palette, heat });
+  }
+
+  paint(weights) {
+    super.paint(weights);
+    const { width, height } = this.heat;
+    const pixels = new ImageData(width, height);
+    const cells = weights ? Array.from(weights.slice(this.first)) : [];
+    const largest = Math.max(...cells) || 1;
+    cells.forEach((weight, i) => {
+      const [r, g, b, alpha] = this.palette.overlay(weight / largest);
+      pixels.data.set([r, g, b, 255 * alpha], 4 * i);
+    });
+    this.heat.getContext("2d").putImageData(pixels, 0, 0);
+  }
+}
+
+// The choice between blocks and a smooth overlay; the weights are of blocks.
+function above() {
+  const element = make("div");
+  const box = make("input", { type: "checkbox", onchange: () =>
+    element.parentElement.classList.toggle("smooth", box.checked) });
+  element.append(make("label", { class: "field" }, box, make("span", {}, "smooth")));
+  return { element, render() {} };
 }
 
 function overlay(palette, fraction) {
@@ -64,10 +95,14 @@ function note(map, { query }, gold, { data }) {
 }
 
 function below(sides, { data }) {
-  return [...sides.querySelectorAll("img")].map((img) => [img, (box) => [
+  const isSmooth = sides.closest(".smooth") !== null;
+  const layer = (box, href, opacity, rendering) => makeSvg("image", {
+    ...box, href, opacity, "image-rendering": rendering, preserveAspectRatio: "none" });
+  return [...sides.querySelectorAll(".patches")].map((patches) => [patches, (box) => [
     makeSvg("rect", { ...box, fill: "#ffffff" }),
-    makeSvg("image", { ...box, href: data.image.url, opacity: CONTRAST,
-      "image-rendering": "pixelated", preserveAspectRatio: "none" })]]);
+    layer(box, data.image.url, CONTRAST, "pixelated"),
+    ...(isSmooth ? [layer(box, patches.querySelector(".heat").toDataURL(), 1, "auto")] : [])]]);
 }
 
-export const createView = (context) => createPair(context, { name: "image", named, side, note, below });
+export const createView = (context) => createPair(context,
+  { name: "image", named, above, side, note, below });

@@ -4,6 +4,7 @@ import { formatWeight, make, placed } from "../dom.js";
 import { rankings, tableOf } from "../ranking.js";
 import { matches } from "../search.js";
 import { coloring, makeLegend } from "../shade.js";
+import { roomHeight } from "../sizing.js";
 import { MapPanel } from "./panel.js";
 
 export const title = "Matrix";
@@ -79,5 +80,5 @@ export function spaceFor(element, beside, count = 1) {
   const isNarrow = innerWidth <= NARROW;
   const width = isNarrow ? element.clientWidth : (element.clientWidth - beside) / count;
   return { width: Math.max(280, width),
-    height: Math.max(280, innerHeight - BELOW - element.getBoundingClientRect().top - scrollY) };
+    height: Math.max(280, roomHeight() - BELOW - element.getBoundingClientRect().top - scrollY) };
 }
