@@ -11,7 +11,7 @@ from attn_jax.plot.arrays import as_array
 from attn_jax.plot.viewer import encode
 from attn_jax.plot.viewer.maps import Layer, one_of
 
-# What a hook point is called beside the weights of the same attention, or one level above them.
+# Hook points beside the weights of the same attention, and those one level above them.
 _BESIDE = ("query", "key", "value", "scores", "context", "output", "head_output")
 _ABOVE = ("residual", "residual_mid", "residual_out", "mlp", "embedding", "logits")
 _POINT = re.compile(r"(?:(.*)\.)?(\w+)(#\d+)?")

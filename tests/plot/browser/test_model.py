@@ -77,6 +77,26 @@ def test_scores_are_offered_without_being_given(open_page):
         assert float(cell.locator(".note").inner_text()) == 1
 
 
+def test_layers_of_unequal_heads_keep_their_places(open_page, page):
+    heads = {"layers.0": 2, "layers.1": 4, "layers.2": 1}
+    weights = {name: np.full((1, count, 3, 3), 1 / 3) for name, count in heads.items()}
+    open_page(plot.viewer(weights), view="model")
+    names = [cell.get_attribute("title") for cell in page.locator(".grid .head").all()]
+    assert names == [f"open {n}, head {i}" for n, count in heads.items() for i in range(count)]
+    for keys, place in [
+        ("Right Down", ("1", "1")),
+        ("Right Right", ("1", "3")),
+        ("Down", ("2", "0")),
+        ("Up Up Left", ("0", "0")),
+    ]:
+        for key in keys.split():
+            page.keyboard.press(f"Arrow{key}")
+        current = page.locator(".head[aria-current=true]")
+        assert current.get_attribute("title") == f"open layers.{place[0]}, head {place[1]}"
+    page.keyboard.press("Enter")
+    page.wait_for_selector("html[data-ready=matrix]", state="attached")
+
+
 @pytest.mark.parametrize("width", [390, 1280])
 def test_thumbnails_are_maps_or_lines_and_fit(open_page, page, width):
     page.set_viewport_size({"width": width, "height": 800})

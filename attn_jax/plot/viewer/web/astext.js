@@ -1,4 +1,4 @@
-// The view as a table of text, for those who cannot see it or would rather read it.
+// The view as a table, for screen readers and for anyone who prefers numbers.
 
 import { make } from "./dom.js";
 

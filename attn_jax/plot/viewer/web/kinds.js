@@ -1,4 +1,4 @@
-// The kinds of attention in a model, told by the names of its layers, and short names of layers.
+// The kinds of attention in a model, by the names of its layers, and short names of layers.
 
 const PARTS = ["encoder", "decoder", "text", "vision"];
 

@@ -1,11 +1,11 @@
-// What is shown of a map: without the cells that are hidden, or weighted by captured norms.
+// Maps as the page shows them: without their hidden cells, or weighted by captured norms.
 
 import { largest } from "./ranking.js";
 
 /** The pairs of sentences between which attention is shown. */
 export const PAIRS = { "": "all", aa: "A → A", ab: "A → B", ba: "B → A", bb: "B → B" };
 
-/** What weights are multiplied by, if it was captured. */
+/** The weightings that captured values make possible, by name. */
 export const WEIGHTINGS = {
   "": "as they are", value: "× norm of the value", residual: "with the residual" };
 

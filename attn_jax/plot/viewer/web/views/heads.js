@@ -18,11 +18,13 @@ const STRONGEST = 180;
 // Above this many cells, only the exact largest weights of each query have lines.
 const MOST_CELLS = 150_000;
 
-/** Returns the heads that the state shows: all of them, none ("-"), or some, as "0,3". */
+/** Returns the heads that the state shows: some, as "0,3", none ("-"), or else all of the layer. */
 export function headsShown({ layer, shown }, { layers }) {
   const all = [...layers[layer].maps.keys()];
-  const chosen = shown.split(",").map(Number);
-  return shown ? all.filter((head) => shown !== "-" && chosen.includes(head)) : all;
+  if (shown === "-") return [];
+  const names = shown.split(",");
+  const chosen = all.filter((head) => names.includes(String(head)));
+  return chosen.length ? chosen : all;
 }
 
 const asText = (heads, count) =>

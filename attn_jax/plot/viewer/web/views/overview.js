@@ -137,21 +137,32 @@ export function createView({ data, store, palette, announce }) {
     painted = appearance;
   }
 
+  // The head that an arrow key leads to from another: across the grid, or along the order.
+  function next(at, [across, down]) {
+    const { layer, head } = data.maps[at];
+    const within = (value, count) => Math.max(0, Math.min(count - 1, value));
+    if (store.state.sort === "place") {
+      const { maps } = data.layers[within(layer + down, data.layers.length)];
+      return maps[within(head + across, maps.length)];
+    }
+    const shown = order(store.state);
+    const step = across + down * Math.min(SORTED_COLUMNS, shown.length);
+    return data.maps[shown[within(shown.indexOf(at) + step, shown.length)]];
+  }
+
   // Arrow keys choose another head, and Enter opens it.
   function keydown({ key, target }) {
     const { state } = store;
-    const shown = order(state);
-    const at = Math.max(0, shown.findIndex((i) =>
-      data.maps[i].layer === state.layer && data.maps[i].head === (state.head === "mean" ? 0 : state.head)));
-    const width = state.sort === "place" ? data.layers[state.layer].maps.length : SORTED_COLUMNS;
-    if (key === "Enter" && !target.closest("button")) open(shown[at]);
-    const by = { ArrowRight: 1, ArrowLeft: -1, ArrowDown: width, ArrowUp: -width }[key];
-    if (!by) return key === "Enter" && !target.closest("button");
-    const next = shown[Math.max(0, Math.min(shown.length - 1, at + by))];
-    const { layer, head } = data.maps[next];
-    store.set({ layer, head });
-    cards[next].button.scrollIntoView({ block: "nearest", inline: "nearest" });
-    announce(readout.textContent);
+    const { maps } = data.layers[state.layer];
+    const at = data.maps.indexOf(maps[state.head === "mean" ? 0 : state.head]);
+    const by = { ArrowRight: [1, 0], ArrowLeft: [-1, 0], ArrowDown: [0, 1], ArrowUp: [0, -1] }[key];
+    if (by) {
+      const map = next(at, by);
+      store.set({ layer: map.layer, head: map.head });
+      cards[data.maps.indexOf(map)].button.scrollIntoView({ block: "nearest", inline: "nearest" });
+      announce(readout.textContent);
+    } else if (key === "Enter" && !target.closest("button")) open(at);
+    else return false;
     return true;
   }
 
