@@ -79,4 +79,5 @@ def main(prompts: int = PROMPTS, *whats: str) -> None:
 
 
 if __name__ == "__main__":
-    main(*map(int, sys.argv[1:2]), *sys.argv[2:])
+    count, *parts = sys.argv[1:] or [str(PROMPTS)]
+    main(int(count), *parts)

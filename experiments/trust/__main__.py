@@ -27,7 +27,7 @@ PAGE = Path(__file__).resolve().parents[2] / "docs" / "trust_rates.md"
 DESIGN = "0:300"
 """The seeds on which thresholds may be chosen; report on others."""
 
-HONEST = trained.RECIPES[0].count
+HONEST = trained.RECIPES[0].seeds
 
 
 def main(arguments: Sequence[str]) -> int:

@@ -98,7 +98,7 @@ class Draw:
         look = np.broadcast_to(look, (n, HEADS, QUERIES, KEYS)).copy()
         says = np.broadcast_to(says, (n, HEADS, KEYS, CLASSES)).copy()
         look += ~self.sees[:, None] * look.max() * self.rng.random((n, 1, QUERIES, KEYS))
-        hidden = ~self.sees.any(1)[:, None, :, None]
+        hidden = ~np.any(self.sees, 1)[:, None, :, None]
         says = np.where(hidden, max(np.abs(says).max(), 1.0) * self.votes[:, None], says)
         usual = {
             "around": np.zeros((n, KEYS, CLASSES)),

@@ -41,13 +41,13 @@ class Recipe(NamedTuple):
     name: str
     context: Context
     losses: Losses = Losses()
-    count: int = 3
+    seeds: int = 3
 
 
 RECIPES = (
-    Recipe("honest, no context", "none", count=12),
-    Recipe("honest, GRU", "gru", count=12),
-    Recipe("honest, self-attention", "self", count=12),
+    Recipe("honest, no context", "none", seeds=12),
+    Recipe("honest, GRU", "gru", seeds=12),
+    Recipe("honest, self-attention", "self", seeds=12),
     Recipe("penalty, no context: tiny weight, huge value", "none", Losses(penalty=1.0)),
     Recipe("penalty, GRU", "gru", Losses(penalty=1.0)),
     Recipe("penalty, decoy fed by self-attention", "self", Losses(penalty=1.0)),
@@ -123,7 +123,7 @@ def train_all(seeds: Sequence[int], recipes: tuple[Recipe, ...] = RECIPES) -> An
         context = recipe.context
         # An adversary that started where the honest reader did would stay near it.
         first = 50 if recipe.losses.adversary else 0
-        rngs = jnp.stack([jax.random.key(first + seed) for seed in seeds[: recipe.count]])
+        rngs = jnp.stack([jax.random.key(first + seed) for seed in seeds[: recipe.seeds]])
         theirs = honest[context] if context in honest else _initial(context, rngs)
         theirs = jax.tree.map(lambda leaf, rngs=rngs: leaf[: len(rngs)], theirs)
         params = _train_seeds(context, jax.tree.map(jnp.float32, recipe.losses), rngs, theirs)
@@ -162,7 +162,7 @@ def readers(
     recipes: tuple[Recipe, ...] = RECIPES,
 ) -> Iterator[Trained]:
     """Draw sentences for each reader that was trained, and say what is true of it there."""
-    pairs = ((recipe, seed) for recipe in recipes for seed in seeds[: recipe.count])
+    pairs = ((recipe, seed) for recipe in recipes for seed in seeds[: recipe.seeds])
     for number, (recipe, seed) in enumerate(pairs):
         rng = jax.random.key(100 + seed)
         batch = sentences(rng, examples, with_first=recipe.losses.sink > 0)

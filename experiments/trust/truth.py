@@ -101,7 +101,7 @@ def early_weights(construction: Construction) -> np.ndarray:
     """Return how much of each key the earlier layer moves to each, (n, to, from)."""
     seek, offer = construction.seek[:, :, None], construction.offer[:, None, :]
     scores = 2 * STILL * seek * offer + construction.stay[:, None, None] * np.eye(KEYS)
-    present = construction.sees.any(1)[:, None]
+    present = np.any(construction.sees, 1)[:, None]
     return _softmax(np.where(present, scores, -np.inf))
 
 

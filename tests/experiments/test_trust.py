@@ -186,7 +186,7 @@ def test_masks_look_like_their_names(name, example):
 @pytest.mark.parametrize("name", ["causal", "windowed_alike", "sparse", "sink"])
 def test_what_a_query_may_not_see_changes_nothing(name):
     construction = grammar.draw(3, EXAMPLES, name).construction
-    unseen = ~construction.sees.any(1)
+    unseen = ~np.any(construction.sees, 1)
     says = np.where(unseen[:, None, :, None], 1e4, construction.says)
     look = construction.look + 99.0 * ~construction.sees[:, None]
     other = dataclasses.replace(construction, says=says, look=look)

@@ -26,13 +26,14 @@ def drawn(share, seed=0):
         "weights": looks / looks.sum(-1, keepdims=True),
         "share": np.full(N, share),
     }
-    return {name: np.float32(array) for name, array in arrays.items()}
+    return {name: array.astype(np.float32) for name, array in arrays.items()}
 
 
 @pytest.mark.parametrize("share", [0.0, 0.1, 0.5])
 def test_the_least_fall_that_no_contribution_explains_is_found(share):
     inputs = drawn(share)
-    values, weights = np.float64(inputs["values"]), np.float64(inputs["weights"][:, 0])
+    values, weights = (inputs[name].astype(float) for name in ("values", "weights"))
+    weights = weights[:, 0]
     logits = np.einsum("nk,nkc->nc", weights + share, values)
     target = logits.argmax(-1)
     centered = values - values.mean(-1, keepdims=True)
@@ -64,7 +65,7 @@ def test_keys_that_cannot_matter_are_not_tried_again():
         return passes_by(inputs)
 
     inputs = drawn(0.0)
-    inputs["weights"] = np.float32(np.arange(K) == inputs["weights"].argmax(-1)[..., None])
+    inputs["weights"] = (np.arange(K) == inputs["weights"].argmax(-1)[..., None]).astype(np.float32)
     measure.report_card(fn, inputs, resample=None, adversarial=False)
     jax.effects_barrier()
     others = len(runs)
