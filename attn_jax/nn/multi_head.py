@@ -208,9 +208,9 @@ class MultiHeadAttention(MultiHead):
         causal: Let each query see only the keys up to its own position.
         window: The number of keys to the left and to the right that each query may attend to.
         implementation: The implementation of the fused call, :func:`attn_jax.ops.attention`. Any
-            normalizer but softmax, and active dropout, take the unfused path. With `"streaming"`
-            and `"kernel"` the `summary` of the weights is sown instead of the weights, whose size
-            is quadratic in the number of tokens.
+            normalizer but softmax, and active dropout, take the unfused path. With `"streaming"`,
+            `"kernel"` and `"ring"` the `summary` of the weights is sown instead of the weights,
+            whose size is quadratic in the number of tokens.
         normalizer: Maps scores to weights.
         dropout_rate: The fraction of weights dropped in training.
         is_fusible: Whether the fused call computes the same as the `stages`.
