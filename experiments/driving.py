@@ -97,7 +97,7 @@ class DrivingExperiment(Experiment):
         return {f"test/{name}": value for name, value in drive_scores(scenes, driven).items()}
 
     def _scenes(self, split: str) -> dict[str, np.ndarray]:
-        prepared = self.task.prepare(self.task.load()[split][0])
+        prepared = self.task.prepare(self.task.bucket(split))
         return {name: np.asarray(array) for name, array in prepared.items()}
 
     def predict(self, params: Any, scenes: Mapping[str, np.ndarray]) -> Driven:

@@ -143,6 +143,14 @@ def test_what_a_model_sees_is_no_row_number_and_no_gap():
     assert (np.diff(places) > 0).all(-1).mean() < 0.2  # In order by chance: 1 of 120.
 
 
+def test_a_split_alone_is_the_same():
+    again = Driving(train=39, validation=11, test=13).bucket("test")
+    for name, array in TASK.load()["test"][0].items():
+        np.testing.assert_array_equal(again[name], array)
+    with pytest.raises(ValueError, match="split='valid' is not one of train, validation, test"):
+        TASK.bucket("valid")
+
+
 @pytest.mark.parametrize(
     ("settings", "said"),
     [
