@@ -71,6 +71,7 @@ class AttentionExperiment(SpeechExperiment):
     def evidence(self, params: Any) -> Evidence | None:
         """Return words of test utterances, one of each, with the states at which it is said.
 
+        The utterances are of one padded length, the one with the most of them.
         The output is the word, given the words before it; the attention is that of its own step.
         """
         loaded = max(self.task.load()["test"], key=lambda bucket: len(bucket["target"]))

@@ -68,7 +68,6 @@ class SpeechExperiment(Experiment):
 
     def check(self, run: Path) -> None:
         """Refuse a run that was trained on other utterances."""
-        require("jiwer", extra="speech")
         if read_json(run / _DIGEST, dict).get("utterances") != self._digest():
             raise ValueError(
                 f"the utterances have changed since {run} was trained. Restore the files that it "

@@ -16,7 +16,13 @@ from attn_jax.tasks.speech.generated import SYMBOLS, draw_words
 from attn_jax.tasks.speech.own import read_utterances
 from attn_jax.tasks.speech.speaker import Speaker
 from attn_jax.tasks.speech.utterance import RATE
-from attn_jax.tasks.speech.voices import ACCENTS, NEW_ACCENT, VARIANTS, draw_voice
+from attn_jax.tasks.speech.voices import (
+    ACCENTS,
+    NEW_ACCENT,
+    VARIANTS,
+    draw_voice,
+    require_different,
+)
 
 RECORDED = Path(__file__).parent / "speech" / "fixture" / "table.tsv"
 SPEAKS = importlib.util.find_spec("espeakng_loader") is not None
@@ -162,6 +168,9 @@ def test_the_synthesizer_says_what_is_recorded(recorded):
         spoken = speaker.speak("three seven two", voice="en-us+f3", rate=170, pitch=50)
         np.testing.assert_array_equal(np.pad(spoken.sound, (RATE // 10, 0)), recorded[0].sound)
         np.testing.assert_allclose(np.add(spoken.times, 0.1), recorded[0].times, atol=1e-3)
+        # It knows no such variant, and says nothing of it.
+        with pytest.raises(ValueError, match=r"en-us\+no and en-us\+none are equal sample by"):
+            require_different(["en-us+f3", "en-us+no", "en-us+none"])
         with pytest.raises(ValueError, match="no voice 'en-gb"):
             speaker.speak("three", voice="en-gb+f3", rate=170, pitch=50)
         speaker._process.kill()

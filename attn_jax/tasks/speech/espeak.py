@@ -69,6 +69,8 @@ class _Library:
             raise ValueError(f"eSpeak NG has no voice {voice!r}")
         self._library.espeak_SetParameter(_RATE, rate, 0)
         self._library.espeak_SetParameter(_PITCH, pitch, 0)
+        # The library seeds itself by the clock.
+        self._library.espeak_ng_SetRandSeed(ctypes.c_long(1))
         self._sound, self._words = bytearray(), []
         content = text.encode()
         code = self._library.espeak_Synth(

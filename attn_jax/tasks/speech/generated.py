@@ -83,9 +83,9 @@ def generated_utterances(
 def _speak(
     counts: Mapping[str, int], symbols: Symbols, lengths: tuple[int, int], seed: int
 ) -> dict[str, list[Utterance]]:
+    check_voices()
     splits = {}
     with Speaker() as speaker:
-        check_voices(speaker)
         for number, (split, count) in enumerate(counts.items()):
             rng = np.random.default_rng([seed, number])
             splits[split] = [

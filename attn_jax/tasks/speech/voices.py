@@ -39,22 +39,26 @@ def draw_voice(split: str, rng: np.random.Generator) -> str:
     return f"{accent}+{VARIANTS[split][int(rng.integers(len(VARIANTS[split])))]}"
 
 
-def check_voices(speaker: Speaker) -> None:
+def check_voices() -> None:
     """Check that no two voices sound alike, as if the synthesizer did not know one of them.
 
     Raises:
         ValueError: If two are equal sample by sample, with their names.
     """
     variants = [variant for split in VARIANTS.values() for variant in split]
-    require_different(speaker, [f"{ACCENTS[0]}+{variant}" for variant in variants])
-    require_different(speaker, [f"{accent}+f1" for accent in (*ACCENTS, NEW_ACCENT)])
+    require_different([f"{ACCENTS[0]}+{variant}" for variant in variants])
+    require_different([f"{accent}+f1" for accent in (*ACCENTS, NEW_ACCENT)])
 
 
-def require_different(speaker: Speaker, voices: Sequence[str]) -> None:
-    """Refuse voices of which two are equal sample by sample."""
+def require_different(voices: Sequence[str]) -> None:
+    """Refuse voices of which two are equal sample by sample.
+
+    Each speaks in a process of its own, because a voice sounds a little different after another.
+    """
     names: dict[bytes, str] = {}
     for voice in voices:
-        sound = speaker.speak(_SENTENCE, voice=voice, rate=160, pitch=50).sound.tobytes()
+        with Speaker() as speaker:
+            sound = speaker.speak(_SENTENCE, voice=voice, rate=160, pitch=50).sound.tobytes()
         if sound in names:
             raise ValueError(
                 f"the voices {names[sound]} and {voice} are equal sample by sample, so eSpeak NG "
