@@ -120,7 +120,7 @@ bridge: .bridge/.ready ## open PyTorch models of transformers, and write docs/br
 	$(bridge_py) -m pytest -q -rs tests/bridge $(ARGS)
 
 pretrained: $(ready_dev) ## compare real weights, fetched once by hash, with what transformers recorded; run their notebooks
-	ATTN_JAX_REAL_WEIGHTS=1 $(py) -m pytest -n 0 -q -rs tests/pretrained/test_real_weights.py tests/pretrained/test_real_alignments.py tests/pretrained/test_notebooks.py $(ARGS)
+	ATTN_JAX_REAL_WEIGHTS=1 $(py) -m pytest -n 0 -q -rs tests/pretrained/test_real_weights.py tests/pretrained/test_real_alignments.py tests/pretrained/test_notebooks.py tests/pretrained/test_snippets.py $(ARGS)
 
 golden: $(ready_parity) ## write the golden files of tests/golden again, with what those packages give
 	@cd tests/golden && for script in make_golden_*.py; do PYTHONPATH=../.. ../../$(parity_py) $$script || exit 1; done
