@@ -21,7 +21,7 @@ from attn_jax.train.mask_loss import mask_loss
 from attn_jax.train.optimizer import make_optimizer, make_schedule
 from attn_jax.train.processes.agreement import require_same_everywhere
 from attn_jax.train.processes.channel import ProcessError, Processes
-from attn_jax.train.processes.cluster import Place, join
+from attn_jax.train.processes.join import Place, join
 from attn_jax.train.protocols import (
     Apply,
     Batch,

@@ -15,7 +15,8 @@ import jax.numpy as jnp
 import tiny
 
 from attn_jax import train as training
-from attn_jax.train.processes import agreement, cluster
+from attn_jax.train.processes import agreement
+from attn_jax.train.processes import join as joining
 
 EXPECTED = (training.ProcessError, training.RunFolderError, ValueError)
 
@@ -84,7 +85,7 @@ def run(run_dir, *, x64=False, resume=False, slow=0.0, spoilt=-1, streamed=False
 def main():
     given = json.loads(sys.argv[1])
     jax.config.update("jax_num_cpu_devices", given.get("devices", 1))
-    cluster.HEARTBEAT = given.get("heartbeat", cluster.HEARTBEAT)
+    joining.HEARTBEAT = given.get("heartbeat", joining.HEARTBEAT)
     agreement.PATIENCE = 1.0
     place = training.Place(*given["place"]) if "place" in given else None
     try:
