@@ -37,7 +37,9 @@ def test_locks_that_meet_in_an_environment_agree(name):
 
 
 def test_the_oldest_environment_has_the_lowest_versions_that_are_admitted():
-    lowest = dict(line.split(">=") for line in PROJECT["project"]["dependencies"] if ">=" in line)
+    extras = PROJECT["project"]["optional-dependencies"]
+    lines = PROJECT["project"]["dependencies"] + extras["flax"] + extras["train"]
+    lowest = dict(line.split(">=") for line in lines if ">=" in line)
     pinned = versions("oldest")
     for package in ("jax", "flax", "optax"):
         assert pinned[package] == {lowest[package].partition(" ")[0]}
@@ -57,6 +59,14 @@ def test_every_install_is_by_hash(path):
     # The project itself comes from the folder, without network and without isolation.
     assert all("--require-hashes" in line or "--no-index" in line for line in installs)
     assert installs or path == ".ci/run"
+
+
+def test_the_environment_is_set_up_by_hash():
+    text = (ROOT / "requirements/setup.py").read_text()
+    installs = re.findall(r"^        install\(.*\)$", text, re.MULTILINE)
+    assert len(installs) == 3
+    assert all("*BY_HASH" in line or '"--no-index"' in line for line in installs)
+    assert 'BY_HASH = ["--no-deps", "--require-hashes", "--only-binary", ":all:"]' in text
 
 
 REPORT = {
