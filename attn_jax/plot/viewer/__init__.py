@@ -19,6 +19,7 @@ from attn_jax.plot.viewer.masks import masks_of
 from attn_jax.plot.viewer.operands import operands_of, split
 from attn_jax.plot.viewer.pages import Pages, captures_of, examples_of, of_example
 from attn_jax.plot.viewer.prefix import patch_labels, prefix_names
+from attn_jax.plot.viewer.select import language_state
 from attn_jax.plot.viewer.sentences import sentence_starts
 from attn_jax.plot.viewer.shrink import choose_whole, summarize
 from attn_jax.plot.viewer.sources import Sources, read_sources
@@ -53,6 +54,7 @@ def viewer(
     normalized: bool = True,
     top_k: int = 4,
     whole_layers: Sequence[int | str] | None = None,
+    language: str = "en",
 ) -> Viewer:
     """Open attention weights in an interactive page.
 
@@ -102,6 +104,7 @@ def viewer(
         top_k: Number of weights of each query to store exactly.
         whole_layers: Names or numbers of the layers whose maps to store whole, the others only as
             a summary; by default all, or the first that fit where all would make too large a page.
+        language: Language of the page until its reader chooses another: `"en"` or `"zh"`, Chinese.
 
     Returns:
         The viewer, which displays itself in a notebook; `save` writes the page or a figure.
@@ -139,9 +142,10 @@ def viewer(
     if steps is not None:
         captures = captures_of(weights, steps, examples)
         of_each = [content(each, example=examples[0], **of_all) for each in captures]
-        return Viewer(Pages("step", list(map(label_text, steps)), of_each), {})
+        pages = Pages("step", list(map(label_text, steps)), of_each)
+        return Viewer(pages, language_state(language))
     of_each = [content(weights, example=i, **of_example(of_all, i)) for i in examples]
-    return Viewer(Pages("example", list(map(str, examples)), of_each), {})
+    return Viewer(Pages("example", list(map(str, examples)), of_each), language_state(language))
 
 
 def _content(

@@ -1,6 +1,7 @@
 """The ES modules of the page as one script: each in its own function, after its imports."""
 
 import importlib.resources
+import json
 import posixpath
 import re
 
@@ -11,6 +12,12 @@ _EXPORT = re.compile(r"^export ((?:async )?function\*?|class|const) (\w+)", re.M
 def source(name: str) -> str:
     """Return the text of a file in `web/`."""
     return (importlib.resources.files("attn_jax.plot.viewer") / "web" / name).read_text("utf-8")
+
+
+def chinese() -> dict[str, str]:
+    """Return the words of the page in Chinese, by the English, from `words.js`."""
+    text = source("words.js")
+    return json.loads(text[text.index("{\n") : text.rindex("}") + 1])
 
 
 def script(entry: str = "main.js") -> str:

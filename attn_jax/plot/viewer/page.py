@@ -4,8 +4,10 @@ import base64
 import hashlib
 import html
 import json
+import re
 import string
 from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 from matplotlib.colors import Colormap, to_hex
@@ -13,17 +15,20 @@ from matplotlib.colors import Colormap, to_hex
 from attn_jax.plot import colors
 from attn_jax.plot.viewer import bundle
 
+LANGUAGES = {"en": "en", "zh": "zh-Hans"}
+"""The languages of the page, with their tags in HTML."""
+_WORDS = re.compile(r"\[\[(.+?)\]\]")
 _NAMES = ("ink", "muted", "rule", "paper", "right", "wrong", "truth")
 
 
-def page(payload: Mapping[str, object], blobs: Sequence[str], still: str) -> Iterator[str]:
+def page(payload: Mapping[str, Any], blobs: Sequence[str], still: str) -> Iterator[str]:
     """Yield the page as HTML, in parts, so that a large one is never twice in memory.
 
     The payload is text in a JSON script element, in ASCII and without `<`, so that no token can end
     it. The page may load nothing, and runs only its own script, identified by its hash.
 
     Args:
-        payload: Content of the page, for JSON.
+        payload: Content of the page, for JSON, with the state that it opens with.
         blobs: Encoded arrays, to which it refers by number.
         still: Address of a picture, shown where no script runs and in print.
 
@@ -36,7 +41,10 @@ def page(payload: Mapping[str, object], blobs: Sequence[str], still: str) -> Ite
         f"default-src 'none'; script-src '{_digest(script)}'; style-src '{_digest(style)}'; "
         "img-src data: blob:; base-uri 'none'; form-action 'none'"
     )
+    language = payload["state"].get("language", "en")
+    words = bundle.chinese() if language == "zh" else {}
     parts = {
+        "lang": LANGUAGES[language],
         "policy": policy,
         "title": html.escape(_encodable(str(payload["title"]))),
         "style": style,
@@ -44,7 +52,8 @@ def page(payload: Mapping[str, object], blobs: Sequence[str], still: str) -> Ite
         "still": still,
         "script": script,
     }
-    before, after = bundle.source("page.html").split("$blobs")
+    template = _WORDS.sub(lambda match: words.get(match[1], match[1]), bundle.source("page.html"))
+    before, after = template.split("$blobs")
     yield string.Template(before).substitute(parts)
     for number, blob in enumerate(blobs):
         yield f'<script type="text/plain" id="blob-{number}">{blob}</script>\n'

@@ -6,9 +6,11 @@ from typing import Any, SupportsIndex
 
 from attn_jax.plot.labels import label_text, read_labels
 from attn_jax.plot.viewer.content import Content
+from attn_jax.plot.viewer.page import LANGUAGES
 
 # Tabs whose word is not the name of their view, which stands in the addresses of saved pages.
 _TABS = {"overview": "model"}
+_SELECTED = ("layer", "head", "view", "query", "key", "language")
 
 
 def views(content: Content) -> list[str]:
@@ -41,10 +43,11 @@ def resolve(content: Content, selection: Mapping[str, Any]) -> dict[str, Any]:
     Raises:
         ValueError: If something selected does not exist.
     """
-    chosen = {"layer": 0, "head": 0, "view": None, "query": None, "key": None} | dict(selection)
-    if len(chosen) > 5:
-        extra = ", ".join(sorted(set(selection) - {"layer", "head", "view", "query", "key"}))
-        raise ValueError(f"{extra} cannot be selected; select layer, head, view, query or key.")
+    chosen = dict.fromkeys(_SELECTED) | {"layer": 0, "head": 0} | dict(selection)
+    if extra := ", ".join(sorted(set(selection) - {*_SELECTED})):
+        raise ValueError(
+            f"{extra} cannot be selected; select layer, head, view, query, key or language."
+        )
     shown = views(content)
     layers = content.layers or content.summaries
     names = [layer.name for layer in layers]
@@ -57,8 +60,24 @@ def resolve(content: Content, selection: Mapping[str, Any]) -> dict[str, Any]:
         "view": lambda view: shown[_view(view, shown)],
         "query": lambda query: _index("query", query, rows, queries or ()),
         "key": lambda key: _index("key", key, columns, keys or ()),
+        "language": _language,
     }
     return {name: convert[name](value) for name, value in selection.items()}
+
+
+def language_state(language: str) -> dict[str, str]:
+    """Return the part of the state that sets a language, none for English.
+
+    Raises:
+        ValueError: If the page has no such language.
+    """
+    return {} if language == "en" else {"language": _language(language)}
+
+
+def _language(language: Any) -> str:
+    if language not in LANGUAGES:
+        raise ValueError(f"there is no language {language!r} among {', '.join(LANGUAGES)}.")
+    return language
 
 
 def _view(view: Any, shown: Sequence[str]) -> int:

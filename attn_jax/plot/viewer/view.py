@@ -54,7 +54,8 @@ class Viewer:
             **selection: `view` (a tab's own word: `"matrix"`, `"tokens"`, `"heads"`, `"model"`,
                 `"neuron"`, `"image"`, `"alignment"`, `"compare"` or `"summary"`), `layer` (number
                 or name), `head` (number or `"mean"`), `query` and `key` (number or label),
-                `example` or `step` where the page has several (number among them, or name).
+                `example` or `step` where the page has several (number among them, or name),
+                `language` (`"en"` or `"zh"`).
 
         Returns:
             A viewer of the same weights.

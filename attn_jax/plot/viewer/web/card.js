@@ -1,48 +1,51 @@
 // The report card of the maps, as a table below them.
 
 import { fixed, make } from "./dom.js";
+import { say, translated } from "./language.js";
 
 // A verdict is shown by a mark, by its color, and in words for screen readers.
 const MARKS = {
-  supports: ["✓", "supports the map"],
-  against: ["✗", "speaks against the map"],
-  unclear: ["?", "is unclear"],
+  supports: ["✓", () => say`supports the map`],
+  against: ["✗", () => say`speaks against the map`],
+  unclear: ["?", () => say`is unclear`],
 };
-const HEADINGS = ["Measure", "This map", "Random map", "Uniform weights", "Verdict"];
+const headings = () =>
+  [say`Measure`, say`This map`, say`Random map`, say`Uniform weights`, say`Verdict`];
 
 /** Returns the card as a collapsible element, or null without a card. */
 export function createCard(card) {
   if (!card) return null;
   return make("details", { class: "card", open: true },
-    make("summary", {}, "Can this map be trusted? ", make("strong", {}, card.verdict)),
+    make("summary", {}, say`Can this map be trusted? `, make("strong", {}, card.verdict)),
     card.answers.length ? make("ul", { class: "answers" }, ...card.answers.map(answer)) : null,
-    make("div", { class: "scroll", tabindex: "0", role: "group", "aria-label": "Report card" },
+    make("div", { class: "scroll", tabindex: "0", role: "group", "aria-label": say`Report card` },
       make("table", {},
-        make("thead", {}, make("tr", {}, ...HEADINGS.map((text) => make("th", { scope: "col" }, text)))),
+        make("thead", {}, make("tr", {}, ...headings().map((text) => make("th", { scope: "col" }, text)))),
         make("tbody", {}, ...card.lines.map(row)))),
     ...card.notes.map((note) => make("p", { class: "note" }, note)));
 }
 
 function answer({ question, reads, words }) {
-  return make("li", { class: reads }, ...verdict(reads), make("strong", {}, question), ` ${words}`);
+  return make("li", { class: reads }, ...verdict(reads), make("strong", {}, translated(question)), ` ${words}`);
 }
 
 function verdict(reads) {
   const [mark, words] = MARKS[reads];
   return [
     make("span", { class: "mark", "aria-hidden": "true" }, mark),
-    make("span", { class: "visually-hidden" }, `${words}: `),
+    make("span", { class: "visually-hidden" }, `${words()}: `),
   ];
 }
 
 function row(line) {
+  const [, own, random, uniform] = headings();
   const interval = line.low === null || line.high === null ? null
-    : make("span", { class: "place" }, ` ${number(line.low)} to ${number(line.high)}`);
+    : make("span", { class: "place" }, say` ${number(line.low)} to ${number(line.high)}`);
   return make("tr", {},
     make("th", { scope: "row" }, line.title),
-    make("td", { "data-column": HEADINGS[1] }, number(line.value), interval),
-    make("td", { "data-column": HEADINGS[2] }, number(line.random)),
-    make("td", { "data-column": HEADINGS[3] }, number(line.uniform)),
+    make("td", { "data-column": own }, number(line.value), interval),
+    make("td", { "data-column": random }, number(line.random)),
+    make("td", { "data-column": uniform }, number(line.uniform)),
     make("td", { class: line.reads }, ...verdict(line.reads), line.verdict));
 }
 

@@ -2,6 +2,7 @@
 // their minimum to their maximum.
 
 import { makeSvg } from "./dom.js";
+import { say } from "./language.js";
 
 const HEIGHT = 104;
 const MARGIN = { left: 62, right: 8, top: 22, bottom: 6 };
@@ -48,7 +49,7 @@ export class LineChart {
       makeSvg("text", { x, y: height, "text-anchor": anchor, fill: muted }, content);
     this.element.setAttribute("width", width);
     this.element.setAttribute("aria-label",
-      `${this.title}: from ${short(low)} to ${short(high)} over ${values.length} tokens`);
+      say`${this.title}: from ${short(low)} to ${short(high)} over ${values.length} tokens`);
     this.element.replaceChildren(
       text(this.title, MARGIN.left, 13, "start"),
       text(short(high), MARGIN.left - 6, MARGIN.top + 8, "end"),

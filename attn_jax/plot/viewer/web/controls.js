@@ -2,80 +2,86 @@
 
 import { make } from "./dom.js";
 import { saveCsv, savePng, saveSvg } from "./export.js";
-import { kindOf, kindsOf } from "./kinds.js";
+import { kindName, kindOf, kindsOf } from "./kinds.js";
+import { LANGUAGES, reading, say, nameInPage, sentences } from "./language.js";
 import { picker, player } from "./pickers.js";
 import { matches } from "./search.js";
 import { SCALES } from "./shade.js";
 import { PAIRS, WEIGHTINGS } from "./shown.js";
 
-const THEMES = { auto: "system", light: "light", dark: "dark" };
-const WORDS = { example: "Example", step: "Step" };
-const ORDERS = { place: "layer and head", score: "score" };
-const THUMBS = { maps: "maps", lines: "lines" };
-const KEYS = [
-  ["1 – 9", "switch to another view"],
-  ["[ and ]", "previous head, next head"],
-  ["{ and }", "previous layer, next layer"],
-  ["< and >", "previous example or step, next one"],
-  ["/", "search for a token; Enter goes to the next match"],
-  ["arrows", "move to another query or key; with Shift, by ten"],
-  ["+, −, 0", "zoom in, zoom out, show the whole map"],
-  ["t", "switch between light and dark"],
-  ["?", "show this help"],
+const THEMES = { auto: () => say`system`, light: () => say`light`, dark: () => say`dark` };
+const PAGES = { example: { name: () => say`Example`, play: () => say`play the examples` },
+  step: { name: () => say`Step`, play: () => say`play the steps` } };
+const ORDERS = { place: () => say`layer and head`, score: () => say`score` };
+const THUMBS = { maps: () => say`maps`, lines: () => say`lines` };
+const keys = () => [
+  ["1 – 9", say`switch to another view`],
+  [say`[ and ]`, say`previous head, next head`],
+  [say`{ and }`, say`previous layer, next layer`],
+  [say`< and >`, say`previous example or step, next one`],
+  ["/", say`search for a token; Enter goes to the next match`],
+  [say`arrows`, say`move to another query or key; with Shift, by ten`],
+  ["+, −, 0", say`zoom in, zoom out, show the whole map`],
+  ["t", say`switch between light and dark`],
+  ["?", say`show this help`],
 ];
 
 /** Creates the controls; `data` is that of the page shown, and `pages` are {kind, names}. */
 export function createControls({ data, store, palette, views, available, current, pages }) {
   const tabs = available.map((name) => make("button", {
     id: `tab-${name}`, role: "tab", "aria-controls": "view",
-    onclick: () => store.set({ view: name }), onkeydown: turnTabs }, views[name].title));
+    onclick: () => store.set({ view: name }), onkeydown: turnTabs }, views[name].title()));
   const set = (name, convert = (value) => value) => (value) => store.set({ [name]: convert(value) });
-  const page = picker(WORDS[pages.kind], set("page", Number));
-  const kind = picker("Attention", (value) => store.set({ zoom: null,
+  const page = picker(PAGES[pages.kind].name(), set("page", Number));
+  const kind = picker(say`Attention`, (value) => store.set({ zoom: null,
     layer: shownLayers().findIndex((each) => kindOf(each) === value) }));
-  const layer = picker("Layer", (value) => store.set({ layer: Number(value), zoom: null }));
-  const head = picker("Head", set("head", (value) => (value === "mean" ? value : Number(value))));
-  const weighting = picker("Weights", set("weighting"));
-  const pairs = picker("Sentences", set("pairs"));
-  const scale = picker("Color", set("scale"));
-  const score = picker("Score", set("score"));
-  const sort = picker("Order", set("sort"));
-  const thumbs = picker("Drawn as", set("thumbs"));
+  const layer = picker(say`Layer`, (value) => store.set({ layer: Number(value), zoom: null }));
+  const head = picker(say`Head`, set("head", (value) => (value === "mean" ? value : Number(value))));
+  const weighting = picker(say`Weights`, set("weighting"));
+  const pairs = picker(say`Sentences`, set("pairs"));
+  const scale = picker(say`Color`, set("scale"));
+  const score = picker(say`Score`, set("score"));
+  const sort = picker(say`Order`, set("sort"));
+  const thumbs = picker(say`Drawn as`, set("thumbs"));
   const turnPage = (by) => turn("page", by, pages.names.length);
-  const playPages = player(`play the ${pages.kind}s`, () => turnPage(1));
-  const playLayers = player("play the layers", () => turnLayer(1));
-  const theme = picker("Theme", (value) => store.set({ theme: value }));
-  const search = make("input", { type: "search", placeholder: "token", oninput: () =>
+  const playPages = player(PAGES[pages.kind].play(), () => turnPage(1));
+  const playLayers = player(say`play the layers`, () => turnLayer(1));
+  const theme = picker(say`Theme`, set("theme"));
+  const language = picker(say`Language`, set("language"));
+  const search = make("input", { type: "search", placeholder: say`token`, oninput: () =>
     store.set({ search: search.value }), onkeydown: goToMatch });
   const count = make("span", { class: "matches" });
   const help = makeHelp();
   const exports = ["SVG", "PNG", "CSV"].map((kind) => make("button", {
-    title: `save this view as ${kind}`, onclick: () => save(kind) }, kind));
+    title: say`save this view as ${kind}`, onclick: () => save(kind) }, kind));
 
-  scale.fill(Object.entries(SCALES));
-  theme.fill(Object.entries(THEMES));
-  sort.fill(Object.entries(ORDERS));
-  thumbs.fill(Object.entries(THUMBS));
-  pairs.fill(Object.entries(PAIRS));
+  const options = (texts) => Object.entries(texts).map(([value, text]) => [value, text()]);
+  scale.fill(options(SCALES));
+  theme.fill(options(THEMES));
+  sort.fill(options(ORDERS));
+  thumbs.fill(options(THUMBS));
+  pairs.fill(options(PAIRS));
+  language.fill(Object.entries(LANGUAGES));
   page.fill(pages.names.map((name, i) => [i, name]));
   const searchField = make("label", { class: "field" },
-    make("span", {}, "Search"), search);
+    make("span", {}, say`Search`), search);
 
   const header = make("header", {},
     make("h1", {}, data.title),
-    make("div", { class: "actions" }, theme.element,
-      make("span", { class: "group", role: "group", "aria-label": "Save this view" }, ...exports),
-      make("button", { onclick: () => help.showModal() }, "Keys")),
-    make("div", { class: "tabs", role: "tablist", "aria-label": "Views" }, ...tabs), help);
+    make("div", { class: "actions" }, language.element, theme.element,
+      make("span", { class: "group", role: "group", "aria-label": say`Save this view` }, ...exports),
+      make("button", { onclick: () => help.showModal() }, say`Shortcuts`)),
+    make("div", { class: "tabs", role: "tablist", "aria-label": say`Views` }, ...tabs), help);
   const toolbar = make("div", { class: "toolbar" },
     page.element, playPages.element, kind.element, layer.element, playLayers.element, head.element,
     weighting.element, pairs.element, scale.element, score.element, sort.element, thumbs.element,
     searchField, count);
   const axes = make("p", {});
-  const footer = make("footer", {}, axes, make("p", {},
-    `The ${data.topK === 1 ? "largest weight" : `${data.topK} largest weights`} of each query`,
-    ` ${data.topK === 1 ? "is" : "are"} exact. The others, marked ≈, are stored in 8 bits,`,
-    " within 1/255 of the largest weight of their query. This file makes no network requests."));
+  const footer = make("footer", {}, axes, make("p", {}, sentences([
+    data.topK === 1 ? say`The largest weight of each query is exact.`
+      : say`The ${data.topK} largest weights of each query are exact.`,
+    say`The others, marked ≈, are stored in 8 bits, within 1/255 of the largest weight of their query.`,
+    say`This file makes no network requests.`])));
 
   const shownLayers = () => (store.state.view === "summary" ? data.summaries : data.layers);
   // The layers of the same kind as the one shown.
@@ -94,16 +100,16 @@ export function createControls({ data, store, palette, views, available, current
     const shown = shownLayers();
     const heads = headsOf(shown[state.layer]);
     const kinds = kindsOf(shown);
-    kind.fill(kinds.map((name) => [name, name || "self"]));
-    score.fill(Object.keys(data.scores).map((name) => [name, name]));
+    kind.fill(kinds.map((name) => [name, kindName(name)]));
+    score.fill(Object.keys(data.scores).map((name) => [name, nameInPage(name)]));
     const { sentenceB, weightings = [] } = shown[state.layer];
-    weighting.fill(weightings.map((name) => [name, WEIGHTINGS[name]]));
+    weighting.fill(weightings.map((name) => [name, WEIGHTINGS[name]()]));
     layer.fill(siblings(state).map((i) => [i, shown[i].name]));
-    head.fill([...Array.from({ length: heads }, (_, i) => [i, `head ${i}`]),
-      ...(heads > 1 && !views[state.view].oneHead ? [["mean", "mean of heads"]] : [])]);
+    head.fill([...Array.from({ length: heads }, (_, i) => [i, say`head ${i}`]),
+      ...(heads > 1 && !views[state.view].oneHead ? [["mean", say`mean of heads`]] : [])]);
     const values = { ...state, kind: kindOf(shown[state.layer]) };
     for (const [name, each] of Object.entries({ page, kind, layer, head, weighting, pairs, scale, score,
-      sort, thumbs, theme })) each.choose(values[name]);
+      sort, thumbs, theme, language })) each.choose(values[name]);
     const uses = views[state.view].uses ?? ["layer", "head", "weighting", "scale", "search"];
     const several = { kind: kinds.length > 1, weighting: weightings.length > 1, pairs: Boolean(sentenceB),
       plays: siblings(state).length > 1 };
@@ -126,9 +132,11 @@ export function createControls({ data, store, palette, views, available, current
 
   // How each array was read, so that nobody mistakes a batch for heads.
   function describeAxes({ view, layer }) {
-    const { name, reading } = shownLayers()[layer];
-    const other = view === "compare" ? `; ${data.compareNames[1]}: ${data.compared[layer].reading}` : "";
-    return `Axes of ${name}: ${reading}${other}.`;
+    const shown = shownLayers()[layer];
+    const own = reading(shown.reading);
+    return view === "compare"
+      ? say`Axes of ${shown.name}: ${own}; ${nameInPage(data.compareNames[1])}: ${reading(data.compared[layer].reading)}.`
+      : say`Axes of ${shown.name}: ${own}.`;
   }
 
   function hits() {
@@ -138,7 +146,7 @@ export function createControls({ data, store, palette, views, available, current
 
   function describeMatches() {
     const { query, key } = hits();
-    return `Matches: ${query.size} queries, ${key.size} keys`;
+    return say`Matches: ${query.size} queries, ${key.size} keys`;
   }
 
   // Enter goes to the next matching query or key; Escape clears the search.
@@ -199,13 +207,18 @@ export function createControls({ data, store, palette, views, available, current
     return Boolean(action);
   }
 
-  return { header, toolbar, footer, render, keydown };
+  function stop() {
+    playPages.stop();
+    playLayers.stop();
+  }
+
+  return { header, toolbar, footer, language: language.element, render, keydown, stop };
 }
 
 function makeHelp() {
-  const dialog = make("dialog", { "aria-label": "Keys" });
-  const rows = KEYS.flatMap(([keys, text]) => [make("dt", {}, keys), make("dd", {}, text)]);
-  dialog.append(make("h2", {}, "Keys"), make("dl", {}, ...rows),
-    make("button", { onclick: () => dialog.close() }, "Close"));
+  const dialog = make("dialog", { "aria-label": say`Shortcuts` });
+  const rows = keys().flatMap(([key, text]) => [make("dt", {}, key), make("dd", {}, text)]);
+  dialog.append(make("h2", {}, say`Shortcuts`), make("dl", {}, ...rows),
+    make("button", { onclick: () => dialog.close() }, say`Close`));
   return dialog;
 }

@@ -1,5 +1,7 @@
 // The kinds of attention in a model, by the names of its layers, and short names of layers.
 
+import { say } from "./language.js";
+
 const PARTS = ["encoder", "decoder", "text", "vision"];
 
 /** Returns "encoder", "decoder", "cross" and so on, or "" for a layer of a model with one stack. */
@@ -7,6 +9,12 @@ export function kindOf({ name }) {
   if (/cross/i.test(name)) return "cross";
   return PARTS.find((part) => name.startsWith(part)) ?? "";
 }
+
+const NAMES = { "": () => say`self`, cross: () => say`cross`, encoder: () => say`encoder`,
+  decoder: () => say`decoder`, text: () => say`text`, vision: () => say`vision` };
+
+/** Returns the name of a kind. */
+export const kindName = (kind) => NAMES[kind]();
 
 /** Returns the kinds of several layers, in their order. */
 export const kindsOf = (layers) => [...new Set(layers.map(kindOf))];

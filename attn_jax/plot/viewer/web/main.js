@@ -5,6 +5,7 @@ import { createCard } from "./card.js";
 import { createControls } from "./controls.js";
 import { openData } from "./decode.js";
 import { make, plain } from "./dom.js";
+import { hearLanguage, speak } from "./language.js";
 import { Palette } from "./palette.js";
 import { reportHeight } from "./sizing.js";
 import { clampState, Store } from "./state.js";
@@ -36,20 +37,37 @@ function start() {
   const views = new Map();
   const nameOf = ({ view, page }) => `${page}:${view}`;
   const current = () => views.get(nameOf(store.state));
-  const controls = createControls({ ...context, data, views: VIEWS, available, current,
-    pages: { kind, names: names.map((name, i) => entitled(name, pages[i], kind)) } });
+  let [controls, text, language] = [null, null, null];
 
-  const text = createText();
+  // Everything that has words is made again in another language.
+  function translate(chosen) {
+    const wasOpen = text?.element.open;
+    const wasFocused = controls?.language.contains(document.activeElement);
+    controls?.stop();
+    for (const view of views.values()) view.destroy();
+    views.clear();
+    language = chosen;
+    speak(language);
+    controls = createControls({ ...context, data, views: VIEWS, available, current,
+      pages: { kind, names: names.map((name, i) => entitled(name, pages[i], kind)) } });
+    text = createText();
+    text.element.open = Boolean(wasOpen);
+    document.getElementById("app").replaceChildren(
+      controls.header, make("main", {}, heading, controls.toolbar, panel, text.element,
+        createCard(payload.card)), controls.footer, live);
+    if (wasFocused) controls.language.querySelector("select").focus();
+  }
 
   async function show(state) {
     palette.use(state.theme);
     Object.assign(data, pages[state.page]);
+    if (language !== state.language) translate(state.language);
     if (!views.has(nameOf(state))) {
       views.set(nameOf(state), VIEWS[state.view].createView({ ...context, data: pages[state.page] }));
     }
     const { element } = current();
     if (panel.firstChild !== element) panel.replaceChildren(element);
-    heading.textContent = VIEWS[state.view].title;
+    heading.textContent = VIEWS[state.view].title();
     panel.setAttribute("aria-labelledby", `tab-${state.view}`);
     controls.render(state);
     if (hasAddress) history.replaceState(null, "", `#${store.fragment}`);
@@ -59,13 +77,11 @@ function start() {
     document.documentElement.dataset.ready = state.view;
   }
 
-  document.getElementById("app").append(
-    controls.header, make("main", {}, heading, controls.toolbar, panel, text.element,
-      createCard(payload.card)), controls.footer, live);
   store.subscribe(show);
   const again = () => show(store.state);
   palette.media.addEventListener("change", again);
   addEventListener("resize", again);
+  hearLanguage((chosen) => store.set({ language: chosen }));
   addEventListener("hashchange", () => store.goTo(location.hash));
   document.addEventListener("keydown", (event) => {
     if (event.defaultPrevented) return;

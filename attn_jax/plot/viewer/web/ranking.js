@@ -1,6 +1,7 @@
 // Lists of the largest weights, with names, numbers and bars.
 
 import { formatWeight, make, nameOf } from "./dom.js";
+import { say } from "./language.js";
 
 const LISTED = 8;
 
@@ -35,9 +36,9 @@ export function ranking(heading, entries, labels) {
 export function rankings(map, { queries, keys }, { query, key }) {
   const entries = (weights, isExact) => largest(weights, LISTED).map((index) =>
     ({ index, weight: weights[index], exact: isExact(index) }));
-  const ofQuery = query === null ? [] : [ranking(`${nameOf(queries, query)} attends to`,
+  const ofQuery = query === null ? [] : [ranking(say`${nameOf(queries, query)} attends to`,
     entries(map.row(query), (index) => map.isExact(query, index)), keys)];
-  const ofKey = key === null ? [] : [ranking(`Queries that attend to ${nameOf(keys, key)}`,
+  const ofKey = key === null ? [] : [ranking(say`Queries that attend to ${nameOf(keys, key)}`,
     entries(map.column(key), (index) => map.isExact(index, key)), queries)];
   return [...ofQuery, ...ofKey];
 }

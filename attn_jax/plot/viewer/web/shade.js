@@ -1,9 +1,11 @@
 // Colors for weights.
 
 import { make } from "./dom.js";
+import { say } from "./language.js";
 
 /** Color scales for cells. */
-export const SCALES = { map: "weight", row: "fraction of the row's maximum", root: "square root of weight" };
+export const SCALES = { map: () => say`weight`, row: () => say`fraction of the row's maximum`,
+  root: () => say`square root of weight` };
 
 /** Returns a function from a weight and its query to [red, green, blue]. */
 export function coloring(map, scale, palette) {
@@ -33,15 +35,15 @@ export function differing(map, scale, palette) {
 export function makeLegend(palette) {
   const strip = make("span", { class: "strip" });
   const max = make("span");
-  const hidden = make("span", { class: "hidden-key" }, "hidden");
+  const hidden = make("span", { class: "hidden-key" }, say`hidden`);
   return {
     element: make("p", { class: "legend" }, make("span", {}, "0"), strip, max, hidden),
     render(scale, largest, hides = false) {
       hidden.hidden = !hides;
       const steps = Array.from({ length: 9 }, (_, i) => palette.css(i / 8));
       strip.style.background = `linear-gradient(to right, ${steps.join(", ")})`;
-      const end = scale === "row" ? "the row's maximum" : String(Number(largest.toPrecision(3)));
-      max.textContent = scale === "root" ? `${end}, square-root scale` : end;
+      const end = scale === "row" ? say`the row's maximum` : String(Number(largest.toPrecision(3)));
+      max.textContent = scale === "root" ? say`${end}, square-root scale` : end;
     },
   };
 }

@@ -1,13 +1,15 @@
 // Maps as the page shows them: without their hidden cells, or weighted by captured norms.
 
+import { say } from "./language.js";
 import { largest } from "./ranking.js";
 
 /** The pairs of sentences between which attention is shown. */
-export const PAIRS = { "": "all", aa: "A → A", ab: "A → B", ba: "B → A", bb: "B → B" };
+export const PAIRS = { "": () => say`all`, aa: () => "A → A", ab: () => "A → B", ba: () => "B → A", bb: () => "B → B" };
 
 /** The weightings that captured values make possible, by name. */
 export const WEIGHTINGS = {
-  "": "as they are", value: "× norm of the value", residual: "with the residual" };
+  "": () => say`as they are`, value: () => say`× norm of the value`,
+  residual: () => say`with the residual` };
 
 /** Returns a function that tells the cells outside a pair of sentences, or null. */
 export function outsidePair(pairs, starts) {

@@ -1,11 +1,12 @@
 // The state of the page: a plain object, kept in its address so that a link restores it.
 
+import { LANGUAGES } from "./language.js";
 import { PAIRS } from "./shown.js";
 
 const DEFAULTS = {
   view: "matrix", page: 0, layer: 0, head: 0, query: null, key: null, zoom: null,
   search: "", sort: "place", score: "entropy", scale: "map", theme: "auto", words: "",
-  pairs: "", weighting: "", shown: "", thumbs: "maps",
+  pairs: "", weighting: "", shown: "", thumbs: "maps", language: "en",
 };
 // Words of older addresses, or of tabs.
 const VIEWS = { model: "overview" };
@@ -65,6 +66,7 @@ export function clampState(state, pages, views, oneHead) {
   if (!sentenceB || !Object.hasOwn(PAIRS, clamped.pairs)) clamped.pairs = "";
   if (!weightings?.includes(clamped.weighting)) clamped.weighting = "";
   if (!Object.hasOwn(data.scores, clamped.score)) clamped.score = "entropy";
+  if (!Object.hasOwn(LANGUAGES, clamped.language)) clamped.language = "en";
   return clamped;
 }
 

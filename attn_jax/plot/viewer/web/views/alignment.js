@@ -1,12 +1,13 @@
 // Two columns of tokens with lines between them, as for a translation; known links are outlined.
 
 import { makeSvg } from "../dom.js";
+import { say } from "../language.js";
 import { largest } from "../ranking.js";
 import { curve, drawLines, fade, makeLines, sizeLines } from "./lines.js";
 import { createPair } from "./pair.js";
 import { textSide } from "./tokens.js";
 
-export const title = "Alignment";
+export const title = () => say`Alignment`;
 export const isAvailable = (data) => data.layers.some(
   ({ labels }) => labels.queries !== null && labels.keys !== null);
 export const uses = ["layer", "head", "search"];
@@ -65,7 +66,7 @@ function note(map, active, gold) {
   const known = Map.groupBy([...gold.sure, ...gold.possible], ([query]) => query);
   const right = [...known].filter(([query, links]) =>
     links.some(([, key]) => key === map.top(query)[0].key));
-  return `${right.length} of ${known.size} queries with a known link attend to it most.`;
+  return say`${right.length} of ${known.size} queries with a known link attend to it most.`;
 }
 
 export const createView = (context) =>

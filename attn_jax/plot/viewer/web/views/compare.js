@@ -1,13 +1,14 @@
 // The same head of two runs side by side, and the difference of their weights.
 
 import { formatWeight, make, placed } from "../dom.js";
+import { list, nameInPage, say } from "../language.js";
 import { matches } from "../search.js";
 import { coloring, differing } from "../shade.js";
 import { spaceFor } from "./matrix.js";
 import { MapPanel } from "./panel.js";
 import { sideBySide } from "./picture.js";
 
-export const title = "Compare";
+export const title = () => say`Compare`;
 export const isAvailable = (data) => data.compared.length > 0;
 export const uses = ["layer", "head", "scale", "search"];
 
@@ -19,9 +20,9 @@ export function createView({ data, store, palette, announce }) {
     select: (cell) => store.set(cell),
     zoom: (zoom) => store.set({ zoom }),
   };
-  const [first, second] = data.compareNames;
+  const [first, second] = data.compareNames.map(nameInPage);
   const titles = [first, second, `${second} − ${first}`];
-  const panels = titles.map((name) => new MapPanel(palette, act, `Attention matrix of ${name}`));
+  const panels = titles.map((name) => new MapPanel(palette, act, say`Attention matrix of ${name}`));
   const readout = make("p", { class: "readout" });
   const figures = panels.map((panel, i) =>
     make("figure", {}, make("figcaption", {}, titles[i]), panel.element));
@@ -60,11 +61,11 @@ export function createView({ data, store, palette, announce }) {
   }
 
   function describe({ query, key }) {
-    if (query === null || key === null) return "Point at a cell, or select one with the arrow keys.";
+    if (query === null || key === null) return say`Point at a cell, or select one with the arrow keys.`;
     const { queries, keys } = panels[0].labels;
     const weights = panels.slice(0, 2).map(({ map }, i) =>
       `${titles[i]} ${formatWeight(map.weight(query, key), map.isExact(query, key))}`);
-    return `${placed(queries, query)} → ${placed(keys, key)}: ${weights.join(", ")}`;
+    return say`${placed(queries, query)} → ${placed(keys, key)}: ${list(weights)}`;
   }
 
   async function picture() {
@@ -74,7 +75,7 @@ export function createView({ data, store, palette, announce }) {
 
   function table() {
     const { labels, map: { shape: [queries, keys] } } = panels[0];
-    const rows = [["query", "key", ...titles]];
+    const rows = [[say`query`, say`key`, ...titles]];
     for (let query = 0; query < queries; query++) {
       const each = panels.map(({ map }) => map.row(query));
       for (let key = 0; key < keys; key++) {

@@ -1,12 +1,13 @@
 // All heads of a layer at once, as lines of one color for each head; squares switch heads on and off.
 
 import { formatWeight, make, makeSvg, nameOf } from "../dom.js";
+import { say } from "../language.js";
 import { best } from "../ranking.js";
 import { curve, drawLines, fade, makeLines, sizeLines } from "./lines.js";
 import { createPair } from "./pair.js";
 import { textSide } from "./tokens.js";
 
-export const title = "Heads";
+export const title = () => say`Heads`;
 export const isAvailable = (data) => data.maps.length > 1;
 export const uses = ["layer", "weighting", "search"];
 
@@ -33,7 +34,7 @@ const asText = (heads, count) =>
 // Squares: a click switches a head, a double click shows it alone, or all heads again.
 function above({ data, store, palette }) {
   const squares = make("div", { class: "squares", role: "group",
-    "aria-label": "Heads: click to switch one on or off, double-click to see it alone" });
+    "aria-label": say`Heads: click to switch one on or off, double-click to see it alone` });
   const set = (heads) => store.set({
     shown: asText(heads, data.layers[store.state.layer].maps.length) });
   const all = () => [...data.layers[store.state.layer].maps.keys()];
@@ -47,7 +48,7 @@ function above({ data, store, palette }) {
   const alone = (head) => set(String(shown()) === String(head) ? all() : [head]);
 
   function makeSquare(head) {
-    return make("button", { class: "square", title: `head ${head}`, "aria-label": `head ${head}`,
+    return make("button", { class: "square", title: say`head ${head}`, "aria-label": say`head ${head}`,
       onclick: (event) => (event.shiftKey ? alone(head) : event.detail < 2 && toggle(head)),
       ondblclick: () => {
         toggle(head); // as it was before the first of the two clicks
@@ -57,8 +58,8 @@ function above({ data, store, palette }) {
 
   return {
     element: make("div", { class: "heads-shown" }, squares,
-      make("button", { onclick: () => set(all()) }, "all"),
-      make("button", { onclick: () => set([]) }, "none")),
+      make("button", { onclick: () => set(all()) }, say`all`),
+      make("button", { onclick: () => set([]) }, say`none`)),
     render() {
       const count = all().length;
       while (squares.children.length > count) squares.lastChild.remove();
@@ -166,15 +167,15 @@ function lists(map, { queries, keys }, { query, key }, { data, store, palette })
       const most = best(weights);
       const swatch = make("span", { class: "swatch", "aria-hidden": "true" });
       swatch.style.background = palette.head(heads[i], count);
-      return make("li", {}, make("span", { class: "name" }, swatch, `head ${heads[i]}: ${
-        most < 0 ? "nothing" : nameOf(names, most)}`),
+      return make("li", {}, make("span", { class: "name" }, swatch, say`head ${heads[i]}: ${
+        most < 0 ? say`nothing` : nameOf(names, most)}`),
       make("span", { class: "place" }, most < 0 ? "" : String(most)),
       make("span", { class: "value" }, most < 0 ? "" : formatWeight(weights[most], isExact(each, most))));
     })));
   return [
-    ...(query === null ? [] : [section(`${nameOf(queries, query)} attends most to, by head`, keys,
+    ...(query === null ? [] : [section(say`${nameOf(queries, query)} attends most to, by head`, keys,
       (each) => each.row(query), (each, i) => each.isExact(query, i))]),
-    ...(key === null ? [] : [section(`Attends most to ${nameOf(keys, key)}, by head`, queries,
+    ...(key === null ? [] : [section(say`Attends most to ${nameOf(keys, key)}, by head`, queries,
       (each) => each.column(key), (each, i) => each.isExact(i, key))]),
   ];
 }
@@ -182,7 +183,7 @@ function lists(map, { queries, keys }, { query, key }, { data, store, palette })
 function note(map, active, gold, { data, store }) {
   const count = headsShown(store.state, data).length;
   const total = data.layers[store.state.layer].maps.length;
-  return count ? `Mean of ${count} of ${total} heads.` : "No head is switched on.";
+  return count ? say`Mean of ${count} of ${total} heads.` : say`No head is switched on.`;
 }
 
 // For each query and head, the key that is attended to most.
@@ -193,7 +194,7 @@ function table(map, { queries, keys }, { data, store }) {
     const [{ key, weight }] = each.top(query);
     return weight > 0 ? `${keys?.[key] ?? key} ${Number(weight.toPrecision(3))}` : "";
   };
-  return [["query", ...heads.map((head) => `head ${head}`)],
+  return [[say`query`, ...heads.map((head) => say`head ${head}`)],
     ...Array.from({ length: map.shape[0] }, (_, query) =>
       [queries?.[query] ?? query, ...maps.map((each) => strongest(each, query))])];
 }
@@ -205,4 +206,5 @@ const load = (data, state) => {
 
 export const createView = (context) => createPair(context,
   { name: "alignment heads-view", side: textSide, headings: (query, key) => [
-    `Keys: weight for ${query}, a stripe a head`, `Queries: weight on ${key}, a stripe a head`], load, above, between, paint, lists, note, table });
+    say`Keys: weight for ${query}, a stripe a head`,
+    say`Queries: weight on ${key}, a stripe a head`], load, above, between, paint, lists, note, table });

@@ -1,11 +1,12 @@
 // Attention over an image: point at a patch to see what it attends to.
 
 import { formatWeight, make, makeSvg } from "../dom.js";
+import { say } from "../language.js";
 import { Picker } from "../picker.js";
 import { createPair } from "./pair.js";
 import { textSide } from "./tokens.js";
 
-export const title = "Image";
+export const title = () => say`Image`;
 export const isAvailable = (data) => data.image !== null;
 export const uses = ["layer", "head", "search"];
 
@@ -18,9 +19,9 @@ const cellsOf = ({ grid, prefixTokens }) => prefixTokens + grid[0] * grid[1];
 function named(labels, count, { data: { image } }) {
   if (count !== cellsOf(image)) return labels;
   const columns = image.grid[1];
-  const place = (cell) => `row ${Math.floor(cell / columns)}, column ${cell % columns}`;
+  const place = (cell) => say`row ${Math.floor(cell / columns)}, column ${cell % columns}`;
   return Array.from({ length: count }, (_, i) => labels?.[i]
-    ?? (i < image.prefixTokens ? `prefix ${i}` : place(i - image.prefixTokens)));
+    ?? (i < image.prefixTokens ? say`prefix ${i}` : place(i - image.prefixTokens)));
 }
 
 // The patches of the image after the prefix tokens, or text if the tokens are not patches.
@@ -30,7 +31,7 @@ function side(name, names, act, context) {
   const { grid: [rows, columns], prefixTokens: prefix, url, width, height, isColor } = image;
   const heat = make("canvas", { class: "heat", width: columns, height: rows, "aria-hidden": "true" });
   return new Patches(context.palette, heat, {
-    label: { query: "Queries: patches of the image", key: "Keys: patches of the image" }[name],
+    label: { query: say`Queries: patches of the image`, key: say`Keys: patches of the image` }[name],
     names,
     texts: names.map((label, index) => (index < prefix ? label : "")),
     columns,
@@ -41,12 +42,12 @@ function side(name, names, act, context) {
       : [overlay(context.palette, fraction), ""]),
     arrange(items) {
       const patches = make("div", { class: isColor ? "patches colors" : "patches", role: "group",
-        "aria-label": "patches" }, make("img", { src: url, alt: "" }), heat, ...items.slice(prefix));
+        "aria-label": say`patches` }, make("img", { src: url, alt: "" }), heat, ...items.slice(prefix));
       patches.style.gridTemplateColumns = `repeat(${columns}, 1fr)`;
       patches.style.gridTemplateRows = `repeat(${rows}, 1fr)`;
       patches.style.aspectRatio = `${width} / ${height}`;
       return prefix ? [make("div", { class: "prefix", role: "group",
-        "aria-label": "prefix tokens" }, ...items.slice(0, prefix)), patches] : [patches];
+        "aria-label": say`prefix tokens` }, ...items.slice(0, prefix)), patches] : [patches];
     },
   });
 }
@@ -77,7 +78,7 @@ function above() {
   const element = make("div");
   const box = make("input", { type: "checkbox", onchange: () =>
     element.parentElement.classList.toggle("smooth", box.checked) });
-  element.append(make("label", { class: "field" }, box, make("span", {}, "smooth")));
+  element.append(make("label", { class: "field" }, box, make("span", {}, say`smooth`)));
   return { element, render() {} };
 }
 
@@ -91,7 +92,7 @@ function note(map, { query }, gold, { data }) {
   const { image } = data;
   if (query === null || !image.prefixTokens || map.shape[1] !== cellsOf(image)) return "";
   const weight = map.row(query).subarray(0, image.prefixTokens).reduce((a, b) => a + b, 0);
-  return `Prefix tokens receive ${formatWeight(weight, false)}.`;
+  return say`Prefix tokens receive ${formatWeight(weight, false)}.`;
 }
 
 function below(sides, { data }) {

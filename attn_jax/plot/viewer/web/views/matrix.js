@@ -1,13 +1,14 @@
 // The matrix of a head: a row for each query, a column for each key, and lists of the largest weights.
 
 import { formatWeight, make, placed } from "../dom.js";
+import { say } from "../language.js";
 import { rankings, tableOf } from "../ranking.js";
 import { matches } from "../search.js";
 import { coloring, makeLegend } from "../shade.js";
 import { roomHeight } from "../sizing.js";
 import { MapPanel } from "./panel.js";
 
-export const title = "Matrix";
+export const title = () => say`Matrix`;
 export const isAvailable = (data) => data.layers.length > 0;
 
 const SIDE = 300;
@@ -21,7 +22,7 @@ export function createView({ data, store, palette, announce }) {
     hover: (cell) => hover(cell),
     select: (cell) => store.set(cell),
     zoom: (zoom) => store.set({ zoom }),
-  }, "Attention matrix: arrow keys move, plus and minus zoom, 0 shows the whole map");
+  }, say`Attention matrix: arrow keys move, plus and minus zoom, 0 shows the whole map`);
   const readout = make("p", { class: "readout" });
   const lists = make("div", { class: "lists" });
   const legend = makeLegend(palette);
@@ -66,9 +67,9 @@ export function createView({ data, store, palette, announce }) {
 
   function describe({ query, key }) {
     const { map, labels } = panel;
-    if (query === null || key === null) return "Point at a cell, or select one with the arrow keys.";
-    const weight = map.isHidden?.(query, key) ? "hidden" : formatWeight(map.weight(query, key), map.isExact(query, key));
-    return `${placed(labels.queries, query)} → ${placed(labels.keys, key)}: ${weight}`;
+    if (query === null || key === null) return say`Point at a cell, or select one with the arrow keys.`;
+    const weight = map.isHidden?.(query, key) ? say`hidden` : formatWeight(map.weight(query, key), map.isExact(query, key));
+    return say`${placed(labels.queries, query)} → ${placed(labels.keys, key)}: ${weight}`;
   }
 
   return { element, render, keydown, table: () => tableOf(panel.map, panel.labels),

@@ -2,13 +2,14 @@
 // feature, the sums of these, the scores and their softmax.
 
 import { formatWeight, make, makeSvg, nameOf, placed } from "../dom.js";
+import { say, sentences } from "../language.js";
 import { Picker } from "../picker.js";
 import { matches } from "../search.js";
 import { makeImage, makeSheet } from "./picture.js";
 import { largestSize, Strips } from "./strips.js";
 import { textSide } from "./tokens.js";
 
-export const title = "Neuron";
+export const title = () => say`Neuron`;
 export const isAvailable = (data) => data.layers.some(({ neurons }) => neurons);
 export const uses = ["layer", "head", "search"];
 export const oneHead = true;
@@ -35,10 +36,10 @@ export function createView(context) {
     heads.query, strips.query.element, make("span"), heads.key, heads.product, heads.sum, heads.score,
     heads.weight, names, strips.key.element, strips.product.element, sums, scores, weights);
   const missing = make("p", { class: "missing" },
-    "Queries and keys of this layer were not captured; choose another layer.");
+    say`Queries and keys of this layer were not captured; choose another layer.`);
   const element = make("div", { class: "matrix neuron" },
     make("div", { class: "main" }, queries, missing,
-      make("div", { class: "scroll-x", tabindex: "0", role: "group", "aria-label": "Products of query and keys" }, columns)),
+      make("div", { class: "scroll-x", tabindex: "0", role: "group", "aria-label": say`Products of query and keys` }, columns)),
     make("div", { class: "side" }, readout, lists));
   // The rendered page: { layer, labels, map, query, vectors, products, sums, scores, pickers }.
   let rendered = null;
@@ -50,10 +51,10 @@ export function createView(context) {
       point: name === "key" ? (index) => point(index, null) : () => {} });
     const pickers = {
       query: textSide("query", texts(labels.queries, shape[0]), act("query"), context),
-      key: new Picker({ label: "Keys", names: texts(labels.keys, shape[1]), act: act("key"),
+      key: new Picker({ label: say`Keys`, names: texts(labels.keys, shape[1]), act: act("key"),
         color: () => ["", ""] }),
     };
-    queries.replaceChildren(make("h2", {}, "Query"), pickers.query.element);
+    queries.replaceChildren(make("h2", {}, say`Query`), pickers.query.element);
     names.replaceChildren(pickers.key.element);
     return { layer, labels, pickers };
   }
@@ -93,18 +94,18 @@ export function createView(context) {
     strips.key.draw(vectors, max, isHidden);
     strips.product.draw(products, largestSize(products), isHidden);
     for (const { element: canvas } of [strips.key, strips.product]) canvas.style.height = `${ROW * shape[1]}px`;
-    heads.query.textContent = `query: ${nameOf(labels.queries, query)}`;
-    heads.key.textContent = "keys";
-    heads.product.textContent = "query × key";
-    heads.sum.textContent = "sum";
-    heads.score.textContent = "score";
+    heads.query.textContent = say`query: ${nameOf(labels.queries, query)}`;
+    heads.key.textContent = say`keys`;
+    heads.product.textContent = say`query × key`;
+    heads.sum.textContent = say`sum`;
+    heads.score.textContent = say`score`;
     heads.weight.textContent = "softmax";
     column(sums, dots, short);
     column(scores, scored ?? dots, scored ? short : () => "?");
     column(weights, [...row], (weight) => weight.toPrecision(2));
     [...weights.children].forEach((each, key) => {
       each.style.setProperty("--share", `${100 * row[key] / (Math.max(...row) || 1)}%`);
-      each.textContent = isHidden(key) ? "hidden" : String(Number(row[key].toPrecision(2)));
+      each.textContent = isHidden(key) ? say`hidden` : String(Number(row[key].toPrecision(2)));
     });
     const matched = matches(labels, shape, state.search);
     for (const [name, picker] of Object.entries(rendered.pickers)) {
@@ -128,23 +129,26 @@ export function createView(context) {
 
   function describe(key, feature) {
     const { labels, query, dots, scored, row, map, vector, vectors } = rendered;
-    const start = `${placed(labels.queries, query)} → ${placed(labels.keys, key)}: `;
+    const [from, to] = [placed(labels.queries, query), placed(labels.keys, key)];
     if (feature !== null) {
       const [first, second] = [vector[feature], vectors[key][feature]];
-      return `${start}feature ${feature}, ${short(first)} × ${short(second)} = ${short(first * second)}`;
+      return say`${from} → ${to}: feature ${feature}, ${short(first)} × ${short(second)} = ${
+        short(first * second)}`;
     }
-    const score = scored ? `, score ${short(scored[key])}` : "";
-    const weight = map.isHidden?.(query, key) ? "hidden" : formatWeight(row[key], map.isExact(query, key));
-    return `${start}query · key = ${short(dots[key])}${score}, weight ${weight}. ${remark()}`;
+    const weight = map.isHidden?.(query, key) ? say`hidden` : formatWeight(row[key], map.isExact(query, key));
+    const dot = short(dots[key]);
+    return sentences([scored
+      ? say`${from} → ${to}: query · key = ${dot}, score ${short(scored[key])}, weight ${weight}.`
+      : say`${from} → ${to}: query · key = ${dot}, weight ${weight}.`, remark()]);
   }
 
   function remark() {
     const { scale } = data.layers[rendered.layer].neurons;
     if (scale === null) {
-      return "The weights are not the softmax of query · key alone: a bias by position or another scale takes part.";
+      return say`The weights are not the softmax of query · key alone: a bias by position or another scale takes part.`;
     }
-    return scale === 1 ? "The weights are the softmax of query · key."
-      : `The weights are the softmax of query · key × ${short(scale)}.`;
+    return scale === 1 ? say`The weights are the softmax of query · key.`
+      : say`The weights are the softmax of query · key × ${short(scale)}.`;
   }
 
   function listFeatures(key) {
@@ -152,12 +156,12 @@ export function createView(context) {
     const product = products[key];
     const order = [...product.keys()].sort((a, b) => Math.abs(product[b]) - Math.abs(product[a])).slice(0, LISTED);
     const largest = Math.abs(product[order[0]]) || 1;
-    return make("section", {}, make("h2", {}, `Features that matter most to ${nameOf(labels.keys, key)}`),
+    return make("section", {}, make("h2", {}, say`Features that matter most to ${nameOf(labels.keys, key)}`),
       make("ol", {}, ...order.map((feature) => {
         const bar = make("span", { class: "bar" });
         bar.style.width = `${(100 * Math.abs(product[feature])) / largest}%`;
         bar.style.background = palette.named(product[feature] < 0 ? "wrong" : "right");
-        return make("li", {}, make("span", { class: "name" }, `feature ${feature}`),
+        return make("li", {}, make("span", { class: "name" }, say`feature ${feature}`),
           make("span", { class: "place" }), make("span", { class: "value" }, short(product[feature])), bar);
       })));
   }
@@ -188,9 +192,9 @@ export function createView(context) {
   }
 
   function table() {
-    if (!rendered) return [["key"]];
+    if (!rendered) return [[say`key`]];
     const { labels, dots, scored, row } = rendered;
-    return [["key", "query · key", "score", "weight"], ...dots.map((dot, key) =>
+    return [[say`key`, say`query · key`, say`score`, say`weight`], ...dots.map((dot, key) =>
       [labels.keys?.[key] ?? key, dot, scored ? scored[key] : "", row[key]])];
   }
 

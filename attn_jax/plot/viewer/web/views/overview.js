@@ -1,11 +1,12 @@
 // The whole model: a row for each layer, a column for each head, tinted or sorted by a score.
 
 import { make, makeSvg } from "../dom.js";
-import { kindOf, kindsOf, shortNames } from "../kinds.js";
+import { kindName, kindOf, kindsOf, shortNames } from "../kinds.js";
+import { list, say, nameInPage } from "../language.js";
 import { makeImage, makeSheet } from "./picture.js";
 import { drawLines, drawMap } from "./thumbs.js";
 
-export const title = "Model";
+export const title = () => say`Model`;
 export const isAvailable = (data) => data.maps.length > 1;
 export const uses = ["scale", "sort", "score", "thumbs"];
 
@@ -19,11 +20,11 @@ const short = (value) => (value === null ? "–" : String(Number(value.toPrecisi
 export function createView({ data, store, palette, announce }) {
   const grids = make("div", { class: "grids" });
   const readout = make("p", { class: "readout" });
-  const element = make("div", { class: "heads", role: "group", "aria-label": "Heads" }, readout, grids);
+  const element = make("div", { class: "heads", role: "group", "aria-label": say`Heads` }, readout, grids);
   const kinds = kindsOf(data.layers);
   const names = Object.fromEntries(kinds.map((kind) =>
     [kind, shortNames(data.layers.filter((layer) => kindOf(layer) === kind).map(({ name }) => name))]));
-  const titleOf = ({ layer, head }) => `${data.layers[layer].name}, head ${head}`;
+  const titleOf = ({ layer, head }) => say`${data.layers[layer].name}, head ${head}`;
   const cards = data.maps.map(makeCard);
   let painted = "";
   let arranged = "";
@@ -33,7 +34,7 @@ export function createView({ data, store, palette, announce }) {
     const [rows, keys] = layer.shape.map((size) => Math.min(size, THUMB));
     const canvas = make("canvas", { "aria-hidden": "true" });
     const [name, note] = [make("span", { class: "name" }), make("span", { class: "note" })];
-    const button = make("button", { class: "head", title: `open ${titleOf(map)}`,
+    const button = make("button", { class: "head", title: say`open ${titleOf(map)}`,
       onclick: () => open(index), onpointerenter: () => describe(index),
       onfocus: () => describe(index) }, canvas, name, note);
     return { map, canvas, name, note, button, rows, keys };
@@ -46,8 +47,8 @@ export function createView({ data, store, palette, announce }) {
 
   function describe(index) {
     const values = Object.entries(data.scores).filter(([, all]) => all[index] !== null)
-      .map(([name, all]) => `${name} ${short(all[index])}`);
-    readout.textContent = `${titleOf(data.maps[index])}: ${values.join(", ")}`;
+      .map(([name, all]) => `${nameInPage(name)} ${short(all[index])}`);
+    readout.textContent = say`${titleOf(data.maps[index])}: ${list(values)}`;
   }
 
   // Entropy is sorted lowest first, as a sharp head says most; missing scores come last.
@@ -77,7 +78,7 @@ export function createView({ data, store, palette, announce }) {
       return;
     }
     grids.replaceChildren(...kinds.flatMap((kind) => [
-      ...(kinds.length > 1 ? [make("h2", {}, kind || "self")] : []), layersOf(kind)]));
+      ...(kinds.length > 1 ? [make("h2", {}, kindName(kind))] : []), layersOf(kind)]));
   }
 
   const shortName = (layer) => {
@@ -92,12 +93,12 @@ export function createView({ data, store, palette, announce }) {
     const columns = Math.max(...layers.map((i) => data.layers[i].maps.length));
     const heading = (text) => make("span", { class: "axis" }, text);
     const row = (layer) => [
-      make("button", { class: "axis", title: `all heads of ${data.layers[layer].name} as lines`,
-        "aria-label": `all heads of ${data.layers[layer].name} as lines`,
+      make("button", { class: "axis", title: say`all heads of ${data.layers[layer].name} as lines`,
+        "aria-label": say`all heads of ${data.layers[layer].name} as lines`,
         onclick: () => store.set({ view: "heads", layer }) }, shortName(layer)),
       ...Array.from({ length: columns }, (_, head) => cards[
         data.maps.indexOf(data.layers[layer].maps[head])]?.button ?? make("span"))];
-    const grid = gridOf(columns, [heading("layer · head"),
+    const grid = gridOf(columns, [heading(say`layer · head`),
       ...Array.from({ length: columns }, (_, head) => heading(String(head))), ...layers.flatMap(row)]);
     grid.classList.add("placed");
     return grid;
@@ -127,7 +128,7 @@ export function createView({ data, store, palette, announce }) {
       note.style.background = color;
       button.style.setProperty("--tint", color);
       button.setAttribute("aria-label",
-        `open ${titleOf(map)}: ${state.score} ${note.textContent}`);
+        say`open ${titleOf(map)}: ${nameInPage(state.score)} ${note.textContent}`);
       button.setAttribute("aria-current", map.layer === state.layer && map.head === state.head);
     });
     const chosen = data.maps.findIndex(({ layer, head }) => layer === state.layer && head === state.head);
@@ -194,7 +195,7 @@ export function createView({ data, store, palette, announce }) {
       const { layer, head } = data.maps[index];
       return [data.layers[layer].name, head, ...scores.map((name) => data.scores[name][index] ?? "")];
     });
-    return [["layer", "head", ...scores], ...rows];
+    return [[say`layer`, say`head`, ...scores.map(nameInPage)], ...rows];
   }
 
   return { element, render, keydown, picture, table, destroy() {} };

@@ -11,6 +11,7 @@
 // `note(map, active, gold, context)`, which returns more text for the readout.
 
 import { formatWeight, make, nameOf, placed } from "../dom.js";
+import { list, say, sentences } from "../language.js";
 import { wordStarts, wordTexts, WordMap } from "../merging.js";
 import { MeanMap } from "../maps.js";
 import { largest, rankings, tableOf } from "../ranking.js";
@@ -30,7 +31,7 @@ export function createPair(context, kind) {
   const sides = make("div", { class: "sides" }, holders.query, between && between.element, holders.key);
   const words = make("input", { type: "checkbox",
     onchange: () => store.set({ words: words.checked ? "whole" : "" }) });
-  const wordsField = make("label", { class: "field" }, words, make("span", {}, "whole words"));
+  const wordsField = make("label", { class: "field" }, words, make("span", {}, say`whole words`));
   const readout = make("p", { class: "readout" });
   const lists = make("div", { class: "lists" });
   const element = make("div", { class: `matrix ${kind.name}` },
@@ -87,12 +88,14 @@ export function createPair(context, kind) {
       ? (key) => map.isHidden(active.query, key) : null);
     const [ofQuery, ofKey] = [nameOf(labels.queries, active.query ?? 0), nameOf(labels.keys, active.key ?? 0)];
     const [keys, queries] = kind.headings?.(ofQuery, ofKey)
-      ?? [`Keys, colored by their weight for ${ofQuery}`, `Queries, colored by their weight on ${ofKey}`];
+      ?? [say`Keys, colored by their weight for ${ofQuery}`,
+        say`Queries, colored by their weight on ${ofKey}`];
     headings.key.textContent = active.query !== null ? keys
-      : kind.paint ? "Keys" : "Keys, colored by mean weight";
-    headings.query.textContent = active.key === null ? "Queries" : queries;
+      : kind.paint ? say`Keys` : say`Keys, colored by mean weight`;
+    headings.query.textContent = active.key === null ? say`Queries` : queries;
     const gold = rendered.merged ? null : data.goldOf(store.state.layer);
-    readout.textContent = [describe(active), kind.note?.(map, active, gold, context)].filter(Boolean).join(" ");
+    readout.textContent = sentences(
+      [describe(active), kind.note?.(map, active, gold, context)]);
     lists.replaceChildren(...(kind.lists ?? rankings)(map, labels, active, context));
     between?.point(active, map);
     if (announced) announce(readout.textContent);
@@ -107,17 +110,17 @@ export function createPair(context, kind) {
 
   function describe({ query, key }) {
     const { map, labels } = rendered;
-    const list = (weights, names, isExact) => largest(weights, LISTED).map((index) =>
-      `${nameOf(names, index)} ${formatWeight(weights[index], isExact(index))}`).join(", ") || "nothing";
+    const some = (weights, names, isExact) => list(largest(weights, LISTED).map((index) =>
+      `${nameOf(names, index)} ${formatWeight(weights[index], isExact(index))}`)) || say`nothing`;
     if (query !== null) {
-      return `${placed(labels.queries, query)} attends to ${
-        list(map.row(query), labels.keys, (i) => map.isExact(query, i))}.`;
+      return say`${placed(labels.queries, query)} attends to ${
+        some(map.row(query), labels.keys, (i) => map.isExact(query, i))}.`;
     }
     if (key !== null) {
-      return `${placed(labels.keys, key)} is attended to by ${
-        list(map.column(key), labels.queries, (i) => map.isExact(i, key))}.`;
+      return say`${placed(labels.keys, key)} is attended to by ${
+        some(map.column(key), labels.queries, (i) => map.isExact(i, key))}.`;
     }
-    return "Point at a token, or select one with the arrow keys.";
+    return say`Point at a token, or select one with the arrow keys.`;
   }
 
   return {

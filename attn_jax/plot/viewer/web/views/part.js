@@ -20,7 +20,7 @@ export class Part {
         point(null);
       },
     }, label);
-    this.figure = make("figure", {}, make("figcaption", {}, label.split(":")[0]), this.panel.element);
+    this.figure = make("figure", {}, make("figcaption", {}, label.split(/[:：]/)[0]), this.panel.element);
   }
 
   show({ map, labels, places, matched, scale, space }) {

@@ -3,6 +3,7 @@
 
 import { LineChart } from "../chart.js";
 import { formatWeight, make, nameOf, placed } from "../dom.js";
+import { list, say, sentences } from "../language.js";
 import { MeanMap } from "../maps.js";
 import { ranking } from "../ranking.js";
 import { matches } from "../search.js";
@@ -10,38 +11,40 @@ import { tileMiddle, tileNames, tileOf, TileMap } from "../tiles.js";
 import { AXES, Part } from "./part.js";
 import { drawItems } from "./picture.js";
 
-export const title = "Summary";
+export const title = () => say`Summary`;
 export const isAvailable = (data) => data.summaries.length > 0;
 
 // The text of each line, and the axis of its tokens.
 const LINES = {
-  received: { short: "received mass", text: "received mass, by key", axis: "key" },
-  entropy: { short: "entropy", text: "entropy in nats, by query", axis: "query" },
-  distance: { short: "mean distance", text: "mean distance, by query", axis: "query" },
-  max_logit: { short: "largest score", text: "largest score, by query", axis: "query" },
+  received: { short: () => say`received mass`, text: () => say`received mass, by key`, axis: "key" },
+  entropy: { short: () => say`entropy`, text: () => say`entropy in nats, by query`, axis: "query" },
+  distance: { short: () => say`mean distance`, text: () => say`mean distance, by query`, axis: "query" },
+  max_logit: { short: () => say`largest score`, text: () => say`largest score, by query`, axis: "query" },
 };
+
+const axisName = (axis) => (axis === "query" ? say`query` : say`key`);
 
 const LARGEST = { width: 420, height: 390 };
 
 export function createView({ data, store, palette, announce }) {
-  const pooled = new Part(palette, store, "Map in tiles: arrow keys move, plus and minus zoom", point);
-  const stored = new Part(palette, store, "Stored part of the map: arrow keys move", point);
+  const pooled = new Part(palette, store, say`Map in tiles: arrow keys move, plus and minus zoom`, point);
+  const stored = new Part(palette, store, say`Stored part of the map: arrow keys move`, point);
   const charts = Object.fromEntries(Object.entries(LINES).map(([name, { text, axis }]) =>
-    [name, new LineChart(palette, text, {
+    [name, new LineChart(palette, text(), {
       pick: (token) => store.set({ [axis]: token }),
       point: (token) => point(token === null ? null : { [axis]: token }),
     })]));
   const fields = Object.fromEntries(AXES.map((axis) => [axis, make("input", {
     type: "number", min: 0, onchange: (event) =>
       store.set({ [axis]: event.target.value === "" ? null : Number(event.target.value) }) })]));
-  const parts = make("div", { class: "parts", role: "group", "aria-label": "Stored parts" });
+  const parts = make("div", { class: "parts", role: "group", "aria-label": say`Stored parts` });
   const readout = make("p", { class: "readout" });
   const lists = make("div", { class: "lists" });
   const maps = make("div", { class: "maps" }, pooled.figure, stored.figure);
   const lines = make("div", { class: "charts" }, ...Object.values(charts).map(({ element }) => element));
   const drawn = make("div", { class: "drawn" }, maps, lines);
   const element = make("div", { class: "matrix summary" }, drawn, make("div", { class: "side" },
-    ...AXES.map((axis) => make("label", { class: "field" }, make("span", {}, axis), fields[axis])),
+    ...AXES.map((axis) => make("label", { class: "field" }, make("span", {}, axisName(axis)), fields[axis])),
     parts, readout, lists));
   // The rendered page: { state, summary, values by name, tiles: TileMap, top, tile }.
   let rendered = null;
@@ -56,33 +59,33 @@ export function createView({ data, store, palette, announce }) {
     const top = active.query === null || !rendered.top ? [] : rendered.top(active.query)
       .map(({ key, weight }) => ({ index: key, weight, exact: true }));
     lists.replaceChildren(...(top.length
-      ? [ranking(`${nameOf(queries, active.query)} attends to`, top, keys)] : []));
+      ? [ranking(say`${nameOf(queries, active.query)} attends to`, top, keys)] : []));
     if (place) announce(readout.textContent);
   }
 
   function describe(active) {
-    const sentences = AXES.filter((axis) => active[axis] !== null).map((axis) => describeToken(axis, active[axis]));
-    if (!sentences.length) return "Point at a tile or a line, or select a token.";
-    return [...sentences, ...(sentences.length === 2 ? describeCell(active) : [])].join(" ");
+    const tokens = AXES.filter((axis) => active[axis] !== null).map((axis) => describeToken(axis, active[axis]));
+    if (!tokens.length) return say`Point at a tile or a line, or select a token.`;
+    return sentences([...tokens, ...(tokens.length === 2 ? describeCell(active) : [])]);
   }
 
   function describeToken(axis, token) {
     const { labels } = rendered.summary;
     const numbers = Object.entries(rendered.values).filter(([name]) => LINES[name].axis === axis)
-      .map(([name, values]) => `${LINES[name].short} ${
-        Number.isFinite(values[token]) ? `≈ ${values[token].toPrecision(3)}` : "none"}`);
-    return `${axis} ${placed(axis === "query" ? labels.queries : labels.keys, token)}${
-      numbers.length ? `: ${numbers.join(", ")}` : ""}.`;
+      .map(([name, values]) => `${LINES[name].short()} ${
+        Number.isFinite(values[token]) ? `≈ ${values[token].toPrecision(3)}` : say`none`}`);
+    const name = `${axisName(axis)} ${placed(axis === "query" ? labels.queries : labels.keys, token)}`;
+    return numbers.length ? say`${name}: ${list(numbers)}.` : say`${name}.`;
   }
 
   function describeCell(active) {
     const { tiles, tile } = rendered;
-    const weights = [["Mean weight of the tile", tiles, pooled], ["Weight", tile?.map, stored]];
+    const weights = [[say`Mean weight of the tile`, tiles, pooled], [say`Weight`, tile?.map, stored]];
     return weights.filter(([, map]) => map).flatMap(([text, map, part]) => {
       const { query, key } = part.cell(active);
       const [queries, keys] = map.shape;
       if (!(query >= 0 && query < queries && key >= 0 && key < keys)) return [];
-      return [`${text}: ${formatWeight(map.weight(query, key), map.isExact(query, key))}.`];
+      return [say`${text}: ${formatWeight(map.weight(query, key), map.isExact(query, key))}.`];
     });
   }
 
@@ -132,7 +135,7 @@ export function createView({ data, store, palette, announce }) {
     table() {
       const names = Object.keys(rendered.values);
       const count = Math.max(...rendered.summary.shape);
-      return [["token", ...names], ...Array.from({ length: count }, (_, token) =>
+      return [[say`token`, ...names.map((name) => LINES[name].short())], ...Array.from({ length: count }, (_, token) =>
         [token, ...names.map((name) => rendered.values[name][token] ?? "")])];
     },
 
@@ -159,7 +162,7 @@ export function createView({ data, store, palette, announce }) {
     parts.replaceChildren(...tiles.map(({ start, shape }) => make("button", {
       "aria-pressed": String(tile?.start === start),
       onclick: () => store.set({ query: start[0], key: start[1] }),
-    }, AXES.map((axis, i) => `${axis} ${start[i]}–${start[i] + shape[i] - 1}`).join(", "))));
+    }, list(AXES.map((axis, i) => `${axisName(axis)} ${start[i]}–${start[i] + shape[i] - 1}`)))));
     stored.show({ map: tile?.map, scale, space: spaceForPart(), labels: tile && partLabels(labels, tile),
       matched: tile && mapSets(matched, to), places: { to, from: (cell, i) => cell + tile.start[i] } });
   }
