@@ -41,7 +41,7 @@ train: $(ready) $(kernel) ## train EXP and report on it (ARGS=--resume goes on w
 	@$(py) -m experiments $(EXP) $(ARGS)
 
 report: $(ready) ## draw the figures and the report of RUN again (the newest by default)
-	@$(py) -m experiments report $(RUN)
+	@$(py) -m experiments report $(RUN) $(ARGS)
 
 # Texts and paths reach the shell by the environment, so any quote or dollar sign may stand in them.
 look: export LOOK_MODEL = $(value MODEL)

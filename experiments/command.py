@@ -1,5 +1,6 @@
 """The commands behind the command line: train, resume, and report again."""
 
+import argparse
 import contextlib
 import sys
 from collections.abc import Sequence
@@ -155,14 +156,22 @@ def summary(rows: list[dict[str, Any]]) -> str:
 
 def report(arguments: Sequence[str]) -> int:
     """Draw the figures and write the report of runs again, by default of the last run."""
+    parser = argparse.ArgumentParser(
+        prog="python -m experiments report", description=report.__doc__
+    )
+    parser.add_argument("runs", nargs="*", metavar="RUN", help="folder of a run")
+    parser.add_argument(
+        "--language", choices=("en", "zh"), default="en", help="language of the page"
+    )
+    options = parser.parse_args(arguments)
     try:
-        for path in map(Path, arguments or [last_run(RUNS, "*/*")]):
+        for path in map(Path, options.runs or [last_run(RUNS, "*/*")]):
             run = find_run(path)
             with training.lock_run(run) as notes:
                 print("".join(f"{note}\n" for note in notes), end="")
                 experiment, params = reopen_experiment(run, "last")
                 experiment.draw(params, run)
-                print(f"Report: {_write_report(run)}")
+                print(f"Report: {_write_report(run, options.language)}")
     except EXPECTED as error:
         print(f"{type(error).__name__}: {error}", file=sys.stderr)
         return 1
@@ -179,8 +188,8 @@ def allow_paths(arguments: Sequence[str]) -> int:
     return 0
 
 
-def _write_report(run: Path) -> Path:
+def _write_report(run: Path, language: str = "en") -> Path:
     # Figures need matplotlib, which the help of an experiment does without.
     from experiments.report import write_report
 
-    return write_report(run)
+    return write_report(run, language=language)

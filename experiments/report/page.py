@@ -81,11 +81,12 @@ _WORDS = (
 )
 
 
-def write_report(run: Path) -> Path:
+def write_report(run: Path, *, language: str = "en") -> Path:
     """Write `report.html` from the files of a run alone.
 
     Args:
         run: The run's folder, with `command.json`, `metrics.jsonl` and `figures/`.
+        language: The language that the page opens in, `"en"` or `"zh"`, Chinese.
 
     Returns:
         The page's path.
@@ -99,15 +100,16 @@ def write_report(run: Path) -> Path:
         raise FileNotFoundError(f"{run} has no rows in metrics.jsonl yet; train first.")
     draw_curves(run)
     page = run / "report.html"
-    write_atomically(page, _render(run, rows, read_command(run)))
+    write_atomically(page, _render(run, rows, read_command(run), language))
     return page
 
 
-def _render(run: Path, rows: Sequence[Row], command: Mapping[str, Any]) -> str:
+def _render(run: Path, rows: Sequence[Row], command: Mapping[str, Any], language: str) -> str:
     ends = epoch_rows(rows)
     return render(
         "report/report.html.jinja",
         list(read_pictures(run / "figures", _ORDER)),
+        language=language,
         name=command.get("experiment", run.name),
         description=catalogue.experiments().get(str(command.get("experiment")), ""),
         run=run.name,

@@ -11,17 +11,21 @@ import jinja2
 from markupsafe import Markup
 
 from attn_jax.plot.viewer.still import LISTENER
+from experiments.report.language import LANGUAGES, Words
 from experiments.report.pictures import Picture
 
 _EXPERIMENTS = Path(__file__).parent.parent
 
 
-def render(template: str, pictures: Sequence[Picture], **content: Any) -> str:
+def render(
+    template: str, pictures: Sequence[Picture], *, language: str = "en", **content: Any
+) -> str:
     """Return a page in the style of the reports, which loads nothing from the network.
 
     Args:
         template: A template in the folder of experiments that extends `report/layout.html.jinja`.
         pictures: The figures on the page.
+        language: The language that the page opens in, `"en"` or `"zh"`.
         **content: What else the template shows.
 
     Returns:
@@ -34,20 +38,32 @@ def render(template: str, pictures: Sequence[Picture], **content: Any) -> str:
         trim_blocks=True,
     )
     environment.filters["number"] = _number
-    css = (_EXPERIMENTS / "report" / "report.css").read_text(encoding="utf-8")
+    words = Words(language)
+    environment.globals.update(say=words.say, label=words.label)
+    css, switch = (
+        (_EXPERIMENTS / "report" / name).read_text(encoding="utf-8")
+        for name in ("report.css", "language.js")
+    )
     return environment.get_template(template).render(
         css=Markup(css),
-        policy=_policy(css, pictures),
+        policy=_policy(css, switch, pictures),
+        language=language,
+        tag=LANGUAGES[language],
+        switch=Markup(switch),
         pictures=pictures,
         listener=Markup(LISTENER if any(picture.page for picture in pictures) else ""),
         **content,
     )
 
 
-def _policy(css: str, pictures: Sequence[Picture]) -> str:
-    """Return the page's content security policy: its own style, and those of framed viewers."""
+def _policy(css: str, switch: str, pictures: Sequence[Picture]) -> str:
+    """Return the content security policy: the page's script and style, and those of viewers."""
     style = _digest(css)
-    allowed = {"img-src": ["data:"], "script-src": [], "style-src": [f"'sha256-{style}'"]}
+    allowed = {
+        "img-src": ["data:"],
+        "script-src": [f"'sha256-{_digest(switch)}'"],
+        "style-src": [f"'sha256-{style}'"],
+    }
     for page in filter(None, (picture.page for picture in pictures)):
         allowed["img-src"].append("blob:")
         allowed["script-src"].append(f"'sha256-{_digest(LISTENER)}'")

@@ -13,6 +13,7 @@ import numpy as np
 from matplotlib.image import imsave
 from numpy.typing import NDArray
 
+from attn_jax.plot.chinese import card_translations
 from attn_jax.plot.viewer import encode
 from attn_jax.plot.viewer.maps import Layer
 from attn_jax.plot.viewer.masks import encode_mask
@@ -87,6 +88,7 @@ class Content:
             "scores": self._scores(),
             "measures": self.measures,
             "card": self.card,
+            "cardWords": card_translations(self.card),
         }
         return {**payload, "labels": labels.lists}, blobs
 

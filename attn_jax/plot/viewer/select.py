@@ -43,7 +43,7 @@ def resolve(content: Content, selection: Mapping[str, Any]) -> dict[str, Any]:
     Raises:
         ValueError: If something selected does not exist.
     """
-    chosen = dict.fromkeys(_SELECTED) | {"layer": 0, "head": 0} | dict(selection)
+    chosen: dict[str, Any] = {"layer": 0, "head": 0, **selection}
     if extra := ", ".join(sorted(set(selection) - {*_SELECTED})):
         raise ValueError(
             f"{extra} cannot be selected; select layer, head, view, query, key or language."

@@ -100,3 +100,21 @@ def test_a_page_about_a_checkpoint_shows_all_its_heads_and_opens_one(
     heaviest = sentence.tokens[int(np.argmax(sentence.maps[1, 2, 2]))]
     expect(inside.locator(".readout")).to_contain_text(heaviest)
     assert violations(page) == []
+
+
+def test_a_report_and_its_viewer_change_their_language_together(page, classifier):
+    page.goto(classifier)
+    page.get_by_label("Language").first.select_option("中文")
+    expect(page.get_by_role("heading", name="逐轮的数字")).to_be_visible()
+    assert page.evaluate("document.documentElement.lang") == "zh-Hans"
+    assert page.url.endswith("#language=zh")
+    frame = page.locator("iframe[title='自己看看']")
+    frame.scroll_into_view_if_needed()
+    expect(frame.content_frame.get_by_role("tab", name="矩阵")).to_be_visible()
+    page.goto("about:blank")
+    page.goto(f"{classifier}#language=zh")
+    expect(page.get_by_text("Kendall 秩相关：1 为顺序相同，0 为偶然。")).to_be_visible()
+    expect(page.get_by_role("heading", level=1)).to_have_text("mnist_dot")
+    expect(page.locator("iframe").content_frame.get_by_role("tab", name="矩阵")).to_be_visible()
+    page.get_by_label("语言").first.select_option("English")
+    expect(page.get_by_role("heading", name="Epoch by epoch")).to_be_visible()

@@ -16,17 +16,17 @@ const headings = () =>
 export function createCard(card) {
   if (!card) return null;
   return make("details", { class: "card", open: true },
-    make("summary", {}, say`Can this map be trusted? `, make("strong", {}, card.verdict)),
+    make("summary", {}, say`Can this map be trusted? `, make("strong", {}, translated(card.verdict))),
     card.answers.length ? make("ul", { class: "answers" }, ...card.answers.map(answer)) : null,
     make("div", { class: "scroll", tabindex: "0", role: "group", "aria-label": say`Report card` },
       make("table", {},
         make("thead", {}, make("tr", {}, ...headings().map((text) => make("th", { scope: "col" }, text)))),
         make("tbody", {}, ...card.lines.map(row)))),
-    ...card.notes.map((note) => make("p", { class: "note" }, note)));
+    ...card.notes.map((note) => make("p", { class: "note" }, translated(note))));
 }
 
 function answer({ question, reads, words }) {
-  return make("li", { class: reads }, ...verdict(reads), make("strong", {}, translated(question)), ` ${words}`);
+  return make("li", { class: reads }, ...verdict(reads), make("strong", {}, translated(question)), ` ${translated(words)}`);
 }
 
 function verdict(reads) {
@@ -42,11 +42,11 @@ function row(line) {
   const interval = line.low === null || line.high === null ? null
     : make("span", { class: "place" }, say` ${number(line.low)} to ${number(line.high)}`);
   return make("tr", {},
-    make("th", { scope: "row" }, line.title),
+    make("th", { scope: "row" }, translated(line.title)),
     make("td", { "data-column": own }, number(line.value), interval),
     make("td", { "data-column": random }, number(line.random)),
     make("td", { "data-column": uniform }, number(line.uniform)),
-    make("td", { class: line.reads }, ...verdict(line.reads), line.verdict));
+    make("td", { class: line.reads }, ...verdict(line.reads), translated(line.verdict)));
 }
 
 function number(value) {

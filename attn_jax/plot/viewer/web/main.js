@@ -5,7 +5,7 @@ import { createCard } from "./card.js";
 import { createControls } from "./controls.js";
 import { openData } from "./decode.js";
 import { make, plain } from "./dom.js";
-import { hearLanguage, speak } from "./language.js";
+import { hearLanguage, learn, speak } from "./language.js";
 import { Palette } from "./palette.js";
 import { reportHeight } from "./sizing.js";
 import { clampState, Store } from "./state.js";
@@ -19,6 +19,7 @@ const hasAddress = location.protocol !== "about:";
 
 function start() {
   const payload = JSON.parse(document.getElementById("payload").textContent);
+  learn(payload.cardWords);
   const { kind, names, others } = payload.pages;
   const pages = [payload, ...others].map((each) => openData(each, (blob) =>
     document.getElementById(`blob-${each.firstBlob + blob}`).textContent, names.length));

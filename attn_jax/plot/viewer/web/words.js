@@ -1,5 +1,5 @@
-// The words of the page in Chinese, by the English that stands in the modules and in page.html, and
-// in Python for the report card. Values go to the places {0}, {1} and so on. A text that is missing here stays English.
+// The words of the page in Chinese, by the English of the modules and of page.html. Values go to the
+// places {0}, {1} and so on. What is missing here stays English.
 
 export const CHINESE = {
   "Matrix": "矩阵",
@@ -191,9 +191,6 @@ export const CHINESE = {
   "speaks against the map": "不支持这张图",
   "is unclear": "说不清",
   " {0} to {1}": " {0} 至 {1}",
-  "Does the output depend on this attention?": "输出是否依赖这处注意力？",
-  "Does the map's ranking find what matters?": "图的排序能否找到真正重要的键？",
-  "Does the map's mass show how much?": "图的权重大小是否表明每个键有多重要？",
 
   "The selection that this page opens with, as a picture.": "本页打开时所选的内容，画成一张图。",
   "This picture stands for an interactive page, which needs its own script to run.": "这张图代替一个可交互的页面；要交互，需要允许页面自带的脚本运行。"

@@ -1,0 +1,58 @@
+"""The words of a report in English and Chinese, which its reader switches between."""
+
+import functools
+import json
+from pathlib import Path
+
+from markupsafe import Markup
+
+from attn_jax.plot.chinese import card_words, translation
+
+LANGUAGES = {"en": "en", "zh": "zh-Hans"}
+"""The languages of a report, with their tags in HTML."""
+
+
+@functools.cache
+def words() -> dict[str, str]:
+    """Return Chinese for the words of reports, by the English with places `{0}` for values."""
+    own = Path(__file__).with_name("words.json").read_text("utf-8")
+    return {**card_words(), **json.loads(own)}
+
+
+class Words:
+    """What templates call to write a text in both languages.
+
+    Attributes:
+        language: The language that is shown until the reader chooses.
+    """
+
+    def __init__(self, language: str):
+        if language not in LANGUAGES:
+            raise ValueError(f"there is no language {language!r} among {', '.join(LANGUAGES)}.")
+        self.language = language
+
+    def say(self, text: str) -> str:
+        """Return a text that the page's script can exchange, or one without Chinese as it is."""
+        chinese = translation(text, words())
+        if chinese is None:
+            return text
+        span = Markup('<span data-en="{}" data-zh="{}">{}</span>')
+        return span.format(text, chinese, self._shown(text, chinese))
+
+    def label(self, attribute: str, *texts: str) -> Markup:
+        """Return an attribute that the page's script can exchange.
+
+        Args:
+            attribute: Its name.
+            *texts: Its sentences.
+        """
+        english = ". ".join(text.rstrip(".") for text in texts if text)
+        parts = [translation(text, words()) or text for text in texts if text]
+        chinese = "。".join(part.rstrip("。") for part in parts)
+        pair = Markup('data-attribute="{}" data-label-en="{}" data-label-zh="{}" ')
+        exchanged = pair.format(attribute, english, chinese) if english != chinese else Markup("")
+        shown = self._shown(english, chinese)
+        return exchanged + Markup('{}="{}"').format(Markup(attribute), shown)
+
+    def _shown(self, english: str, chinese: str) -> str:
+        return chinese if self.language == "zh" else english
