@@ -9,6 +9,7 @@ import pytest
 
 from attn_jax.measure.card.kinds import KINDS
 from attn_jax.plot.chinese import card_words, translation
+from experiments import catalogue
 from experiments.report import page, write_report
 from experiments.report.language import Words, words
 
@@ -59,6 +60,7 @@ def titles():
 
 def test_every_word_of_templates_and_every_title_has_a_chinese_entry():
     known = {*in_templates(), *columns(), *titles()}
+    known |= {*catalogue.experiments().values()}
     known |= {text for _, _, text in page._WORDS} | {"epoch", "epochs", "time"}
     known |= {title for _, title in page._TRANSLATION} - {"BLEU", "chrF"}
     assert len(known) > 80
@@ -75,7 +77,8 @@ def test_no_entry_is_unused(table):
     folder = ROOT / ("attn_jax" if table == "card" else "experiments")
     texts = literals(folder)
     if table == "report":
-        texts = "\n".join([texts, *in_templates(), *columns(), *TEMPLATE_TEXTS])
+        described = catalogue.experiments().values()
+        texts = "\n".join([texts, *described, *in_templates(), *columns(), *TEMPLATE_TEXTS])
     for english in card_words() if table == "card" else OWN:
         pieces = [piece.strip(" ,.") for piece in re.split(r"\{\d\}", english)]
         parts = [part for piece in pieces for part in re.split(_JOINTS, piece)]
