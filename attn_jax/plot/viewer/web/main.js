@@ -72,6 +72,8 @@ function start() {
     panel.setAttribute("aria-labelledby", `tab-${state.view}`);
     controls.render(state);
     if (hasAddress) history.replaceState(null, "", `#${store.fragment}`);
+    // Views measure the room they have: the still picture, for places without scripts, gives way.
+    document.documentElement.dataset.started = "";
     await current().render(state);
     if (state !== store.state) return;
     text.render(current());
