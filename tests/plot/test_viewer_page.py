@@ -121,7 +121,9 @@ def test_the_policy_allows_the_page_s_own_script_and_style_and_nothing_else():
 def test_the_page_names_no_other_file():
     for name, attributes, text in Reader(view().html()).elements:
         assert not {"srcset", "action", "background"} & set(attributes)
-        assert attributes.get("src", "data:image/webp;base64,").startswith("data:image/webp;base64,")
+        assert attributes.get("src", "data:image/webp;base64,").startswith(
+            "data:image/webp;base64,"
+        )
         assert attributes.get("href", "data:,") == "data:,"
         if name == "style":
             assert "url(" not in text
@@ -154,7 +156,7 @@ def entropy_of(weights):
 
 
 def megabytes(weights):
-    """The size of a page of 144 maps of which some are at hand: what a page has once counts once."""
+    """The size of a page of 144 maps, by what some of them add; the rest counts once."""
     half = len(weights) // 2
     pages = [len(plot.viewer(maps, axes="hqk").html()) for maps in (weights[:half], weights)]
     return (pages[1] + (pages[1] - pages[0]) * (144 - len(weights)) / (len(weights) - half)) / 1e6
