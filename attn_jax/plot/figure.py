@@ -16,6 +16,7 @@ from attn_jax.plot.graphemes import clusters, printable
 from attn_jax.plot.labels import label_text, read_labels
 from attn_jax.plot.notes import legible_text
 
+_MOST_IN_A_CLUSTER = 16  # characters, of a letter with its accents or of an emoji
 _MAX_LABEL_LENGTH = 16
 _MAX_LABELS = 40
 
@@ -125,7 +126,10 @@ def plain(label: object, max_length: int = _MAX_LABEL_LENGTH) -> str:
         >>> plain("a\tb"), plain("\x00"), plain(" "), plain("0123456789", max_length=7)
         ('a⇥b', '\\x00', '␣', '012…789')
     """
-    text = printable(label_text(label))
+    text, enough = label_text(label), _MOST_IN_A_CLUSTER * max_length
+    if len(text) > 2 * enough:  # a token may have a million characters, of which the middle goes
+        text = text[:enough] + text[-enough:]
+    text = printable(text)
     if not text.strip():
         return "␣" * min(len(text), max_length)
     parts = clusters(text)
