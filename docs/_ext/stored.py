@@ -14,7 +14,7 @@ from myst_parser.config.main import MdParserConfig
 from experiments.benchmarks.record import ROOT, commit, state_of_the_code
 
 STORED = ROOT / "docs/stored"
-TIMEOUT = 300  # seconds, for one cell
+TIMEOUT = 600  # seconds, for one cell, while another notebook shares the cores
 
 
 def read(path: Path) -> nbformat.NotebookNode:
