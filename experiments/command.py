@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+# Imported for the error that names the extra.
 import attn_jax._extras.commands  # noqa: F401
 from attn_jax import train as training
 from experiments.experiment import Experiment, settings

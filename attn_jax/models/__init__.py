@@ -1,5 +1,6 @@
 """Complete models built from `attn_jax.nn`: classifiers, a retriever, translators and decoding."""
 
+# Imported for the error that names the extra.
 import attn_jax._extras.flax  # noqa: F401
 from attn_jax.models.bags import BagClassifier
 from attn_jax.models.decoding.beam import Beams, beam_decode

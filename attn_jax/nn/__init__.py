@@ -5,6 +5,7 @@ own path, and sows `weights` into the collection `intermediates` if that is muta
 as in :mod:`attn_jax.ops`.
 """
 
+# Imported for the error that names the extra.
 import attn_jax._extras.flax  # noqa: F401
 from attn_jax.nn.additive import AdditiveAttention, ConcatAttention, FeedForwardAttention
 from attn_jax.nn.attention import Attention, SingleHead, attend_with_taps

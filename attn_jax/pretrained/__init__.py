@@ -1,5 +1,6 @@
 """Checkpoints of others as models of this library, with every attention named."""
 
+# Imported for the error that names the extra.
 import attn_jax._extras.flax  # noqa: F401
 from attn_jax.pretrained.errors import PretrainedError
 from attn_jax.pretrained.generation.writer import Written

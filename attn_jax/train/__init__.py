@@ -3,6 +3,7 @@
 `fit` trains any model on any task with the signatures of `attn_jax.train.protocols`.
 """
 
+# Imported for the error that names the extra.
 import attn_jax._extras.train  # noqa: F401
 from attn_jax.train.config import TrainConfig
 from attn_jax.train.devices import data_mesh

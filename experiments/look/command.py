@@ -11,6 +11,7 @@ from typing import Annotated, Any
 
 import tyro
 
+# Imported for the error that names the extra.
 import attn_jax._extras.commands  # noqa: F401
 from experiments.look import EXAMPLE
 

@@ -136,7 +136,7 @@ class SpeechExperiment(Experiment):
 
     def caption(self, last: Mapping[str, Any]) -> str:
         """Return what the drawing of utterances shows."""
-        raise NotImplementedError
+        raise NotImplementedError(f"{type(self).__name__} does not define caption(last).")
 
 
 def apply_rngs(rng: jax.Array | None) -> dict[str, jax.Array]:

@@ -97,14 +97,14 @@ def answer(inputs: dict[str, Array], *, tells_masks: bool = True) -> Float[Array
         2 * STILL * seek * offer.swapaxes(1, 2) + inputs["stay"][:, None, None] * jnp.eye(k)[None]
     )
     present = sees.any(1)[:, None]
-    told = present if tells_masks else None
-    early = tap("early.weights", jax.nn.softmax(early, where=present), visible=told)
+    given = present if tells_masks else None
+    early = tap("early.weights", jax.nn.softmax(early, where=present), visible=given)
     values = jnp.einsum("nkj,njhc->nkhc", early, says)
 
     visible = sees[:, None]
-    told = visible if tells_masks else None
+    given = visible if tells_masks else None
     scores = jnp.einsum("nkhq->nhqk", look)
-    weights = tap("look.weights", jax.nn.softmax(scores, where=visible), visible=told)
+    weights = tap("look.weights", jax.nn.softmax(scores, where=visible), visible=given)
     context = tap("look.context", jnp.einsum("nhqk,nkhc->nqhc", weights, values))
 
     limit = inputs["limit"][:, None]

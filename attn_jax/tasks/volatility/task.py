@@ -27,7 +27,7 @@ class Volatility:
     """The variance of an index's returns on the next day, and in the next month, from past days.
 
     The markets are the S&P 500 and the NASDAQ Composite from 1999 to 2018. A day's variance is
-    estimated from its four prices; a month's is the mean over 22 days. Both are told as multiples
+    estimated from its four prices; a month's is the mean over 22 days. Both are given as multiples
     of the mean of the last 22 days, so that a model sees no level of prices.
 
     Splits walk forward: each fold has a model of its own, which learns from all days before its

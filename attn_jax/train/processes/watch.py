@@ -100,7 +100,7 @@ class Watch:
             return self._number if self._calls == self._stop_at else None
 
     def _tell(self, name: str, message: str, receivers: Iterable[int]) -> None:
-        # If process 0 has ended, nobody can be told.
+        # If process 0 has ended, nothing can be written.
         with contextlib.suppress(jax.errors.JaxRuntimeError):
             for receiver in receivers:
                 self.processes.write(f"{name}/{receiver}", message)
