@@ -195,8 +195,8 @@ def test_the_report_has_scores_alignments_and_how_they_came_to_be(run, row):
     assert cells[0][7] == f"{row['test/aer_linked_words']:.4f}"
     page = (run / "report.html").read_text()
     assert f"<td>{cells[0][4]}</td>" in page
-    assert "<dt>alignment error rate, all words</dt>" in page
-    assert "<dt>alignment error rate, linked words</dt>" in page
+    assert ">alignment error rate, all words</span></dt>" in page
+    assert ">alignment error rate, linked words</span></dt>" in page
     assert "<dt>BLEU</dt>" in page
     assert "version:" in page
     frames = sorted((run / "alignments").iterdir())

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from test_resume import bits, without_time
 
-from attn_jax.train import Checkpoints, read_metrics
+from attn_jax.train import Checkpoints, Processes, read_metrics
 
 PROGRAM = Path(__file__).with_name("together.py")
 # JAX's own default is 100 s, which a test cannot wait for.
@@ -212,6 +212,12 @@ def test_a_killed_process_ends_the_other_with_a_line(started, tmp_path, killed, 
     (line, *_) = [line for line in text.splitlines() if line.startswith("ProcessError: ")]
     assert f"process {killed}" in line or "one of them has probably ended" in line
     assert line.endswith("To resume: start it again")
+
+
+def test_no_process_says_that_it_was_itself_lost():
+    said = [Processes(index, count).lost() for index, count in ((0, 2), (1, 2), (0, 3), (2, 3))]
+    names = ["process 1", "process 0", "another process", "process 0"]
+    assert said == [f"{name} ended or cannot be reached" for name in names]
 
 
 def test_an_error_in_one_process_is_told_by_all(started, tmp_path):

@@ -127,7 +127,7 @@ class Processes:
             The message, or None if none has come within `patience`.
 
         Raises:
-            ProcessError: If process 0, which holds the messages, has ended.
+            ProcessError: If process 0, which holds the messages, has ended; in process 0, if any has.
         """
         milliseconds = int(self.patience * 1000)
         try:
@@ -135,8 +135,20 @@ class Processes:
         except jax.errors.JaxRuntimeError as error:
             if str(error).startswith("DEADLINE_EXCEEDED"):
                 return None
-            raise ProcessError("process 0 ended or cannot be reached") from error
+            raise ProcessError(self.lost()) from error
         return json.loads(stored)
+
+    def lost(self) -> str:
+        """Return what is known when JAX's coordination service answers with an error.
+
+        Process 0 holds the service: to the others an error means that it has ended; process 0
+        itself is told of an error in any of the others.
+        """
+        if not self.leads:
+            name = "process 0"
+        else:
+            name = "process 1" if self.count == 2 else "another process"
+        return f"{name} ended or cannot be reached"
 
     def live(self) -> set[int]:
         """Return the processes that have not ended; each of them must call this as well."""

@@ -42,8 +42,8 @@ class Watch:
     def __enter__(self) -> "Watch":
         """Start to listen."""
         if self.processes.count > 1:
-            lost = "ProcessError: process 0 ended or cannot be reached. To resume: "
-            self._stack.enter_context(say_at_abort(lost + self.hint))
+            line = f"ProcessError: {self.processes.lost()}. To resume: {self.hint}"
+            self._stack.enter_context(say_at_abort(line))
             for listen in (self._listen_for_ends, self._listen_for_signals, self._look):
                 threading.Thread(target=listen, daemon=True).start()
         return self
@@ -115,15 +115,16 @@ class Watch:
 
     def _look(self) -> None:
         """End this process if JAX counts another as dead."""
-        everyone = {*range(self.processes.count)}
+        others = {*range(self.processes.count)} - {self.processes.index}
         while not self._closing.wait(_LOOK):
             try:
-                lost = everyone - self.processes.live()
+                lost = others - self.processes.live()
             except jax.errors.JaxRuntimeError:
-                lost = {0}
-            if lost:
-                names = ", ".join(map(str, sorted(lost)))
-                self._end(f"process {names} ended or cannot be reached")
+                self._end(self.processes.lost())
+            else:
+                if lost:
+                    names = ", ".join(map(str, sorted(lost)))
+                    self._end(f"process {names} ended or cannot be reached")
 
     def _end(self, reason: str) -> None:
         with self._lock:
