@@ -127,7 +127,7 @@ class Processes:
             The message, or None if none has come within `patience`.
 
         Raises:
-            ProcessError: If process 0, which holds the messages, has ended; in process 0, if any has.
+            ProcessError: If process 0, which holds the messages, has ended, or for it another.
         """
         milliseconds = int(self.patience * 1000)
         try:
