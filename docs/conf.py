@@ -25,6 +25,8 @@ extensions = [
     "live_viewer",
     "mathml",
     "notebooks",
+    "pictures",
+    "signatures",
     "weights",
 ]
 exclude_patterns = ["_build", "_ext", "data", "stored"]
@@ -38,6 +40,8 @@ autodoc_member_order = "bysource"
 autodoc_preserve_defaults = True
 autodoc_typehints_format = "short"
 autosummary_generate = False
+# The tables of the reference name things as users import them.
+suppress_warnings = ["autosummary.import_cycle"]
 napoleon_numpy_docstring = False
 napoleon_custom_sections = [("Attributes", "params_style")]
 napoleon_use_admonition_for_examples = False

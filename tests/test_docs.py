@@ -51,8 +51,11 @@ def test_every_public_name_is_described(export):
 
 @pytest.mark.parametrize("package", [p for p in api_pages.packages() if p.startswith("attn_jax")])
 def test_every_public_name_has_an_entry(package):
-    entries = re.findall(r"^\.\. auto\w+:: \S+\.(\w+)$", api_pages.page(package), re.MULTILINE)
-    assert sorted(entries) == sorted([package.rpartition(".")[2], *import_module(package).__all__])
+    page, public = api_pages.page(package), import_module(package).__all__
+    entries = re.findall(r"^\.\. auto\w+:: \S+\.(\w+)$", page, re.MULTILINE)
+    assert sorted(entries) == sorted([package.rpartition(".")[2], *public])
+    in_table = re.findall(r"^   ~\S+\.(\w+)$", page, re.MULTILINE)
+    assert sorted(in_table) == sorted(public)
 
 
 @pytest.mark.parametrize("page", ["README.md", "README.zh.md", "CONTRIBUTING.md"])

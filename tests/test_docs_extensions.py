@@ -1,10 +1,14 @@
 """What the documentation's own extensions write: a viewer, and a note on notebooks not run."""
 
 import importlib
+import inspect
 import re
+import types
 from pathlib import Path
 
 import pytest
+
+from attn_jax import models, nn, plot
 
 ROOT = Path(__file__).parents[1]
 NOTEBOOK = """---
@@ -107,3 +111,92 @@ def test_a_page_of_old_numbers_says_so_and_one_of_todays_code_does_not(extension
         "The code has changed since" in source[0]
         or today in (ROOT / "docs/benchmarks/ops.json").read_text()
     )
+
+
+def test_a_plotting_function_shows_what_its_example_draws(extension):
+    picture_of = extension("pictures").picture_of
+    assert picture_of(plot.bars)[1:4] == b"PNG"
+    assert picture_of(plot.merge_words) is None
+
+    def wrong():
+        """Draw nothing.
+
+        >>> 1 + 1
+        3
+        """
+
+    with pytest.raises(ValueError, match=r"the example of wrong fails:(.|\n)*Got:\n    2"):
+        picture_of(wrong)
+
+
+def test_the_picture_of_a_plotting_function_stands_above_its_arguments(extension, tmp_path):
+    app = types.SimpleNamespace(srcdir=tmp_path)
+    lines = inspect.getdoc(plot.bars).splitlines()
+    extension("pictures").insert(app, "function", "attn_jax.plot.bars", plot.bars, None, lines)
+    (picture,) = (tmp_path / "generated/pictures").iterdir()
+    at = lines.index(f".. image:: /generated/pictures/{picture.name}")
+    assert 0 < at < lines.index("Args:")
+    before = list(lines)
+    extension("pictures").insert(app, "function", "attn_jax.ops.softmax", plot.bars, None, lines)
+    assert lines == before
+
+
+@pytest.mark.parametrize(
+    ("repository", "address"),
+    [
+        ("https://example.org/attn-jax/source", None),
+        ("https://github.com/owner/name.git", "owner/name/blob/gh-pages/notebooks/mnist.ipynb"),
+        ("https://github.com/owner/name/", "owner/name/blob/gh-pages/notebooks/mnist.ipynb"),
+    ],
+)
+def test_a_notebook_opens_in_colab_where_the_repository_can(repository, address, extension):
+    expected = address and f"https://colab.research.google.com/github/{address}"
+    assert extension("notebooks").colab_address(repository, "mnist") == expected
+
+
+def test_a_downloaded_notebook_holds_its_images(extension, tmp_path):
+    (tmp_path / "a.png").write_bytes(b"abc")
+    text = "See ![a](../docs/images/a.png) and [b](../truth)."
+    expected = "See ![a](data:image/png;base64,YWJj) and [b](../truth)."
+    assert extension("notebooks").with_images(text, tmp_path) == expected
+
+
+def test_the_first_cell_of_a_downloaded_notebook_installs_nothing_that_is_there(extension):
+    shell = pytest.importorskip("IPython.core.interactiveshell", reason="`make lint` installs it")
+    calls = []
+    code = shell.InteractiveShell().transform_cell(extension("notebooks").INSTALL)
+    names = {
+        "get_ipython": lambda: types.SimpleNamespace(run_line_magic=lambda *a: calls.append(a))
+    }
+    exec(compile(code, "cell", "exec"), names)
+    assert calls == []
+    exec(compile(code.replace('"attn_jax"', '"not_there"'), "cell", "exec"), names)
+    assert calls == [("pip", 'install -q "attn-jax[all]"')]
+
+
+@pytest.mark.parametrize(
+    ("public", "shown"),
+    [
+        (plot.bars, "(weights: ArrayLike, *, keys: "),
+        (plot.film, "steps: ~collections.abc.Sequence[object] | NDArray | None = None, "),
+        (
+            nn.FeedForwardAttention,
+            "activation: ~collections.abc.Callable[[~jax.Array], ~jax.Array] = relu)",
+        ),
+        (
+            models.BagClassifier,
+            "= PatchStem(features=(16, 32), sizes=(5, 3), strides=(3, 2)), ",
+        ),
+        (models.BagClassifier, "= AdditiveAttention(hidden_dim=64), dropout_rate: float = 0.25, "),
+    ],
+    ids=["array", "arrays", "function", "module", "module of the library"],
+)
+def test_signatures_are_short(public, shown, extension):
+    inspected = importlib.import_module("sphinx.util.inspect")
+    signature = inspected.signature(public)
+    text = inspected.stringify_signature(signature, unqualified_typehints=True)
+    what = "class" if isinstance(public, type) else "function"
+    short, _ = extension("signatures").shorten(None, what, "", public, None, text, None)
+    assert shown in short
+    assert "_Buffer" not in short
+    assert " object>" not in short

@@ -57,9 +57,11 @@ def arcs(
 
     Example:
         >>> from attn_jax import plot
-        >>> figure = plot.arcs([[0.9, 0.1], [0.0, 1.0]], queries=["la", "mer"], keys=["the", "sea"])
+        >>> weights = [[0.8, 0.1, 0.1], [0.2, 0.1, 0.7], [0.0, 0.9, 0.1]]
+        >>> french, english = ["la", "maison", "bleue"], ["the", "blue", "house"]
+        >>> figure = plot.arcs(weights, queries=english, keys=french)
         >>> len(figure.axes[0].collections[0].get_paths())  # a zero weight has no line
-        3
+        8
     """
     weights = weights_array(weights, ("queries", "keys"), whole=normalized)
     check_labels(weights.shape, queries=queries, keys=keys)

@@ -39,9 +39,10 @@ def bars(
 
     Example:
         >>> from attn_jax import plot
-        >>> figure = plot.bars([0.7, 0.2, 0.1], keys=["$x", "_", "cat"])
+        >>> words = ["the", "animal", "was", "too", "tired"]
+        >>> figure = plot.bars([0.05, 0.6, 0.05, 0.1, 0.2], keys=words)
         >>> [float(bar.get_height()) for bar in figure.axes[0].patches]
-        [0.7, 0.2, 0.1]
+        [0.05, 0.6, 0.05, 0.1, 0.2]
     """
     weights = weights_array(weights, ("keys",), whole=normalized)
     if keys is not None and len(keys) != weights.size:

@@ -46,9 +46,14 @@ def curves(
 
     Example:
         >>> from attn_jax import plot
-        >>> rows = [{"epoch": 1, "train/loss": 0.5}, {"epoch": 2, "train/loss": 0.3}]
-        >>> plot.curves(rows, ["loss"]).axes[0].lines[0].get_label()
-        'train'
+        >>> losses = [(2.1, 1.9), (1.0, 1.1), (0.6, 0.8), (0.4, 0.7)]
+        >>> rows = [
+        ...     {"epoch": epoch, "train/loss": train, "test/loss": test}
+        ...     for epoch, (train, test) in enumerate(losses, 1)
+        ... ]
+        >>> figure = plot.curves(rows, ["loss"])
+        >>> [line.get_label() for line in figure.axes[0].lines]
+        ['train', 'test']
     """
     if ax is not None and len(metrics) != 1:
         raise ValueError(

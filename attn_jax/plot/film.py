@@ -50,10 +50,12 @@ def film(
         ValueError: If the weights are not valid, or `steps` does not fit them.
 
     Example:
+        >>> import numpy as np
         >>> from attn_jax import plot
-        >>> figure = plot.film([[[0.5, 0.5]], [[0.1, 0.9]]], steps=[0, 300])
+        >>> maps = [share * np.eye(6)[::-1] + (1 - share) / 6 for share in (0.0, 0.2, 0.6, 1.0)]
+        >>> figure = plot.film(maps, steps=[0, 100, 200, 300])
         >>> [ax.get_title("left") for ax in figure.axes[:2]]
-        ['step 0', 'step 300']
+        ['step 0', 'step 100']
     """
     maps, names = _checked(weights, steps, unit, normalized)
     chosen = np.unique(np.linspace(0, len(maps) - 1, min(frames, len(maps))).round().astype(int))

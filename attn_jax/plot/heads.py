@@ -40,7 +40,11 @@ def heads(
     Example:
         >>> import numpy as np
         >>> from attn_jax import plot
-        >>> len(plot.heads(np.full((2, 3, 5, 5), 1 / 5)).axes)  # six maps and the color bar
+        >>> places = np.arange(8)
+        >>> back = places[:, None] - places - np.arange(6).reshape(2, 3, 1, 1)
+        >>> scores = np.exp(-(back**2) / 0.5)  # each head looks further back
+        >>> figure = plot.heads(scores / scores.sum(-1, keepdims=True))
+        >>> len(figure.axes)  # six maps and the color bar
         7
     """
     array = as_array(weights)
@@ -87,9 +91,13 @@ def image_heads(
     Example:
         >>> import numpy as np
         >>> from attn_jax import plot
-        >>> weights = np.full((3, 4, 49), 1 / 49)
-        >>> len(plot.image_heads(np.zeros((3, 28, 28)), weights).axes)
-        16
+        >>> center = np.hypot(*np.mgrid[-1:1:28j, -1:1:28j])  # the distance from it
+        >>> images = np.exp(-((center - np.array([0.2, 0.5, 0.8])[:, None, None]) ** 2) / 0.02)
+        >>> cells = images.reshape(3, 7, 4, 7, 4).mean((2, 4)).reshape(3, 49)
+        >>> heads = np.stack([cells**power for power in (0.5, 1, 2)], 1)
+        >>> figure = plot.image_heads(images, heads / heads.sum(-1, keepdims=True))
+        >>> len(figure.axes)
+        13
     """
     array = weights_array(weights, ("n", "heads", "tokens"))
     images = read_images(images)

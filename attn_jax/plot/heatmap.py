@@ -58,10 +58,11 @@ def heatmap(
 
     Example:
         >>> from attn_jax import plot
-        >>> weights = [[0.9, 0.1], [0.3, 0.7]]
-        >>> figure = plot.heatmap(weights, queries=["la", "mer"], keys=["the", "sea"])
-        >>> [cell.get_text() for cell in figure.axes[0].texts]
-        ['.90', '.10', '.30', '.70']
+        >>> weights = [[0.8, 0.1, 0.1], [0.2, 0.1, 0.7], [0.0, 0.9, 0.1]]
+        >>> french, english = ["la", "maison", "bleue"], ["the", "blue", "house"]
+        >>> figure = plot.heatmap(weights, queries=english, keys=french)
+        >>> [cell.get_text() for cell in figure.axes[0].texts][:3]
+        ['.80', '.10', '.10']
     """
     weights = weights_array(weights, ("queries", "keys"), whole=normalized)
     check_labels(weights.shape, queries=queries, keys=keys)

@@ -55,7 +55,10 @@ def image_grid(
     Example:
         >>> import numpy as np
         >>> from attn_jax import plot
-        >>> images, weights = np.zeros((3, 28, 28)), np.full((3, 49), 1 / 49)
+        >>> center = np.hypot(*np.mgrid[-1:1:28j, -1:1:28j])  # the distance from it
+        >>> images = np.exp(-((center - np.array([0.2, 0.5, 0.8])[:, None, None]) ** 2) / 0.02)
+        >>> cells = images.reshape(3, 7, 4, 7, 4).mean((2, 4)).reshape(3, 49)
+        >>> weights = cells / cells.sum(-1, keepdims=True)
         >>> figure = plot.image_grid(images, weights, labels=[7, 2, 1], predictions=[7, 2, 3])
         >>> len(figure.axes)
         4

@@ -59,7 +59,10 @@ def overlay(
     Example:
         >>> import numpy as np
         >>> from attn_jax import plot
-        >>> figure = plot.overlay(np.zeros((28, 28)), np.full(49, 1 / 49), (7, 7))
+        >>> center = np.hypot(*np.mgrid[-1:1:28j, -1:1:28j])  # the distance from it
+        >>> ring = np.exp(-((center - 0.5) ** 2) / 0.02)
+        >>> cells = ring.reshape(7, 4, 7, 4).mean((1, 3)).ravel()
+        >>> figure = plot.overlay(ring, cells / cells.sum(), (7, 7))
         >>> len(figure.axes)
         2
     """

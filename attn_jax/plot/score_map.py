@@ -53,7 +53,8 @@ def score_map(
 
     Example:
         >>> from attn_jax import plot
-        >>> figure = plot.score_map([[0.0, -2.0], [1.0, float("nan")]], axes=("layer", "head"))
+        >>> effects = [[0.0, -2.0, 0.3, 0.1], [1.0, -0.2, 0.6, float("nan")]]
+        >>> figure = plot.score_map(effects, axes=("layer", "head"))
         >>> figure.axes[0].get_ylabel(), figure.axes[0].get_xlabel()
         ('layer', 'head')
     """

@@ -44,9 +44,14 @@ def summary(summary: Any) -> MatplotlibFigure:
 
     Example:
         >>> import types
+        >>> import numpy as np
         >>> from attn_jax import plot
-        >>> of_two_heads = types.SimpleNamespace(received=[[2.0, 0.5, 0.5], [1.0, 1.0, 1.0]])
-        >>> [line.get_label() for line in plot.summary(of_two_heads).axes[0].lines]
+        >>> steps = np.arange(16.0)
+        >>> received = np.stack([4 * np.exp(-steps / 4), np.ones(16)])
+        >>> entropy = np.stack([np.log(1 + steps / 3), np.log(1 + steps)])
+        >>> of_two_heads = types.SimpleNamespace(received=received, entropy=entropy)
+        >>> figure = plot.summary(of_two_heads)
+        >>> [line.get_label() for line in figure.axes[0].lines]
         ['head 0', 'head 1']
     """
     lines = [row for row in _LINES if getattr(summary, row[0], None) is not None]

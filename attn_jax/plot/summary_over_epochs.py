@@ -44,9 +44,10 @@ def summaries(
 
     Example:
         >>> from attn_jax import plot
-        >>> figure = plot.summaries([[1, 1, 1], [0, 3, 0]], share=[0.3, 0.9], marks=[1])
-        >>> figure.axes[0].images[0].get_array().tolist()[1]
-        [0.0, 1.0, 0.0]
+        >>> received = [[1, 1, 1, 1], [1, 2, 1, 0], [0, 3, 1, 0], [0, 4, 0, 0]]
+        >>> figure = plot.summaries(received, share=[0.25, 0.5, 0.75, 1.0], marks=[1])
+        >>> figure.axes[0].images[0].get_array().tolist()[3]
+        [0.0, 1.0, 0.0, 0.0]
     """
     mass = weights_array(received, ("epochs", "keys"), whole=False, name="received")
     rows, keys = mass.shape

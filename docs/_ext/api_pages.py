@@ -1,5 +1,7 @@
 """Write a page for each package of the library: all that it exports, by the file it comes from.
 
+A table on top has each name with the first sentence of its description.
+
 The pages follow from the sources, so a new function is documented by being exported: its section
 is its file, introduced by the file's own docstring. They are written to `docs/generated/`.
 """
@@ -66,12 +68,16 @@ class Export(NamedTuple):
         fields = dataclasses.fields(value) if dataclasses.is_dataclass(value) else ()
         return [f.name for f in fields if callable(getattr(value, f.name, None))]
 
+    @property
+    def path(self) -> str:
+        """The name that users import; a constant's is that of the file with its description."""
+        home = self.module if self.directive == "autodata" else self.package
+        return f"{home}.{self.name}"
+
     def lines(self) -> Iterator[str]:
-        """Yield the reStructuredText that documents it, under the name that users import."""
+        """Yield the reStructuredText that documents it."""
         directive = self.directive
-        # A constant's description stands in the file that defines it, and is found only there.
-        home = self.module if directive == "autodata" else self.package
-        yield f".. {directive}:: {home}.{self.name}"
+        yield f".. {directive}:: {self.path}"
         if directive == "autoclass":
             yield "   :members:"
             yield "   :special-members: __call__"
@@ -119,7 +125,10 @@ def page(package: str) -> str:
     """
     lines = [package, "=" * len(package), "", f".. automodule:: {package}", "   :no-members:", ""]
     by_module: dict[str, list[Export]] = {}
-    for export in exports(package):
+    public = exports(package)
+    lines += [".. autosummary::", "   :nosignatures:", ""]
+    lines += [*(f"   ~{export.path}" for export in public), ""]
+    for export in public:
         by_module.setdefault(export.module, []).append(export)
     for module, group in by_module.items():
         lines += _section(package, module, group)

@@ -35,25 +35,7 @@ def _quote(match: re.Match[str]) -> str:
     return f"``{text}``"
 
 
-def shorten(
-    _app: Sphinx,
-    what: str,
-    _name: str,
-    _obj: Any,
-    _options: Any,
-    signature: str | None,
-    result: Any,
-) -> tuple[str | None, str | None] | None:
-    """Leave out of signatures what only JAX and Flax know: private paths, a parent."""
-    if what == "class" and signature:
-        signature = re.sub(r"(, )?parent: .*", ")", signature, flags=re.DOTALL)
-        signature = re.sub(r"<function (\w+)>", r"\1", signature)
-    plain = [text and text.replace("jaxlib._jax.Array", "Array") for text in (signature, result)]
-    return plain[0], plain[1]
-
-
 def setup(app: Sphinx) -> dict[str, Any]:
-    """Register both; the first must come before napoleon, whose priority is 500."""
+    """Register it; it must come before napoleon, whose priority is 500."""
     app.connect("autodoc-process-docstring", prepare, priority=400)
-    app.connect("autodoc-process-signature", shorten)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -1,9 +1,12 @@
 """Notebooks of the documentation, executed two at a time, and offered as files for Jupyter."""
 
+import base64
 import re
+import tomllib
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import jupytext
 import nbformat
@@ -14,15 +17,24 @@ from sphinx.application import Sphinx
 from stored import execute, read, stored
 from weights import missing_weights
 
+from experiments.benchmarks.record import ROOT
+
 AT_ONCE = 2
-INSTALL = "%pip install -q 'attn-jax[all]'"
+INSTALL = """\
+import importlib.util
+
+if importlib.util.find_spec("attn_jax") is None:
+    %pip install -q "attn-jax[all]"
+"""
+COLAB = "https://colab.research.google.com"
 _TITLE = re.compile(r"^# .+\n", re.MULTILINE)
 _LINK = """
 ```{{raw}} html
-<p><a href="{name}.ipynb" download>Download as .ipynb</a>, for Jupyter or Colab: it installs the
-library first.</p>
+<p><a href="{name}.ipynb" download>Download as .ipynb</a>, or <a href="{colab}">{verb} Colab</a>.
+The first cell installs the library where it is missing.</p>
 ```
 """
+_IMAGE = re.compile(r"\]\(\.\./docs/images/([\w.-]+\.png)\)")
 
 
 def fill(app: Sphinx) -> None:
@@ -45,7 +57,52 @@ def link(_app: Sphinx, page: str, source: list[str]) -> None:
     """Offer the file below the title of each notebook."""
     folder, _, name = page.rpartition("/")
     if folder == "notebooks":
-        source[0] = _TITLE.sub(lambda title: title[0] + _LINK.format(name=name), source[0], count=1)
+        address = colab_address(_source_code(), name)
+        verb = "open it in" if address else "upload that file to"
+        note = _LINK.format(name=name, colab=address or COLAB, verb=verb)
+        source[0] = _TITLE.sub(lambda title: title[0] + note, source[0], count=1)
+
+
+def colab_address(repository: str, name: str) -> str | None:
+    """Return the address that opens a page's notebook in Colab, which reads from GitHub alone.
+
+    Args:
+        repository: The address of the repository, whose branch `gh-pages` holds these pages.
+        name: The name of the page.
+
+    Returns:
+        The address; nothing if the repository is elsewhere.
+
+    Example:
+        >>> colab_address("https://github.com/owner/name", "mnist")
+        'https://colab.research.google.com/github/owner/name/blob/gh-pages/notebooks/mnist.ipynb'
+    """
+    parts = urlsplit(repository)
+    if parts.netloc != "github.com":
+        return None
+    path = parts.path.rstrip("/").removesuffix(".git")
+    return f"{COLAB}/github{path}/blob/gh-pages/notebooks/{name}.ipynb"
+
+
+def _source_code() -> str:
+    """Return the address of the repository."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    return project["urls"]["Source"]
+
+
+def with_images(text: str, images: Path) -> str:
+    """Return Markdown with the images of these pages inside it, so that it can be read elsewhere.
+
+    Args:
+        text: The Markdown, which names them as in `![Digits](../docs/images/digits.png)`.
+        images: The folder that holds them.
+    """
+
+    def inside(image: re.Match[str]) -> str:
+        content = base64.b64encode((images / image[1]).read_bytes()).decode()
+        return f"](data:image/png;base64,{content})"
+
+    return _IMAGE.sub(inside, text)
 
 
 def offer(app: Sphinx, error: Exception | None) -> None:
@@ -54,6 +111,9 @@ def offer(app: Sphinx, error: Exception | None) -> None:
         return
     for path in _pages(app):
         notebook = jupytext.read(path)
+        for cell in notebook.cells:
+            if cell.cell_type == "markdown":
+                cell.source = with_images(cell.source, Path(app.srcdir, "images"))
         notebook.cells.insert(0, nbformat.v4.new_code_cell(INSTALL))
         jupytext.write(notebook, Path(app.outdir, "notebooks", f"{path.stem}.ipynb"))
 

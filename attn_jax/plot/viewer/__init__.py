@@ -115,8 +115,10 @@ def viewer(
 
     Example:
         >>> from attn_jax import plot
-        >>> view = plot.viewer([[0.9, 0.1], [0.2, 0.8]], queries=["la", "mer"], keys=["the", "sea"])
-        >>> view.select(query="mer")
+        >>> weights = [[0.8, 0.1, 0.1], [0.2, 0.1, 0.7], [0.0, 0.9, 0.1]]
+        >>> french, english = ["la", "maison", "bleue"], ["the", "blue", "house"]
+        >>> view = plot.viewer(weights, queries=english, keys=french)
+        >>> view.select(query="blue")
         Viewer('Attention', 1 map, axes='qk', view='matrix', query=1)
     """
     content = functools.partial(
