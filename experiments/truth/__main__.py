@@ -19,8 +19,10 @@ def main(arguments: Sequence[str]) -> int:
     """Train and measure, or draw the table; 1 if a task failed."""
     options = _parser().parse_args(arguments)
     if options.command == "table":
-        table.write_table(results.read())
-        print(f"Written to {table.PAGE}")
+        known = results.read()
+        table.write_table(known)
+        table.write_short_tables(known, sorted(table.NOTEBOOKS.glob("*.md")))
+        print(f"Written to {table.PAGE}, and to notebooks that show some of these results")
         return 0
     names = _names(options.tasks)
     seeds = [int(seed) for seed in options.seeds.replace(",", " ").split()]

@@ -1,7 +1,7 @@
-"""The table of `docs/truth.md`, drawn from the results."""
+"""The tables of `docs/truth.md` and short ones of some notebooks, drawn from the results."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,12 @@ from experiments.truth.results import ROOT
 from experiments.truth.ways import WAYS
 
 PAGE = ROOT / "docs" / "truth.md"
+NOTEBOOKS = ROOT / "notebooks"
 _BEGIN, _END = "<!-- drawn by python -m experiments.truth table -->", "<!-- end -->"
+_SHORT = re.compile(
+    r"(<!-- drawn by python -m experiments\.truth table, for ([\w ]+) -->\n).*?(<!-- end -->)",
+    re.DOTALL,
+)
 _TITLES = {
     "pointing": "How often the top key is one that decides (the pointing game)",
     "mass": "How much of the map lies on the keys that decide",
@@ -37,6 +42,39 @@ def write_table(results: Results, page: Path = PAGE) -> None:
     page.write_text(pattern.sub(lambda _: drawn, text), encoding="utf-8")
 
 
+def write_short_tables(results: Results, pages: Iterable[Path]) -> None:
+    """Put short tables into pages, between marks that name the tasks of each.
+
+    Args:
+        results: The results of all tasks.
+        pages: The pages; those without a mark stay as they are.
+    """
+    for page in pages:
+        text = page.read_text(encoding="utf-8")
+        drawn = _SHORT.sub(
+            lambda mark: f"{mark[1]}\n{short_table(results, mark[2].split())}\n\n{mark[3]}", text
+        )
+        if drawn != text:
+            page.write_text(drawn, encoding="utf-8")
+
+
+def short_table(results: Results, tasks: Sequence[str]) -> str:
+    """Return the scores, the card's verdicts and the pointing game of some tasks, in Markdown.
+
+    Ways of asking that none of them has are left out.
+    """
+    rows = []
+    for task in tasks:
+        seeds = results[task]
+        has_truth = "ways" in seeds[0]
+        pointing = _row(task, seeds, "pointing")[1:] if has_truth else ["–"] * (1 + len(WAYS))
+        rows.append([f"`{task}`", _scores(seeds), _card(seeds), *pointing])
+    header = ["task", "score", "the card reads", "chance", *WAYS]
+    filled = [column for column in zip(header, *rows, strict=True) if set(column[1:]) != {"–"}]
+    header, *rows = (list(row) for row in zip(*filled, strict=True))
+    return markdown_table(header, rows)
+
+
 def tables(results: Results) -> str:
     """Return the tables in Markdown: the tasks, and then one for each score."""
     sections = [_tasks(results)]
@@ -52,18 +90,24 @@ def _tasks(results: Results) -> str:
     """Return the table of the tasks, their scores, the card's verdicts, and the commits."""
     rows = []
     for task, seeds in results.items():
-        metrics = {
-            name: interval([seed["metrics"][name] for seed in seeds])
-            for name in seeds[0]["metrics"]
-        }
-        scores = "<br>".join(f"{name.replace('_', ' ')}: {text}" for name, text in metrics.items())
         truth = f"{seeds[0]['truth']:.3g}" if "truth" in seeds[0] else "not known,"
         keys = f"{truth} of {seeds[0]['keys']:.3g}"
-        reads = ", ".join(seed["card"]["reads"] for seed in seeds)
         commits = ", ".join(dict.fromkeys(seed["commit"] for seed in seeds))
-        rows.append([f"`{task}`", scores, keys, reads, str(len(seeds)), commits])
+        rows.append([f"`{task}`", _scores(seeds), keys, _card(seeds), str(len(seeds)), commits])
     header = ["task", "score", "keys that decide", "the card reads", "seeds", "commit"]
     return markdown_table(header, rows)
+
+
+def _scores(seeds: Sequence[Mapping[str, Any]]) -> str:
+    """Return how well a task is solved, each metric on a line of its own."""
+    metrics = {
+        name: interval([seed["metrics"][name] for seed in seeds]) for name in seeds[0]["metrics"]
+    }
+    return "<br>".join(f"{name.replace('_', ' ')}: {text}" for name, text in metrics.items())
+
+
+def _card(seeds: Sequence[Mapping[str, Any]]) -> str:
+    return ", ".join(seed["card"]["reads"] for seed in seeds)
 
 
 def _row(task: str, seeds: Sequence[Mapping[str, Any]], score: str) -> list[str]:

@@ -157,6 +157,36 @@ def test_results_are_stamped_and_drawn_into_the_page(tmp_path):
         table.write_table(stored, page)
 
 
+def test_a_notebook_shows_some_tasks_between_its_marks(tmp_path):
+    for task, value in (("some_task", 0.25), ("other_task", 0.75), ("third_task", 0.5)):
+        results.write(task, 0, result(value), tmp_path)
+    page, plain = tmp_path / "images.md", tmp_path / "plain.md"
+    mark = "<!-- drawn by python -m experiments.truth table, for other_task some_task -->"
+    page.write_text(f"before\n\n{mark}\nold\n{table._END}\n\nafter\n")
+    plain.write_text("before\n")
+    table.write_short_tables(results.read(tmp_path), [page, plain])
+    lines = page.read_text().splitlines()
+    assert (lines[:4], lines[-4:]) == (["before", "", mark, ""], ["", table._END, "", "after"])
+    header, _, *rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in lines[4:-4]]
+    assert header[:4] == ["task", "score", "the card reads", "chance"]
+    assert "flow" not in header
+    assert [row[0] for row in rows] == ["`other_task`", "`some_task`"]
+    assert "0.75" in " ".join(rows[0])
+    assert plain.read_text() == "before\n"
+    before = page.read_text()
+    table.write_short_tables(results.read(tmp_path), [page])
+    assert page.read_text() == before
+
+
+def test_the_notebooks_show_the_results_of_today(tmp_path):
+    known = results.read()
+    for page in sorted(table.NOTEBOOKS.glob("*.md")):
+        copy = tmp_path / page.name
+        copy.write_bytes(page.read_bytes())
+        table.write_short_tables(known, [copy])
+        assert copy.read_bytes() == page.read_bytes()
+
+
 def test_a_result_is_measured_again_unless_the_commit_is_the_same(tmp_path, monkeypatch):
     monkeypatch.setattr(results, "commit", lambda: "0123456789")
     results.write("some_task", 0, result(0.5), tmp_path)
