@@ -16,7 +16,11 @@ from experiments.new_run import begin_run
 from experiments.options import RUNS, Command, parse, without_place
 from experiments.reopen import find_run, last_run, reopen_experiment
 from experiments.stages import announce
-from experiments.stored_command import read_stored_command, stored_experiment
+from experiments.stored_command import (
+    read_stored_command,
+    stored_experiment,
+    stored_options,
+)
 
 EXPECTED = (
     training.RunFolderError,
@@ -63,7 +67,7 @@ def _begin(name: str, command: Command, options: list[str], processes: training.
             return str(run)
 
         run = Path(processes.first(begin))
-        _fit(name, experiment, run, options, processes, resume=False)
+        _fit(name, command, run, options, processes, resume=False)
 
 
 def _resume(name: str, folder: Path, options: list[str], processes: training.Processes) -> None:
@@ -71,7 +75,8 @@ def _resume(name: str, folder: Path, options: list[str], processes: training.Pro
     # First alone, so that options which are no longer taken are those of the run.
     before = stored_experiment(run)
     stored = read_stored_command(run).arguments
-    experiment = parse(name, [*stored, *options]).experiment
+    command = parse(name, [*stored, *options])
+    experiment = command.experiment
     is_longer = experiment.train.epochs > before.train.epochs
 
     def check() -> None:
@@ -81,12 +86,12 @@ def _resume(name: str, folder: Path, options: list[str], processes: training.Pro
 
     processes.first(check)
     arguments = [*stored, *options] if is_longer else stored
-    _fit(name, experiment, run, arguments, processes, resume=True)
+    _fit(name, command, run, arguments, processes, resume=True)
 
 
 def _fit(
     name: str,
-    experiment: Experiment,
+    options: Command,
     run: Path,
     arguments: list[str],
     processes: training.Processes,
@@ -94,13 +99,14 @@ def _fit(
     resume: bool,
 ) -> None:
     """Train, draw the figures, write the report, and print where they are."""
+    experiment = options.experiment
 
     def finish(result: training.FitResult) -> None:
         print(summary(result.rows))
         announce("Drawing the figures and judging the attention; this may take a minute")
         experiment.draw(result.state.params, run)
         announce("Writing the report")
-        report = _write_report(run)
+        report = _write_report(run, options.language)
         print(f"Report: {report}\nReopen: experiments.load({str(run)!r})")
 
     if processes.leads:
@@ -162,7 +168,7 @@ def report(arguments: Sequence[str]) -> int:
     )
     parser.add_argument("runs", nargs="*", metavar="RUN", help="folder of a run")
     parser.add_argument(
-        "--language", choices=("en", "zh"), default="en", help="language of the page"
+        "--language", choices=("en", "zh"), help="language of the page; by default the run's own"
     )
     options = parser.parse_args(arguments)
     try:
@@ -172,7 +178,8 @@ def report(arguments: Sequence[str]) -> int:
                 print("".join(f"{note}\n" for note in notes), end="")
                 experiment, params = reopen_experiment(run, "last")
                 experiment.draw(params, run)
-                print(f"Report: {_write_report(run, options.language)}")
+                language = options.language or stored_options(run).language
+                print(f"Report: {_write_report(run, language)}")
     except EXPECTED as error:
         print(f"{type(error).__name__}: {error}", file=sys.stderr)
         return 1
@@ -189,7 +196,7 @@ def allow_paths(arguments: Sequence[str]) -> int:
     return 0
 
 
-def _write_report(run: Path, language: str = "en") -> Path:
+def _write_report(run: Path, language: str) -> Path:
     # Figures need matplotlib, which the help of an experiment does without.
     from experiments.report import write_report
 

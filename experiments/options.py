@@ -5,7 +5,7 @@ import importlib
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import tyro
 
@@ -25,6 +25,8 @@ class Command:
     """Resume the last run of this experiment exactly where it stopped, with its own options."""
     runs: Path = RUNS
     """The folder for all runs; each run makes its own subfolder, EXPERIMENT/DATE-TIME."""
+    language: Literal["en", "zh"] = "en"
+    """The language that the report opens in, where its reader can switch: English or Chinese."""
     distributed: tuple[str, int, int] | None = None
     """Train in several processes, started one by one: the address HOST:PORT of process 0, how many
     there are, and the number of this one. Slurm, TPU pods and the like need no such option."""

@@ -12,7 +12,7 @@ from attn_jax import train as training
 from attn_jax.train.disk.stored import is_record
 from experiments import catalogue
 from experiments.experiment import Experiment
-from experiments.options import parse
+from experiments.options import Command, parse
 
 _FIELDS = {"experiment": str, "arguments": list, "model": dict, "task": dict}
 # The parser has options of its own, of which one writes a file.
@@ -71,6 +71,18 @@ def stored_experiment(run: Path) -> Experiment:
         run: The run's folder.
 
     Raises:
+        RunFolderError: As :func:`stored_options` does.
+    """
+    return stored_options(run).experiment
+
+
+def stored_options(run: Path) -> Command:
+    """Return the options that a run was started with.
+
+    Args:
+        run: The run's folder.
+
+    Raises:
         RunFolderError: If its command cannot be read, has an option that does not exist or that
             runs nothing, or takes data from the run's own folder.
     """
@@ -84,15 +96,15 @@ def stored_experiment(run: Path) -> Experiment:
     output = io.StringIO()
     try:
         with contextlib.redirect_stdout(output), contextlib.redirect_stderr(output):
-            experiment = parse(command.name, command.arguments).experiment
+            options = parse(command.name, command.arguments)
     except SystemExit:
         raise training.RunFolderError(
             f"{run / 'command.json'} has options that {command.name} does not take now: "
             f"{_complaint(output.getvalue())}. Restore the code that the run was trained with, or "
             "train again."
         ) from None
-    _require_own_data_nowhere_in(run, experiment.task)
-    return experiment
+    _require_own_data_nowhere_in(run, options.experiment.task)
+    return options
 
 
 def _complaint(output: str) -> str:

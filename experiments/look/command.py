@@ -7,7 +7,7 @@ import sys
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import tyro
 
@@ -49,6 +49,8 @@ class Command:
     """Whether to judge a model's predictions with a report card, which takes a while."""
     save_captured: bool = False
     """Whether to save the captured weights too, as captured.npz."""
+    language: Literal["en", "zh"] = "en"
+    """The language that the page opens in, where its reader can switch: English or Chinese."""
     looks: Path = LOOKS
     """The folder for all pages; each gets a subfolder, MODEL/DATE-TIME."""
 
@@ -111,7 +113,7 @@ def look(command: Command, arguments: Sequence[str]) -> Path:
     with _step("Drawing"), _new_folder(command.looks / short_name(command.model)) as folder:
         if command.save_captured:
             write_arrays(folder / "captured.npz", dict(result.captured))
-        return write_page(folder, result, model, arguments, card)
+        return write_page(folder, result, model, arguments, card, language=command.language)
 
 
 def _given(command: Command) -> dict[str, Any]:

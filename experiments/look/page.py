@@ -25,6 +25,8 @@ def write_page(
     model: Pretrained,
     arguments: Sequence[str],
     card: ReportCard | None = None,
+    *,
+    language: str = "en",
 ) -> Path:
     """Draw the figures and write the page that holds them.
 
@@ -34,6 +36,7 @@ def write_page(
         model: The model.
         arguments: The words of the command line, for the page to repeat.
         card: The report card, if there is one.
+        language: The language that the page opens in, `"en"` or `"zh"`, Chinese.
 
     Returns:
         The page's path.
@@ -44,6 +47,7 @@ def write_page(
     content = render(
         "look/look.html.jinja",
         list(read_pictures(folder / "figures")),
+        language=language,
         name=short_name(model.name),
         time=datetime.now(UTC).strftime("%Y-%m-%d %H:%M"),
         source=_source(model),

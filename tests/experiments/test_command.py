@@ -29,7 +29,8 @@ from experiments.translate import main as translate
 @pytest.fixture(scope="module")
 def run(arguments):
     """A trained run of the article's model."""
-    assert main(["mnist_article", *arguments, "--train.epochs", "3"]) == 0
+    words = ["--train.epochs", "3", "--language", "zh"]
+    assert main(["mnist_article", *words, *arguments]) == 0
     (folder,) = Path(arguments[-1]).glob("mnist_article/*")
     return folder
 
@@ -139,11 +140,15 @@ def test_a_finished_run_goes_on_and_stays_longer(arguments, tmp_path, capsys):
     assert (run / "metrics.jsonl").read_bytes() == before
 
 
-def test_the_report_is_written_again(run, capsys):
-    (run / "report.html").unlink()
+def test_the_report_is_written_again_in_the_language_of_the_run_or_another(run, capsys):
+    page = run / "report.html"
+    assert '<html lang="zh-Hans">' in page.read_text("utf-8")
+    page.unlink()
     assert main(["report", str(run)]) == 0
-    assert (run / "report.html").exists()
+    assert '<html lang="zh-Hans">' in page.read_text("utf-8")
     assert "report.html" in capsys.readouterr().out
+    assert main(["report", str(run), "--language", "en"]) == 0
+    assert '<html lang="en">' in page.read_text("utf-8")
 
 
 def test_a_run_interrupted_says_how_to_resume(arguments, tmp_path):

@@ -43,6 +43,7 @@ def look(tiny_bert_folder, texts, tmp_path_factory):
     """A look at both texts."""
     looks = tmp_path_factory.mktemp("looks")
     options = ["--layer", "0", "--head", "-1", "--save-captured", "--looks", str(looks)]
+    options += ["--language", "zh"]
     both = [f"--text={texts[0]}", f"--text2={texts[1]}"]
     assert main(["look", str(tiny_bert_folder), *both, *options]) == 0
     return looked(looks)
@@ -76,6 +77,7 @@ def test_the_page_shows_the_texts_their_tokens_and_where_the_model_is_from(
     page = (look / "report.html").read_text("utf-8")
     tokens = [re.findall("<li>(.*?)</li>", line) for line in page.split('class="tokens"')[1:]]
     assert [" ".join(row) for row in tokens] == texts
+    assert '<html lang="zh-Hans">' in page
     assert "Attention of bert" in page
     assert "not stated in the checkpoint" in page
     assert "There is no report card" in page
