@@ -172,9 +172,10 @@ class QuestionAnsweringExperiment(Experiment):
         caption = (
             "Test stories; each column is the attention of a hop, or of a layer from the question. "
             "The facts that answer are framed in green, numbered in the order in which they are "
-            "needed. Training saw the answers"
+            "needed."
         )
-        caption += " and the facts." if self.supervision else " alone."
+        answers_alone = " Training saw the answers alone."
+        caption += " Training saw the answers and the facts." if self.supervision else answers_alone
         last = read_metrics(run)[-1]
         if "test/facts_found" in last:
             caption += (

@@ -14,7 +14,12 @@ from attn_jax import plot
 from attn_jax.plot.colors import ATTENTION, INK, MUTED, TRUTH, WRONG
 from experiments.report.figures import Sheet, Table, save_sheet
 
-_PARTS = ("target", "other_digit", "clutter", "background")
+_PARTS = {
+    "target": "On the object",
+    "other_digit": "On other digits",
+    "clutter": "On clutter",
+    "background": "On background",
+}
 
 
 def save_segments(
@@ -38,8 +43,8 @@ def save_segments(
         caption += f" Dice over the test images is {last['test/dice']:.3f}."
     if gates:
         caption += (
-            " To the right, how far each gate is open at each cell of its grid, from 0, closed, to "
-            "1; the green line is the same."
+            " Below, how far each gate is open at each cell of its grid, from 0, closed, to 1; the "
+            "green line is the same."
         )
     figure = draw_segments(image, part == 1, segmented.logits > 0, gates)
     save_sheet(run, Sheet("segments", "What it marked, and where its gates open", caption, figure))
@@ -70,7 +75,7 @@ def save_viewer(run: Path, image: np.ndarray, gate: np.ndarray) -> None:
 
 def _save_scores(run: Path, gates: Mapping[str, np.ndarray], last: Mapping[str, Any]) -> None:
     header = ("Gate", "Cells", "Pointing game", "IoU, as many cells", "IoU, half open")
-    header += ("AUC", "AUC, ink alone", *(f"On {p.replace('_', ' ')}" for p in _PARTS))
+    header += ("AUC", "AUC, ink alone", *_PARTS.values())
     names = ("pointing", "iou_top", "iou", "auc", "auc_ink", *_PARTS)
     rows = [
         (

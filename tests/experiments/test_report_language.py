@@ -10,8 +10,8 @@ import pytest
 from attn_jax.measure.card.kinds import KINDS
 from attn_jax.plot.chinese import card_words, translation
 from experiments import catalogue
-from experiments.report import page, write_report
-from experiments.report.language import Words, words
+from experiments.report import driving, page, segmentation, volatility, write_report
+from experiments.report.language import Words, in_chinese, words
 
 ROOT = Path(__file__).parents[2]
 TEMPLATES = [*(ROOT / "experiments").rglob("*.jinja")]
@@ -124,6 +124,25 @@ def test_what_is_not_known_stays_as_it_is_and_is_escaped_elsewhere():
         '<span data-en="Attention of &lt;b&gt;" data-zh="&lt;b&gt; 的注意力">'
         "&lt;b&gt; 的注意力</span>"
     )
+
+
+def test_captions_are_translated_sentence_by_sentence_or_not_at_all():
+    record = {"rival": "har", "low": -0.2, "high": -0.1}
+    caption = volatility._caption([record, record | {"high": 0.1}, record | {"rival": "garch"}])
+    known = in_chinese(caption)
+    assert known is not None
+    assert known.startswith(
+        "注意力与其他方法在各折测试日上的损失。与 HAR 的 2 次比较中，注意力 1 次更好，"
+    )
+    assert in_chinese(f"{caption} A sentence of nobody.") is None
+
+
+def test_the_titles_of_rows_are_known():
+    titles = [*(title for title, _ in driving._ROWS), *segmentation._PARTS.values()]
+    assert [title for title in titles if in_chinese(title) is None] == []
+    assert in_chinese("All, 20 dB above the noise") == "全部，比噪声高 20 dB"
+    assert in_chinese("-5.5% (-10.4% to -0.6%)") == "-5.5%（-10.4% 至 -0.6%）"
+    assert in_chinese("0.922") is None
 
 
 def test_a_report_opens_in_the_language_given(tmp_path):
