@@ -138,7 +138,7 @@ bench: $(ready) $(kernel) ## measure speed and memory beside peers (PARTS=train 
 data: $(ready) ## fetch and verify MNIST
 	@$(py) -m attn_jax.tasks
 
-notebooks: $(ready_dev) ## execute the notebooks that need weights, and store their outputs in docs/stored
+notebooks: $(ready_dev) ## execute the notebooks that need weights or train for long, and store their outputs in docs/stored
 	$(py) docs/_ext/stored.py
 
 docs: $(ready_dev) ## build the documentation, running its notebooks; warnings are errors

@@ -87,6 +87,30 @@ def test_stored_outputs_are_shown_until_the_cells_change(extension, tmp_path, mo
     assert stored.stored(page) is None
 
 
+def test_a_long_notebook_says_when_its_outputs_were_stored(extension, tmp_path, monkeypatch):
+    nbformat = pytest.importorskip("nbformat", reason="`make lint` installs nbformat")
+    stored, weights = extension("stored"), extension("weights")
+    monkeypatch.setattr(stored, "STORED", tmp_path)
+    page = ROOT / "notebooks/dates.md"
+    text = page.read_text(encoding="utf-8")
+    assert weights.is_long(text)
+    assert not weights.is_long("---\nkernelspec:\n---\n\nlong: true\n")
+    source = [text]
+    weights.explain(None, "notebooks/dates", source)
+    assert source == [text]
+    notebook = stored.read(page)
+    notebook.metadata["attn_jax"] = {"commit": "abc1234", "code": stored.state_of_the_code()}
+    nbformat.write(notebook, tmp_path / "dates.ipynb")
+    weights.explain(None, "notebooks/dates", source)
+    assert "stored at commit abc1234: it trains for long" in source[0]
+
+
+def test_at_most_twelve_notebooks_run_with_the_pages(extension):
+    weights = extension("weights")
+    pages = [path.read_text("utf-8") for path in ROOT.glob("notebooks/*.md")]
+    assert sum(not weights.weights_of(text) and not weights.is_long(text) for text in pages) <= 12
+
+
 def test_a_notebook_is_executed_once_and_its_outputs_kept(extension, tmp_path):
     stored = extension("stored")
     page = tmp_path / "sum.md"

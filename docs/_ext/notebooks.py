@@ -15,7 +15,7 @@ from jupyter_cache.base import CacheBundleIn
 from jupyter_cache.cache.main import JupyterCacheBase
 from sphinx.application import Sphinx
 from stored import execute, read, stored
-from weights import missing_weights
+from weights import is_long, missing_weights
 
 from experiments.benchmarks.record import ROOT
 
@@ -44,8 +44,10 @@ def fill(app: Sphinx) -> None:
     cache = get_cache(app.config.nb_execution_cache_path)
     waiting = []
     for path in _pages(app):
-        if missing_weights(path.read_text(encoding="utf-8")):
-            _put(cache, path, stored(path))
+        text = path.read_text(encoding="utf-8")
+        kept = stored(path) if is_long(text) or missing_weights(text) else None
+        if kept is not None or missing_weights(text):
+            _put(cache, path, kept)
         elif not _is_cached(cache, read(path)):
             waiting.append(path)
     with ThreadPoolExecutor(AT_ONCE) as pool:

@@ -1,6 +1,7 @@
-"""Outputs of notebooks that need weights, stored in `docs/stored` with the commit they are of.
+"""Outputs of notebooks that need weights or train for long, stored with the commit they are of.
 
-`make notebooks` runs this file, which executes these notebooks and stores what they show.
+`make notebooks` runs this file, which executes these notebooks and stores what they show in
+`docs/stored`.
 """
 
 from pathlib import Path
@@ -61,11 +62,12 @@ def _code(notebook: nbformat.NotebookNode) -> list[str]:
 
 
 def main() -> None:
-    """Store the outputs of every notebook whose front matter names weights."""
-    from weights import weights_of
+    """Store the outputs of every notebook whose front matter names weights, or says it is long."""
+    from weights import is_long, weights_of
 
     for path in sorted((ROOT / "notebooks").glob("*.md")):
-        if weights_of(path.read_text(encoding="utf-8")):
+        text = path.read_text(encoding="utf-8")
+        if is_long(text) or weights_of(text):
             print(f"Executing {path.name}", flush=True)
             print(f"Stored in {store(path).relative_to(ROOT)}", flush=True)
 

@@ -1,6 +1,7 @@
-"""Run a notebook that names weights only where they were fetched; elsewhere show stored outputs.
+"""Show the stored outputs of notebooks that train for long, or whose weights were not fetched.
 
-Its front matter holds a line such as `weights: [minilm]`, names of `pretrained.available()`.
+The front matter of the first holds `long: true`; without stored outputs they are run. That of the
+others has a line such as `weights: [minilm]`, names of `pretrained.available()`.
 """
 
 import re
@@ -16,6 +17,7 @@ from attn_jax.pretrained.sources import is_fetched
 from experiments.benchmarks.record import ROOT, state_of_the_code
 
 _LINE = re.compile(r"^weights: \[(.+)\]$", re.MULTILINE)
+_LONG = re.compile(r"^long: true$", re.MULTILINE)
 _TITLE = re.compile(r"^# .+\n", re.MULTILINE)
 _NOTE = """
 :::{{admonition}} Shown without its results
@@ -29,16 +31,26 @@ _STORED = """
 :::{{admonition}} Results of an earlier day
 :class: note
 
-What this page shows was stored at commit {commit}{stale}: the weights it needs
-({names}, {megabytes:.0f} MB) were not on the machine that built these pages. `make notebooks`
-fetches them and runs it again.
+What this page shows was stored at commit {commit}{stale}: {reason} `make notebooks` runs it again.
 :::
 """
+_ABSENT = """the weights it needs
+({names}, {megabytes:.0f} MB) were not on the machine that built these pages."""
+_TRAINS = "it trains for long, so it does not run whenever these pages are built."
+
+
+def is_long(text: str) -> bool:
+    """Return whether a notebook trains for long."""
+    return _LONG.search(_front_matter(text)) is not None
+
+
+def _front_matter(text: str) -> str:
+    return text.partition("\n---\n")[0]
 
 
 def weights_of(text: str) -> list[str]:
     """Return the names of the weights that a notebook needs."""
-    line = _LINE.search(text.partition("\n---\n")[0])
+    line = _LINE.search(_front_matter(text))
     return [] if line is None else [name.strip() for name in line[1].split(",")]
 
 
@@ -59,19 +71,25 @@ def exclude(app: Sphinx, config: Config) -> None:
 
 def explain(_app: Sphinx, name: str, source: list[str]) -> None:
     """Say below the title of such a notebook that it was not run, or when."""
-    if not name.startswith("notebooks/") or not (missing := missing_weights(source[0])):
-        return
+    if name.startswith("notebooks/"):
+        note = _note(source[0], stored(ROOT / f"{name}.md"))
+        source[0] = _TITLE.sub(lambda title: title[0] + note, source[0], count=1)
+
+
+def _note(text: str, notebook: Any) -> str:
+    missing = missing_weights(text)
     facts = {
         "names": ", ".join(f"`{each}`" for each in missing),
         "megabytes": sum(available()[each].megabytes for each in missing),
     }
-    if (notebook := stored(ROOT / f"{name}.md")) is None:
-        note = _NOTE.format(**facts)
-    else:
-        then = notebook.metadata["attn_jax"]
-        stale = "" if then["code"] == state_of_the_code() else " (the code has changed since)"
-        note = _STORED.format(commit=then["commit"], stale=stale, **facts)
-    source[0] = _TITLE.sub(lambda title: title[0] + note, source[0], count=1)
+    if not missing and not (is_long(text) and notebook is not None):
+        return ""
+    if notebook is None:
+        return _NOTE.format(**facts)
+    then = notebook.metadata["attn_jax"]
+    stale = "" if then["code"] == state_of_the_code() else " (the code has changed since)"
+    reason = _ABSENT.format(**facts) if missing else _TRAINS
+    return _STORED.format(commit=then["commit"], stale=stale, reason=reason)
 
 
 def setup(app: Sphinx) -> dict[str, Any]:
