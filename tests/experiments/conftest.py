@@ -1,4 +1,8 @@
-"""Keeps the paths that tests name apart from the user's own; writes tiny images and checkpoints."""
+"""Keeps the paths that tests name apart from the user's own; writes tiny images and checkpoints.
+
+What several tests of this folder need is compiled once: a command that is called again compiles
+the same programs.
+"""
 
 import gzip
 import sys
@@ -7,8 +11,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+sys.path.insert(0, str(Path(__file__).parents[1]))
 sys.path.insert(0, str(Path(__file__).parents[1] / "golden"))
 
+from compilations import reused
 from pretrained_folder import golden_arrays, golden_config, write_golden
 
 
@@ -17,6 +23,13 @@ def known_paths(tmp_path_factory):
     """An empty list of known paths, which all tests of a worker share."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("XDG_STATE_HOME", str(tmp_path_factory.mktemp("state")))
+        yield
+
+
+@pytest.fixture(scope="package", autouse=True)
+def compilations(tmp_path_factory):
+    """A cache of compilations for this folder."""
+    with reused(tmp_path_factory.mktemp("compilations")):
         yield
 
 

@@ -3,6 +3,7 @@ import hashlib
 import json
 import re
 import shlex
+import shutil
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -266,10 +267,17 @@ def test_the_report_holds_the_card(tmp_path):
     assert ("tr", "class", "against") in page.attributes
 
 
-@pytest.mark.parametrize("content", ["", '[{"name"', "{}", "null", "[1]", '[{"name": 3}]'])
-def test_a_damaged_index_is_said_and_written_again(content, tmp_path, capsys):
-    run = make_run(tmp_path)
+@pytest.fixture(scope="module")
+def drawn(tmp_path_factory):
+    """A run whose figures are drawn."""
+    run = make_run(tmp_path_factory.mktemp("drawn"))
     draw_figures(run, *no_images(), (7, 7))
+    return run
+
+
+@pytest.mark.parametrize("content", ["", '[{"name"', "{}", "null", "[1]", '[{"name": 3}]'])
+def test_a_damaged_index_is_said_and_written_again(content, drawn, tmp_path, capsys):
+    run = shutil.copytree(drawn, tmp_path / drawn.name)
     index = run / "figures" / "index.json"
     before = index.read_text()
     index.write_text(content)
