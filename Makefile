@@ -1,6 +1,6 @@
 # Everything a user or a developer runs; `make` alone lists it.
 .DEFAULT_GOAL := help
-.PHONY: help setup train report look list test fuzz soak sanitize crash check lint oldest next parity interop bridge pretrained golden trust truth bench data notebooks docs clean
+.PHONY: help setup train report look list test fuzz soak sanitize crash check lint oldest next parity interop bridge pretrained golden trust truth tables bench data notebooks docs clean
 
 EXP ?=
 RUN ?=
@@ -131,6 +131,10 @@ trust: $(ready) ## count how often the report card errs on models whose truth is
 truth: $(ready) $(kernel) ## train the tasks whose truth is known, and see which way of asking finds it (TASKS=a,b SEEDS=0,1)
 	@$(py) -m experiments.truth $(if $(TASKS),--tasks "$(TASKS)") $(if $(SEEDS),--seeds "$(SEEDS)")
 	@$(py) -m experiments.truth table
+
+tables: $(ready) $(kernel) ## train every model of MNIST and translation on three seeds, for the tables (ROWS=mnist SEEDS=0,1)
+	@$(py) -m experiments.tables $(if $(ROWS),--rows "$(ROWS)") $(if $(SEEDS),--seeds "$(SEEDS)") $(ARGS)
+	@$(py) -m experiments.tables draw
 
 bench: $(ready) $(kernel) ## measure speed and memory beside peers (PARTS=train names some; peers get an environment of their own)
 	@$(py) -m experiments.benchmarks $(PARTS)

@@ -2,7 +2,6 @@
 
 import argparse
 import os
-import subprocess
 import sys
 import time
 from collections.abc import Sequence
@@ -10,16 +9,20 @@ from typing import Any
 
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
 
-from experiments.truth import results, runs, table
+from experiments.options import RUNS
+from experiments.seeds import jobs, results, runs
+from experiments.truth import table
+from experiments.truth.tasks import tasks
 
 SEEDS = "0,1,2"
+RESULTS = results.ROOT / "docs" / "truth"
 
 
 def main(arguments: Sequence[str]) -> int:
     """Train and measure, or draw the table; 1 if a task failed."""
     options = _parser().parse_args(arguments)
     if options.command == "table":
-        known = results.read()
+        known = results.read(RESULTS)
         table.write_table(known)
         table.write_short_tables(known, sorted(table.NOTEBOOKS.glob("*.md")))
         print(f"Written to {table.PAGE}, and to notebooks that show some of these results")
@@ -29,7 +32,8 @@ def main(arguments: Sequence[str]) -> int:
     if options.command == "one":
         _measure(names[0], seeds[0])
         return 0
-    return _measure_all([(name, seed) for name in names for seed in seeds])
+    each = [(name, seed) for name in names for seed in seeds]
+    return jobs.run_all("experiments.truth", "--tasks", each, _reason)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -47,7 +51,7 @@ def _names(given: str) -> list[str]:
     Raises:
         SystemExit: If the truth of a task is not known.
     """
-    known = runs.tasks()
+    known = tasks()
     names = given.replace(",", " ").split() or known
     unknown = [name for name in names if name not in known]
     if unknown:
@@ -55,22 +59,9 @@ def _names(given: str) -> list[str]:
     return names
 
 
-def _measure_all(jobs: Sequence[tuple[str, int]]) -> int:
-    """Measure each in a process of its own, so that a failure costs no other."""
-    failed = []
-    for number, (name, seed) in enumerate(jobs, 1):
-        label = f"{number}/{len(jobs)}: {name}, seed {seed}"
-        if results.is_current(name, seed):
-            print(f"[{label}: measured at this commit]", flush=True)
-            continue
-        print(f"[{label}]", flush=True)
-        words = ["one", "--tasks", name, "--seeds", str(seed)]
-        code = subprocess.run([sys.executable, "-m", "experiments.truth", *words], check=False)
-        if code.returncode:
-            failed.append(label)
-    for label in failed:
-        print(f"[{label}: failed; see above]", file=sys.stderr)
-    return int(bool(failed))
+def _reason(name: str, seed: int) -> str:
+    """Return why a task and seed need no measurement, or nothing."""
+    return "measured at this commit" if results.is_current(name, seed, RESULTS) else ""
 
 
 def _measure(name: str, seed: int) -> None:
@@ -78,7 +69,7 @@ def _measure(name: str, seed: int) -> None:
     from experiments.reopen import reopen_experiment
     from experiments.truth.measuring import measured
 
-    run = runs.finished_run(name, seed)
+    run = runs.finished_run(name, seed, RUNS / "truth")
     experiment, params = reopen_experiment(run, "last")
     evidence, last = experiment.evidence(params), read_metrics(run)[-1]
     if evidence is None:
@@ -90,7 +81,7 @@ def _measure(name: str, seed: int) -> None:
         **measured(evidence),
     }
     result["measuring_seconds"] = time.perf_counter() - begun
-    path = results.write(name, seed, result)
+    path = results.write(name, seed, result, RESULTS)
     for way, scores in result.get("ways", {}).items():
         print(f"  {way:<22}" + "  ".join(f"{score} {scores[score]:.3f}" for score in scores))
     print(f"  the card reads {result['card']['reads']}\nWritten to {path}")

@@ -9,12 +9,13 @@ import jax.numpy as jnp
 
 from attn_jax.measure import mean_interval
 from experiments.benchmarks.record import markdown_table
-from experiments.truth.results import ROOT
+from experiments.seeds.page import put_between
+from experiments.seeds.results import ROOT
 from experiments.truth.ways import WAYS
 
 PAGE = ROOT / "docs" / "truth.md"
 NOTEBOOKS = ROOT / "notebooks"
-_BEGIN, _END = "<!-- drawn by python -m experiments.truth table -->", "<!-- end -->"
+_BEGIN = "<!-- drawn by python -m experiments.truth table -->"
 _SHORT = re.compile(
     r"(<!-- drawn by python -m experiments\.truth table, for ([\w ]+) -->\n).*?(<!-- end -->)",
     re.DOTALL,
@@ -34,12 +35,7 @@ def write_table(results: Results, page: Path = PAGE) -> None:
     Raises:
         ValueError: If the page has lost the marks between which they stand.
     """
-    text = page.read_text(encoding="utf-8")
-    if text.count(_BEGIN) != 1 or _END not in text.partition(_BEGIN)[2]:
-        raise ValueError(f"{page} must hold {_BEGIN!r} once, and {_END!r} after it.")
-    drawn = f"{_BEGIN}\n\n{tables(results)}\n\n{_END}"
-    pattern = re.compile(f"{re.escape(_BEGIN)}.*?{re.escape(_END)}", re.DOTALL)
-    page.write_text(pattern.sub(lambda _: drawn, text), encoding="utf-8")
+    put_between(page, _BEGIN, tables(results))
 
 
 def write_short_tables(results: Results, pages: Iterable[Path]) -> None:

@@ -8,8 +8,11 @@ import numpy as np
 import pytest
 
 from attn_jax.hooks import tap
-from experiments.truth import Evidence, __main__, results, runs, table
+from experiments.seeds import jobs, results, runs
+from experiments.seeds.page import END
+from experiments.truth import Evidence, __main__, table
 from experiments.truth.measuring import measured, scores
+from experiments.truth.tasks import tasks
 from experiments.truth.ways import WAYS, maps
 
 WEIGHTS = np.array([[0.5, 0.25, 0.25], [0.125, 0.125, 0.75]], np.float32)
@@ -142,11 +145,11 @@ def test_results_are_stamped_and_drawn_into_the_page(tmp_path):
     assert [each["seed"] for each in stored["some_task"]] == [0, 1, 2]
     assert stored["some_task"][0]["commit"] == results.commit()
     page = tmp_path / "truth.md"
-    page.write_text(f"before\n{table._BEGIN}\nold\n{table._END}\nafter\n")
+    page.write_text(f"before\n{table._BEGIN}\nold\n{END}\nafter\n")
     table.write_table(stored, page)
     text = page.read_text()
     assert text.startswith("before\n")
-    assert text.endswith(f"{table._END}\nafter\n")
+    assert text.endswith(f"{END}\nafter\n")
     assert "old" not in text
     # The Student interval of three numbers with a standard deviation of 0.1: 4.303 × 0.1 / √3.
     assert "0.60 (0.35–0.85)" in text
@@ -162,11 +165,11 @@ def test_a_notebook_shows_some_tasks_between_its_marks(tmp_path):
         results.write(task, 0, result(value), tmp_path)
     page, plain = tmp_path / "images.md", tmp_path / "plain.md"
     mark = "<!-- drawn by python -m experiments.truth table, for other_task some_task -->"
-    page.write_text(f"before\n\n{mark}\nold\n{table._END}\n\nafter\n")
+    page.write_text(f"before\n\n{mark}\nold\n{END}\n\nafter\n")
     plain.write_text("before\n")
     table.write_short_tables(results.read(tmp_path), [page, plain])
     lines = page.read_text().splitlines()
-    assert (lines[:4], lines[-4:]) == (["before", "", mark, ""], ["", table._END, "", "after"])
+    assert (lines[:4], lines[-4:]) == (["before", "", mark, ""], ["", END, "", "after"])
     header, _, *rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in lines[4:-4]]
     assert header[:4] == ["task", "score", "the card reads", "chance"]
     assert "flow" not in header
@@ -179,7 +182,7 @@ def test_a_notebook_shows_some_tasks_between_its_marks(tmp_path):
 
 
 def test_the_notebooks_show_the_results_of_today(tmp_path):
-    known = results.read()
+    known = results.read(__main__.RESULTS)
     for page in sorted(table.NOTEBOOKS.glob("*.md")):
         copy = tmp_path / page.name
         copy.write_bytes(page.read_bytes())
@@ -197,21 +200,23 @@ def test_a_result_is_measured_again_unless_the_commit_is_the_same(tmp_path, monk
 
 
 def test_a_failing_task_does_not_cost_the_others(monkeypatch, capsys):
-    names, ran = ["one", "two"], []
-    monkeypatch.setattr(results, "is_current", lambda name, seed: False)
+    names, ran = ["one", "two", "known"], []
 
     def run(words, check):
         ran.append(words[words.index("--tasks") + 1])
         return type("Done", (), {"returncode": int(ran[-1] == "one")})
 
-    monkeypatch.setattr(__main__.subprocess, "run", run)
-    assert __main__._measure_all([(name, 0) for name in names]) == 1
-    assert ran == names
-    assert "1/2: one, seed 0: failed" in capsys.readouterr().err
+    monkeypatch.setattr(jobs.subprocess, "run", run)
+    has = lambda name, seed: "measured" if name == "known" else ""  # noqa: E731
+    assert jobs.run_all("experiments.truth", "--tasks", [(name, 0) for name in names], has) == 1
+    assert ran == names[:2]
+    output = capsys.readouterr()
+    assert "1/3: one, seed 0: failed" in output.err
+    assert "3/3: known, seed 0: measured" in output.out
 
 
 def test_only_tasks_with_a_known_truth_are_measured():
-    known = runs.tasks()
+    known = tasks()
     assert {"mnist_bags", "planted_evidence_lstm", "planted_evidence_transformer"} <= set(known)
     assert "mnist_dot" not in known
     with pytest.raises(SystemExit, match="the truth of 'mnist_dot' is not known; it is for"):

@@ -1,48 +1,37 @@
-"""Runs of the tasks by seed: found, resumed or trained."""
+"""Runs of experiments by seed: found, resumed or trained."""
 
 import dataclasses
-import importlib
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from attn_jax.train import read_command, read_metrics
-from experiments import catalogue
 from experiments.command import train
 from experiments.experiment import Experiment, settings
-from experiments.options import RUNS, parse
+from experiments.options import parse
 from experiments.reopen import last_run
 
-FOLDER = RUNS / "truth"
 
-
-def tasks() -> list[str]:
-    """Return the names of the experiments whose truth is known."""
-    names = list(catalogue.experiments())
-    return [name for name in names if type(_default(name)).evidence is not Experiment.evidence]
-
-
-def _default(name: str) -> Experiment:
-    return importlib.import_module(f"experiments.configs.{name}").experiment
-
-
-def finished_run(name: str, seed: int, folder: Path = FOLDER) -> Path:
-    """Return a finished run of an experiment with its default settings, training what is missing.
+def finished_run(name: str, seed: int, folder: Path, arguments: Sequence[str] = ()) -> Path:
+    """Return a finished run of an experiment, training what is missing.
 
     Args:
         name: The name of the experiment.
         seed: The seed of training.
         folder: Where the runs are, in a folder for each seed.
+        arguments: Settings that differ from the defaults, as on the command line.
 
     Raises:
         RuntimeError: If training failed; it has said why.
     """
     runs = folder / f"seed-{seed}"
-    wanted = parse(name, ["--train.seed", str(seed)]).experiment
+    words = ["--train.seed", str(seed), *arguments]
+    wanted = parse(name, words).experiment
     run = _run_like(wanted, runs / name)
     if run is not None and _is_finished(run, wanted):
         return run
-    own = ["--train.seed", str(seed)] if run is None else ["--resume"]
+    own = words if run is None else ["--resume"]
     code = train(name, [*own, "--runs", str(runs)])
     if code:
         raise RuntimeError(f"training {name} with seed {seed} ended with code {code}.")

@@ -1,4 +1,4 @@
-"""The results, one file of JSON for each task and seed, stamped with the commit."""
+"""Results, one file of JSON for each task and seed, stamped with the commit."""
 
 import datetime
 import json
@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).resolve().parents[2]
-FOLDER = ROOT / "docs" / "truth"
 
 
 def commit() -> str:
@@ -23,12 +22,12 @@ def commit() -> str:
     return f"{head}+" if changes else head or "unknown"
 
 
-def result_path(task: str, seed: int, folder: Path = FOLDER) -> Path:
+def result_path(task: str, seed: int, folder: Path) -> Path:
     """Return the file of a task and seed."""
     return folder / f"{task}-{seed}.json"
 
 
-def write(task: str, seed: int, result: Mapping[str, Any], folder: Path = FOLDER) -> Path:
+def write(task: str, seed: int, result: Mapping[str, Any], folder: Path) -> Path:
     """Write a result, with commit and date."""
     path = result_path(task, seed, folder)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -45,7 +44,7 @@ def _rounded(value: Any) -> Any:
     return float(f"{value:.4g}") if isinstance(value, float) else value
 
 
-def read(folder: Path = FOLDER) -> dict[str, list[dict[str, Any]]]:
+def read(folder: Path) -> dict[str, list[dict[str, Any]]]:
     """Return the results of all seeds, by task; a damaged file is named and left out."""
     results: dict[str, list[dict[str, Any]]] = {}
     for path in sorted(folder.glob("*.json")):
@@ -57,7 +56,7 @@ def read(folder: Path = FOLDER) -> dict[str, list[dict[str, Any]]]:
     return results
 
 
-def is_current(task: str, seed: int, folder: Path = FOLDER) -> bool:
+def is_current(task: str, seed: int, folder: Path) -> bool:
     """Return whether a result is of the commit checked out, with no file changed since."""
     now = commit()
     known = {(task, each["seed"]): each["commit"] for each in read(folder).get(task, [])}
