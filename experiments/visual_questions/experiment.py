@@ -106,15 +106,14 @@ class VisualQuestionsExperiment(Experiment):
         return {name: np.asarray(array) for name, array in prepared.items()}
 
     def evidence(self, params: Any) -> Evidence:
-        """Return a question of each test picture with the cells that decide it.
+        """Return a question about each test picture, and the cells that decide it if known.
 
-        Where no cells are known, it is the first question of each picture, for the card alone.
+        Questions without such cells are left out where others have them.
         """
         batch, grid = self._split("test"), self._grid()
         truth = cells_that_decide(batch["box"], grid)
-        known = truth.any(-1)
-        is_known = bool(known.any())
-        usable = known if is_known else batch["label"] >= 0
+        is_known = bool(truth.any())
+        usable = np.asarray(truth.any(-1) if is_known else batch["label"] >= 0)
         rows = np.flatnonzero(usable.any(-1))[:_ON_CARD]
         # Turn by turn the first, the second and so on, so that all kinds of questions occur.
         asked = [np.flatnonzero(usable[row])[row % usable[row].sum()] for row in rows]
