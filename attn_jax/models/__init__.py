@@ -3,6 +3,7 @@
 # Imported for the error that names the extra.
 import attn_jax._extras.flax  # noqa: F401
 from attn_jax.models.bags import BagClassifier
+from attn_jax.models.co_attention import CoAttentionNetwork
 from attn_jax.models.decoding.beam import Beams, beam_decode
 from attn_jax.models.decoding.greedy import Decoded, greedy_decode, translation_weights
 from attn_jax.models.detector import Detections, Detector
@@ -32,6 +33,7 @@ __all__ = [
     "Beams",
     "BidirectionalEncoder",
     "ChunkwiseRecognizer",
+    "CoAttentionNetwork",
     "ConvStem",
     "CtcRecognizer",
     "Decoded",

@@ -15,6 +15,7 @@ from attn_jax.tasks.planted_evidence import PlantedEvidence
 from attn_jax.tasks.question_answering import QuestionAnswering
 from attn_jax.tasks.speech import Speech
 from attn_jax.tasks.translation import Translation
+from attn_jax.tasks.visual_questions import VisualQuestions
 from attn_jax.tasks.volatility import Volatility
 
 __all__ = [
@@ -28,5 +29,6 @@ __all__ = [
     "SegmentDigits",
     "Speech",
     "Translation",
+    "VisualQuestions",
     "Volatility",
 ]

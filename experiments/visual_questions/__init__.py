@@ -1,0 +1,1 @@
+"""Experiments on questions about pictures: the experiment, and where it looks."""
