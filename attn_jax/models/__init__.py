@@ -17,6 +17,7 @@ from attn_jax.models.retrieval import Retriever
 from attn_jax.models.speech.chunkwise import ChunkwiseRecognizer
 from attn_jax.models.speech.ctc import CtcRecognizer
 from attn_jax.models.speech.recognizer import JointRecognizer, SpeechRecognizer
+from attn_jax.models.summaries.summarizer import PointerGenerator, Summarizer
 from attn_jax.models.text import RecurrentClassifier, TransformerClassifier
 from attn_jax.models.transformer.translator import TransformerTranslator
 from attn_jax.models.unet import UNet
@@ -49,6 +50,7 @@ __all__ = [
     "MemoryNetwork",
     "PatchStem",
     "PlainImageClassifier",
+    "PointerGenerator",
     "RecurrentClassifier",
     "RecurrentTranslator",
     "Retriever",
@@ -56,6 +58,7 @@ __all__ = [
     "SpeechRecognizer",
     "StoryBaseline",
     "StoryTransformer",
+    "Summarizer",
     "TransformerClassifier",
     "TransformerTranslator",
     "UNet",

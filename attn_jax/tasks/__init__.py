@@ -14,6 +14,7 @@ from attn_jax.tasks.needle import Needle
 from attn_jax.tasks.planted_evidence import PlantedEvidence
 from attn_jax.tasks.question_answering import QuestionAnswering
 from attn_jax.tasks.speech import Speech
+from attn_jax.tasks.summaries import Summaries
 from attn_jax.tasks.translation import Translation
 from attn_jax.tasks.visual_questions import VisualQuestions
 from attn_jax.tasks.volatility import Volatility
@@ -28,6 +29,7 @@ __all__ = [
     "QuestionAnswering",
     "SegmentDigits",
     "Speech",
+    "Summaries",
     "Translation",
     "VisualQuestions",
     "Volatility",

@@ -18,14 +18,14 @@ Item = TypeVar("Item")
 
 
 def read_table(
-    path: Path, needed: Sequence[str], optional: str
+    path: Path, needed: Sequence[str], optional: str | None = None
 ) -> Iterator[tuple[str, dict[str, str]]]:
     """Read a file of tab-separated columns, which its first line names.
 
     Args:
         path: The file.
         needed: The columns that must be there, none of whose cells may be empty.
-        optional: The column that may be there, too.
+        optional: The column that may be there, too, if any.
 
     Yields:
         Where a line is, for errors, and its cells by column.
@@ -45,9 +45,10 @@ def read_table(
         raise ValueError(f"{path} is empty; its first line must name the columns {columns}.")
     header = [cell.strip().lower() for cell in rows[0].cells]
     if not set(needed) <= set(header) <= {*needed, optional}:
+        more = f", and {optional} if there is one more" if optional else ""
         raise ValueError(
             f"{path}, line {rows[0].number}: the columns are called {', '.join(header)}; name them "
-            f"{columns}, and {optional} if there is one more, separated by tabs."
+            f"{columns}{more}, separated by tabs."
         )
     for row in rows[1:]:
         where = f"{path}, line {row.number}"

@@ -1,0 +1,1 @@
+"""Summarizers: the decoder with coverage, and the models with and without copying."""

@@ -1,0 +1,1 @@
+"""Experiments on summaries: the scores, the baselines, and the figures."""
