@@ -81,7 +81,7 @@ def copied(model: nn.Module, params: Any, cases: Cases) -> dict[str, float]:
     }
 
 
-def predicted(model: nn.Module, params: Any, inputs: tuple[jax.Array, ...]) -> jax.Array:
+def predicted(model: nn.Module, params: Any, inputs: tuple[jax.Array, ...]) -> Any:
     """Return the logits of one word of each summary, (n, words)."""
     return model.apply({"params": params}, *inputs, method="predict")
 

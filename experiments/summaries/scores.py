@@ -1,9 +1,11 @@
 """ROUGE, and summaries that nothing was trained for: the lead, and that of the nearest document."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from scipy import sparse
+from scipy.sparse.linalg import norm
 
 from attn_jax._extras import require
 from attn_jax.tasks.summaries.pair import Pair
@@ -23,10 +25,10 @@ def rouge(written: Sequence[Sequence[str]], pairs: Sequence[Pair]) -> np.ndarray
         MissingPackageError: If the package `rouge-metric` is not installed.
     """
     require("rouge_metric", extra="text")
-    from rouge_metric import PyRouge  # pyright: ignore[reportMissingImports]
+    from rouge_metric import PyRouge
 
     scorer = PyRouge(rouge_n=(1, 2), rouge_l=True, mode="individual")
-    scores = scorer.evaluate_tokenized(
+    scores: Any = scorer.evaluate_tokenized(
         [[list(words)] for words in written], [[[list(pair.summary)]] for pair in pairs]
     )
     return np.array([[each[name.replace("_", "-")]["f"] for name in NAMES] for each in scores])
@@ -55,15 +57,17 @@ def nearest(pairs: Sequence[Pair], known: Sequence[Pair], length: int) -> list[t
     words = sorted({word for pair in known for word in pair.document[:length]})
     columns = {word: column for column, word in enumerate(words)}
     bags = _bags(known, columns, length)
-    rarity = np.log(len(known) / np.asarray((bags > 0).sum(0)).ravel())
+    frequency = np.diff(bags.tocsc().indptr)
+    rarity = sparse.diags_array(np.log(len(known) / frequency))
     inside, outside = (
-        _unit(each.multiply(rarity[None]).tocsr()) for each in (bags, _bags(pairs, columns, length))
+        _unit(sparse.csr_array(each @ rarity)) for each in (bags, _bags(pairs, columns, length))
     )
-    closest = np.asarray((outside @ inside.T).toarray()).argmax(-1)
+    closest = (outside @ inside.T).toarray().argmax(-1)
     return [known[row].summary for row in closest]
 
 
 def _bags(pairs: Sequence[Pair], columns: dict[str, int], length: int) -> sparse.csr_array:
+    """Return how often each document has each word, (n, words)."""
     places = [
         (row, columns[word])
         for row, pair in enumerate(pairs)
@@ -71,10 +75,9 @@ def _bags(pairs: Sequence[Pair], columns: dict[str, int], length: int) -> sparse
         if word in columns
     ]
     rows, cells = np.array(places, int).reshape(-1, 2).T
-    shape = (len(pairs), len(columns))
-    return sparse.coo_array((np.ones(len(rows)), (rows, cells)), shape).tocsr()
+    return sparse.csr_array((np.ones(len(rows)), (rows, cells)), (len(pairs), len(columns)))
 
 
 def _unit(bags: sparse.csr_array) -> sparse.csr_array:
-    lengths = np.sqrt(np.asarray(bags.multiply(bags).sum(1)).ravel())
-    return (sparse.diags_array(1 / np.maximum(lengths, 1e-9)) @ bags).tocsr()
+    lengths = np.maximum(norm(bags, axis=1), 1e-9)
+    return sparse.csr_array(sparse.diags_array(1 / lengths) @ bags)

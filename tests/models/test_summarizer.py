@@ -36,12 +36,13 @@ def test_attention_with_coverage_is_that_of_the_paper():
         rng.normal(size=size).astype(np.float32) for size in ((2, 3), (2, 5, 7), (2, 5, 11), (2, 5))
     )
     exists = np.array([[True] * 5, [True] * 3 + [False] * 2])
-    model, inputs = CoverageAttention(), (query, key, value)
-    others = {"coverage": coverage, "key_mask": exists}
+    model = CoverageAttention()
+    inputs = tuple(map(jnp.asarray, (query, key, value)))
+    others = {"coverage": jnp.asarray(coverage), "key_mask": jnp.asarray(exists)}
     drawn = model.init(jax.random.key(0), *inputs, **others)
-    drawn["params"]["b"] = rng.normal(size=7).astype(np.float32)
-    p = jax.tree.map(np.asarray, drawn["params"])
+    drawn["params"]["b"] = jnp.asarray(rng.normal(size=7).astype(np.float32))
     context, weights = model.apply(drawn, *inputs, **others)
+    p = jax.tree.map(np.asarray, drawn["params"])
     for n in range(2):
         scores = np.full(5, -np.inf)
         for i in range(5):

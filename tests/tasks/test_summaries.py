@@ -48,8 +48,9 @@ def long():
     A first line must be a paragraph of its own, which this one is not at all.
     """
 '''
+REST = "a box holds one thing at a time and x_1 is what it holds at first"
 HOLD = Pair(
-    tuple("a box holds one thing at a time and x_1 is what it holds at first".split()),
+    tuple(REST.split()),
     ("hold", "a", "thing", "or", "none"),
     "boxes",
 )

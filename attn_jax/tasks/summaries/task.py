@@ -90,12 +90,10 @@ class Summaries:
 
     @functools.cached_property
     def _splits(self) -> dict[str, list[Pair]]:
-        counts = {"train": self.train, "validation": self.validation, "test": self.test}
         if self.path is None:
             splits = read_pairs()
         else:
             path = Path(self.path)
-            counts["validation"], counts["test"] = None, None
             splits = split_at_random(
                 read_own(path),
                 "pairs",
@@ -104,7 +102,7 @@ class Summaries:
                 seed=self.seed,
                 origin=str(path),
             )
-        return {split: splits[split][:count] for split, count in counts.items()}
+        return {split: pairs[: getattr(self, split)] for split, pairs in splits.items()}
 
     def pairs(self, split: str) -> list[Pair]:
         """Return the pairs of a split, in the order of :meth:`load`.
