@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from attn_jax.train import read_command, read_metrics
+from attn_jax.train.config import PLACEMENT
 from experiments.command import train
 from experiments.experiment import Experiment, settings
 from experiments.options import parse
@@ -46,10 +47,11 @@ def _run_like(experiment: Experiment, folder: Path) -> Path | None:
         return None
     stored = read_command(run)
     options = {name: settings(getattr(experiment, name)) for name in experiment.options()}
+    training = dataclasses.asdict(experiment.train)
     needed: dict[str, Any] = {
         "model": settings(experiment.model),
         "task": settings(experiment.task),
-        "train": dataclasses.asdict(experiment.train),
+        "train": {name: value for name, value in training.items() if name not in PLACEMENT},
         "options": options,
     }
     same = json.loads(json.dumps(needed)) == {name: stored.get(name) for name in needed}
