@@ -112,6 +112,7 @@ class AttentionExperiment(SpeechExperiment):
             mask=few.mask,
             objects=few.truth,
             values=np.where(few.exists, raw_attention(few), 0),
+            normalized=few.normalized,
             adversarial=False,
         )
         save_card(run, card)

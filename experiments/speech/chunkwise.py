@@ -20,9 +20,14 @@ class ChunkwiseExperiment(AttentionExperiment):
         return self.hear_by(self.sized_model().hardened(), params, batch)
 
     def evidence(self, params: Any) -> Evidence | None:
-        """Return words of test utterances; the soft reader is asked, which has gradients."""
+        """Return words of test utterances; the soft reader is asked, which has gradients.
+
+        Its weights sum to less than one where it may pass all states.
+        """
         evidence = super().evidence(params)
         if evidence is None:
             return None
         word = np.asarray(evidence.inputs[-1])
-        return dataclasses.replace(evidence, attention=self.model.pattern, query=word)
+        return dataclasses.replace(
+            evidence, attention=self.model.pattern, query=word, normalized=False
+        )

@@ -25,6 +25,7 @@ from experiments.configs.speech_monotonic import experiment as chunkwise
 from experiments.speech import hearing
 from experiments.speech.attention import OWN, said_at
 from experiments.speech.ctc_path import best_words, word_peaks
+from experiments.truth.ways import raw_attention
 
 PITCHES = {"low": 300, "middle": 900, "high": 2700}
 ENCODER = SpeechEncoder(features=24, dilations=(1,), dropout_rate=0.0)
@@ -186,6 +187,9 @@ def test_a_hard_reader_moves_forward_and_the_soft_one_is_asked(task):
         jax.jit(evidence.fn)(evidence.inputs), whole[rows, np.asarray(word)], atol=1e-5
     )
     assert evidence.query.tolist() == np.asarray(word).tolist()
+    # It may pass all states, which a card must know.
+    assert raw_attention(evidence).sum(-1).min() < 0.9
+    assert not evidence.normalized
 
 
 def test_the_truth_is_the_states_within_the_word_or_the_nearest():
