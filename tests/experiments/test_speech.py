@@ -169,7 +169,7 @@ def test_both_losses_are_mixed_and_the_branch_is_read(task):
 
 
 def test_a_hard_reader_moves_forward_and_the_soft_one_is_asked(task):
-    attention = MochaAttention(width=3, hidden_dim=8, offset=-1.0)
+    attention = MochaAttention(width=3, hidden_dim=8, offset=-2.0)
     decoder = ChunkwiseDecoder(attention=attention, features=8)
     model = ChunkwiseRecognizer(encoder=ENCODER, decoder=decoder, embedding_dim=8)
     experiment = dataclasses.replace(chunkwise, model=model, task=task)
@@ -188,7 +188,7 @@ def test_a_hard_reader_moves_forward_and_the_soft_one_is_asked(task):
     )
     assert evidence.query.tolist() == np.asarray(word).tolist()
     # It may pass all states, which a card must know.
-    assert raw_attention(evidence).sum(-1).min() < 0.9
+    assert raw_attention(evidence).sum(-1).min() < 0.99
     assert not evidence.normalized
 
 
