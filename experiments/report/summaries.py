@@ -61,7 +61,7 @@ def _draw(ax: Axes, shown: Shown) -> None:
     ax.set_xticks(places, shown.document, fontsize=7, color=INK, rotation=90)
     ax.tick_params(length=0)
     for row, place in np.argwhere(shown.truth):
-        frame = {"fill": False, "edgecolor": TRUTH, "linewidth": 1.4}
+        frame = {"fill": False, "edgecolor": TRUTH, "linewidth": 1.4, "clip_on": False}
         ax.add_patch(Rectangle((place - 0.5, row - 0.5), 1, 1, **frame))
     written = " ".join(shown.written) or "nothing"
     ax.set_title(f"{shown.origin}. Written: {written}", fontsize=8, color=INK, loc="left")

@@ -1,9 +1,11 @@
 """Short test documents to show, with their summaries and the attention of each word."""
 
 import dataclasses
+import functools
+from collections.abc import Callable
 from typing import Any
 
-import jax.numpy as jnp
+import jax
 import numpy as np
 from flax import linen as nn
 
@@ -76,10 +78,7 @@ def _show(
     written: list[str],
 ) -> Shown:
     source, target = numbers
-    variables = {"params": params}
-    (weights,) = translation_weights(
-        model, variables, jnp.asarray(source[None]), jnp.asarray(target[None])
-    ).values()
+    (weights,) = _reader(model)({"params": params}, source[None], target[None]).values()
     truth = (target[:, None] == source) & (target[:, None] >= size)
     cells = (slice(len(pair.summary)), slice(int((source != 0).sum())))
     return Shown(
@@ -90,6 +89,11 @@ def _show(
         weights=np.asarray(weights)[0, 0][cells],
         truth=truth[cells],
     )
+
+
+@functools.cache
+def _reader(model: nn.Module) -> Callable[..., dict[str, jax.Array]]:
+    return jax.jit(functools.partial(translation_weights, model))
 
 
 def _named(origin: str) -> str:

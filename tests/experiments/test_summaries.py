@@ -60,7 +60,8 @@ def test_a_run_has_a_report_a_card_and_scores(run):
     assert "How far can this be believed?" in page
     model, variables, task = load(run)
     batch = task.prepare(task.load()["test"][0])
-    assert model.apply(variables, batch["source"], batch["target"]).shape[-1] == 16 + 12
+    logits = jax.eval_shape(model.apply, variables, batch["source"], batch["target"])
+    assert logits.shape == (6, 3, 16 + 12)
 
 
 @needs_rouge
@@ -76,9 +77,8 @@ def test_its_evidence_is_where_the_words_are_that_must_be_copied(run):
     for row, truth in zip(np.asarray(evidence.inputs[0]), evidence.truth, strict=True):
         assert np.flatnonzero(truth).tolist() == places[tuple(row)]
     raw = np.asarray(raw_attention(evidence))
-    _, weights = experiment.apply(
-        params, {"source": evidence.inputs[0], "target": evidence.inputs[1]}
-    )
+    batch = {"source": evidence.inputs[0], "target": evidence.inputs[1]}
+    _, weights = jax.jit(experiment.apply)(params, batch)
     expected = np.asarray(weights)[np.arange(5), np.asarray(evidence.inputs[2])]
     np.testing.assert_allclose(raw, expected, atol=1e-6)
 
