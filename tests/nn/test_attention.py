@@ -1,6 +1,7 @@
 """Modules are their functions with parameters; hook points and sown weights are as promised."""
 
 import dataclasses
+import functools
 
 import jax
 import jax.numpy as jnp
@@ -33,12 +34,18 @@ MODULES = {
 each = pytest.mark.parametrize("name", MODULES)
 
 
+def look(model):
+    """One program of a module's output and its weights."""
+    return jax.jit(functools.partial(nn.apply_with_weights, model))
+
+
+@functools.cache
 def example(name):
     rngs = jax.random.split(jax.random.key(1), 3)
     shapes = (2, 3, 7), (2, 5, 7), (2, 5, 11)
     arrays = [jax.random.normal(rng, shape) for rng, shape in zip(rngs, shapes, strict=True)]
     model = MODULES[name]
-    return model, model.init(jax.random.key(0), *arrays), arrays
+    return model, jax.jit(model.init)(jax.random.key(0), *arrays), arrays
 
 
 def functional(name, params, arrays):
@@ -58,8 +65,9 @@ def functional(name, params, arrays):
 @each
 def test_a_module_is_its_function(name):
     model, variables, arrays = example(name)
-    context, weights = nn.apply_with_weights(model, variables, *arrays)
-    expected, expected_weights = functional(name, variables.get("params", {}), arrays)
+    context, weights = look(model)(variables, *arrays)
+    of_function = jax.jit(functional, static_argnums=0)
+    expected, expected_weights = of_function(name, variables.get("params", {}), arrays)
     np.testing.assert_allclose(context, expected, atol=1e-5)
     np.testing.assert_allclose(weights["weights"], expected_weights, atol=1e-6)
 
@@ -105,7 +113,7 @@ def test_nothing_is_sown_unless_asked_for(name):
 def test_edited_weights_change_the_context(name):
     model, variables, arrays = example(name)
     first = lambda weights, site: jnp.zeros_like(weights).at[..., 0].set(1)  # noqa: E731
-    edited = intervene(model.apply, {"weights": first})(variables, *arrays)
+    edited = jax.jit(intervene(model.apply, {"weights": first}))(variables, *arrays)
     query, key, value = arrays
     only = model.apply(variables, query, key[:, :1], value[:, :1])
     np.testing.assert_allclose(edited, only, atol=1e-5)
@@ -137,7 +145,7 @@ def test_dropout_comes_after_what_is_captured(name):
 def test_bfloat16(name):
     model, variables, arrays = example(name)
     model = dataclasses.replace(model, dtype="bfloat16")
-    context, captured = nn.apply_with_weights(model, variables, *arrays)
+    context, captured = look(model)(variables, *arrays)
     assert context.dtype == jnp.bfloat16
     assert captured["weights"].dtype == jnp.float32
     whole = MODULES[name].apply(variables, *arrays)
@@ -157,12 +165,12 @@ def test_causal_and_window_are_the_same_fused_and_unfused():
     x = jax.random.normal(jax.random.key(0), (2, 7, 6))
     fused = nn.MultiHeadAttention(num_heads=3, causal=True, window=(2, 0))
     unfused = dataclasses.replace(fused, normalizer=unfused_softmax)
-    variables = fused.init(jax.random.key(1), x)
-    one, weights = nn.apply_with_weights(fused, variables, x)
-    other, unfused_weights = nn.apply_with_weights(unfused, variables, x)
+    variables = jax.jit(fused.init)(jax.random.key(1), x)
+    one, weights = look(fused)(variables, x)
+    other, unfused_weights = look(unfused)(variables, x)
     np.testing.assert_allclose(one, other, atol=1e-6)
     np.testing.assert_allclose(weights["weights"], unfused_weights["weights"], atol=2e-6)
-    assert int((weights["weights"][0, 0, 6] > 0).sum()) == 3
+    assert np.count_nonzero(weights["weights"][0, 0, 6]) == 3
 
 
 def test_heads_that_do_not_divide_are_refused():
@@ -175,8 +183,8 @@ def test_pooling_looks_with_one_learned_query(name):
     x = jax.random.normal(jax.random.key(0), (2, 5, 6))
     model = nn.AttentionPooling(MODULES[name].clone())
     mask = jnp.array([[True] * 5, [True, True, True, False, False]])
-    variables = model.init(jax.random.key(1), x)
-    pooled, captured = nn.apply_with_weights(model, variables, x, key_mask=mask)
+    variables = jax.jit(model.init)(jax.random.key(1), x)
+    pooled, captured = look(model)(variables, x, key_mask=mask)
     assert pooled.shape == (2, 6)
     (weights,) = captured.values()
     assert weights.shape[-2:] == (1, 5)
