@@ -181,11 +181,11 @@ class VisualQuestions:
     def prepare(
         self, batch: Mapping[str, Array | np.ndarray], rng: PRNGKeyArray | None = None
     ) -> dict[str, Array]:
-        """Scale the images to [0, 1], and in training turn those of `easy_vqa`.
+        """Scale the images to [0, 1], and in training mirror half of `easy_vqa`'s.
 
         Args:
             batch: Rows of a bucket.
-            rng: The random key for mirror images and quarter turns of `easy_vqa`, whose questions
+            rng: The random key for the mirror images, left to right, of `easy_vqa`, whose questions
                 ask for no places. None leaves the pictures as they are.
 
         Returns:
@@ -194,17 +194,9 @@ class VisualQuestions:
         arrays = {name: jnp.asarray(array) for name, array in batch.items()}
         image = arrays["image"].astype(jnp.float32) / 255
         if rng is not None and self.name == "easy_vqa":
-            image = _turned(image, rng)
+            mirrored = jax.random.bernoulli(rng, 0.5, (len(image), 1, 1, 1))
+            image = jnp.where(mirrored, jnp.flip(image, 2), image)
         return {**arrays, "image": image, "box": arrays["box"] / self.side}
-
-
-def _turned(image: Array, rng: PRNGKeyArray) -> Array:
-    """Return each picture as one of its eight mirror images and quarter turns."""
-    for number, key in enumerate(jax.random.split(rng, 3)):
-        chosen = jax.random.bernoulli(key, 0.5, (len(image), 1, 1, 1))
-        other = jnp.swapaxes(image, 1, 2) if number == 2 else jnp.flip(image, 1 + number)
-        image = jnp.where(chosen, other, image)
-    return image
 
 
 @functools.lru_cache(maxsize=2)
