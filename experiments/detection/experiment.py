@@ -159,6 +159,7 @@ class DetectionExperiment(Experiment):
             truth=cells_in_box(box[image, place], grid),
             attention=OWN,
             metrics=("test/ap50", "test/ap", "attention/pointing"),
+            resample=None,
         )
 
     def draw(self, params: Any, run: Path) -> None:

@@ -30,6 +30,8 @@ class Evidence:
         metrics: The metrics of the run's last row that say how well the task is solved.
         normalized: Whether the weights of a query sum to one; those of gates do not.
         visible: `"mask"` if a weight of zero doesn't mean that the key is hidden, as for sparsemax.
+        resample: How the card replaces the inputs at keys. None if they cannot be: needed where an
+            image has as many rows as the attention has keys, so that its rows pass for keys.
     """
 
     fn: Callable[[Any], jax.Array]
@@ -43,6 +45,7 @@ class Evidence:
     metrics: Sequence[str] = ("test/accuracy",)
     normalized: bool = True
     visible: Literal["operands", "nonzero", "mask"] = "operands"
+    resample: Callable[[Any, Any, Any], Any] | Literal["auto"] | None = "auto"
 
     def __post_init__(self) -> None:
         if self.truth is None:

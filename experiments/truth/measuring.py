@@ -89,6 +89,7 @@ def card(evidence: Evidence) -> dict[str, Any]:
         values=None if values is None else np.where(evidence.exists, values, 0),
         normalized=evidence.normalized,
         visible=evidence.visible,
+        resample=evidence.resample,
         adversarial=False,
     )
     answers = {question: answer.reads for question, answer in judged.answers.items()}

@@ -1,5 +1,6 @@
 """The measurements of `make truth`, against values by hand, and its results and table."""
 
+import dataclasses
 import json
 
 import jax
@@ -75,6 +76,12 @@ def test_where_the_truth_is_not_known_the_card_alone_judges(tmp_path):
     stored = {"seed": 0, "commit": "c", "metrics": {"test/loss": 0.5}, **result}
     drawn = table.tables({"guessing": [stored]})
     assert "not known, of 3" in drawn
+
+    def refuse(inputs, keep, others):
+        raise RuntimeError("resampled")
+
+    with pytest.raises(RuntimeError, match="resampled"):
+        measured(dataclasses.replace(evidence, resample=refuse))
     assert drawn.count("`guessing`") == 1
     with pytest.raises(ValueError, match="mask must say which keys exist"):
         Evidence(inputs=weights, target=np.ones(count, int), truth=None, **known)
