@@ -13,8 +13,9 @@ import pytest
 from attn_jax._extras import MissingPackageError
 from attn_jax.tasks import Summaries
 from attn_jax.tasks.summaries.pair import Pair
-from experiments import command, load, reopen
+from experiments import load, reopen
 from experiments.configs.summarize import experiment as recipe
+from experiments.seeds import runs
 from experiments.summaries.copying import copy_cases
 from experiments.summaries.experiment import coverage_loss
 from experiments.summaries.scores import lead, nearest, rouge
@@ -38,14 +39,16 @@ def path(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def run(path, tmp_path_factory):
-    runs = tmp_path_factory.mktemp("runs")
-    options = ["--task.path", str(path), "--task.length", "12", "--task.vocabulary-size", "16"]
-    options += ["--train.epochs", "1", "--train.batch-size", "16", "--beams", "1"]
-    options += ["--model.embedding-dim", "8", "--model.encoder.features", "8"]
-    options += ["--model.decoder.features", "8"]
-    assert command.train("summarize", [*options, "--runs", str(runs)]) == 0
-    return command.last_run(runs / "summarize")
+def options(path):
+    words = ["--task.path", str(path), "--task.length", "12", "--task.vocabulary-size", "16"]
+    words += ["--train.epochs", "1", "--train.batch-size", "16", "--beams", "1"]
+    words += ["--model.embedding-dim", "8", "--model.encoder.features", "8"]
+    return [*words, "--model.decoder.features", "8"]
+
+
+@pytest.fixture(scope="module")
+def run(options, tmp_path_factory):
+    return runs.finished_run("summarize", 3, tmp_path_factory.mktemp("runs"), options)
 
 
 @needs_rouge
@@ -62,6 +65,12 @@ def test_a_run_has_a_report_a_card_and_scores(run):
     batch = task.prepare(task.load()["test"][0])
     logits = jax.eval_shape(model.apply, variables, batch["source"], batch["target"])
     assert logits.shape == (6, 3, 16 + 12)
+
+
+@needs_rouge
+def test_a_finished_run_is_not_trained_again(run, options, monkeypatch):
+    monkeypatch.setattr(runs, "train", lambda name, words: pytest.fail("it is trained again"))
+    assert runs.finished_run("summarize", 3, run.parents[2], options) == run
 
 
 @needs_rouge
