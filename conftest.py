@@ -29,7 +29,8 @@ from jaxtyping import install_import_hook
 
 jax.config.update("jax_num_cpu_devices", 4)
 jax.config.update("jax_numpy_rank_promotion", "raise")
-# The lines of code in a program's text, which no test reads, take a fifth of the time to write it.
+# A program's text need not say which lines of code it comes from: no test reads it, and it takes
+# time to write.
 jax.config.update("jax_traceback_in_locations_limit", 0)
 install_import_hook("attn_jax", "beartype.beartype")
 

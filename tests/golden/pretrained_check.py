@@ -11,10 +11,15 @@ TOLERANCE, MAP_TOLERANCE = 2e-5, 2e-6
 def check(model, inputs, expected):
     """Compare the output and the hook points that are expected, where they are not NaN."""
     names = [name for name in expected if name != "output"]
-    out, captured = jax.jit(capture(model, names))(inputs)
-    for name, x in {"output": out, **captured}.items():
+    compare(*jax.jit(capture(model, names))(inputs), expected)
+
+
+def compare(out, captured, expected):
+    """Compare an output and captured values with those that are expected."""
+    computed = {"output": out, **captured}
+    for name, x in expected.items():
         tolerance = MAP_TOLERANCE if name.endswith("weights") else TOLERANCE
-        close(np.asarray(x), expected[name], tolerance, name)
+        close(np.asarray(computed[name]), x, tolerance, name)
 
 
 def close(x, expected, tolerance, name=""):

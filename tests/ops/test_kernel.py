@@ -95,19 +95,10 @@ def test_random_calls_are_those_of_float64():
 
 
 @pytest.fixture(scope="module")
-def compilations(tmp_path_factory):
-    """The environment in which processes share what they compile around the kernels."""
-    return {
-        "JAX_COMPILATION_CACHE_DIR": str(tmp_path_factory.mktemp("compilations")),
-        "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
-    }
-
-
-@pytest.fixture(scope="module")
-def reports(built, compilations):
+def reports(built):
     """What each instruction set that this processor has computes."""
     names = ("avx512", "avx2", "generic") if os.uname().machine == "x86_64" else ("",)
-    sets = {name: in_process(built, 40, 2, ATTN_JAX_CPU_ISA=name, **compilations) for name in names}
+    sets = {name: in_process(built, 40, 2, ATTN_JAX_CPU_ISA=name) for name in names}
     return {report["isa"]: report for report in sets.values()}
 
 
@@ -118,8 +109,8 @@ def test_every_instruction_set_is_exact(reports):
 
 
 @pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="only Linux binds to processors")
-def test_one_thread_and_several_compute_the_same_bits(built, reports, compilations):
-    report = in_process(built, 0, 0, processors=1, **compilations)
+def test_one_thread_and_several_compute_the_same_bits(built, reports):
+    report = in_process(built, 0, 0, processors=1)
     assert report["digest"] == reports[report["isa"]]["digest"]
 
 
