@@ -17,10 +17,14 @@ Results = Mapping[str, Sequence[Mapping[str, Any]]]
 def write_tables(results: Results, page: Path = PAGE) -> None:
     """Put the tables into the page, in place of those that it has.
 
+    A table none of whose rows has a result stays as it is.
+
     Raises:
         ValueError: If the page has lost the marks between which one stands.
     """
     for name, rows in all_rows().items():
+        if not _measured(rows, results):
+            continue
         begin = f"<!-- drawn by python -m experiments.tables draw: {name} -->"
         put_between(page, begin, _TABLES[name](rows, results))
 

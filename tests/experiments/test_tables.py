@@ -39,9 +39,18 @@ def test_results_are_drawn_between_the_marks(tmp_path):
     assert row in cells
     assert "old" not in text
     assert "mnist_additive" not in text
+    before = page.read_bytes()
+    table.write_tables({}, page)
+    assert page.read_bytes() == before
     page.write_text(begins[0])
     with pytest.raises(ValueError, match=r"must hold .* once"):
         table.write_tables(results.read(tmp_path), page)
+
+
+def test_the_page_has_both_marks():
+    text = table.PAGE.read_text()
+    for name in all_rows():
+        assert text.count(f"<!-- drawn by python -m experiments.tables draw: {name} -->") == 1
 
 
 def test_a_row_is_trained_with_its_task_and_resumed(tmp_path, monkeypatch):
