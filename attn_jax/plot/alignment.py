@@ -50,7 +50,7 @@ def alignment(
         >>> from attn_jax import plot
         >>> weights = [[0.8, 0.1, 0.1], [0.2, 0.1, 0.7], [0.0, 0.9, 0.1]]
         >>> links = [[True, False, False], [False, False, True], [False, True, False]]
-        >>> french, english = ["la", "maison", "bleue"], ["the", "blue", "house"]
+        >>> french, english = ["la", "maison", "vide"], ["the", "empty", "house"]
         >>> figure = plot.alignment(weights, source=french, target=english, sure=links)
         >>> [text.get_text() for text in figure.axes[0].get_legend().get_texts()]
         ['sure link', 'strongest weight']

@@ -58,7 +58,7 @@ def arcs(
     Example:
         >>> from attn_jax import plot
         >>> weights = [[0.8, 0.1, 0.1], [0.2, 0.1, 0.7], [0.0, 0.9, 0.1]]
-        >>> french, english = ["la", "maison", "bleue"], ["the", "blue", "house"]
+        >>> french, english = ["la", "maison", "vide"], ["the", "empty", "house"]
         >>> figure = plot.arcs(weights, queries=english, keys=french)
         >>> len(figure.axes[0].collections[0].get_paths())  # a zero weight has no line
         8

@@ -59,7 +59,7 @@ def heatmap(
     Example:
         >>> from attn_jax import plot
         >>> weights = [[0.8, 0.1, 0.1], [0.2, 0.1, 0.7], [0.0, 0.9, 0.1]]
-        >>> french, english = ["la", "maison", "bleue"], ["the", "blue", "house"]
+        >>> french, english = ["la", "maison", "vide"], ["the", "empty", "house"]
         >>> figure = plot.heatmap(weights, queries=english, keys=french)
         >>> [cell.get_text() for cell in figure.axes[0].texts][:3]
         ['.80', '.10', '.10']

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from attn_jax import plot
 from attn_jax.plot.figure import plain
+from attn_jax.plot.graphemes import clusters
 
 QUIET = """
 import sys, matplotlib
@@ -45,8 +46,13 @@ def test_labels_that_look_like_mathematics_are_drawn_as_they_are(tmp_path, suffi
 def test_any_label_becomes_one_short_printable_line(label):
     text = plain(label)
     assert text.isprintable()
-    assert len(text) <= 16
+    # Marks belong to the character before them.
+    assert len(clusters(text)) <= 16
     assert not str(label) or text
+
+
+def test_a_mark_after_an_escape_adds_no_character():
+    assert plain("00\x08\ua8e0\U00018cd6") == "00\\x08\ua8e0\\U00018cd6"
 
 
 def test_a_figure_shows_itself_in_a_notebook():
