@@ -21,7 +21,7 @@ class ChunkwiseDecoder(nn.Module):
         features: The features of the state.
     """
 
-    attention: nn.Module = MochaAttention(width=4, hidden_dim=96, offset=-2.0)
+    attention: nn.Module = MochaAttention(width=4, hidden_dim=96, offset=-2.0, noise=2.0)
     features: int = 128
 
     @nn.compact
