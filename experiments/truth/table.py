@@ -125,12 +125,14 @@ def _row(task: str, seeds: Sequence[Mapping[str, Any]], score: str) -> list[str]
 
 
 def interval(values: Sequence[float]) -> str:
-    """Return the mean over seeds with the ends of its interval.
+    """Return the mean over seeds, with the ends of its interval, or with both of two values.
 
     Example:
-        >>> interval([0.9, 0.92, 0.94])
-        '0.92 (0.87–0.97)'
+        >>> interval([0.9, 0.92, 0.94]), interval([0.5, 0.25])
+        ('0.92 (0.87–0.97)', '0.38 (0.25, 0.50)')
     """
+    if len(values) == 2:
+        return f"{sum(values) / 2:.2f} ({min(values):.2f}, {max(values):.2f})"
     mean, low, high = (float(each) for each in mean_interval(jnp.array(values)))
     if len(values) < 2:
         return f"{mean:.2f}"
