@@ -105,6 +105,18 @@ def test_a_long_notebook_says_when_its_outputs_were_stored(extension, tmp_path, 
     assert "stored at commit abc1234: it trains for long" in source[0]
 
 
+def test_what_is_stored_names_no_folder_of_the_machine(extension, tmp_path, monkeypatch):
+    nbformat = pytest.importorskip("nbformat", reason="`make lint` installs nbformat")
+    stored = extension("stored")
+    output = nbformat.v4.new_output("stream", text=f"{ROOT}/attn_jax/plot/bars.py:1: UserWarning")
+    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(outputs=[output])])
+    monkeypatch.setattr(stored, "STORED", tmp_path)
+    monkeypatch.setattr(stored, "execute", lambda path: notebook)
+    text = stored.store(tmp_path / "page.md").read_text()
+    assert "attn_jax/plot/bars.py:1" in text
+    assert str(ROOT) not in text
+
+
 def test_at_most_twelve_notebooks_run_with_the_pages(extension):
     weights = extension("weights")
     pages = [path.read_text("utf-8") for path in ROOT.glob("notebooks/*.md")]

@@ -53,7 +53,9 @@ def store(path: Path) -> Path:
     notebook.metadata["attn_jax"] = {"commit": commit(), "code": state_of_the_code()}
     STORED.mkdir(exist_ok=True)
     file = STORED / f"{path.stem}.ipynb"
-    nbformat.write(notebook, file)
+    # Warnings name the file that they come from.
+    text = nbformat.writes(notebook).replace(f"{ROOT}/", "")
+    file.write_text(f"{text}\n", encoding="utf-8")
     return file
 
 
