@@ -43,7 +43,7 @@ def label_text(label: object) -> str:
         >>> label_text(b"ab"), label_text(b"\xff"), label_text(7)
         ('ab', '\\xff', '7')
     """
-    if hasattr(label, "detach"):
+    if hasattr(label, "detach"):  # a tensor of PyTorch, whose type is not known here
         label = label.item()  # type: ignore[attr-defined]
     return label.decode("utf-8", "backslashreplace") if isinstance(label, bytes) else str(label)
 

@@ -18,7 +18,7 @@ SIZES = (256, 32)
 """How many examples a card gets."""
 
 # A card compiles once for a function object.
-_ANSWERS = {told: functools.partial(answer, tells_masks=told) for told in (True, False)}
+_ANSWERS = {tells: functools.partial(answer, tells_masks=tells) for tells in (True, False)}
 
 
 class Judged(NamedTuple):

@@ -116,13 +116,14 @@ def kinds_table(judged: Sequence[Judged], sizes: Sequence[int] = (LARGE, SMALL))
 def masks_table(judged: Sequence[Judged]) -> str:
     """Return how often maps were supported under each mask, by what is true of them."""
     labels = ("faithful", "misleading", "ignored")
-    cases = [(mask, told) for mask in MASKS for told in (True, False)]
+    cases = [(mask, is_given) for mask in MASKS for is_given in (True, False)]
     rows = []
-    for mask, told in cases:
-        own = [x for x in judged if (x.mask, x.tells_masks, x.examples) == (mask, told, LARGE)]
+    for mask, is_given in cases:
+        case = (mask, is_given, LARGE)
+        own = [x for x in judged if (x.mask, x.tells_masks, x.examples) == case]
         reads = [[x.reads for x in own if x.label == label] for label in labels]
         cells = [f"{each.count('supports')} of {len(each)}" for each in reads]
-        rows.append((mask, "yes" if told else "no", *cells))
+        rows.append((mask, "yes" if is_given else "no", *cells))
     header = ("mask", "given to the tap", *(f"{label}, supported" for label in labels))
     return markdown_table(header, rows)
 

@@ -139,10 +139,10 @@ class Processes:
         return json.loads(stored)
 
     def lost(self) -> str:
-        """Return what is known when JAX's coordination service answers with an error.
+        """Return what an error of JAX's coordination service says of the other processes.
 
-        Process 0 holds the service: to the others an error means that it has ended; process 0
-        itself is told of an error in any of the others.
+        Process 0 holds the service. In the others an error means that process 0 has ended; in
+        process 0 it means that any of the others has.
         """
         if not self.leads:
             name = "process 0"
