@@ -87,7 +87,7 @@ class Detector(nn.Module):
         https://arxiv.org/abs/2005.12872
     """
 
-    stem: nn.Module = PatchStem((32, 64, 96, 96), (5, 3, 3, 3), (2, 2, 2, 1))
+    stem: nn.Module = PatchStem((24, 48, 96, 96), (6, 4, 4, 3), (2, 2, 2, 1))
     num_queries: int = 8
     num_layers: int = 3
     num_heads: int = 4

@@ -18,6 +18,11 @@ def image_patches(
     Followed by a dense layer this is a convolution, written as one matrix product: on a CPU, XLA
     runs a convolution several times slower inside a loop than outside, but not a matrix product.
 
+    With an even `stride` that divides the sides, patches of an even size are centered on the part
+    of the image that their place in the grid stands for. Those of an odd size lie half a pixel to
+    the lower right of it, and every later layer doubles the shift with its stride: attention over
+    such tokens seems to lie to the upper left of what they show.
+
     Args:
         image: `(*b, height, width, c)`.
         size: The side of a patch in pixels; patches overlap if it is larger than `stride`.

@@ -8,5 +8,5 @@ from experiments.planted_evidence import PlantedEvidenceExperiment
 experiment = PlantedEvidenceExperiment(
     model=TransformerClassifier(),
     task=PlantedEvidence(),
-    train=TrainConfig(epochs=8, batch_size=128, learning_rate=2e-3, steps_per_call=20),
+    train=TrainConfig(epochs=14, batch_size=128, learning_rate=2e-3, steps_per_call=20),
 )

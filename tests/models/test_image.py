@@ -20,6 +20,22 @@ def test_patches_and_a_dense_layer_are_a_convolution(size, stride):
     np.testing.assert_allclose(patches @ kernel.reshape(-1, 5), convolved, atol=2e-4)
 
 
+@pytest.mark.parametrize(
+    ("model", "side", "channels"),
+    [(models.Detector, 64, 1), (models.CoAttentionNetwork, 64, 3)],
+)
+def test_a_token_sees_the_pixels_around_its_own_place(model, side, channels):
+    """So maps drawn on the image are in place."""
+    stem = model().stem.clone(parent=None)
+    image = jnp.ones((side, side, channels))
+    variables = jax.tree.map(jnp.abs, stem.init(jax.random.key(0), image))
+    cells = len(stem.apply(variables, image))
+    at = cells // 2
+    seen = jax.grad(lambda image: stem.apply(variables, image)[at, at].sum())(image)
+    rows = np.flatnonzero(np.any(seen, (1, 2)))
+    assert (rows[0] + rows[-1]) / 2 == (at + 0.5) * side / cells - 0.5
+
+
 STEMS = {
     "patches": (models.PatchStem(features=(5, 7), sizes=(3, 3), strides=(2, 2)), (3, 4)),
     "convolutions": (models.ConvStem(features=(5, 7), pool=(True, False)), (5, 7)),
