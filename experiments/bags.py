@@ -4,7 +4,7 @@ import dataclasses
 import functools
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import jax
 import jax.numpy as jnp
@@ -31,22 +31,7 @@ class BagsExperiment(Experiment):
     of the model's output for bags, and of its attention for the images in positive bags.
     """
 
-    def init(self, rng: jax.Array, batch: Mapping[str, jax.Array]) -> Any:
-        """Make fresh parameters."""
-        return self.sized_model().init(rng, batch["image"], batch["present"])["params"]
-
-    def apply(
-        self,
-        params: Any,
-        batch: Mapping[str, jax.Array],
-        *,
-        rng: jax.Array | None = None,
-        train: bool = False,
-    ) -> Any:
-        """Run the model, which returns logits of each bag."""
-        rngs = {} if rng is None else {"dropout": rng}
-        images, present = batch["image"], batch["present"]
-        return self.sized_model().apply({"params": params}, images, present, train=train, rngs=rngs)
+    inputs: ClassVar[tuple[str, ...]] = ("image", "present")
 
     def loss(self, outputs: jax.Array, batch: Mapping[str, jax.Array]) -> Any:
         """Return cross-entropy and accuracy."""

@@ -4,7 +4,7 @@ import dataclasses
 import functools
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -51,21 +51,8 @@ class DrivingExperiment(Experiment):
     nearest cars: `test/nearest_ahead` and `test/nearest_precision`.
     """
 
-    def init(self, rng: jax.Array, batch: Mapping[str, jax.Array]) -> Any:
-        """Make fresh parameters."""
-        return self.sized_model().init(rng, batch["cars"], batch["exists"])["params"]
-
-    def apply(
-        self,
-        params: Any,
-        batch: Mapping[str, jax.Array],
-        *,
-        rng: jax.Array | None = None,
-        train: bool = False,
-    ) -> Any:
-        """Run the model, which returns an acceleration and logits of lane changes."""
-        cars, exists = batch["cars"], batch["exists"]
-        return self.sized_model().apply({"params": params}, cars, exists, train=train)
+    inputs: ClassVar[tuple[str, ...]] = ("cars", "exists")
+    has_dropout: ClassVar[bool] = False
 
     def loss(self, outputs: tuple[jax.Array, jax.Array], batch: Mapping[str, jax.Array]) -> Any:
         """Return the squared error of the acceleration and the cross-entropy of the lane."""

@@ -4,7 +4,7 @@ import abc
 import dataclasses
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import jax
 from flax import linen as nn
@@ -17,7 +17,7 @@ from experiments.truth.evidence import Evidence
 class Experiment(abc.ABC):
     """A model, a task and training settings, whose fields are options of the command line.
 
-    A subclass for each kind of task defines how the model is called, its loss, and its figures; a
+    A subclass for each kind of task defines what the model takes, its loss, and its figures; a
     file of `configs/` holds an instance, named `experiment`.
     """
 
@@ -27,6 +27,11 @@ class Experiment(abc.ABC):
     """The data to train on."""
     train: TrainConfig
     """The settings of training."""
+
+    inputs: ClassVar[tuple[str, ...]]
+    """The names of the arrays of a batch that the model takes, in this order."""
+    has_dropout: ClassVar[bool] = True
+    """Whether the model takes `train`, and a key called dropout."""
 
     def suited_to(self, task: Any) -> "Experiment":
         """Return the experiment with the defaults for this task, if they differ."""
@@ -41,11 +46,10 @@ class Experiment(abc.ABC):
         """Return the model with the sizes that depend on the data."""
         return self.model.clone(**self.task.sizes)
 
-    @abc.abstractmethod
     def init(self, rng: jax.Array, batch: Mapping[str, jax.Array]) -> Any:
         """Make fresh parameters for batches of the shapes of `batch`."""
+        return self.sized_model().init(rng, *(batch[name] for name in self.inputs))["params"]
 
-    @abc.abstractmethod
     def apply(
         self,
         params: Any,
@@ -54,7 +58,12 @@ class Experiment(abc.ABC):
         rng: jax.Array | None = None,
         train: bool = False,
     ) -> Any:
-        """Run the model."""
+        """Run the model on the arrays named in `inputs`."""
+        options: dict[str, Any] = {}
+        if self.has_dropout:
+            options = {"train": train, "rngs": {} if rng is None else {"dropout": rng}}
+        given = (batch[name] for name in self.inputs)
+        return self.sized_model().apply({"params": params}, *given, **options)
 
     @abc.abstractmethod
     def loss(self, outputs: Any, batch: Mapping[str, jax.Array]) -> Any:

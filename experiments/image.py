@@ -4,7 +4,7 @@ import dataclasses
 import functools
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import jax
 import jax.numpy as jnp
@@ -68,21 +68,7 @@ def _test_images(task: Any) -> tuple[np.ndarray, np.ndarray]:
 class ImageExperiment(Experiment):
     """Classify images by a model that takes `(n, height, width)` and attends to a grid."""
 
-    def init(self, rng: jax.Array, batch: Mapping[str, jax.Array]) -> Any:
-        """Make fresh parameters."""
-        return self.sized_model().init(rng, batch["image"])["params"]
-
-    def apply(
-        self,
-        params: Any,
-        batch: Mapping[str, jax.Array],
-        *,
-        rng: jax.Array | None = None,
-        train: bool = False,
-    ) -> Any:
-        """Run the model, which returns logits."""
-        rngs = {} if rng is None else {"dropout": rng}
-        return self.sized_model().apply({"params": params}, batch["image"], train=train, rngs=rngs)
+    inputs: ClassVar[tuple[str, ...]] = ("image",)
 
     def loss(self, outputs: jax.Array, batch: Mapping[str, jax.Array]) -> Any:
         """Return cross-entropy and accuracy."""

@@ -6,7 +6,7 @@ import hashlib
 import json
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import jax
 import jax.numpy as jnp
@@ -33,21 +33,7 @@ class PlantedEvidenceExperiment(Experiment):
     `test/mass`, the share of the attention on the words that decide.
     """
 
-    def init(self, rng: jax.Array, batch: Mapping[str, jax.Array]) -> Any:
-        """Make fresh parameters."""
-        return self.sized_model().init(rng, batch["tokens"])["params"]
-
-    def apply(
-        self,
-        params: Any,
-        batch: Mapping[str, jax.Array],
-        *,
-        rng: jax.Array | None = None,
-        train: bool = False,
-    ) -> Any:
-        """Run the model, which returns logits of each text."""
-        rngs = {} if rng is None else {"dropout": rng}
-        return self.sized_model().apply({"params": params}, batch["tokens"], train=train, rngs=rngs)
+    inputs: ClassVar[tuple[str, ...]] = ("tokens",)
 
     def loss(self, outputs: jax.Array, batch: Mapping[str, jax.Array]) -> Any:
         """Return cross-entropy and accuracy."""

@@ -6,7 +6,7 @@ import hashlib
 import json
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import jax
 import jax.numpy as jnp
@@ -40,6 +40,8 @@ class QuestionAnsweringExperiment(Experiment):
     `test/facts_found`, the share of facts that some hop has at its top.
     """
 
+    inputs: ClassVar[tuple[str, ...]] = ("story", "question")
+
     supervision: float = 0.0
     """The weight, in the loss, of the facts that the hops should attend to."""
 
@@ -51,10 +53,6 @@ class QuestionAnsweringExperiment(Experiment):
                 f"supervision={self.supervision} needs a hop for each of the facts, and "
                 f"{type(self.model).__name__} has {hops} for {self.task.facts}; set --model.hops."
             )
-
-    def init(self, rng: jax.Array, batch: Mapping[str, jax.Array]) -> Any:
-        """Make fresh parameters."""
-        return self.sized_model().init(rng, batch["story"], batch["question"])["params"]
 
     def apply(
         self,

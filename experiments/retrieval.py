@@ -7,7 +7,7 @@ import sys
 import types
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import jax
 import jax.numpy as jnp
@@ -37,20 +37,8 @@ class RetrievalExperiment(Experiment):
     with equal weights.
     """
 
-    def init(self, rng: jax.Array, batch: Mapping[str, jax.Array]) -> Any:
-        """Make fresh parameters."""
-        return self.sized_model().init(rng, batch["name"], batch["value"])["params"]
-
-    def apply(
-        self,
-        params: Any,
-        batch: Mapping[str, jax.Array],
-        *,
-        rng: jax.Array | None = None,
-        train: bool = False,
-    ) -> Any:
-        """Run the model, which returns logits of each question."""
-        return self.sized_model().apply({"params": params}, batch["name"], batch["value"])
+    inputs: ClassVar[tuple[str, ...]] = ("name", "value")
+    has_dropout: ClassVar[bool] = False
 
     def loss(self, outputs: jax.Array, batch: Mapping[str, jax.Array]) -> Any:
         """Return cross-entropy and accuracy, over the questions of all sequences."""

@@ -4,7 +4,7 @@ import dataclasses
 import functools
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import jax
 import jax.numpy as jnp
@@ -60,20 +60,8 @@ class DetectionExperiment(Experiment):
     `attention/mass` and `attention/area`.
     """
 
-    def init(self, rng: jax.Array, batch: Mapping[str, jax.Array]) -> Any:
-        """Make fresh parameters."""
-        return self.sized_model().init(rng, batch["image"])["params"]
-
-    def apply(
-        self,
-        params: Any,
-        batch: Mapping[str, jax.Array],
-        *,
-        rng: jax.Array | None = None,
-        train: bool = False,
-    ) -> Any:
-        """Run the model, which returns the classes and boxes of its queries."""
-        return self.sized_model().apply({"params": params}, batch["image"])
+    inputs: ClassVar[tuple[str, ...]] = ("image",)
+    has_dropout: ClassVar[bool] = False
 
     def loss(self, outputs: Detections, batch: Mapping[str, jax.Array]) -> Any:
         """Return the loss of the set, and how many of the digits it names."""

@@ -6,7 +6,7 @@ import hashlib
 import json
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import jax
 import jax.numpy as jnp
@@ -53,14 +53,12 @@ class SummaryExperiment(Experiment):
     words before, and `test/copy_place` the share whose attention is highest where the word is.
     """
 
+    inputs: ClassVar[tuple[str, ...]] = ("source", "target")
+
     coverage: float = 1.0
     """The weight, in the loss, of attention to words that have had it before."""
     beams: int = 4
     """The number of summaries that are kept at each step of writing."""
-
-    def init(self, rng: jax.Array, batch: Mapping[str, jax.Array]) -> Any:
-        """Make fresh parameters."""
-        return self.sized_model().init(rng, batch["source"], batch["target"])["params"]
 
     def apply(
         self,

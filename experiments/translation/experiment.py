@@ -5,7 +5,7 @@ import dataclasses
 import functools
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import jax
 import jax.numpy as jnp
@@ -48,6 +48,8 @@ class TranslationExperiment(Experiment):
     translations and of its alignment; `scores.json` has those of every head. The options
     `alignment_*` choose in advance what the report calls the alignment.
     """
+
+    inputs: ClassVar[tuple[str, ...]] = ("source", "target")
 
     recipes: tyro.conf.Suppress[Mapping[str, Recipe]] = dataclasses.field(
         default_factory=lambda: RECIPES
@@ -101,10 +103,6 @@ class TranslationExperiment(Experiment):
             task=dataclasses.replace(self.task, train=recipe.examples),
             train=dataclasses.replace(self.train, epochs=recipe.epochs),
         )
-
-    def init(self, rng: jax.Array, batch: Mapping[str, jax.Array]) -> Any:
-        """Make fresh parameters."""
-        return self.sized_model().init(rng, batch["source"], batch["target"])["params"]
 
     def apply(
         self,

@@ -5,7 +5,7 @@ import functools
 import hashlib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import jax
 import jax.numpy as jnp
@@ -35,22 +35,7 @@ class VisualQuestionsExperiment(Experiment):
     `attention/word_mass` and `attention/word_share` of the words that do.
     """
 
-    def init(self, rng: jax.Array, batch: Mapping[str, jax.Array]) -> Any:
-        """Make fresh parameters."""
-        return self.sized_model().init(rng, batch["image"], batch["question"])["params"]
-
-    def apply(
-        self,
-        params: Any,
-        batch: Mapping[str, jax.Array],
-        *,
-        rng: jax.Array | None = None,
-        train: bool = False,
-    ) -> Any:
-        """Run the model, which returns the logits of answers to all questions after each round."""
-        rngs = {} if rng is None else {"dropout": rng}
-        inputs = batch["image"], batch["question"]
-        return self.sized_model().apply({"params": params}, *inputs, train=train, rngs=rngs)
+    inputs: ClassVar[tuple[str, ...]] = ("image", "question")
 
     def loss(self, outputs: jax.Array, batch: Mapping[str, jax.Array]) -> Any:
         """Return the cross-entropy of the answers, the mean over all questions and rounds.
