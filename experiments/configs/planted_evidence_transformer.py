@@ -7,6 +7,6 @@ from experiments.planted_evidence import PlantedEvidenceExperiment
 
 experiment = PlantedEvidenceExperiment(
     model=TransformerClassifier(),
-    task=PlantedEvidence(),
-    train=TrainConfig(epochs=14, batch_size=128, learning_rate=2e-3, steps_per_call=20),
+    task=PlantedEvidence(train=40_000),
+    train=TrainConfig(epochs=7, batch_size=128, learning_rate=2e-3, steps_per_call=20),
 )
