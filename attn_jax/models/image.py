@@ -61,7 +61,7 @@ class PatchStem(nn.Module):
     """
 
     features: tuple[int, ...] = (32, 64, 128)
-    sizes: tuple[int, ...] = (5, 3, 3)
+    sizes: tuple[int, ...] = (4, 4, 3)
     strides: tuple[int, ...] = (2, 2, 1)
 
     @nn.compact

@@ -22,7 +22,11 @@ def test_patches_and_a_dense_layer_are_a_convolution(size, stride):
 
 @pytest.mark.parametrize(
     ("model", "side", "channels"),
-    [(models.Detector, 64, 1), (models.CoAttentionNetwork, 64, 3)],
+    [
+        (models.ImageClassifier, 28, 1),
+        (models.Detector, 64, 1),
+        (models.CoAttentionNetwork, 64, 3),
+    ],
 )
 def test_a_token_sees_the_pixels_around_its_own_place(model, side, channels):
     """So maps drawn on the image are in place."""
