@@ -8,5 +8,5 @@ from experiments.visual_questions.experiment import VisualQuestionsExperiment
 experiment = VisualQuestionsExperiment(
     model=CoAttentionNetwork(stem=ConvStem((16, 32, 64), (True, True, True))),
     task=VisualQuestions(name="easy_vqa"),
-    train=TrainConfig(epochs=6, batch_size=16, learning_rate=3e-3),
+    train=TrainConfig(epochs=12, batch_size=16, learning_rate=2e-3),
 )
