@@ -5,10 +5,10 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from attn_jax.tasks.driving.driver import SIDES, Plan, View, plan
+from attn_jax.tasks.driving.driver import Plan, View, plan
 from attn_jax.tasks.driving.road import SIGHT, Traffic, seen_from_each, simulate
 
-__all__ = ["MATTERS", "Scenes", "draw_scenes", "reactions"]
+__all__ = ["MATTERS", "Scenes", "assemble", "draw_scenes", "matters", "reactions"]
 
 MATTERS = 0.1
 """A car matters if without it an acceleration or advantage differs by at least so much, in m/s²."""
@@ -24,7 +24,7 @@ class Scenes(NamedTuple):
 
     Attributes:
         place: The center of each car along the road, in meters, (n, k).
-        lane: Its lane, (n, k).
+        lane: Its lane, (n, k); of highway-env with a fraction, by how far it is from the middle.
         speed: Its speed in m/s, (n, k).
         truck: Whether it is a truck, (n, k).
         exists: Whether there is such a car, (n, k).
@@ -103,20 +103,43 @@ def _scenes(
     lane, speed, truck = (array[road, car] for array in _own(traffic))
     planned, reacted = reactions(each, lane, speed, truck, lanes)
     nobody = each._replace(exists=np.zeros_like(each.exists))
+    free = plan(nobody, lane, speed, truck, lanes).acceleration
+    return assemble(each, (lane.astype(np.int32), speed, truck), planned, free, reacted, rng)
+
+
+def assemble(
+    each: View,
+    own: tuple[NDArray, NDArray, NDArray],
+    planned: Plan,
+    free: NDArray,
+    reacted: NDArray,
+    rng: np.random.Generator,
+) -> Scenes:
+    """Put drivers and the cars that they see into arrays.
+
+    Args:
+        each: The cars that each driver sees, (n, k).
+        own: The lane, the speed and the kind of each driver, (n,).
+        planned: What each driver does.
+        free: The acceleration of each if it saw nobody.
+        reacted: The cars that matter to each, (n, 2, k).
+        rng: The source of the place where each stretch of road begins.
+    """
+    lane, speed, truck = own
     # The stretch of road begins somewhere behind the driver.
-    start = rng.uniform(SIGHT, SIGHT + 100, len(road))[:, None]
+    start = rng.uniform(SIGHT, SIGHT + 100, len(lane))[:, None]
 
     def joined(own: NDArray, others: NDArray) -> NDArray:
         return np.concatenate([own[:, None], np.where(each.exists, others, 0)], 1)
 
     return Scenes(
         place=joined(start[:, 0], start + each.ahead).astype(np.float32),
-        lane=joined(lane, each.lane).astype(np.int32),
+        lane=joined(lane, each.lane).astype(lane.dtype),
         speed=joined(speed, each.speed).astype(np.float32),
         truck=joined(truck, each.truck).astype(bool),
         exists=np.pad(each.exists, ((0, 0), (1, 0)), constant_values=True),
         driven=planned.acceleration.astype(np.float32),
-        free=plan(nobody, lane, speed, truck, lanes).acceleration.astype(np.float32),
+        free=free.astype(np.float32),
         change=planned.change.astype(np.int32),
         reacted=np.pad(reacted, ((0, 0), (0, 0), (1, 0))),
     )
@@ -149,10 +172,19 @@ def reactions(
     )
     planned = plan(view, lane, speed, truck, lanes)
     other = plan(without, own_lane, own_speed, own_truck, lanes)
-    accelerates = np.abs(other.acceleration - planned.acceleration[:, None]) >= MATTERS
-    is_lane = np.stack([(lane + s >= 0) & (lane + s < lanes) for s in SIDES], -1)[:, None]
-    advantage, before = (
-        np.where(is_lane, each, 0) for each in (other.advantage, planned.advantage[:, None])
-    )
-    gains = (np.abs(advantage - before) >= MATTERS) | (other.is_safe != planned.is_safe[:, None])
-    return planned, np.stack([accelerates, gains.any(-1)], 1) & view.exists[:, None]
+    before = Plan(*(array[:, None] for array in planned))
+    return planned, np.swapaxes(matters(before, other), 1, 2) & view.exists[:, None]
+
+
+def matters(planned: Plan, without: Plan) -> NDArray:
+    """Return whether a car matters to the acceleration, and whether to the lane, (..., 2).
+
+    Args:
+        planned: What the driver does.
+        without: What the driver would do without the car.
+    """
+    accelerates = np.abs(without.acceleration - planned.acceleration) >= MATTERS
+    is_lane = np.isfinite(planned.advantage)
+    advantage, before = (np.where(is_lane, each.advantage, 0) for each in (without, planned))
+    gains = (np.abs(advantage - before) >= MATTERS) | (without.is_safe != planned.is_safe)
+    return np.stack([accelerates, gains.any(-1)], -1)

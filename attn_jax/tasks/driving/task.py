@@ -9,6 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, PRNGKeyArray
 
+from attn_jax.tasks.driving.highway import draw_highway_scenes
 from attn_jax.tasks.driving.scenes import draw_scenes
 
 __all__ = ["Driving"]
@@ -28,6 +29,11 @@ class Driving:
     The truth is which cars the driver reacted to: those without which the acceleration, or the
     advantage of a lane, would differ by 0.1 m/s² or more.
 
+    The task `highway_env` reads the same out of roads of the package `highway-env`, which must be
+    installed: its own vehicles drive, and are asked what they would do without each of the others.
+    Their parameters and some of their rules differ. Lanes have a fraction there, because a car
+    between two lanes is on both.
+
     Raises:
         ValueError: If a setting is out of its range.
 
@@ -40,6 +46,9 @@ class Driving:
         Treiber, Hennecke and Helbing, 2000, https://arxiv.org/abs/cond-mat/0002177; Kesting,
         Treiber and Helbing, "General Lane-Changing Model MOBIL for Car-Following Models", 2007.
     """
+
+    name: Literal["road", "highway_env"] = "road"
+    """Who simulates: this package, or `highway-env`."""
 
     train: int = 20_000
     """The number of training scenes."""
@@ -60,7 +69,8 @@ class Driving:
     """The share of scenes in which the driver changes lanes, far more than on a road."""
 
     noise: float = 0.1
-    """The standard deviation of the noise of accelerations, in m/s²."""
+    """The standard deviation of the noise of accelerations, in m/s²; those with which the cars of
+    `highway_env` drive have none."""
 
     coordinates: Literal["driver", "road"] = "driver"
     """Where places are counted from: the driver's own car, or a point of the road."""
@@ -95,6 +105,9 @@ class Driving:
             `train`, `validation` and `test`, each a list of one bucket: the arrays of
             :class:`~attn_jax.tasks.driving.scenes.Scenes` by name, and `acceleration`, the driver's
             with noise, (n,).
+
+        Raises:
+            MissingPackageError: If `highway-env` is asked for and not installed.
         """
         return {split: [self.bucket(split)] for split in _SPLITS}
 
@@ -133,7 +146,10 @@ class Driving:
 @functools.lru_cache(maxsize=6)
 def _bucket(task: Driving, split: str) -> dict[str, np.ndarray]:
     rng = np.random.default_rng([task.seed, _SPLITS.index(split)])
-    settings = (task.lanes, task.seen, task.changing, task.noise, rng)
-    scenes = draw_scenes(getattr(task, split), *settings)
+    settings = (getattr(task, split), task.lanes, task.seen, task.changing)
+    if task.name == "highway_env":
+        scenes = draw_highway_scenes(*settings, rng)
+    else:
+        scenes = draw_scenes(*settings, task.noise, rng)
     noise = task.noise * rng.standard_normal(scenes.driven.shape).astype(np.float32)
     return {**scenes._asdict(), "acceleration": scenes.driven + noise}
