@@ -1,12 +1,16 @@
 """Drivers against values by hand from the papers, and scenes against the cars they react to."""
 
+import sys
+
 import numpy as np
 import pytest
 
+from attn_jax._extras import MissingPackageError
 from attn_jax.tasks import Driving
-from attn_jax.tasks.driving.driver import CAR, Driver, View, follow, plan
+from attn_jax.tasks.driving.driver import CAR, Driver, Plan, View, follow, plan
+from attn_jax.tasks.driving.highway import Reading, scenes_of
 from attn_jax.tasks.driving.road import seen_from_each, simulate
-from attn_jax.tasks.driving.scenes import reactions
+from attn_jax.tasks.driving.scenes import matters, reactions
 
 TASK = Driving(train=40, validation=11, test=13)
 
@@ -149,6 +153,62 @@ def test_a_split_alone_is_the_same():
         np.testing.assert_array_equal(again[name], array)
     with pytest.raises(ValueError, match="split='valid' is not one of train, validation, test"):
         TASK.bucket("valid")
+
+
+def test_a_package_that_is_missing_is_named_with_its_install_line(monkeypatch):
+    monkeypatch.setitem(sys.modules, "highway_env", None)
+    task = Driving(name="highway_env", train=3, validation=1, test=1)
+    line = "'highway_env' is missing: pip install highway-env==1.12.1"
+    with pytest.raises(MissingPackageError, match=line):
+        task.load()
+
+
+def plan_of(acceleration, left, right, safe=(True, True)):
+    return Plan(
+        np.array(acceleration), np.array([left, right]), np.array(safe), np.array(2 * (right > 0))
+    )
+
+
+def test_a_car_matters_where_without_it_something_differs():
+    planned = plan_of(-1.0, -np.inf, 0.5, (False, True))
+    for without, expected in [
+        (planned, [False, False]),
+        (plan_of(-0.89, -np.inf, 0.41, (False, True)), [True, False]),
+        (plan_of(-1.09, -np.inf, 0.39, (False, True)), [False, True]),
+        (plan_of(-1.0, -np.inf, 0.5, (False, False)), [False, True]),
+    ]:
+        np.testing.assert_array_equal(matters(planned, without), expected)
+
+
+def reading_of(count, first):
+    """Return a reading whose other cars are known by their speeds, which begin at `first`."""
+    speed = first + np.arange(count, dtype=float)
+    reacted = np.stack([speed == first, speed > first], 1)
+    planned = plan_of(-first, -np.inf, first)
+    own = (1.25, first, False)
+    return Reading(
+        own, 3 * speed, speed / 100, speed, speed > 21, planned, np.array(2.0), reacted, True
+    )
+
+
+def test_readings_become_scenes_whose_rows_are_in_random_order():
+    scenes = scenes_of([reading_of(3, 20.0), reading_of(5, 30.0)], 7, np.random.default_rng(0))
+    for row, count, first in ((0, 3, 20.0), (1, 5, 30.0)):
+        exists = scenes.exists[row]
+        assert exists.tolist() == [True] * (1 + count) + [False] * (7 - count)
+        assert (scenes.lane[row, 0], scenes.speed[row, 0], scenes.truck[row, 0]) == (1.25, first, 0)
+        speed = scenes.speed[row, 1 : 1 + count]
+        np.testing.assert_array_equal(np.sort(speed), first + np.arange(count))
+        ahead = scenes.place[row, 1 : 1 + count] - scenes.place[row, 0]
+        np.testing.assert_allclose(ahead, 3 * speed, rtol=1e-5)
+        np.testing.assert_allclose(scenes.lane[row, 1 : 1 + count], speed / 100, rtol=1e-6)
+        np.testing.assert_array_equal(scenes.truck[row, 1 : 1 + count], speed > 21)
+        np.testing.assert_array_equal(scenes.reacted[row, 0, 1 : 1 + count], speed == first)
+        np.testing.assert_array_equal(scenes.reacted[row, 1, 1 : 1 + count], speed > first)
+        assert not scenes.reacted[row][:, ~exists].any()
+        assert not scenes.reacted[row, :, 0].any()
+        assert (scenes.driven[row], scenes.free[row], scenes.change[row]) == (-first, 2, 2)
+    assert not (np.diff(scenes.speed[1, 1:6]) > 0).all()
 
 
 @pytest.mark.parametrize(
