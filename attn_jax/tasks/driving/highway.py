@@ -22,7 +22,7 @@ _STEP = 0.2
 """The seconds of a step, those of highway-env's `highway-fast-v0`."""
 
 _CARS = 30
-_SPACING = (0.7, 2.0)
+_SPACING = (1.3, 2.2)
 """The least and the most spacing of the cars of a road, in the units of highway-env."""
 
 _TRUCK_LENGTH = (CAR.length + TRUCK.length) / 2
@@ -152,8 +152,8 @@ def draw_highway_scenes(
 
     Its `create_random` puts them on the roads. One in four is a truck, and the kinds have the
     lengths and desired speeds of the rings of :mod:`~attn_jax.tasks.driving.road`. All drivers
-    that fit are taken at each of some times: they see as many others as asked for, are not
-    changing lanes, and nothing out of sight matters to them.
+    that fit are taken at each of some times: they see as many others as asked for, are neither
+    changing lanes nor crashed, and nothing out of sight matters to them.
 
     Args:
         count: The number of scenes.
@@ -176,8 +176,8 @@ def draw_highway_scenes(
         for road in _drive(lanes, rng):
             for vehicle in road.vehicles:
                 others = in_sight(vehicle)
-                fits = seen[0] <= len(others) <= seen[1]
-                if not fits or vehicle.lane_index != vehicle.target_lane_index:
+                stays = vehicle.lane_index == vehicle.target_lane_index
+                if vehicle.crashed or not (stays and seen[0] <= len(others) <= seen[1]):
                     continue
                 changes = bool(ask(vehicle, others).change)
                 if missing[changes] and (reading := read(vehicle)).is_whole:
@@ -191,15 +191,17 @@ def _drive(lanes: int, rng: np.random.Generator) -> Iterator[Any]:
     from highway_env.road.road import Road, RoadNetwork  # pyright: ignore[reportMissingImports]
     from highway_env.vehicle.behavior import IDMVehicle  # pyright: ignore[reportMissingImports]
 
+    class Truck(IDMVehicle):
+        LENGTH = TRUCK.length
+        DISTANCE_WANTED = 5.0 + LENGTH
+
     road = Road(RoadNetwork.straight_road_network(lanes, speed_limit=None), np_random=rng)
     spacing = rng.uniform(*_SPACING)
     for _ in range(_CARS):
-        kind = TRUCK if rng.random() < TRUCKS else CAR
+        kind, driver = (TRUCK, Truck) if rng.random() < TRUCKS else (CAR, IDMVehicle)
         speed = kind.desired_speed * rng.uniform(0.6, 1)
-        vehicle = IDMVehicle.create_random(road, speed, spacing=spacing)
+        vehicle = driver.create_random(road, speed, spacing=spacing)
         vehicle.target_speed = kind.desired_speed
-        vehicle.LENGTH, vehicle.DISTANCE_WANTED = kind.length, 5.0 + kind.length
-        vehicle.check_collisions = False  # They avoid each other, and checks take most of the time.
         road.vehicles.append(vehicle)
     now = 0.0
     for time in _TIMES:
