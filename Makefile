@@ -114,7 +114,7 @@ oldest: .oldest/.ready ## test hooks and the fused attention on the oldest jax a
 next: $(ready) ## test hooks with the flags of JAX's next engine
 	JAX_REMAT3=1 JAX_CUSTOM_VJP3=1 $(py) -m pytest -n auto -q tests/hooks
 
-parity: $(ready_parity) .peers-lens/installed.lock ## compare with PyTorch, transformers, TransformerLens, entmax and captum on fresh random shapes
+parity: $(ready_parity) .peers-lens/installed.lock ## compare with PyTorch, transformers, TransformerLens, entmax, captum and highway-env on fresh random inputs
 	$(parity_py) -m pytest -q -rs tests/parity $(ARGS)
 
 interop: $(interop_env)/.ready ## try models of other libraries, and write docs/interop.md (ARGS=--all tries those of gigabytes)
