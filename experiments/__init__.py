@@ -23,7 +23,7 @@ def load(run: str | Path, *, checkpoint: str | int = "last") -> tuple[Any, dict[
         FileNotFoundError: If there is no such run.
         RunFolderError: If its `command.json` is damaged, has options that no longer exist, takes
             data from the run's own folder, or names a path that you have not named on this machine
-            (`python -m experiments allow PATH`).
+            (`attn-jax allow PATH`).
         ValueError: If its checkpoint is damaged or the experiment has changed since.
     """
     from experiments.reopen import reopen

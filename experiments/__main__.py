@@ -9,20 +9,27 @@ from pathlib import Path
 
 from attn_jax._extras import MissingPackageError
 from experiments import catalogue
+from experiments.invocation import IS_CLONE, program
 from experiments.memory import keep_freed_memory
 
-USAGE = """\
-usage: python -m experiments NAME [options]   train, draw, report (make train EXP=NAME)
-       python -m experiments NAME --help      show the options of one experiment
-       python -m experiments list             list the experiments (make list)
-       python -m experiments report [RUN]     draw a run's figures and report again (make report)
-       python -m experiments look MODEL       show the attention of a checkpoint (make look MODEL=)
-       python -m experiments allow PATH       let runs of others read their data from PATH
-       python -m experiments.translate RUN [TEXT ...]   translate with a trained run
-Where the package is installed, `attn-jax` stands for `python -m experiments`: attn-jax train NAME.
+_COMMANDS = (
+    ("train NAME [options]", "train, draw, report", "make train EXP=NAME"),
+    ("train NAME --help", "show the options of one experiment", ""),
+    ("list", "list the experiments", "make list"),
+    ("report [RUN]", "draw a run's figures and report again", "make report"),
+    ("look MODEL", "show the attention of a checkpoint", "make look MODEL="),
+    ("translate RUN [TEXT ...]", "translate with a trained run", ""),
+    ("allow PATH", "let runs of others read their data from PATH", ""),
+)
 
-The experiments:
-"""
+
+def usage() -> str:
+    """Return what the commands are, and in a clone what make calls them."""
+    lines = [
+        f"{program()} {words:<26}{what}" + f" ({make})" * bool(make and IS_CLONE)
+        for words, what, make in _COMMANDS
+    ]
+    return "usage: " + "\n       ".join(lines) + "\n\nThe experiments:\n"
 
 
 def reuse_programs() -> None:
@@ -63,7 +70,7 @@ def main(arguments: list[str]) -> int:
     if name == "train":  # as make says it
         name, *options = options or ["list"]
     if name in ("-h", "--help"):
-        print(USAGE + catalogue.table())
+        print(usage() + catalogue.table())
     elif name == "list":
         print(catalogue.table())
     elif name == "report":
@@ -74,6 +81,10 @@ def main(arguments: list[str]) -> int:
         from experiments.look.command import main as look
 
         return look(options)
+    elif name == "translate":
+        from experiments.translate import main as translate
+
+        return translate(options)
     elif name == "allow":
         from experiments.command import allow_paths
 
@@ -83,7 +94,8 @@ def main(arguments: list[str]) -> int:
 
         return train(name, options)
     else:
-        hint = catalogue.nearest(name, [*names, "list", "report", "look", "allow"])
+        commands = [words.partition(" ")[0] for words, _, _ in _COMMANDS]
+        hint = catalogue.nearest(name, [*names, *commands])
         print(f"There is no experiment {name!r}.{hint} There are:", file=sys.stderr)
         print(catalogue.table(), file=sys.stderr)
         return 2
@@ -99,6 +111,9 @@ def entry() -> int:
     except MissingPackageError as error:
         print(f"{error}.", file=sys.stderr)
         return 2
+    except BrokenPipeError:  # `attn-jax list | head` has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
 
 
 if __name__ == "__main__":

@@ -11,6 +11,7 @@ from typing import Any
 import attn_jax._extras.commands  # noqa: F401
 from attn_jax import train as training
 from experiments.experiment import Experiment, settings
+from experiments.invocation import program, train_line
 from experiments.known_paths import allow, allow_options, require_known_paths
 from experiments.new_run import begin_run
 from experiments.options import RUNS, Command, parse, without_place
@@ -104,7 +105,7 @@ def _fit(
     def finish(result: training.FitResult) -> None:
         print(summary(result.rows))
         announce("Drawing the figures and judging the attention; this may take a minute")
-        experiment.draw(result.state.params, run)
+        _draw(experiment, result.state.params, run, options.language)
         announce("Writing the report")
         report = _write_report(run, options.language)
         print(f"Report: {report}\nReopen: experiments.load({str(run)!r})")
@@ -143,8 +144,7 @@ def _check(run: Path, experiment: Experiment) -> None:
 def resume_line(name: str, run: Path) -> str:
     """Return the shell command that resumes a run."""
     runs = run.parent.parent
-    options = "--resume" if runs == RUNS else f"'--resume --runs {runs}'"
-    return f"make train EXP={name} ARGS={options}"
+    return train_line(name, ["--resume", *(() if runs == RUNS else ("--runs", str(runs)))])
 
 
 def summary(rows: list[dict[str, Any]]) -> str:
@@ -163,12 +163,12 @@ def summary(rows: list[dict[str, Any]]) -> str:
 
 def report(arguments: Sequence[str]) -> int:
     """Draw the figures and write the report of runs again, by default of the last run."""
-    parser = argparse.ArgumentParser(
-        prog="python -m experiments report", description=report.__doc__
-    )
+    parser = argparse.ArgumentParser(prog=f"{program()} report", description=report.__doc__)
     parser.add_argument("runs", nargs="*", metavar="RUN", help="folder of a run")
     parser.add_argument(
-        "--language", choices=("en", "zh"), help="language of the page; by default the run's own"
+        "--language",
+        choices=("en", "zh"),
+        help="language of page and figures; by default the run's own",
     )
     options = parser.parse_args(arguments)
     try:
@@ -177,8 +177,8 @@ def report(arguments: Sequence[str]) -> int:
             with training.lock_run(run) as notes:
                 print("".join(f"{note}\n" for note in notes), end="")
                 experiment, params = reopen_experiment(run, "last")
-                experiment.draw(params, run)
                 language = options.language or stored_options(run).language
+                _draw(experiment, params, run, language)
                 print(f"Report: {_write_report(run, language)}")
     except EXPECTED as error:
         print(f"{type(error).__name__}: {error}", file=sys.stderr)
@@ -194,6 +194,13 @@ def allow_paths(arguments: Sequence[str]) -> int:
         print(f"{type(error).__name__}: {error}", file=sys.stderr)
         return 1
     return 0
+
+
+def _draw(experiment: Experiment, params: Any, run: Path, language: str) -> None:
+    from experiments.report.figure_words import figures_in
+
+    with figures_in(language):
+        experiment.draw(params, run)
 
 
 def _write_report(run: Path, language: str) -> Path:

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from attn_jax.train import RunFolderError
+from experiments.invocation import program
 
 
 def known_paths_file() -> Path:
@@ -67,7 +68,7 @@ def require_known_paths(run: Path, name: str, experiment: Any) -> None:
             raise RunFolderError(
                 f"{run / 'command.json'} names the path {path} (--{option}), which you have not "
                 "named on this machine, so it is not read. If you trust it, run "
-                f"`python -m experiments allow {shlex.quote(str(path))}`, and try again."
+                f"`{program()} allow {shlex.quote(str(path))}`, and try again."
             )
 
 

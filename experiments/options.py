@@ -11,6 +11,7 @@ import tyro
 
 from attn_jax.train import Place
 from experiments.experiment import Experiment
+from experiments.invocation import IS_CLONE, program
 
 RUNS = Path("runs")
 
@@ -26,7 +27,8 @@ class Command:
     runs: Path = RUNS
     """The folder for all runs; each run makes its own subfolder, EXPERIMENT/DATE-TIME."""
     language: Literal["en", "zh"] = "en"
-    """The language that the report opens in, where its reader can switch: English or Chinese."""
+    """The language that the report opens in, where its reader can switch, and of the words inside
+    its figures: English or Chinese."""
     distributed: tuple[str, int, int] | None = None
     """Train in several processes, started one by one: the address HOST:PORT of process 0, how many
     there are, and the number of this one. Slurm, TPU pods and the like need no such option."""
@@ -65,7 +67,7 @@ def _parse(name: str, experiment: Experiment, arguments: Sequence[str]) -> Comma
         Command,
         default=Command(experiment),
         args=list(arguments),
-        prog=f"make train EXP={name} ARGS='...'  |  python -m experiments {name}",
+        prog=f"make train EXP={name} ARGS='...'  |  " * IS_CLONE + f"{program()} train {name}",
         description=sys.modules[f"experiments.configs.{name}"].__doc__,
         config=(tyro.conf.SuppressFixed, tyro.conf.AvoidSubcommands),
     )

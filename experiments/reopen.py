@@ -9,6 +9,7 @@ from attn_jax import train as training
 from attn_jax.train.disk.run_folder import begun_at
 from attn_jax.train.disk.stored import StoredFileError, is_record
 from experiments.experiment import Experiment, settings
+from experiments.invocation import train_line
 from experiments.known_paths import require_known_paths
 from experiments.stored_command import read_stored_command, stored_experiment
 
@@ -29,7 +30,7 @@ def last_run(folder: Path, pattern: str = "*") -> Path:
     runs = [path.parent for path in folder.glob(f"{pattern}/command.json")]
     if not runs:
         raise FileNotFoundError(
-            f"There is no run at {folder}. Create one with `make train EXP=...`."
+            f"There is no run at {folder}. Create one with `{train_line('...')}`."
         )
     return max(runs, key=_order)
 

@@ -95,6 +95,7 @@ class RetrievalExperiment(Experiment):
         """Draw the summaries of all epochs, and the last one in full."""
         from attn_jax import plot
         from experiments.report import Sheet, save_sheet
+        from experiments.report.figure_words import viewer_label
 
         self._restore_summaries(run)
         summaries = _read_summaries(run)
@@ -124,7 +125,7 @@ class RetrievalExperiment(Experiment):
         whole = plot.summary(types.SimpleNamespace(**summaries[-1]))
         save_sheet(run, Sheet("summary", "The whole map, never stored", caption, whole))
         fields = dict.fromkeys(ops.AttentionSummary._fields) | summaries[-1]
-        title = "The attention of all tokens"
+        title = viewer_label("The attention of all tokens")
         viewer = plot.viewer(types.SimpleNamespace(**fields), title=title)
         caption = "The same map, to explore."
         save_sheet(run, Sheet("viewer", "Look around", caption, viewer))

@@ -1,4 +1,4 @@
-"""Translate with a trained run and see its alignment: `python -m experiments.translate`."""
+"""Translate with a trained run and see its alignment: `attn-jax translate`."""
 
 import contextlib
 import dataclasses
@@ -12,9 +12,12 @@ from typing import Annotated, Any
 import numpy as np
 import tyro
 
+# Imported for the error that names the extra.
+import attn_jax._extras.commands  # noqa: F401
 from attn_jax.tasks.translation.tokens import END, SPECIALS, UNKNOWN
 from attn_jax.train.disk.manifest import replacing
 from experiments.command import EXPECTED
+from experiments.invocation import program
 from experiments.translation.translator import BATCH_SIZE, Translation, Translator, open_translator
 
 _FORMATS = (".svg", ".png", ".pdf")
@@ -47,8 +50,7 @@ class Command:
 
 def main(arguments: Sequence[str]) -> int:
     """Translate; report mistakes in a line."""
-    prog = "python -m experiments.translate"
-    command = tyro.cli(Command, args=list(arguments), prog=prog)
+    command = tyro.cli(Command, args=list(arguments), prog=f"{program()} translate")
     try:
         translate(command)
     except EXPECTED as error:

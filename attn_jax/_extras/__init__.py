@@ -1,4 +1,4 @@
-"""The error for a package that is missing: it names the extra that.
+"""The error for a package that is missing: it names the extra that brings it.
 
 Importing a module of this folder requires what whole packages of the library need; functions that
 need a package call :func:`require`.

@@ -122,7 +122,8 @@ class _Others(NamedTuple):
 
 
 def _others(text: str) -> _Others:
-    lacking = frozenset(map(ord, text)) - _union(_known_families()[:-1])
+    # A line break is not drawn.
+    lacking = frozenset(map(ord, text.replace("\n", ""))) - _union(_known_families()[:-1])
     # The count makes the search run again after a font was added.
     return _search(lacking, len(fontManager.ttflist)) if lacking else _Others()
 

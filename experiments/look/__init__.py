@@ -1,4 +1,4 @@
-"""One command from a checkpoint to a page that shows its attention: `python -m experiments look`.
+"""One command from a checkpoint to a page that shows its attention: `attn-jax look`.
 
 Each kind of input has a file that returns a `Look` (for texts, `text.py`), and `kinds.py` chooses
 between them; the page is written from the `Look` alone.

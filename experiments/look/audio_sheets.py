@@ -14,6 +14,7 @@ from attn_jax.pretrained.reading.mel import log_mel
 from experiments.look.listening import RATE, Listening
 from experiments.look.look import Choice
 from experiments.report import Sheet
+from experiments.report.figure_words import viewer_label
 
 
 def draw_sheets(listening: Listening, choice: Choice) -> Iterator[Sheet]:
@@ -59,12 +60,12 @@ def _map(listening: Listening, choice: Choice) -> Sheet:
 def _viewer(listening: Listening, choice: Choice) -> Sheet:
     frames = listening.maps.shape[-1]
     view = plot.viewer(
-        {f"layer {i}": layer for i, layer in enumerate(listening.maps)},
+        {viewer_label(f"layer {i}"): layer for i, layer in enumerate(listening.maps)},
         axes="hqk",
         queries=listening.written,
         keys=[f"{i * listening.frame:.2f} s" for i in range(frames)],
         normalized=False,  # some of it goes to the silence after the recording
-        title="Attention to the sound",
+        title=viewer_label("Attention to the sound"),
     )
     return Sheet(
         "viewer",
@@ -77,10 +78,10 @@ def _viewer(listening: Listening, choice: Choice) -> Sheet:
 
 def _within(listening: Listening, choice: Choice) -> Sheet:
     view = plot.viewer(
-        {f"layer {i}": layer for i, layer in enumerate(listening.over_text)},
+        {viewer_label(f"layer {i}"): layer for i, layer in enumerate(listening.over_text)},
         axes="hqk",
         tokens=listening.read,
-        title="Attention to the text written so far",
+        title=viewer_label("Attention to the text written so far"),
     )
     return Sheet(
         "text",

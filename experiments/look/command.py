@@ -13,6 +13,7 @@ import tyro
 
 # Imported for the error that names the extra.
 import attn_jax._extras.commands  # noqa: F401
+from experiments.invocation import IS_CLONE, program
 from experiments.look import EXAMPLE
 
 LOOKS = Path("looks")
@@ -50,7 +51,8 @@ class Command:
     save_captured: bool = False
     """Whether to save the captured weights too, as captured.npz."""
     language: Literal["en", "zh"] = "en"
-    """The language that the page opens in, where its reader can switch: English or Chinese."""
+    """The language that the page opens in, where its reader can switch, and of the words inside
+    its figures: English or Chinese."""
     looks: Path = LOOKS
     """The folder for all pages; each gets a subfolder, MODEL/DATE-TIME."""
 
@@ -60,7 +62,7 @@ def main(arguments: Sequence[str]) -> int:
     command = tyro.cli(
         Command,
         args=list(arguments),
-        prog="make look MODEL=... TEXT='...' ARGS='...'  |  python -m experiments look",
+        prog="make look MODEL=... TEXT='...' ARGS='...'  |  " * IS_CLONE + f"{program()} look",
     )
     try:
         page = look(command, arguments)

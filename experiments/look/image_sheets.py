@@ -9,6 +9,7 @@ from attn_jax import plot
 from attn_jax.plot.figure import Figure, style, title
 from experiments.look.look import Choice, Pairs
 from experiments.report import Sheet, Table
+from experiments.report.figure_words import viewer_label, viewer_labels
 
 _COLUMNS = 4
 _FIRST = {"CLS": "the class token itself", "distillation": "the distillation token"}
@@ -95,13 +96,13 @@ def _overlays(sight: Sight, weights: dict[int, np.ndarray]) -> Figure:
 
 def _viewer(sight: Sight, choice: Choice) -> Sheet:
     view = plot.viewer(
-        sight.layers,
+        viewer_labels(sight.layers),
         axes="hqk",
         tokens=sight.tokens,
         images=sight.image,
         grid=sight.grid,
         prefix_tokens=len(sight.before),
-        title="The image",
+        title=viewer_label("The image"),
     )
     head = "mean" if choice.head is None else choice.head
     return Sheet(

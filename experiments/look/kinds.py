@@ -6,13 +6,13 @@ from pathlib import Path
 from typing import NamedTuple
 
 from attn_jax.pretrained import Pretrained
+from experiments.invocation import IS_CLONE
 from experiments.look import EXAMPLE
 from experiments.look.look import Choice, Look
 
 _HINTS = {
-    "texts": "give one with --text (make look TEXT=...)",
-    "images": "give one with --image (make look IMAGE=...)",
-    "sounds": "give one with --audio (make look AUDIO=...)",
+    kind: f"give one with --{option}" + f" (make look {option.upper()}=...)" * IS_CLONE
+    for kind, option in (("texts", "text"), ("images", "image"), ("sounds", "audio"))
 }
 
 

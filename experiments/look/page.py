@@ -13,8 +13,10 @@ from attn_jax.measure import ReportCard
 from attn_jax.plot.card import card_content
 from attn_jax.pretrained import Pretrained, Source, available
 from attn_jax.train.disk.manifest import write_atomically
+from experiments.invocation import program
 from experiments.look.look import Look, Pairs
 from experiments.report import save_sheet
+from experiments.report.figure_words import figures_in
 from experiments.report.pictures import read_pictures
 from experiments.report.render import render
 
@@ -36,13 +38,15 @@ def write_page(
         model: The model.
         arguments: The words of the command line, for the page to repeat.
         card: The report card, if there is one.
-        language: The language that the page opens in, `"en"` or `"zh"`, Chinese.
+        language: The language that the page opens in, and of the words inside its figures, `"en"`
+            or `"zh"`, Chinese.
 
     Returns:
         The page's path.
     """
-    for sheet in look.sheets:
-        save_sheet(folder, sheet)
+    with figures_in(language):
+        for sheet in look.sheets:
+            save_sheet(folder, sheet)
     page = folder / "report.html"
     content = render(
         "look/look.html.jinja",
@@ -54,7 +58,7 @@ def write_page(
         look=look,
         card=None if card is None else card_content(card),
         model=_model_facts(model),
-        command=shlex.join(["python", "-m", "experiments", "look", *arguments]),
+        command=f"{program()} look {shlex.join(arguments)}",
         code=_code(model, look.inputs_code),
         facts=_run_facts(),
     )

@@ -9,6 +9,7 @@ from attn_jax import plot
 from experiments.look.look import Choice
 from experiments.look.reducing import CELLS, fit, largest_tiles, mean_tiles, tile_starts
 from experiments.report import Sheet
+from experiments.report.figure_words import viewer_label, viewer_labels
 
 _LONG = 64
 """The most tokens whose maps are drawn cell by cell in the figure of every head."""
@@ -71,12 +72,12 @@ def _comparison(first: Reading, second: Reading, choice: Choice, room: int) -> S
         name: mean_tiles(weights, len(maps.labels[name])) for name, weights in second.layers.items()
     }
     view = plot.viewer(
-        maps.layers,
+        viewer_labels(maps.layers),
         axes="hqk",
-        tokens=maps.labels,
-        compare=others if maps.note else second.layers,
-        compare_names=("text 1", "text 2"),
-        title="Text 1 and text 2",
+        tokens=viewer_labels(maps.labels),
+        compare=viewer_labels(others if maps.note else second.layers),
+        compare_names=(viewer_label("text 1"), viewer_label("text 2")),
+        title=viewer_label("Text 1 and text 2"),
     )
     return Sheet(
         "compare",
@@ -89,7 +90,8 @@ def _comparison(first: Reading, second: Reading, choice: Choice, room: int) -> S
 
 def _viewer(reading: Reading, choice: Choice, room: int) -> Sheet:
     maps = fit(reading.layers, reading.tokens, choice.layer, room)
-    view = plot.viewer(maps.layers, axes="hqk", tokens=maps.labels, title=_short(reading.text))
+    layers, labels = viewer_labels(maps.layers), viewer_labels(maps.labels)
+    view = plot.viewer(layers, axes="hqk", tokens=labels, title=_short(reading.text))
     has_several = sum(map(len, reading.layers.values())) > 1
     return Sheet(
         f"viewer{reading.number}",

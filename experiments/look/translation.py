@@ -15,6 +15,7 @@ from attn_jax.pretrained import Pretrained
 from experiments.look.look import Choice, Look, Text
 from experiments.look.running import capture_weights, parameters
 from experiments.report import Sheet
+from experiments.report.figure_words import viewer_label, viewer_labels
 
 _CAVEAT = (
     "There is no report card: the model predicts at every token, and a card judges one prediction. "
@@ -199,9 +200,8 @@ def _named(token: str) -> str:
 
 
 def _viewer(part: Maps, choice: Choice) -> Sheet:
-    view = plot.viewer(
-        part.layers, axes="hqk", queries=part.queries, keys=part.keys, title=part.title
-    )
+    layers, title = viewer_labels(part.layers), viewer_label(part.title)
+    view = plot.viewer(layers, axes="hqk", queries=part.queries, keys=part.keys, title=title)
     # An encoder may have fewer layers or heads than the decoder.
     weights = list(part.layers.values())[min(choice.layer, len(part.layers) - 1)]
     is_mean = choice.head is None and len(weights) > 1

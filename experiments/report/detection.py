@@ -13,6 +13,7 @@ from matplotlib.patches import Rectangle
 from attn_jax import plot
 from attn_jax.plot.colors import INK, MUTED, SERIES, TRUTH, WRONG
 from attn_jax.plot.overlay import draw_overlay
+from experiments.report.figure_words import viewer_label
 from experiments.report.figures import Sheet, Table, save_sheet
 
 _SURE = 0.5
@@ -77,13 +78,13 @@ def save_viewer(
     """
     found = detected.chance[0].argmax(-1)
     nothing = detected.chance.shape[-1] - 1
-    names = ["nothing" if label == nothing else f"a {label}" for label in found]
+    names = ["nothing" if label == nothing else str(label) for label in found]
     viewer = plot.viewer(
         heads,
-        queries=[f"query {number}: {name}" for number, name in enumerate(names)],
+        queries=[viewer_label(f"query {number}: {name}") for number, name in enumerate(names)],
         images=1 - batch["image"][0],
         grid=grid,
-        title="A test canvas",
+        title=viewer_label("A test canvas"),
     )
     caption = "The first test canvas. Choose a query and a head, and point at a cell."
     save_sheet(run, Sheet("viewer", "Look around", caption, viewer))

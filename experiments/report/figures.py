@@ -15,6 +15,7 @@ from attn_jax.train import read_metrics
 from attn_jax.train.disk.manifest import replacing
 from attn_jax.train.disk.stored import StoredFileError, is_record, read_json, set_aside, write_json
 from experiments.report.card import save_card
+from experiments.report.figure_words import translate, viewer_label
 from experiments.report.record import fine_rows
 
 _COLUMNS, _NARROW_COLUMNS = 10, 4
@@ -254,7 +255,7 @@ def _viewer(every: Predictions) -> plot.Viewer:
         queries=[[_reading(chosen, i)] for i in range(len(chosen.labels))],
         images=images.astype(every.images.dtype)[..., None],
         grid=every.grid,
-        title="Test images",
+        title=viewer_label("Test images"),
     )
 
 
@@ -262,7 +263,8 @@ def _reading(chosen: Predictions, index: int) -> str:
     """Return what an image was read as, and what it is if that was wrong."""
     label, prediction = chosen.labels[index], chosen.predictions[index]
     true, read = (str(i if chosen.names is None else chosen.names[i]) for i in (label, prediction))
-    return f"read as {read} ✓" if label == prediction else f"read as {read}, is {true} ✗"
+    is_right = label == prediction
+    return viewer_label(f"read as {read} ✓" if is_right else f"read as {read}, is {true} ✗")
 
 
 def _classes(every: Predictions, columns: int = _COLUMNS) -> Figure:
@@ -300,6 +302,8 @@ def save_sheet(run: Path, sheet: Sheet) -> list[Path]:
     folder = run / "figures"
     folder.mkdir(parents=True, exist_ok=True)
     if isinstance(sheet.figure, Figure):
+        for part in (sheet.figure, *sheet.narrow):
+            translate(part)
         files = [folder / f"{sheet.name}.{suffix}" for suffix in ("svg", "png")]
         _save_svg(sheet.figure, files[0])
         with replacing(files[1]) as draft:

@@ -31,6 +31,16 @@ def in_chinese(text: str) -> str | None:
     return None if None in parts else "".join(part for part in parts if part is not None)
 
 
+def check_language(language: str) -> None:
+    """Refuse a language that there is no report in.
+
+    Raises:
+        ValueError: If there is no such language.
+    """
+    if language not in LANGUAGES:
+        raise ValueError(f"there is no language {language!r} among {', '.join(LANGUAGES)}.")
+
+
 class Words:
     """What templates call to write a text in both languages.
 
@@ -39,8 +49,7 @@ class Words:
     """
 
     def __init__(self, language: str):
-        if language not in LANGUAGES:
-            raise ValueError(f"there is no language {language!r} among {', '.join(LANGUAGES)}.")
+        check_language(language)
         self.language = language
 
     def say(self, text: str) -> str:

@@ -9,6 +9,7 @@ from attn_jax.train import read_command, read_metrics
 from attn_jax.train.disk.manifest import write_atomically
 from experiments import catalogue
 from experiments.report.card import read_card
+from experiments.report.figure_words import figures_in
 from experiments.report.figures import draw_curves
 from experiments.report.pictures import read_pictures
 from experiments.report.record import (
@@ -86,7 +87,8 @@ def write_report(run: Path, *, language: str = "en") -> Path:
 
     Args:
         run: The run's folder, with `command.json`, `metrics.jsonl` and `figures/`.
-        language: The language that the page opens in, `"en"` or `"zh"`, Chinese.
+        language: The language that the page opens in, and of the words inside its curves, `"en"` or
+            `"zh"`, Chinese.
 
     Returns:
         The page's path.
@@ -98,7 +100,8 @@ def write_report(run: Path, *, language: str = "en") -> Path:
     rows = read_metrics(run)
     if not rows:
         raise FileNotFoundError(f"{run} has no rows in metrics.jsonl yet; train first.")
-    draw_curves(run)
+    with figures_in(language):
+        draw_curves(run)
     page = run / "report.html"
     write_atomically(page, _render(run, rows, read_command(run), language))
     return page

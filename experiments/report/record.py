@@ -1,9 +1,10 @@
 """The records of a run, prepared for its report."""
 
-import shlex
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from typing import Any
+
+from experiments.invocation import train_line
 
 Row = Mapping[str, Any]
 
@@ -59,8 +60,7 @@ def commands(command: Mapping[str, Any]) -> dict[str, str]:
         command: The contents of `command.json`.
 
     Returns:
-        The commands `{"rerun": …, "resume": …}`, quoted for a shell and for make; empty if the
-        experiment has no name.
+        The commands `{"rerun": …, "resume": …}`; empty if the experiment has no name.
 
     Example:
         >>> from experiments.report.record import commands
@@ -70,21 +70,15 @@ def commands(command: Mapping[str, Any]) -> dict[str, str]:
     name = command.get("experiment")
     if not name:
         return {}
-    start = f"make train EXP={shlex.quote(str(name))}"
     words = command.get("arguments")
     arguments = [str(a) for a in words if a != "--resume"] if isinstance(words, list) else []
     # A resumed run takes all options from its folder, except where the runs are.
     last = [i for i, argument in enumerate(arguments[:-1]) if argument == "--runs"][-1:]
     runs = [part for i in last for part in arguments[i : i + 2]]
     return {
-        "rerun": start + _for_make(arguments),
-        "resume": start + _for_make(["--resume", *runs]),
+        "rerun": train_line(str(name), arguments),
+        "resume": train_line(str(name), ["--resume", *runs]),
     }
-
-
-def _for_make(arguments: Sequence[str]) -> str:
-    """Quote arguments for make, which expands `$`, and for the shell that it starts."""
-    return f" ARGS={shlex.quote(shlex.join(arguments).replace('$', '$$'))}" if arguments else ""
 
 
 def duration(seconds: float) -> str:

@@ -12,6 +12,7 @@ from matplotlib.figure import Figure
 
 from attn_jax import plot
 from attn_jax.plot.colors import ATTENTION, INK, MUTED, TRUTH, WRONG
+from experiments.report.figure_words import viewer_label
 from experiments.report.figures import Sheet, Table, save_sheet
 
 _PARTS = {
@@ -67,7 +68,7 @@ def save_viewer(run: Path, image: np.ndarray, gate: np.ndarray) -> None:
         images=1 - image,
         grid=gate.shape,
         normalized=False,
-        title="A test image and its coarsest gate",
+        title=viewer_label("A test image and its coarsest gate"),
     )
     caption = "The coarsest gate over the first image. Point at a cell."
     save_sheet(run, Sheet("viewer", "Look around", caption, viewer))

@@ -13,6 +13,7 @@ from matplotlib.patches import Rectangle
 from attn_jax import plot
 from attn_jax.plot.colors import ATTENTION, INK, MUTED, ON_DARK, RIGHT, TRUTH, WRONG
 from attn_jax.plot.overlay import draw_overlay
+from experiments.report.figure_words import viewer_label
 from experiments.report.figures import Sheet, Table, save_sheet
 
 _DARK = 0.5
@@ -62,7 +63,7 @@ def save_looks(
     question = task.pictures("test")[row].questions[place]
     viewer = plot.viewer(
         looked.cells[:, row, place][None],
-        queries=[f"round {number + 1}" for number in range(len(looked.cells))],
+        queries=[viewer_label(f"round {number + 1}") for number in range(len(looked.cells))],
         images=batch["image"][row],
         grid=grid,
         title=f"{' '.join(question.words)}?",

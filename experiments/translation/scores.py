@@ -17,6 +17,7 @@ from attn_jax.models import beam_decode, greedy_decode
 from attn_jax.tasks.translation.tokens import PAD, UNKNOWN
 from attn_jax.train import read_metrics
 from attn_jax.train.disk.stored import StoredFileError, is_record, read_json, set_aside, write_json
+from experiments.invocation import report_line
 from experiments.translation.alignment_scores import Score, batches
 
 _NAME = "scores.json"
@@ -45,14 +46,16 @@ def read_scores(run: Path) -> dict[str, Any]:
     try:
         scores = read_json(path, dict)
     except StoredFileError as error:
-        raise StoredFileError(f"{error}; `make report` makes it again.") from error
+        raise StoredFileError(f"{error}; `{report_line()}` makes it again.") from error
     heads = scores.get("alignment")
     if (
         not is_record(scores.get("signatures"), {"bleu": str, "chrf": str})
         or not isinstance(heads, list)
         or not all(is_record(head, _SCORE) and head.keys() == _SCORE.keys() for head in heads)
     ):
-        raise StoredFileError(f"{path} is not the scores of a run; `make report` makes it again.")
+        raise StoredFileError(
+            f"{path} is not the scores of a run; `{report_line()}` makes it again."
+        )
     return scores
 
 
