@@ -7,7 +7,8 @@ import sys
 from importlib.util import find_spec
 from pathlib import Path
 
-from attn_jax._extras import MissingPackageError
+import attn_jax
+from attn_jax._extras import MissingPackageError, require
 from experiments import catalogue
 from experiments.invocation import IS_CLONE, program
 from experiments.memory import keep_freed_memory
@@ -71,35 +72,42 @@ def main(arguments: list[str]) -> int:
         name, *options = options or ["list"]
     if name in ("-h", "--help"):
         print(usage() + catalogue.table())
-    elif name == "list":
+        return 0
+    if name == "list":
         print(catalogue.table())
-    elif name == "report":
-        from experiments.command import report
+        return 0
+    if name == "--version":
+        print(f"attn-jax {attn_jax.__version__}")
+        return 0
+    commands = [words.partition(" ")[0] for words, _, _ in _COMMANDS]
+    names = list(catalogue.experiments())
+    if name in (*commands, *names):
+        return _run(name, options)
+    hint = catalogue.nearest(name, [*names, *commands])
+    print(f"There is no experiment {name!r}.{hint} There are:", file=sys.stderr)
+    print(catalogue.table(), file=sys.stderr)
+    return 2
 
-        return report(options)
-    elif name == "look":
+
+def _run(name: str, options: list[str]) -> int:
+    """Import a command and run it, once what it needs is known to be there."""
+    if name == "look":
+        require("tyro", "safetensors", "tokenizers", extra="hub,train")
+    import attn_jax._extras.commands  # noqa: F401
+
+    if name == "look":
         from experiments.look.command import main as look
 
         return look(options)
-    elif name == "translate":
+    if name == "translate":
         from experiments.translate import main as translate
 
         return translate(options)
-    elif name == "allow":
-        from experiments.command import allow_paths
+    from experiments.command import allow_paths, report, train
 
-        return allow_paths(options)
-    elif name in (names := list(catalogue.experiments())):
-        from experiments.command import train
-
-        return train(name, options)
-    else:
-        commands = [words.partition(" ")[0] for words, _, _ in _COMMANDS]
-        hint = catalogue.nearest(name, [*names, *commands])
-        print(f"There is no experiment {name!r}.{hint} There are:", file=sys.stderr)
-        print(catalogue.table(), file=sys.stderr)
-        return 2
-    return 0
+    if name == "report":
+        return report(options)
+    return allow_paths(options) if name == "allow" else train(name, options)
 
 
 def entry() -> int:

@@ -12,8 +12,6 @@ from typing import Annotated, Any
 import numpy as np
 import tyro
 
-# Imported for the error that names the extra.
-import attn_jax._extras.commands  # noqa: F401
 from attn_jax.tasks.translation.tokens import END, SPECIALS, UNKNOWN
 from attn_jax.train.disk.manifest import replacing
 from experiments.command import EXPECTED

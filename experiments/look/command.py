@@ -11,8 +11,6 @@ from typing import Annotated, Any, Literal
 
 import tyro
 
-# Imported for the error that names the extra.
-import attn_jax._extras.commands  # noqa: F401
 from experiments.invocation import IS_CLONE, program
 from experiments.look import EXAMPLE
 

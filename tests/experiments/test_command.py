@@ -178,6 +178,25 @@ def test_what_needs_no_jax_does_not_import_it(words):
     assert ("Did you mean mnist_additive?" in said) == (words == ["mnist_aditive"])
 
 
+@pytest.mark.parametrize(
+    ("words", "extra"),
+    [
+        (["look", "minilm"], "hub,train"),
+        (["translate", "runs/x", "hello"], "train"),
+        (["report"], "train"),
+        (["train", "mnist_dot"], "train"),
+    ],
+)
+def test_without_the_packages_of_an_extra_a_line_names_it(words, extra):
+    code = (
+        "import sys; sys.modules['tyro'] = None; from experiments.__main__ import entry; "
+        "sys.exit(entry())"
+    )
+    done = subprocess.run([sys.executable, "-c", code, *words], capture_output=True, text=True)
+    line = f"the package 'tyro' is missing: pip install 'attn-jax[{extra}]'.\n"
+    assert (done.returncode, done.stdout, done.stderr) == (2, "", line)
+
+
 def test_a_misspelt_option_gets_the_nearest(capsys):
     with pytest.raises(SystemExit):
         main(["mnist_article", "--train.lerning-rate", "1"])
