@@ -27,8 +27,7 @@ class Command:
     runs: Path = RUNS
     """The folder for all runs; each run makes its own subfolder, EXPERIMENT/DATE-TIME."""
     language: Literal["en", "zh"] = "en"
-    """The language that the report opens in, where its reader can switch, and of the words inside
-    its figures: English or Chinese."""
+    """The language of the report and of the words in its figures: English or Chinese."""
     distributed: tuple[str, int, int] | None = None
     """Train in several processes, started one by one: the address HOST:PORT of process 0, how many
     there are, and the number of this one. Slurm, TPU pods and the like need no such option."""

@@ -196,8 +196,9 @@ def _settings(command: Mapping[str, Any] | None, config: TrainConfig) -> dict[st
 def _outline(program: Program, config: TrainConfig) -> str:
     parameters = sum(leaf.size for leaf in jax.tree.leaves(program.state.params))
     first = program.mesh.devices.flat[0]
+    epochs = "1 epoch" if config.epochs == 1 else f"{config.epochs} epochs"
     return (
-        f"{parameters:,} parameters, {config.epochs} epochs of {program.steps_per_epoch} steps of "
+        f"{parameters:,} parameters, {epochs} of {program.steps_per_epoch} steps of "
         f"{config.batch_size} examples, on {program.mesh.size} x {first.device_kind}; compiling "
         "before the first step."
     )

@@ -49,8 +49,7 @@ class Command:
     save_captured: bool = False
     """Whether to save the captured weights too, as captured.npz."""
     language: Literal["en", "zh"] = "en"
-    """The language that the page opens in, where its reader can switch, and of the words inside
-    its figures: English or Chinese."""
+    """The language of the page and of the words in its figures: English or Chinese."""
     looks: Path = LOOKS
     """The folder for all pages; each gets a subfolder, MODEL/DATE-TIME."""
 
@@ -100,6 +99,7 @@ def look(command: Command, arguments: Sequence[str]) -> Path:
         from experiments.look.kinds import Given, look_at
         from experiments.look.look import Choice
         from experiments.look.page import short_name, write_page
+        from experiments.report.figure_words import figures_in
 
         _announce_download(command.model)
         model = pretrained.load(command.model)
@@ -110,7 +110,8 @@ def look(command: Command, arguments: Sequence[str]) -> Path:
     if command.card and result.judge:
         with _step("Judging a map by predictions (--no-card leaves it out)"):
             card = result.judge()
-    with _step("Drawing"), _new_folder(command.looks / short_name(command.model)) as folder:
+    new_folder = _new_folder(command.looks / short_name(command.model))
+    with figures_in(command.language), _step("Drawing"), new_folder as folder:
         if command.save_captured:
             write_arrays(folder / "captured.npz", dict(result.captured))
         return write_page(folder, result, model, arguments, card, language=command.language)

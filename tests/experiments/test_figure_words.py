@@ -193,7 +193,7 @@ def test_saved_figures_and_those_of_phones_follow_the_block(tmp_path):
     save_sheet(tmp_path, titled("plain"))
     with figures_in("zh"):
         save_sheet(tmp_path, titled("chinese"))
-    for name, words in (("plain", ("epoch", "train")), ("chinese", ("轮", "训练"))):
+    for name, words in (("plain", ("epoch", "train")), ("chinese", ("轮次", "训练"))):
         files = (f"{name}.svg", f"narrow/{name}-1.svg")
         for file, word in zip(files, words, strict=True):
             assert f"<!-- {word} -->" in (tmp_path / "figures" / file).read_text("utf-8")
