@@ -68,7 +68,7 @@ def look_at_texts(
     return Look(
         headline=[
             ("layers × heads", f"{len(captured)} × {first.shape[1]}"),
-            ("tokens", " and ".join(str(len(reading.tokens)) for reading in readings)),
+            ("tokens", ", ".join(str(len(reading.tokens)) for reading in readings)),
             ("parameters", parameters(model)),
         ],
         sheets=draw_sheets(readings, choice),

@@ -12,7 +12,7 @@ from attn_jax.plot.chinese import card_words, translation
 LANGUAGES = {"en": "en", "zh": "zh-Hans"}
 """The languages of a report, with their tags in HTML."""
 
-_SENTENCES = re.compile(r"(?<=\.) (?=[A-Z])")
+_SENTENCES = re.compile(r"(?<=\.) (?=[A-Z-])")
 
 
 @functools.cache

@@ -53,7 +53,7 @@ def _sheets(evaluation: Evaluation, run: Path) -> Iterator[Sheet]:
     wrong = [e for e in examples if not e.exact][:_SHOWN]
     if wrong:
         caption = f"{key} The first test sentences that are translated incorrectly: " + "; ".join(
-            f"{e.example.target_text!r} as {e.text!r}" for e in wrong
+            f"“{e.example.target_text}” as “{e.text}”" for e in wrong
         )
         yield Sheet("mistakes", "Where it looked when it was wrong", caption, _maps(wrong))
     misaligned = [e for e in examples if e.exact and e.misaligned][:_SHOWN]
@@ -142,7 +142,7 @@ def _learning(evaluation: Evaluation, run: Path) -> Iterator[Sheet]:
         sure, possible = gold_links(example, shape)
         strip = plot.film(weights, steps=steps, sure=sure, possible=possible, normalized=False)
         caption = (
-            f"{example.source_text!r}, translated as {example.target_text!r}. {_key(evaluation)}"
+            f"“{example.source_text}”, translated as “{example.target_text}”. {_key(evaluation)}"
         )
         yield Sheet(f"learning-{index + 1}", "How its alignment developed", caption, strip)
     names = ("aer_all_words", "aer_linked_words", "aer")  # "aer", linked words, in version 0.1.0

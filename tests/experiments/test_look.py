@@ -21,6 +21,7 @@ from experiments.look.page import _model_facts, short_name
 from experiments.look.reducing import fit
 from experiments.look.running import by_number
 from experiments.look.sheets import Reading, draw_sheets
+from experiments.report.language import in_chinese
 
 RNG = np.random.default_rng(0)
 
@@ -92,6 +93,25 @@ def test_the_figures_are_there_and_say_which_map_they_show(look):
     assert {"map-1.png", "map-2.svg", "heads-1.png", "viewer-1.html", "viewer-2.html"} <= names
     titles = [f["title"] for f in json.loads((look / "figures/index.json").read_text())["figures"]]
     assert "Layer 0, head 3: text 2" in titles
+
+
+@pytest.mark.parametrize(("cells", "head"), [(10**6, None), (500, 1), (4 * 246, None), (90, 1)])
+def test_every_title_and_caption_is_known_in_chinese(cells, head, monkeypatch):
+    for name, value in (("CELLS", cells), ("_LONG", 6), ("_MAP_CELLS", 98)):
+        monkeypatch.setattr(f"experiments.look.sheets.{name}", value)
+    both = sheets(reading(7, number="-1"), reading(7, number="-2"), head=head)
+    drawn = [*both.values(), *sheets(reading(9, layers=1), layer=0).values()]
+    texts = [text for sheet in drawn for text in (sheet.title, sheet.caption)]
+    assert [text for text in texts if in_chinese(text) is None] == []
+
+
+def test_a_chinese_page_has_its_words_in_chinese(look):
+    page = (look / "report.html").read_text("utf-8")
+    for chinese in ("层 × 头", "词元", "文字 1", "自己看看：文字 2", "检查点的文件里没有说明"):
+        assert f">{chinese}<" in page
+    viewer = (look / "figures/viewer-1.html").read_text("utf-8")
+    assert json.dumps("第 1 层") in viewer
+    assert "<!-- 头 1 -->" in (look / "figures/heads-1.svg").read_text("utf-8")
 
 
 @pytest.fixture(scope="module")

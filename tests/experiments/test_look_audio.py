@@ -16,6 +16,7 @@ from experiments.__main__ import main
 from experiments.look.audio_sheets import draw_sheets
 from experiments.look.listening import RATE, Listening, words_of
 from experiments.look.look import Choice
+from experiments.report.language import in_chinese
 
 FRAME = 0.02
 
@@ -73,6 +74,8 @@ def test_the_page_says_what_was_read_and_shows_the_maps(look):
     assert "The checkpoint names no heads that align" in page
     index = json.loads((look / "figures/index.json").read_text())["figures"]
     names = {figure["name"]: figure["title"] for figure in index}
+    texts = [text for each in index for text in (each["title"], each["caption"]) if text]
+    assert [text for text in texts if in_chinese(text) is None] == []
     assert list(names) == ["words", "viewer", "map", "text"]
     assert names["map"] == "Layer 0, head 2"
 

@@ -14,6 +14,7 @@ from attn_jax import pretrained
 from experiments.__main__ import main
 from experiments.look.image_sheets import Sight, draw_sheets
 from experiments.look.look import Choice
+from experiments.report.language import in_chinese
 
 RNG = np.random.default_rng(0)
 
@@ -94,6 +95,8 @@ def test_the_figures_show_what_the_class_token_attends_to():
         np.testing.assert_allclose(ax.images[-1].get_array(), given, rtol=1e-6)
         assert ax.get_title(loc="left") == f"head {head}: {given.sum():.0%}"
     assert "the class token itself and the distillation token" in sheets["class-token"].caption
+    texts = [text for sheet in sheets.values() for text in (sheet.title, sheet.caption)]
+    assert [text for text in texts if in_chinese(text) is None] == []
     maps = [ax.images[0].get_array() for ax in sheets["heads"].figure.axes[:8]]
     np.testing.assert_allclose(maps, np.tile(weights[:, 0, 2:].reshape(4, 4, 2), (2, 1, 1)))
     assert sight.tokens[:4] == ["CLS", "distillation", "row 0, column 0", "row 0, column 1"]

@@ -13,6 +13,7 @@ from attn_jax.plot.fonts import legible
 from experiments.__main__ import main
 from experiments.look.look import Choice
 from experiments.look.translation import look_at_translation
+from experiments.report.language import in_chinese
 
 
 @pytest.fixture(scope="module")
@@ -62,6 +63,8 @@ def test_the_page_shows_both_texts(page, written):
 def test_there_is_a_figure_of_each_attention(page):
     figures = json.loads((page / "figures/index.json").read_text())["figures"]
     titles = {each["name"]: each["title"] for each in figures}
+    texts = [text for each in figures for text in (each["title"], each["caption"]) if text]
+    assert [text for text in texts if in_chinese(text) is None] == []
     assert list(titles) == [
         "alignment",
         "viewer-cross",

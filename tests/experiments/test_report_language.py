@@ -18,7 +18,8 @@ TEMPLATES = [*(ROOT / "experiments").rglob("*.jinja")]
 # Where a sentence is composed, besides the places of its values.
 _JOINTS = (
     r"; |, (?=as if)|(?<=the keys) (?=like|against)|(?<=most 1\)) |(?<=receives)(?=,| from)"
-    r"|(?<=hidden key\.)"
+    r"|(?<=hidden key\.)|:$|(?<=tiles): |, (?=the other layers)|(?<=itself) and "
+    r"|^(?:from|among) (?=what is)"
 )
 OWN = json.loads((ROOT / "experiments/report/words.json").read_text("utf-8"))
 

@@ -23,6 +23,7 @@ from experiments.__main__ import main as train
 from experiments.experiment import settings
 from experiments.options import parse
 from experiments.reopen import reopen_experiment
+from experiments.report.language import in_chinese
 from experiments.translate import main as translate
 from experiments.translate import warn_of_end
 from experiments.translation import examples, figures, vocabulary
@@ -177,6 +178,8 @@ def test_an_unknown_token_is_never_right():
 def test_the_report_has_scores_alignments_and_how_they_came_to_be(run, row):
     index = json.loads((run / "figures" / "index.json").read_text())["figures"]
     names = {entry["name"] for entry in index}
+    texts = [text for each in index for text in (each["title"], each["caption"]) if text]
+    assert [text for text in texts if in_chinese(text) is None] == []
     assert names >= {"learning-1", "learning-2", "error-rate", "scores", "viewer", "curves"}
     assert names & {"alignments", "mistakes", "misaligned"}
     with (run / "figures" / "scores.csv").open(newline="") as file:
