@@ -65,4 +65,4 @@ def _one(text: str, words: Mapping[str, str]) -> str | None:
 
 @functools.cache
 def _pattern(english: str) -> re.Pattern[str]:
-    return re.compile(re.sub(r"\\\{\d\\\}", "([^;]+?)", re.escape(english)))
+    return re.compile(re.sub(r"\\\{\d\\\}", "([^;]*?)", re.escape(english)))
