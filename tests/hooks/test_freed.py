@@ -37,6 +37,34 @@ def mapped():
     return freed.map_freed(lambda x: added_up(x * X), X)
 
 
+def looped_sum(x, scale=1.0):
+    def loop(x):
+        return jax.lax.scan(lambda x, _: (tap("state", jnp.sin(x * scale)), None), x, length=3)[0]
+
+    return capture(loop)(x)[0].sum()
+
+
+def captured_jit_sum(x):
+    return capture(jax.jit(lambda x: tap("state", jnp.outer(x, x))))(x)[0].sum()
+
+
+@pytest.mark.parametrize("fn", [looped_sum, captured_jit_sum])
+@pytest.mark.parametrize("derivative", [jax.grad, jax.jacfwd, jax.hessian])
+def test_an_eager_derivative_finds_its_programs(derivative, fn, count_programs):
+    call = derivative(fn)
+    call(X)
+    assert count_programs(lambda: call(X)) == 0
+
+
+def test_an_eager_gradient_takes_no_program_of_other_numbers():
+    for scale in (1.0, 0.5, jnp.float32(0.5), jnp.full(7, 0.5), -1.0, 1.0):
+        x, slope = np.arange(1.0, 8.0), 1.0
+        for _ in range(3):
+            x, slope = np.sin(x * scale), slope * np.cos(x * scale) * scale
+        gradient = jax.grad(looped_sum)(X, scale)
+        np.testing.assert_allclose(gradient, slope, rtol=1e-5)
+
+
 @pytest.mark.parametrize("call", [captured_loop, captured_jit, entropy_by_rows, mapped])
 def test_a_function_made_anew_finds_its_program(call, count_programs):
     call()  # JAX compiles its own small operations once

@@ -7,7 +7,7 @@ import jax
 from jax.extend import core
 
 from attn_jax.hooks.frame import Frame
-from attn_jax.hooks.freed import are_traced, run_freed
+from attn_jax.hooks.freed import run_freed
 from attn_jax.hooks.points import Block, Captured
 from attn_jax.hooks.rules.rule import Rule, SubJaxpr
 
@@ -24,7 +24,7 @@ def _run_jit(
     # and the layout of the results over devices depends on the other.
     call.__name__ = params["name"]
     ins, outs = _specified(params["in_shardings"]), _specified(params["out_shardings"])
-    if not (ins or outs or are_traced(values)):
+    if not (ins or outs):
         # Outside of `jit` the program of the call before is found again.
         return run_freed(call, *values)
     # Buffers are not donated, because the caller may use the same arguments again.
