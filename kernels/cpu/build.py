@@ -49,13 +49,16 @@ def build(folder: Path, *more: str) -> None:
         shutil.copy(library, package)
 
 
-def compile_kernels(target: Path, sources: Sequence[Path], *more: str) -> None:
-    """Compile the kernels for all instruction sets of this machine, and link them with sources.
+def compile_kernels(
+    target: Path, sources: Sequence[Path], *more: str, machine: str | None = None
+) -> None:
+    """Compile the kernels for all instruction sets of a machine, and link them with sources.
 
     Args:
         target: The library or program.
         sources: What calls the kernels.
         more: More flags for compiler and linker.
+        machine: The machine that the compiler compiles for, if it is not this one.
 
     Raises:
         RuntimeError: If there is no compiler, or it fails; the message is its first error.
@@ -63,7 +66,7 @@ def compile_kernels(target: Path, sources: Sequence[Path], *more: str) -> None:
     command = compiler()
     if command is None:
         raise RuntimeError("no C++ compiler was found (g++ or clang++; CXX=... names one)")
-    sets = instruction_sets()
+    sets = instruction_sets(machine)
     common = [*_flags()["common"].split(), *more]
     with tempfile.TemporaryDirectory() as scratch:
         units = [(source, []) for source in (*sources, HERE / "src" / "choice.cc")]
@@ -75,9 +78,9 @@ def compile_kernels(target: Path, sources: Sequence[Path], *more: str) -> None:
         _run([*command, *more, *objects, "-o", str(target), "-pthread"])
 
 
-def instruction_sets() -> dict[str, str]:
-    """Return the instruction sets of this machine, each with the flags that allow it."""
-    flags, machine = _flags(), platform.machine().lower()
+def instruction_sets(machine: str | None = None) -> dict[str, str]:
+    """Return the instruction sets of a machine, of this one if None, each with its flags."""
+    flags, machine = _flags(), (machine or platform.machine()).lower()
     return flags.get(_MACHINES.get(machine, machine), flags["other"])
 
 

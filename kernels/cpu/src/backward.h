@@ -120,10 +120,14 @@ void pull_tile(const Problem& p, const Shape& n, const Tile& t, const Pull& x) {
 void pack_queries(const Problem& p, const Shape& n, const Pull& x, Index b, Index h) {
   const float *q = p.q.at(b, 0, h), *dO = p.dout.at(b, 0, h), *O = p.in_out.at(b, 0, h);
   const Index q_stride = p.q.strides[0], dO_stride = p.dout.strides[0];
-  pack_columns<BR>(x.query_columns, q, q_stride, p.queries, n.Q, p.dim, p.scale * LOG2E);
-  copy_rows(x.query_rows, q, q_stride, p.queries, n.Q, p.dim);
-  pack_columns<BR>(x.dO_columns, dO, dO_stride, p.queries, n.Q, p.value_dim, 1.f);
-  copy_rows(x.dO_rows, dO, dO_stride, p.queries, n.Q, p.value_dim);
+  by_blocks(q, q_stride, p.queries, n.Q, p.dim, [&](Index i, Index d, F(&y)[VL]) {
+    UNROLL for (int r = 0; r < VL; ++r) at(x.query_rows + (i + r) * n.D + d) = y[r];
+    put_columns<BR>(x.query_columns, n.D, i, d, y, p.scale * LOG2E);
+  });
+  by_blocks(dO, dO_stride, p.queries, n.Q, p.value_dim, [&](Index i, Index e, F(&y)[VL]) {
+    UNROLL for (int r = 0; r < VL; ++r) at(x.dO_rows + (i + r) * n.E + e) = y[r];
+    put_columns<BR>(x.dO_columns, n.E, i, e, y, 1.f);
+  });
   memset(x.dQ, 0, n.Q * n.D * sizeof(float));
   memset(x.dbias, 0, most(round_up(n.Q, STEP), n.K) * sizeof(float));
   for (Index i = 0; i < n.Q; ++i) {
@@ -134,13 +138,13 @@ void pack_queries(const Problem& p, const Shape& n, const Pull& x, Index b, Inde
   // D is summed in the order of dP: where a query sees a single key they are equal, and dS is 0.
   const Index O_stride = p.in_out.strides[0];
   for (Index i = 0; i < n.Q; i += VL) {
+    const float* columns = x.dO_columns + i / BR * BR * n.E + i % BR;
     F sum = {};
     for (Index e = 0; e < p.value_dim; e += VL) {
-      F y[VL], z[VL];
-      load_rows(y, dO + i * dO_stride + e, dO_stride, p.queries - i, p.value_dim - e);
-      load_rows(z, O + i * O_stride + e, O_stride, p.queries - i, p.value_dim - e);
-      transpose(y), transpose(z);
-      UNROLL for (int r = 0; r < VL; ++r) sum += y[r] * z[r];
+      F y[VL];
+      load_rows(y, O + i * O_stride + e, O_stride, p.queries - i, p.value_dim - e);
+      transpose(y);
+      UNROLL for (int r = 0; r < VL; ++r) sum += at(columns + (e + r) * BR) * y[r];
     }
     at(x.D + i) = sum;
   }
@@ -195,11 +199,18 @@ void backward(const Problem& p, Index item, float* scratch) {
   const Index share = item % p.splits, head = item / p.splits, b = head / p.key_heads,
               g = head % p.key_heads;
   const float *k = p.k.at(b, 0, g), *v = p.v.at(b, 0, g);
-  pack_columns<KR>(x.key_columns, k, p.k.strides[0], p.keys, n.K, p.dim, 1.f);
-  pack_rows(x.key_rows, k, p.k.strides[0], p.keys, n.K, p.dim);
-  pack_columns<KR>(x.value_columns, v, p.v.strides[0], p.keys, n.K, p.value_dim, 1.f);
-  memset(x.dK, 0, n.K * n.D * sizeof(float));
-  memset(x.dV, 0, n.K * n.E * sizeof(float));
+  for (Index k0 = share * SPAN; k0 < p.keys; k0 += p.splits * SPAN) {
+    const Index rest = p.keys - k0, padded = least(SPAN, n.K - k0);
+    by_blocks(k + k0 * p.k.strides[0], p.k.strides[0], rest, padded, p.dim,
+              [&](Index t, Index d, F(&y)[VL]) {
+                put_rows(x.key_rows, n.K, k0 + t, d, y);
+                put_columns<KR>(x.key_columns, n.D, k0 + t, d, y, 1.f);
+              });
+    pack_columns<KR>(x.value_columns + k0 * n.E, v + k0 * p.v.strides[0], p.v.strides[0], rest,
+                     padded, p.value_dim, 1.f);
+    memset(x.dK + k0 * n.D, 0, padded * n.D * sizeof(float));
+    memset(x.dV + k0 * n.E, 0, padded * n.E * sizeof(float));
+  }
 
   for (Index h = g * n.group; h < (g + 1) * n.group; ++h) {
     pack_queries(p, n, x, b, h);

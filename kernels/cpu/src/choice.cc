@@ -15,7 +15,7 @@ extern const Kernels neon;
 extern const Kernels generic;
 #endif
 
-static const Kernels& choose(const std::string& name) {
+static const Kernels& choose([[maybe_unused]] const std::string& name) {
 #if defined(__x86_64__) || defined(_M_X64)
   const auto may_be = [&](const Kernels& k) { return name.empty() || name == k.name; };
   __builtin_cpu_init();

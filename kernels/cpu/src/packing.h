@@ -6,21 +6,6 @@
 namespace attn {
 namespace {
 
-// to[c][t][r] = from[t][c * KR + r]: an operand of products whose depth is rows t.
-void pack_rows(float* to, const float* from, Index stride, Index rows, Index padded, Index dim) {
-  // A stride of 2 KiB hits few sets of the cache: 16 rows at a time use each of its lines up.
-  for (Index t0 = 0; t0 < padded; t0 += 16)
-    for (Index c = 0; c < round_up(dim, STEP); c += KR)
-      for (Index t = t0; t < least(t0 + 16, padded); ++t) {
-        float* x = to + c * padded + t * KR;
-        const float* y = from + t * stride + c;
-        if (t < rows && c + KR <= dim)
-          memcpy(x, y, KR * sizeof(float));
-        else
-          for (int r = 0; r < KR; ++r) x[r] = t < rows && c + r < dim ? y[r] : 0.f;
-      }
-}
-
 // The numbers of two vectors by turns: those of their first halves, and those of their second.
 #if defined(__clang__) || __GNUC__ >= 12
 #define SHUFFLE(a, b, ...) __builtin_shufflevector(a, b, __VA_ARGS__)
@@ -65,26 +50,55 @@ ATTN_INLINE void load_rows(F (&x)[VL], const T* from, Index stride, Index rows, 
   }
 }
 
+// Call use(r, d, x) with VL x VL numbers x of the rows from r on and the features from d on, with
+// zeros to the sides and below.
+template <typename Use>
+ATTN_INLINE void by_blocks(const float* from, Index stride, Index rows, Index padded, Index dim,
+                           Use use) {
+  for (Index r = 0; r < padded; r += VL)
+    for (Index d = 0; d < round_up(dim, STEP); d += VL) {
+      F x[VL];
+      load_rows(x, from + r * stride + d, stride, rows - r, dim - d);
+      use(r, d, x);
+    }
+}
+
 // to[c][d][r] = factor * from[c * N + r][d] for groups of N rows: products whose depth is d.
+template <int N>
+ATTN_INLINE void put_columns(float* to, Index D, Index r0, Index d0, F (&x)[VL], float factor) {
+  constexpr int SHARE = N < VL ? N : VL;  // rows of one group among VL of them
+  static_assert(N % SHARE == 0 && VL % SHARE == 0 && BC % VL == 0, "vectors fill groups");
+  transpose(x);
+  UNROLL for (int d = 0; d < VL; ++d) x[d] *= factor;
+  for (int r = 0; r < VL; r += SHARE) {
+    float* group = to + (r0 + r) / N * N * D + (r0 + r) % N;
+    UNROLL for (int d = 0; d < VL; ++d)
+      memcpy(group + (d0 + d) * N, reinterpret_cast<float*>(&x[d]) + r, SHARE * sizeof(float));
+  }
+}
+
 template <int N>
 void pack_columns(float* to, const float* from, Index stride, Index rows, Index padded, Index dim,
                   float factor) {
-  constexpr int SHARE = N < VL ? N : VL;  // rows of one group among VL of them
-  static_assert(N % SHARE == 0 && VL % SHARE == 0 && BC % VL == 0, "vectors fill groups");
-  const Index D = round_up(dim, STEP);
-  for (Index r0 = 0; r0 < padded; r0 += VL)
-    for (Index d0 = 0; d0 < D; d0 += VL) {
-      F x[VL];
-      load_rows(x, from + r0 * stride + d0, stride, rows - r0, dim - d0);
-      transpose(x);
-      for (int r = 0; r < VL; r += SHARE) {
-        float* group = to + (r0 + r) / N * N * D + (r0 + r) % N;
-        UNROLL for (int d = 0; d < VL; ++d) {
-          x[d] = r ? x[d] : x[d] * factor;
-          memcpy(group + (d0 + d) * N, reinterpret_cast<float*>(&x[d]) + r, SHARE * sizeof(float));
-        }
-      }
-    }
+  by_blocks(from, stride, rows, padded, dim, [&](Index r, Index d, F(&x)[VL]) {
+    put_columns<N>(to, round_up(dim, STEP), r, d, x, factor);
+  });
+}
+
+// to[c][t][r] = from[t][c * KR + r] for all `padded` rows t: products whose depth is t.
+ATTN_INLINE void put_rows(float* to, Index padded, Index t0, Index d0, const F (&x)[VL]) {
+  constexpr int SHARE = KR < VL ? KR : VL;
+  for (int c = 0; c < VL; c += SHARE) {
+    float* group = to + (d0 + c) / KR * KR * padded + (d0 + c) % KR;
+    UNROLL for (int t = 0; t < VL; ++t)
+      memcpy(group + (t0 + t) * KR, reinterpret_cast<const float*>(&x[t]) + c,
+             SHARE * sizeof(float));
+  }
+}
+
+void pack_rows(float* to, const float* from, Index stride, Index rows, Index padded, Index dim) {
+  by_blocks(from, stride, rows, padded, dim,
+            [&](Index t, Index d, const F(&x)[VL]) { put_rows(to, padded, t, d, x); });
 }
 
 ATTN_INLINE F load(const float* from, Index count = VL) {
@@ -107,13 +121,6 @@ ATTN_INLINE void unpack_columns(const float* from, Index rows, Index dim, Use us
       transpose(x);
       for (Index r = 0; r < least(VL, rows - r0); ++r) use(r0 + r, d0, x[r], dim - d0);
     }
-}
-
-// to[r][d] = from[r][d], with zeros to the sides and below.
-void copy_rows(float* to, const float* from, Index stride, Index rows, Index padded, Index dim) {
-  const Index D = round_up(dim, STEP);
-  memset(to, 0, padded * D * sizeof(float));
-  for (Index r = 0; r < rows; ++r) memcpy(to + r * D, from + r * stride, dim * sizeof(float));
 }
 
 Index packed_k(const Problem& p) { return Shape(p).K * Shape(p).D; }

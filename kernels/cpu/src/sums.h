@@ -77,11 +77,13 @@ void sums(const Problem& p, Index item, float* scratch) {
         add_tile(p, q0, of_tile, tiles + (tile++ - first) * p.query_tiles);
         for (F& x : of_tile) x = F{};
       }
+      F of_key = {};
       UNROLL for (int c = 0; c < QV; ++c) {
         const F w = exp2_of(at(S + j * BR + c * VL) - at(shift + c * VL) - at(log_sum + c * VL));
-        received[t.k0 - k0 + j] += w;
+        of_key += w;
         of_tile[c] += w;
       }
+      received[t.k0 - k0 + j] += of_key;
     }
     if (p.pooled) add_tile(p, q0, of_tile, tiles + (tile - first) * p.query_tiles);
   }

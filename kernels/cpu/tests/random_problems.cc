@@ -1,7 +1,8 @@
 // Random problems for the sanitizers: operands and results have memory of just their sizes. The
-// passes run on one thread and on three, whose results must be the same bits.
+// passes run on one thread and on three, whose results must be the same bits; with `float64` they
+// are compared with that too.
 //
-//     random_problems NUMBER SEED
+//     random_problems NUMBER SEED [float64]
 #include <cstdio>
 #include <cstdlib>
 #include <deque>
@@ -13,6 +14,7 @@
 
 #include "../src/choice.h"
 #include "../src/run.h"
+#include "reference.h"
 
 namespace attn {
 namespace {
@@ -141,7 +143,45 @@ Results run(Problem p, Arrays& of, Index bias_numbers, const Operand<float>& dou
   return store.results;
 }
 
-int check(int index) {
+// The largest error relative to max(1, |expected|), or to the largest of the numbers if they are sums
+// whose terms cancel.
+double error(const std::vector<float>& actual, const Doubles& expected, bool cancels = false) {
+  if (actual.size() != expected.size()) return INFINITY;
+  double size = 1, largest = 0;
+  for (double x : expected)
+    if (cancels) size = std::max(size, std::abs(x));
+  for (size_t i = 0; i < actual.size(); ++i) {
+    const double x = actual[i], y = expected[i];
+    if (x == y) continue;
+    const double apart = std::abs(x - y) / std::max(size, std::abs(y));
+    largest = apart <= largest ? largest : apart;  // a NaN is taken
+  }
+  return largest;
+}
+
+double error(const Results& found, const Reference& expected) {
+  // Their order is that of `run`.
+  auto next = found.begin();
+  std::vector<double> errors{error(*next++, expected.out)};
+  std::vector<float> log_normalizer = *next++;
+  for (size_t i = 0; i < log_normalizer.size(); ++i)
+    log_normalizer[i] = (*next)[i] == INFINITY ? -INFINITY : log_normalizer[i] + (*next)[i];
+  errors.push_back(error(log_normalizer, expected.log_normalizer));
+  for (const Doubles* x : {&expected.max_logit, &expected.entropy, &expected.distance, &expected.top})
+    errors.push_back(error(*++next, *x));
+  ++next;  // the keys of the largest weights
+  errors.push_back(error(*++next, expected.received));
+  if (!expected.pooled.empty()) errors.push_back(error(*++next, expected.pooled));
+  for (const Doubles* x : {&expected.dq, &expected.dk, &expected.dv})
+    errors.push_back(error(*++next, *x, true));
+  if (!expected.dbias.empty()) errors.push_back(error(*++next, expected.dbias, true));
+  double largest = 0;
+  for (double e : errors) largest = e <= largest ? largest : e;
+  return largest;
+}
+
+// The result is added to `worst`, the largest error so far; null: there is no comparison.
+int check(int index, double* worst) {
   Arrays of;
   Problem p = draw(of);
   const Index N = p.batch, h = p.heads, q = p.queries, k = p.keys;
@@ -159,19 +199,25 @@ int check(int index) {
     bias_numbers = (of_pairs && shared ? 1 : N) * (of_pairs ? x : h) * y * z;
   }
   const auto dout = of.operand<float>(N, false, {q, h, p.value_dim}, number);
+  const Results found = run(p, of, bias_numbers, dout, 1);
+  const double apart = worst ? error(found, Reference(p, dout, bias_numbers)) : 0;
+  if (worst && !(apart <= *worst)) *worst = apart;
   // A NaN would not equal itself.
-  if (run(p, of, bias_numbers, dout, 1) == run(p, of, bias_numbers, dout, 3)) return 0;
-  std::printf("problem %d: three threads compute something else, or there is a NaN\n", index);
+  if (found == run(p, of, bias_numbers, dout, 3) && apart <= 1e-5) return 0;
+  std::printf("problem %d: three threads compute something else, or the error is %g\n", index, apart);
   return 1;
 }
 
 }  // namespace
 }  // namespace attn
 
-int main(int, char** arguments) {
+int main(int count, char** arguments) {
   int wrong = 0;
+  double worst = 0;
   attn::rng.seed(std::atoi(arguments[2]));
-  for (int i = 0; i < std::atoi(arguments[1]); ++i) wrong += attn::check(i);
-  std::printf("%s: %d of %s problems are wrong\n", attn::kernels().name, wrong, arguments[1]);
+  for (int i = 0; i < std::atoi(arguments[1]); ++i)
+    wrong += attn::check(i, count > 3 ? &worst : nullptr);
+  std::printf("%s: %d of %s problems are wrong; the largest error is %.1e\n", attn::kernels().name,
+              wrong, arguments[1], worst);
   return wrong != 0;
 }

@@ -1,7 +1,8 @@
-"""The kernels under sanitizers, on random problems; `make sanitize` runs it."""
+"""The kernels on random problems, under sanitizers and on ARM; `make sanitize` runs it."""
 
 import importlib.util
 import os
+import shutil
 import subprocess
 from pathlib import Path
 
@@ -59,3 +60,17 @@ def test_random_problems_are_clean(program, isa):
     said, succeeded = output_of(program, 100, 1, ATTN_JAX_CPU_ISA=isa)
     assert succeeded, said[-4000:]
     assert "0 of 100 problems are wrong" in said
+
+
+def test_an_emulated_arm_processor_computes_the_same(tmp_path, monkeypatch):
+    """The NEON form, compiled by a cross compiler without warnings, is as exact."""
+    emulator = shutil.which("qemu-aarch64") or shutil.which("qemu-aarch64-static")
+    if not (emulator and shutil.which("aarch64-linux-gnu-g++")):
+        pytest.skip("install g++-aarch64-linux-gnu and qemu-user to run the NEON form here")
+    monkeypatch.setenv("CXX", "aarch64-linux-gnu-g++")
+    target = tmp_path / "random_problems"
+    sources = [HERE / "random_problems.cc"]
+    build.compile_kernels(target, sources, "-static", "-Werror", machine="aarch64")
+    said, succeeded = output_of(emulator, target, 40, 1, "float64")
+    assert succeeded, said[-4000:]
+    assert "neon: 0 of 40 problems are wrong" in said
