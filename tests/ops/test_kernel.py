@@ -409,3 +409,24 @@ def test_a_compiler_that_fails_is_named(command, message, tmp_path, monkeypatch)
     monkeypatch.setenv("CXX", command)
     with pytest.raises(RuntimeError, match=message):
         build.build(tmp_path)
+
+
+@pytest.mark.usefixtures("kernels")
+@pytest.mark.parametrize("implementation", ["kernel", "streaming"])
+def test_float32_calls_are_the_same_where_jax_has_64_bits(implementation):
+    options = {"causal": True, "query_offset": 6, "mask": jnp.asarray(RNG.random((Q, K)) < 0.7)}
+    reference, toward = Reference(QUERY, KEY, VALUE, **options), normal(Q, H, E)
+    fields = Summary(entropy=True, received=True, top_k=3)
+
+    def attend(query):
+        return streaming_attention(
+            query, KEY, VALUE, **options, summary=fields, implementation=implementation
+        )
+
+    with jax.enable_x64(True):
+        context, pull, summary = jax.vjp(attend, QUERY, has_aux=True)
+        (of_query,) = pull(toward)
+    assert context.dtype == of_query.dtype == jnp.float32
+    close(context, reference.context)
+    close(of_query, reference.gradients(toward)["query"], TOLERANCE)
+    close(summary.received, reference.summary((1, 1))["received"])

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax.numpy as jnp
+import numpy as np
 from jax import Array, lax
 from jax.typing import ArrayLike
 
@@ -124,8 +125,9 @@ class Grid:
 
     def _bounds(self, i: ArrayLike, offset: Array) -> tuple[Array, ...]:
         """Return the first block seen, the first seen whole, and the ends of both ranges."""
-        size = self.block[1]
-        first = offset + i * self.block[0]
+        # With `jax_enable_x64` plain numbers, and those of blocks, have 64 bits.
+        size = np.int32(self.block[1])
+        first = (offset + i * self.block[0]).astype(jnp.int32)
         last = first + self.block[0] - 1
         left, right = self.window
         begin = jnp.int32(0) if left is None else first - left
@@ -189,7 +191,7 @@ class Grid:
     def cut(self, array: Array, i: ArrayLike, j: ArrayLike) -> Array:
         """Return the part of a mask or a bias that is in a block."""
         starts, sizes = self.place(array.shape, i, j)
-        return lax.dynamic_slice(array, starts, sizes)
+        return lax.dynamic_slice(array, in_32_bits(starts), sizes)
 
     def place(
         self, shape: tuple[int, ...], i: ArrayLike, j: ArrayLike
@@ -208,5 +210,11 @@ def product(axes: str, one: Array, other: Array) -> Array:
 
 def add_part(array: Array, part: Array, start: tuple[ArrayLike, ...]) -> Array:
     """Add a part to an array, in place."""
+    start = in_32_bits(start)
     old = lax.dynamic_slice(array, start, part.shape)
     return lax.dynamic_update_slice(array, old + part, start)
+
+
+def in_32_bits(start: tuple[ArrayLike, ...]) -> tuple[Array, ...]:
+    """Return indices of one type, as slices want them, with `jax_enable_x64` too."""
+    return tuple(jnp.asarray(n, jnp.int32) for n in start)

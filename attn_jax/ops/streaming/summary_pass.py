@@ -6,7 +6,7 @@ import jax.numpy as jnp
 from jax import Array, lax
 from jax.typing import ArrayLike
 
-from attn_jax.ops.streaming.blocks import Grid, Head, add_part, product
+from attn_jax.ops.streaming.blocks import Grid, Head, add_part, in_32_bits, product
 from attn_jax.ops.streaming.forward import Softmax
 from attn_jax.ops.streaming.summary import Summary, tile_areas, tile_of
 
@@ -134,7 +134,7 @@ def _step(
     if candidates is not None:
         by_lane = weights.reshape(grid.block[0], -1, grid.lanes(summary.top_k))
         members = jnp.take_along_axis(by_lane, chosen[:, None, :], axis=2)
-        start = (0, j * by_lane.shape[1], 0)
+        start = in_32_bits((0, j * by_lane.shape[1], 0))
         candidates = lax.dynamic_update_slice(candidates, members, start)
     return Running(received, pooled, candidates)
 
