@@ -44,9 +44,9 @@ def build(folder: Path, *more: str) -> None:
         package = folder / "attn_jax_cpu"
         package.mkdir(parents=True, exist_ok=True)
         shutil.copy(HERE / "attn_jax_cpu" / "__init__.py", package)
-        # A process that has loaded the old library keeps it.
-        (package / "attn_jax_cpu.so").unlink(missing_ok=True)
-        shutil.copy(library, package)
+        # A process that has loaded the old library keeps it, and none finds half a library.
+        new = Path(shutil.copy(library, package / "attn_jax_cpu.new"))
+        new.replace(package / "attn_jax_cpu.so")
 
 
 def compile_kernels(

@@ -4,6 +4,7 @@ import importlib
 import importlib.util
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -398,6 +399,18 @@ def test_a_broken_package_is_warned_of_once_and_not_used(name, tmp_path, monkeyp
     close(context, Reference(QUERY, KEY, VALUE).context)
     with pytest.raises(ImportError, match="cannot be used here"):
         kernel(QUERY, KEY, VALUE)
+    forget()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux's libraries tell their length")
+def test_a_library_that_was_cut_short_is_warned_of(built, tmp_path, monkeypatch):
+    package = shutil.copytree(built / "attn_jax_cpu", tmp_path / "attn_jax_cpu")
+    library_file = package / "attn_jax_cpu.so"
+    os.truncate(library_file, library_file.stat().st_size // 2)
+    monkeypatch.syspath_prepend(tmp_path)
+    forget()
+    with pytest.warns(RuntimeWarning, match="was cut short"):
+        assert library.missing()
     forget()
 
 
