@@ -124,12 +124,14 @@ class RecurrentDecoder(nn.Module):
         Returns:
             The features for the output head, at each step.
         """
-        return self.project(self.run_steps(memory, state, embedded, deterministic))
+        # Products are slow on states whose steps were moved behind the sentences first.
+        features = self.project(self.run_steps(memory, state, embedded, deterministic))
+        return jnp.moveaxis(features, 0, 1)
 
     def run_steps(
         self, memory: Memory, state: State, embedded: jax.Array, deterministic: bool
     ) -> jax.Array:
-        """Take all steps, one after the other."""
+        """Take all steps, one after the other; return the features of each, the steps first."""
 
         def step(
             decoder: "RecurrentDecoder", state: State, embedded: jax.Array
@@ -141,7 +143,6 @@ class RecurrentDecoder(nn.Module):
             variable_broadcast="params",
             split_rngs={"params": False, "dropout": True},
             in_axes=1,
-            out_axes=1,
         )
         return scan(self, state, embedded)[1]
 
@@ -155,6 +156,32 @@ class RecurrentDecoder(nn.Module):
         attend = nn.remat(_attend, static_argnums=(5,), prevent_cse=not loops)
         key, value, mask = (memory[name] for name in ("key", "value", "mask"))
         return attend(self, query, key, value, mask, deterministic)
+
+
+class Maxout(nn.Module):
+    """Project features, and keep the larger of each two neighbors.
+
+    Parameters: `kernel (d, 2 * features)` and `bias (2 * features,)`.
+
+    Attributes:
+        features: The features that are kept.
+
+    References:
+        Goodfellow et al., "Maxout Networks", 2013, section 2. https://arxiv.org/abs/1302.4389
+    """
+
+    features: int
+
+    @nn.compact
+    def __call__(self, x: Float[Array, "*b d"]) -> Float[Array, "*b r"]:
+        """Project `(*b, d)` to `(*b, features)`."""
+        width = 2 * self.features
+        kernel = self.param("kernel", nn.initializers.lecun_normal(), (x.shape[-1], width))
+        bias = self.param("bias", nn.initializers.zeros, (width,))
+        # The columns are sorted first: to take every second result is slow, and so is its gradient.
+        kernel, bias = (jnp.concatenate([p[..., ::2], p[..., 1::2]], -1) for p in (kernel, bias))
+        pairs = x @ kernel + bias.reshape((1,) * (x.ndim - 1) + bias.shape)
+        return jnp.maximum(*jnp.split(pairs, 2, axis=-1))
 
 
 class BahdanauDecoder(RecurrentDecoder):
@@ -174,7 +201,7 @@ class BahdanauDecoder(RecurrentDecoder):
     def setup(self) -> None:
         """Create the submodules."""
         super().setup()
-        self.readout = nn.Dense(2 * self.features)
+        self.readout = Maxout(self.features)
 
     def advance(
         self, memory: Memory, state: State, embedded: jax.Array, deterministic: bool
@@ -187,9 +214,7 @@ class BahdanauDecoder(RecurrentDecoder):
 
     def project(self, features: jax.Array) -> jax.Array:
         """Project the state, the previous token and the context by maxout."""
-        pairs = self.readout(features)
-        # `max` over an axis of two would be slower: its gradient searches for ties.
-        return jnp.maximum(pairs[..., ::2], pairs[..., 1::2])
+        return self.readout(features)
 
 
 class LuongDecoder(RecurrentDecoder):
@@ -242,7 +267,7 @@ class LuongDecoder(RecurrentDecoder):
         if self.input_feeding:
             return super().run_steps(memory, state, embedded, deterministic)
         hidden = jnp.asarray(self.run(embedded, initial_carry=state))
-        return self._attentional(memory, hidden, deterministic)
+        return jnp.moveaxis(self._attentional(memory, hidden, deterministic), 1, 0)
 
     def _attentional(self, memory: Memory, hidden: jax.Array, deterministic: bool) -> jax.Array:
         context = self.attend(memory, hidden, deterministic=deterministic)
