@@ -8,7 +8,7 @@ from flax import linen as nn
 from jaxtyping import Array, Float
 
 from attn_jax.models.image import RowStem
-from attn_jax.models.recurrent.decoders import Memory, RecurrentDecoder, State
+from attn_jax.models.recurrent.decoders import Maxout, Memory, RecurrentDecoder, State
 from attn_jax.models.recurrent.translator import RecurrentTranslator
 from attn_jax.models.sizes import filled
 
@@ -77,7 +77,7 @@ class FixedVectorDecoder(RecurrentDecoder):
         """Create the submodules."""
         super().setup()
         self.summary = nn.Dense(2 * self.features)
-        self.readout = nn.Dense(2 * self.features)
+        self.readout = Maxout(self.features)
 
     def start(self, encoded: jax.Array, mask: jax.Array) -> tuple[Memory, State]:
         """Return the vector of the source, as the memory, and the first state.
@@ -102,8 +102,7 @@ class FixedVectorDecoder(RecurrentDecoder):
 
     def project(self, features: jax.Array) -> jax.Array:
         """Project the state, the previous token and the vector by maxout."""
-        pairs = self.readout(features)
-        return jnp.maximum(pairs[..., ::2], pairs[..., 1::2])
+        return self.readout(features)
 
 
 class FixedVectorTranslator(RecurrentTranslator):

@@ -13,6 +13,7 @@ import numpy as np
 
 from experiments.benchmarks.peers import SameModel
 from experiments.benchmarks.record import Result, limit_cores, machine, spread_text, write
+from experiments.benchmarks.translation_bound import BOUND
 from experiments.memory import ENVIRONMENT, keep_freed_memory
 
 PART = "translation"
@@ -22,15 +23,6 @@ SEEDS = (0, 1, 2)
 DECODED = 128
 DECODING_ROUNDS = 5
 SIDES = ("ours", "torch")
-_BOUND = (
-    "An example takes 77 million operations in matrix products, forward and backward, 42 % of them "
-    "in the output layer. On a core that multiplies 87 billion a second this is 94 ms for the "
-    "average batch of the three shortest buckets. A first trial on 2026-11-30, with both sides' "
-    "memory kept, took 157 ms of CPU time for ours (medians of four steps) and 186 ms for "
-    "PyTorch's (a single step each, on one thread): 1.2 times, but on a busy machine. A ratio of "
-    "1.5 would take 124 ms, three quarters of the products' peak speed in everything. Without the "
-    "memory kept, our steps took 6 to 20 % more CPU time, for 10,000 to 40,000 page faults each."
-)
 _TORCH = Path(__file__).with_name("translation_torch.py")
 
 
@@ -261,10 +253,11 @@ def report(runs: Sequence[Mapping[str, Any]], decoded: Mapping[str, Any]) -> Res
             f"{len(ratio)} epochs of {len(runs)} seeds count; loss in the last {losses[0]} ours, "
             f"{losses[1]} PyTorch's; its threads: {first['about']['threads']}.",
             "The C library of both processes keeps freed memory instead of returning it to the "
-            "system, as `make train` has it do.",
-            _BOUND,
+            "system, as `make train` has it do; without that our steps took 6 to 20 % more time of "
+            "the processor.",
             f"Decoded are {decoded['sentences']} sentences to {decoded['length']} tokens each.",
         ],
+        more=BOUND,
         data={"training": [dict(run) for run in runs], "decoding": dict(decoded)},
         versions={"torch": first["about"]["version"]},
     )

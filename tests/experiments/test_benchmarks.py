@@ -3,7 +3,8 @@ import subprocess
 import sys
 
 from experiments.benchmarks import parts
-from experiments.benchmarks.record import Result, markdown_table, spread, write
+from experiments.benchmarks.record import DOCS, Result, markdown_table, spread, write
+from experiments.benchmarks.translation_bound import BOUND
 
 
 def test_a_result_is_written_for_readers_and_for_programs(tmp_path):
@@ -36,6 +37,11 @@ def test_tables_are_aligned_and_keep_their_columns():
 def test_spread_is_the_median_and_the_quartiles():
     assert spread([4, 1, 3, 2]) == {"median": 2.5, "low": 1.75, "high": 3.25}
     assert spread([7]) == {"median": 7, "low": 7, "high": 7}
+
+
+def test_the_page_on_translation_says_what_a_step_consists_of():
+    page = (DOCS / "translation.md").read_text(encoding="utf-8")
+    assert "\n\n".join(BOUND) in page
 
 
 def test_unknown_parts_are_refused_with_the_known_ones():

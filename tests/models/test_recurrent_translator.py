@@ -7,10 +7,12 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
+from flax import linen
 
 from attn_jax import models, nn, ops
 from attn_jax.hooks import capture
 from attn_jax.models import BahdanauDecoder, LuongDecoder
+from attn_jax.models.recurrent.decoders import Maxout
 
 SIZES = {"source_vocabulary": 11, "target_vocabulary": 13}
 SOURCE = jnp.array([[4, 5, 6, 7, 8, 9, 10], [9, 4, 8, 0, 0, 0, 0], [6, 0, 0, 0, 0, 0, 0]])
@@ -181,3 +183,18 @@ def test_vocabularies_must_be_filled_in(size):
     model = translator(BahdanauDecoder()).clone(**{size: None})
     with pytest.raises(ValueError, match=rf"{size}=None .* model\.clone\(\*\*task\.sizes\)"):
         model.init(jax.random.key(0), SOURCE, TARGET)
+
+
+def test_maxout_keeps_the_larger_of_two_neighbors(draw_variables):
+    x = jax.random.normal(jax.random.key(1), (2, 5, 7))
+    layer = Maxout(3)
+    variables = draw_variables(layer, x)
+    kernel, bias = (np.asarray(variables["params"][name]) for name in ("kernel", "bias"))
+    expected = (np.asarray(x) @ kernel + bias).reshape(2, 5, 3, 2).max(-1)
+    np.testing.assert_allclose(layer.apply(variables, x), expected, atol=1e-5)
+
+
+def test_maxout_starts_with_the_parameters_of_a_plain_layer():
+    x = jnp.ones((2, 7))
+    start = [layer.init(jax.random.key(3), x) for layer in (Maxout(3), linen.Dense(6))]
+    jax.tree.map(np.testing.assert_array_equal, *start)

@@ -124,7 +124,7 @@ class RecurrentDecoder(nn.Module):
         Returns:
             The features for the output head, at each step.
         """
-        # Products are slow on states whose steps were moved behind the sentences first.
+        # The steps are moved behind the sentences last, when there are a quarter of the features.
         features = self.project(self.run_steps(memory, state, embedded, deterministic))
         return jnp.moveaxis(features, 0, 1)
 
@@ -178,7 +178,7 @@ class Maxout(nn.Module):
         width = 2 * self.features
         kernel = self.param("kernel", nn.initializers.lecun_normal(), (x.shape[-1], width))
         bias = self.param("bias", nn.initializers.zeros, (width,))
-        # The columns are sorted first: to take every second result is slow, and so is its gradient.
+        # The columns are sorted, not the results, of which there are many more.
         kernel, bias = (jnp.concatenate([p[..., ::2], p[..., 1::2]], -1) for p in (kernel, bias))
         pairs = x @ kernel + bias.reshape((1,) * (x.ndim - 1) + bias.shape)
         return jnp.maximum(*jnp.split(pairs, 2, axis=-1))
