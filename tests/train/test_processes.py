@@ -162,8 +162,9 @@ def test_only_process_0_calls_prints_and_writes_rows(runs):
     assert first.count("epoch 2/2") == len(FITS)
     steps = [*range(1, 53), "end"]
     assert first.splitlines()[-1] == f"calls {steps}"
-    # Gloo has lines of its own.
-    said = [line for line in second.splitlines() if not line.startswith("[Gloo]")]
+    # Gloo has lines of its own, which two of its threads may write into each other.
+    gloo = ("[Gloo]", "connected peer ranks")
+    said = [line for line in second.splitlines() if not any(word in line for word in gloo)]
     assert said == ["calls []"] * len(FITS)
     log = (folder / "two_float64" / "logs" / "process-1.log").read_text()
     assert "epoch 2/2" in log

@@ -15,6 +15,7 @@ from attn_jax.train.processes.abort import say_at_abort
 from attn_jax.train.processes.channel import ProcessError, Processes, describe
 
 _LOOK = 1.0
+_JOIN = 2.0
 
 
 class Watch:
@@ -38,6 +39,7 @@ class Watch:
         self._lock, self._closing = threading.Lock(), threading.Event()
         self._calls, self._stop_at, self._number = 0, -1, 0
         self._requested, self._stack = False, contextlib.ExitStack()
+        self._threads: list[threading.Thread] = []
 
     def __enter__(self) -> "Watch":
         """Start to listen."""
@@ -45,7 +47,8 @@ class Watch:
             line = f"ProcessError: {self.processes.lost()}. To resume: {self.hint}"
             self._stack.enter_context(say_at_abort(line))
             for listen in (self._listen_for_ends, self._listen_for_signals, self._look):
-                threading.Thread(target=listen, daemon=True).start()
+                self._threads.append(threading.Thread(target=listen, daemon=True))
+                self._threads[-1].start()
         return self
 
     def __exit__(
@@ -68,15 +71,19 @@ class Watch:
         for name in ("end", "stop"):
             self._tell(name, "", own)
         self._stack.close()
-        if error is None or isinstance(error, ProcessError) or kind is TrainingInterrupted:
-            return
-        reason = f"process {self.processes.index} ended: {describe(error)}"
-        self._tell("end", reason, {*range(self.processes.count)} - {*own})
-        if isinstance(error, jax.errors.JaxRuntimeError):
+        known = isinstance(error, ProcessError) or kind is TrainingInterrupted
+        fault = None if known else error
+        if fault is not None:
+            reason = f"process {self.processes.index} ended: {describe(fault)}"
+            self._tell("end", reason, {*range(self.processes.count)} - {*own})
+        # A thread that waits in JAX while Python ends would abort the process.
+        for thread in self._threads:
+            thread.join(_JOIN)
+        if fault is not None and isinstance(fault, jax.errors.JaxRuntimeError):
             raise ProcessError(
                 "an operation with the other processes failed, so that one of them has probably "
-                f"ended ({describe(error)}). To resume: {self.hint}"
-            ) from error
+                f"ended ({describe(fault)}). To resume: {self.hint}"
+            ) from fault
 
     def stop_signal(self, number: int | None) -> int | None:
         """Return the signal to stop by; to be called after each call of the devices.
