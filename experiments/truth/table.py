@@ -26,6 +26,9 @@ _TITLES = {
     "precision": "Of as many top keys as decide, the share that does (precision at *n*)",
 }
 
+# What the names of metrics contain that are no shares, between 0 and 1.
+_NO_SHARES = ("wer", "qlike", "median_ms")
+
 Results = Mapping[str, Sequence[Mapping[str, Any]]]
 
 
@@ -97,7 +100,11 @@ def _tasks(results: Results) -> str:
 def _scores(seeds: Sequence[Mapping[str, Any]]) -> str:
     """Return how well a task is solved, each metric on a line of its own."""
     metrics = {
-        name: interval([seed["metrics"][name] for seed in seeds]) for name in seeds[0]["metrics"]
+        name: interval(
+            [seed["metrics"][name] for seed in seeds],
+            is_share=not any(word in name for word in _NO_SHARES),
+        )
+        for name in seeds[0]["metrics"]
     }
     return "<br>".join(f"{name.replace('_', ' ')}: {text}" for name, text in metrics.items())
 
@@ -124,16 +131,22 @@ def _row(task: str, seeds: Sequence[Mapping[str, Any]], score: str) -> list[str]
     return [f"`{task}`", f"{seeds[0]['chance']:.2f}", *cells]
 
 
-def interval(values: Sequence[float]) -> str:
+def interval(values: Sequence[float], *, is_share: bool = True) -> str:
     """Return the mean over seeds, with the ends of its interval, or with both of two values.
 
+    Args:
+        values: A value for each seed.
+        is_share: Whether a value cannot leave 0 to 1, so that an interval is cut off there.
+
     Example:
-        >>> interval([0.9, 0.92, 0.94]), interval([0.5, 0.25])
-        ('0.92 (0.87–0.97)', '0.38 (0.25, 0.50)')
+        >>> interval([0.9, 0.92, 0.94]), interval([0.9, 1, 1]), interval([0.5, 0.25])
+        ('0.92 (0.87–0.97)', '0.97 (0.82–1.00)', '0.38 (0.25, 0.50)')
     """
     if len(values) == 2:
         return f"{sum(values) / 2:.2f} ({min(values):.2f}, {max(values):.2f})"
     mean, low, high = (float(each) for each in mean_interval(jnp.array(values)))
     if len(values) < 2:
         return f"{mean:.2f}"
+    if is_share:
+        low, high = max(low, 0.0), min(high, 1.0)
     return f"{mean:.2f} ({low:.2f}–{high:.2f})"

@@ -108,6 +108,9 @@ def test_a_sentence_of_a_card_keeps_its_numbers():
     text = f"{passes}; mass that moves to other keys loses 83 % of its effect"
     expected = "得分的 54 % 经过这处注意力；移到别的键上的权重失去 83 % 的作用"
     assert translation(text, card_words()) == expected
+    text = f"{passes}; mass that moves to other keys loses all of its effect, and more (310 %)"
+    expected = "得分的 54 % 经过这处注意力；移到别的键上的权重失去全部作用，甚至起反作用（310 %）"
+    assert translation(text, card_words()) == expected
     note = "The map is the weight that each key receives, the mean over 7 queries and 3 heads."
     expected = "图是每个键得到的权重，对 7 个查询和 3 个头取平均。"
     assert translation(note, card_words()) == expected

@@ -163,8 +163,11 @@ def _depends(measures: Measures, words: Read) -> Answer:
         return Answer("against", passes)
     if _is_level(measures):
         return Answer(words["through"], f"{passes}; the weights are nearly equal")
-    swap = _percent(_ratio(measures["permuted"]).ratio)
-    text = f"{passes}; mass that moves to other keys loses {swap} of its effect"
+    lost = _ratio(measures["permuted"]).ratio
+    swap = f"mass that moves to other keys loses {_percent(lost)} of its effect"
+    if lost > 1:
+        swap = f"mass that moves to other keys loses all of its effect, and more ({_percent(lost)})"
+    text = f"{passes}; {swap}"
     return Answer(_all(words["through"], words["permuted"]), text)
 
 
