@@ -9,10 +9,13 @@ from typing import Any, ClassVar
 import jax
 import jax.numpy as jnp
 import numpy as np
+from flax import linen as nn
 from jaxtyping import Array, Bool, Float
 
 from attn_jax.measure import report_card
+from attn_jax.models import ImageClassifier, PatchStem
 from attn_jax.nn import apply_with_weights
+from attn_jax.tasks import Mnist
 from attn_jax.tasks.images import IMAGE_SHAPE
 from attn_jax.train import TrainConfig, classification_loss
 from experiments.experiment import Experiment
@@ -27,6 +30,18 @@ RECIPE = TrainConfig(
     steps_per_call=100,
 )
 """Settings of the `mnist_*` models, found by trials on the validation split."""
+
+TASK = Mnist(warp=1.0)
+"""MNIST as the `mnist_*` models learn from it."""
+
+STEM = PatchStem(features=(24, 48, 64, 64), sizes=(4, 4, 3, 3), strides=(2, 2, 1, 1), residual=True)
+"""How the `mnist_*` models make 7×7 tokens of an image."""
+
+
+def classifier(attention: nn.Module, stem: nn.Module = STEM) -> ImageClassifier:
+    """Return the model of the `mnist_*` experiments, which differ in their attention."""
+    return ImageClassifier(stem=stem, attention=attention, hidden_dim=256)
+
 
 _IMAGES_PER_CALL = 1000
 _IMAGES_ON_CARD = 256

@@ -58,19 +58,23 @@ class PatchStem(nn.Module):
         features: The features after each layer.
         sizes: The side of each layer's patches.
         strides: The stride of each layer's patches.
+        residual: Whether each layer is normalized, and adds its input where that has its shape.
     """
 
     features: tuple[int, ...] = (32, 64, 128)
     sizes: tuple[int, ...] = (4, 4, 3)
     strides: tuple[int, ...] = (2, 2, 1)
+    residual: bool = False
 
     @nn.compact
     def __call__(self, image: Float[Array, "*b height width c"]) -> Float[Array, "*b gh gw d"]:
         """Embed `(*b, height, width, c)` as `(*b, gh, gw, features[-1])`."""
         x = image
         for features, size, stride in zip(self.features, self.sizes, self.strides, strict=True):
-            x = image_patches(x, size, stride)
-            x = nn.relu(nn.Dense(features, dtype=image.dtype)(x))
+            made = nn.Dense(features, dtype=image.dtype)(image_patches(x, size, stride))
+            made = nn.LayerNorm(dtype=image.dtype)(made) if self.residual else made
+            made = nn.relu(made)
+            x = made + x if self.residual and made.shape == x.shape else made
         return x
 
 
@@ -127,13 +131,16 @@ class ImageClassifier(nn.Module):
         stem: Maps `(*b, height, width, 1)` to a grid of tokens, `(*b, gh, gw, d)`.
         attention: Any attention of `attn_jax.nn`; its weights show where the model attends.
         num_classes: The number of classes; filled in from the task.
-        dropout_rate: The fraction of pooled features dropped in training.
+        hidden_dim: The features of a layer between the pooled features and the last layer; 0 leaves
+            it out.
+        dropout_rate: The fraction of pooled and hidden features dropped in training.
         dtype: The type to compute in; parameters and logits stay float32.
     """
 
     stem: nn.Module = PatchStem()
     attention: nn.Module = AdditiveAttention()
     num_classes: int | None = None
+    hidden_dim: int = 0
     dropout_rate: float = 0.1
     dtype: DType = "float32"
 
@@ -155,7 +162,10 @@ class ImageClassifier(nn.Module):
         )
         tokens = grid.reshape(*grid.shape[:-3], -1, grid.shape[-1])
         pooled = AttentionPooling(self.attention, name="pooling")(tokens, deterministic=not train)
-        pooled = nn.Dropout(self.dropout_rate, deterministic=not train)(pooled)
+        dropout = nn.Dropout(self.dropout_rate, deterministic=not train)
+        pooled = dropout(pooled)
+        if self.hidden_dim:
+            pooled = dropout(nn.relu(nn.Dense(self.hidden_dim, name="hidden")(pooled)))
         return nn.Dense(num_classes, name="head")(pooled.astype(jnp.float32))
 
     def grid(self, image_shape: tuple[int, int]) -> tuple[int, int]:

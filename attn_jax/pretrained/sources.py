@@ -27,6 +27,7 @@ class Source:
         origin: Who made them.
         is_upstream: Whether the bytes are those that the makers published.
         megabytes: The size of the download.
+        reads: What the model reads, as its reader's argument is named: "texts", "images", "sounds".
     """
 
     name: str
@@ -38,6 +39,7 @@ class Source:
     origin: str
     is_upstream: bool
     megabytes: float
+    reads: str = "texts"
 
 
 _SOURCES = (
@@ -98,6 +100,7 @@ _SOURCES = (
         ),
         is_upstream=False,
         megabytes=90.2,
+        reads="images",
     ),
     Source(
         name="whisper-tiny.en",
@@ -117,6 +120,7 @@ _SOURCES = (
         origin="OpenAI, 2022; in half precision and CTranslate2's format by SYSTRAN",
         is_upstream=True,
         megabytes=70.7,
+        reads="sounds",
     ),
     Source(
         name="netra",

@@ -118,6 +118,8 @@ _WHAT = (
 )
 _RATIOS = "Ours in milliseconds; all others as multiples of ours with the same mask."
 _NOTES = (
+    "`streaming` is the form that XLA compiles, for any device and for what the compiled kernels "
+    "do not do; `auto` takes those kernels here, and they have [a page of their own](kernel.md).",
     "Backward is the gradient call minus the forward call of the same round.",
     "Masks and block masks of PyTorch are made beforehand and not timed; `flex_attention` gets "
     "blocks even without a mask, since it is slower and needs more memory without them.",

@@ -87,8 +87,8 @@ def peer_of(experiment: Any, folder: Path) -> Iterator[SameModel]:
     arrays["logits"] = np.asarray(experiment.apply(params, batch))
     names = ("batch_size", "learning_rate", "weight_decay", "clip_norm")
     settings = {name: getattr(experiment.train, name) for name in names}
-    settings |= {"shift": experiment.task.shift, "threads": THREADS}
-    settings |= {"dropout_rate": experiment.model.dropout_rate}
+    settings |= {name: getattr(experiment.task, name) for name in ("shift", "warp")}
+    settings |= {"threads": THREADS, "dropout_rate": experiment.model.dropout_rate}
     settings |= {name: getattr(experiment.model.stem, name, ()) for name in ("sizes", "strides")}
     peer = SameModel(_TORCH, settings, arrays, folder)
     try:

@@ -5,6 +5,7 @@ their logits must be equal. The data is held in tensors, without a DataLoader.
 """
 
 import json
+import math
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -36,9 +37,12 @@ class Patches(nn.Module):
 
     def __init__(self, arrays: Arrays, sizes: Sequence[int], strides: Sequence[int]):
         super().__init__()
-        self.layers, self.pads, side = nn.ModuleList(), [], 28
+        self.layers, self.norms, self.pads, side = nn.ModuleList(), nn.ModuleList(), [], 28
+        self.residual = "stem/LayerNorm_0/scale" in arrays
         for at, (size, stride) in enumerate(zip(sizes, strides, strict=True)):
             self.layers.append(convolution(arrays, f"stem/Dense_{at}", size, stride))
+            if self.residual:
+                self.norms.append(norm(arrays, f"stem/LayerNorm_{at}"))
             after = -(-side // stride)
             missing = max(0, (after - 1) * stride + size - side)
             self.pads.append((missing // 2, missing - missing // 2) * 2)
@@ -47,8 +51,12 @@ class Patches(nn.Module):
     def forward(self, images: torch.Tensor) -> torch.Tensor:
         """Map images (n, 28, 28) to tokens (n, tokens, features)."""
         x = images[:, None]
-        for layer, pad in zip(self.layers, self.pads, strict=True):
-            x = torch.relu(layer(functional.pad(x, pad)))
+        for at, (layer, pad) in enumerate(zip(self.layers, self.pads, strict=True)):
+            made = layer(functional.pad(x, pad))
+            if self.residual:
+                made = self.norms[at](made.movedim(1, -1)).movedim(-1, 1)
+            made = torch.relu(made)
+            x = made + x if self.residual and made.shape == x.shape else made
         return x.flatten(2).transpose(1, 2)
 
 
@@ -62,12 +70,15 @@ class Classifier(nn.Module):
             Rows(arrays) if rows else Patches(arrays, settings["sizes"], settings["strides"])
         )
         self.position = positions(arrays["position"]) if "position" in arrays else None
-        self.norm = norm(arrays) if "LayerNorm_0/scale" in arrays else nn.Identity()
+        has_norm = "LayerNorm_0/scale" in arrays
+        self.norm = norm(arrays, "LayerNorm_0") if has_norm else nn.Identity()
         self.query = parameter(arrays["pooling/query"])
         self.w_query = linear(arrays["attention/w_query"])
         self.w_key = linear(arrays["attention/w_key"])
         self.v = parameter(arrays["attention/v"])
         self.dropout = nn.Dropout(settings["dropout_rate"])
+        has_hidden = "hidden/kernel" in arrays
+        self.hidden = linear(arrays["hidden/kernel"], arrays["hidden/bias"]) if has_hidden else None
         self.head = linear(arrays["head/kernel"], arrays["head/bias"])
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
@@ -77,7 +88,10 @@ class Classifier(nn.Module):
         scores = torch.tanh(self.w_query(self.query) + self.w_key(tokens)) @ self.v
         weights = torch.softmax(scores, dim=-1)
         pooled = torch.bmm(weights[:, None], tokens)[:, 0]
-        return self.head(self.dropout(pooled))
+        pooled = self.dropout(pooled)
+        if self.hidden is not None:
+            pooled = self.dropout(torch.relu(self.hidden(pooled)))
+        return self.head(pooled)
 
 
 def positions(array: np.ndarray) -> nn.Parameter:
@@ -85,11 +99,11 @@ def positions(array: np.ndarray) -> nn.Parameter:
     return parameter(array.reshape(-1, array.shape[-1]))
 
 
-def norm(arrays: Arrays) -> nn.LayerNorm:
+def norm(arrays: Arrays, name: str) -> nn.LayerNorm:
     """Flax's layer normalization, whose epsilon differs from PyTorch's."""
-    layer = nn.LayerNorm(len(arrays["LayerNorm_0/scale"]), eps=1e-6)
-    layer.weight = parameter(arrays["LayerNorm_0/scale"])
-    layer.bias = parameter(arrays["LayerNorm_0/bias"])
+    layer = nn.LayerNorm(len(arrays[f"{name}/scale"]), eps=1e-6)
+    layer.weight = parameter(arrays[f"{name}/scale"])
+    layer.bias = parameter(arrays[f"{name}/bias"])
     return layer
 
 
@@ -124,12 +138,26 @@ def shifted(images: torch.Tensor, most: int) -> torch.Tensor:
     return padded[torch.arange(len(images))[:, None, None], rows[:, :, None], columns[:, None]]
 
 
+def warped(images: torch.Tensor, strength: float) -> torch.Tensor:
+    """Rotate, scale, shear and bend each image (n, 28, 28) at random, as `random_warp` does."""
+    n, side = len(images), images.shape[-1]
+    rotation, shear, *zoom = strength * (2 * torch.rand(4, n) - 1)
+    rotation, shear = rotation * math.pi / 18, shear * 0.1
+    wider, higher = (1 + 0.1 * each for each in zoom)
+    zero = torch.zeros(n)
+    lines = torch.stack([wider, shear - rotation, zero, rotation, higher, zero], -1)
+    grid = functional.affine_grid(lines.reshape(n, 2, 3), (n, 1, side, side), align_corners=False)
+    bends = strength * 0.8 * torch.randn(n, 2, 4, 4) * 2 / side
+    bends = functional.interpolate(bends, (side, side), mode="bicubic").movedim(1, -1)
+    return functional.grid_sample(images[:, None], grid + bends, align_corners=False)[:, 0]
+
+
 def trainer(settings: Mapping[str, Any], arrays: Arrays) -> tuple[Classifier, Callable[[], dict]]:
     """Make the model and the function that trains it for one epoch.
 
     Args:
         settings: `batch_size`, `learning_rate`, `weight_decay`, `clip_norm`, `shift`,
-            `dropout_rate` and, for patches, `sizes` and `strides`.
+            `warp`, `dropout_rate` and, for patches, `sizes` and `strides`.
         arrays: The parameters, `images` and `labels`.
 
     Returns:
@@ -151,7 +179,10 @@ def trainer(settings: Mapping[str, Any], arrays: Arrays) -> tuple[Classifier, Ca
         if settings["shift"]:
             batch = shifted(batch, settings["shift"])
         target = labels[chosen]
-        logits = model(batch.float() / 255)
+        batch = batch.float() / 255
+        if settings["warp"]:
+            batch = warped(batch, settings["warp"])
+        logits = model(batch)
         loss = functional.cross_entropy(logits, target)
         optimizer.zero_grad()
         loss.backward()

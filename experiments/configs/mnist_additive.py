@@ -1,12 +1,10 @@
 """MNIST by additive attention (Bahdanau 2015) over image patches."""
 
-from attn_jax.models import ImageClassifier
 from attn_jax.nn import AdditiveAttention
-from attn_jax.tasks import Mnist
-from experiments.image import RECIPE, ImageExperiment
+from experiments.image import RECIPE, TASK, ImageExperiment, classifier
 
 experiment = ImageExperiment(
-    model=ImageClassifier(attention=AdditiveAttention()),
-    task=Mnist(),
+    model=classifier(AdditiveAttention()),
+    task=TASK,
     train=RECIPE,
 )

@@ -2,14 +2,13 @@
 
 import dataclasses
 
-from attn_jax.models import ConvStem, ImageClassifier
+from attn_jax.models import ConvStem
 from attn_jax.nn import AdditiveAttention
-from attn_jax.tasks import Mnist
-from experiments.image import RECIPE, ImageExperiment
+from experiments.image import RECIPE, TASK, ImageExperiment, classifier
 
 experiment = ImageExperiment(
-    model=ImageClassifier(stem=ConvStem(), attention=AdditiveAttention()),
-    task=Mnist(),
+    model=classifier(AdditiveAttention(), stem=ConvStem()),
+    task=TASK,
     # XLA runs convolutions inside a loop several times slower on CPUs.
     train=dataclasses.replace(RECIPE, steps_per_call=1),
 )

@@ -1,12 +1,10 @@
 """MNIST by cosine attention with a learned temperature (Graves 2014) over image patches."""
 
-from attn_jax.models import ImageClassifier
 from attn_jax.nn import CosineAttention
-from attn_jax.tasks import Mnist
-from experiments.image import RECIPE, ImageExperiment
+from experiments.image import RECIPE, TASK, ImageExperiment, classifier
 
 experiment = ImageExperiment(
-    model=ImageClassifier(attention=CosineAttention()),
-    task=Mnist(),
+    model=classifier(CosineAttention()),
+    task=TASK,
     train=RECIPE,
 )

@@ -1,12 +1,10 @@
 """MNIST by feed-forward attention, a network that scores query and key over image patches."""
 
-from attn_jax.models import ImageClassifier
 from attn_jax.nn import FeedForwardAttention
-from attn_jax.tasks import Mnist
-from experiments.image import RECIPE, ImageExperiment
+from experiments.image import RECIPE, TASK, ImageExperiment, classifier
 
 experiment = ImageExperiment(
-    model=ImageClassifier(attention=FeedForwardAttention()),
-    task=Mnist(),
+    model=classifier(FeedForwardAttention()),
+    task=TASK,
     train=RECIPE,
 )

@@ -1,12 +1,10 @@
 """MNIST by gated attention (Qiu 2025), four heads over image patches, each with an output gate."""
 
-from attn_jax.models import ImageClassifier
 from attn_jax.nn import GatedAttention
-from attn_jax.tasks import Mnist
-from experiments.image import RECIPE, ImageExperiment
+from experiments.image import RECIPE, TASK, ImageExperiment, classifier
 
 experiment = ImageExperiment(
-    model=ImageClassifier(attention=GatedAttention()),
-    task=Mnist(),
+    model=classifier(GatedAttention()),
+    task=TASK,
     train=RECIPE,
 )

@@ -1,12 +1,10 @@
 """MNIST by scaled dot-product attention (Vaswani 2017) over image patches."""
 
-from attn_jax.models import ImageClassifier
 from attn_jax.nn import ScaledDotProductAttention
-from attn_jax.tasks import Mnist
-from experiments.image import RECIPE, ImageExperiment
+from experiments.image import RECIPE, TASK, ImageExperiment, classifier
 
 experiment = ImageExperiment(
-    model=ImageClassifier(attention=ScaledDotProductAttention()),
-    task=Mnist(),
+    model=classifier(ScaledDotProductAttention()),
+    task=TASK,
     train=RECIPE,
 )

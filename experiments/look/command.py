@@ -89,23 +89,27 @@ def look(command: Command, arguments: Sequence[str]) -> Path:
         FetchError: If the weights cannot be fetched.
         OSError: If a file cannot be read or written.
     """
-    given = _given(command)
+    read = _given(command)
     if command.generate < 0:
         raise ValueError(f"--generate {command.generate} is no number of tokens.")
     with _step(f"Opening {command.model}"):
         # JAX and matplotlib take seconds to import, and the help does without.
         from attn_jax import pretrained
         from attn_jax.tasks.cache import write_arrays
-        from experiments.look.kinds import Given, look_at
+        from experiments.look.kinds import Given, chosen_kind, look_at
         from experiments.look.look import Choice
         from experiments.look.page import short_name, write_page
         from experiments.report.figure_words import figures_in
 
-        _announce_download(command.model)
+        given = Given(**read)
+        source = pretrained.available().get(command.model)
+        if source is not None:
+            chosen_kind(source.name, [source.reads], given)
+            _announce_download(source.name, source.megabytes)
         model = pretrained.load(command.model)
     with _step("Writing and reading" if command.generate else "Reading in one program"):
         choice = Choice(command.layer, command.head)
-        result = look_at(model, Given(**given), choice, command.generate)
+        result = look_at(model, given, choice, command.generate)
     card = None
     if command.card and result.judge:
         with _step("Judging a map by predictions (--no-card leaves it out)"):
@@ -148,13 +152,11 @@ def _read(file: Path) -> str:
         ) from error
 
 
-def _announce_download(name: str) -> None:
-    from attn_jax.pretrained import available
+def _announce_download(name: str, megabytes: float) -> None:
     from attn_jax.tasks.cache import cache_folder
 
-    source = available().get(name)
-    if source is not None and not (cache_folder() / "pretrained" / source.name).exists():
-        print(f"fetching {source.megabytes:g} MB, once … ", end="", flush=True)
+    if not (cache_folder() / "pretrained" / name).exists():
+        print(f"fetching {megabytes:g} MB, once … ", end="", flush=True)
 
 
 @contextlib.contextmanager

@@ -52,12 +52,7 @@ def look_at(model: Pretrained, given: Given, choice: Choice, generate: int = 0) 
         PretrainedError: If the input is empty, damaged or too long.
         ValueError: If the model reads something else, or there is no such layer or head.
     """
-    readable = kinds_read(model)
-    kind = given.kind or ("texts" if "texts" in readable else "")
-    if kind not in readable:
-        hints = ", or ".join(_HINTS[each] for each in readable)
-        other = f", not {kind}" if kind else ""
-        raise ValueError(f"{model.name} reads {' or '.join(readable)}{other}: {hints}.")
+    kind = chosen_kind(model.name, kinds_read(model), given)
     if generate and kind != "texts":
         raise ValueError(f"--generate {generate} is for texts; leave it out to look at {kind}.")
     # Each file is imported where it is used: the readers of images and sounds take their time.
@@ -70,6 +65,25 @@ def look_at(model: Pretrained, given: Given, choice: Choice, generate: int = 0) 
 
         return look_at_sound(model, given.sound, choice)
     return _look_at_texts(model, given.texts or [EXAMPLE], choice, generate)
+
+
+def chosen_kind(name: str, readable: Sequence[str], given: Given) -> str:
+    """Return the kind of input that a model is to read.
+
+    Args:
+        name: The model's name.
+        readable: The kinds that it reads.
+        given: What there is to read; without anything, a model of texts reads a sentence.
+
+    Raises:
+        ValueError: If it does not read what is given, or nothing is given.
+    """
+    kind = given.kind or ("texts" if "texts" in readable else "")
+    if kind not in readable:
+        hints = ", or ".join(_HINTS[each] for each in readable)
+        other = f", not {kind}" if kind else ""
+        raise ValueError(f"{name} reads {' or '.join(readable)}{other}: {hints}.")
+    return kind
 
 
 def kinds_read(model: Pretrained) -> list[str]:

@@ -318,6 +318,15 @@ def test_input_that_cannot_be_read_is_refused_in_a_line(
     assert not Path("looks").exists()
 
 
+def test_weights_are_not_fetched_for_an_input_that_they_cannot_read(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("ATTN_JAX_CACHE", str(tmp_path / "cache"))
+    for model, readable in (("dinov2-small", "images"), ("whisper-tiny.en", "sounds")):
+        assert main(["look", model, "--text", "a cat"]) == 2
+        assert f"{model} reads {readable}, not texts: give one" in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []
+
+
 class Reads:
     """A model that reads images or sounds; the name of its reader's argument says so."""
 

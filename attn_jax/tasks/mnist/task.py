@@ -4,11 +4,12 @@ import dataclasses
 from collections.abc import Mapping
 from pathlib import Path
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, PRNGKeyArray
 
-from attn_jax.tasks.augment import random_shift
+from attn_jax.tasks.augment import random_shift, random_warp
 from attn_jax.tasks.images import IMAGE_SHAPE, read_folder, read_folder_classes
 from attn_jax.tasks.mnist.digests import check_mnist
 from attn_jax.tasks.mnist.sources import read_mnist
@@ -56,6 +57,10 @@ class Mnist:
     shift: int = 2
     """The largest random shift of a training image in each direction, in pixels; 0 turns it off."""
 
+    warp: float = 0.0
+    """How far a training image is rotated, scaled, sheared and bent at random; 0 turns it off. With
+    1 it is by up to 10 degrees, 10 percent, and about a pixel."""
+
     streamed: bool = dataclasses.field(default=False, metadata={"changes_results": False})
     """Read each image of a prepared set of TFDS when it is needed: it may be larger than memory."""
 
@@ -67,6 +72,8 @@ class Mnist:
             )
         if not 0 <= self.shift < 28:
             raise ValueError(f"shift={self.shift} must be from 0 to 27: an image has 28 pixels.")
+        if not 0 <= self.warp <= 2:
+            raise ValueError(f"warp={self.warp} must be from 0 to 2; more tears digits apart.")
         if self.streamed and (self.folder is not None or self.dataset == MNIST):
             raise ValueError(
                 "streamed=True needs a set of TFDS, named by dataset, and no folder; MNIST is "
@@ -141,7 +148,8 @@ class Mnist:
 
         Args:
             batch: The array `image`, uint8 of shape (n, 28, 28), and others, which pass through.
-            rng: The random key for shifting the images by up to `shift`. None leaves them in place.
+            rng: The random key for shifting the images by up to `shift` and for warping them. None
+                leaves them as they are.
 
         Returns:
             The batch with `image` in float32 between 0 and 1.
@@ -157,8 +165,11 @@ class Mnist:
             )
         if rng is not None and self.shift:
             images = random_shift(images, rng, self.shift)
+        images = images.astype(jnp.float32) / 255
+        if rng is not None and self.warp:
+            images = random_warp(images, jax.random.fold_in(rng, 1), self.warp)
         others = {name: jnp.asarray(array) for name, array in batch.items() if name != "image"}
-        return {"image": images.astype(jnp.float32) / 255, **others}
+        return {"image": images, **others}
 
 
 def _read(dataset: str, folder: Path | None) -> dict[str, np.ndarray]:
