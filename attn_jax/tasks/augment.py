@@ -74,7 +74,7 @@ def random_warp(
     """
     count, height, width = images.shape
     for_lines, for_bends = jax.random.split(rng)
-    most = strength * jnp.array([_ROTATION, _SHEAR, _ZOOM, _ZOOM])
+    most = strength * jnp.array([[_ROTATION, _SHEAR, _ZOOM, _ZOOM]])
     drawn = most * jax.random.uniform(for_lines, (count, 4), minval=-1, maxval=1)
     rotation, shear, wider, higher = jnp.split(drawn[..., None], 4, axis=1)
     rows, columns = (jnp.arange(side) - (side - 1) / 2 for side in (height, width))

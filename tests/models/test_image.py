@@ -63,6 +63,39 @@ def test_it_says_which_grid_it_looks_at(classifier):
     assert weights["pooling.attention.weights"].shape == (2, 1, grid[0] * grid[1])
 
 
+def test_residual_layers_add_their_input_where_it_has_their_shape(draw_variables):
+    stem = models.PatchStem(features=(5, 5, 7), sizes=(3, 3, 1), strides=(2, 1, 1), residual=True)
+    image = jax.random.uniform(jax.random.key(0), (2, 11, 14, 1))
+    variables = draw_variables(stem, image)
+    expected = np.asarray(image, np.float64)
+    for at, (size, stride) in enumerate(((3, 2), (3, 1), (1, 1))):
+        dense, norm = (variables["params"][f"{kind}_{at}"] for kind in ("Dense", "LayerNorm"))
+        made = np.asarray(image_patches(jnp.asarray(expected), size, stride), np.float64)
+        made = made @ np.float64(dense["kernel"]) + np.float64(dense["bias"])[None, None, None]
+        mean, variance = made.mean(-1, keepdims=True), made.var(-1, keepdims=True)
+        made = (made - mean) / np.sqrt(variance + 1e-6)
+        made = made * np.float64(norm["scale"]) + np.float64(norm["bias"])
+        expected = np.maximum(made, 0) + (expected if at == 1 else 0)
+    np.testing.assert_allclose(stem.apply(variables, image), expected, atol=1e-5)
+
+
+def test_a_hidden_layer_stands_between_the_pooled_features_and_the_last(draw_variables):
+    model = models.ImageClassifier(stem=models.RowStem(5), num_classes=3, hidden_dim=7)
+    image = jax.random.uniform(jax.random.key(0), (2, 11, 14))
+    variables = draw_variables(model, image)
+    logits, weights = nn.apply_with_weights(model, variables, image)
+    params = jax.tree.map(np.float64, variables["params"])
+    tokens = model.stem.clone(parent=None).apply({"params": params["stem"]}, image[..., None])
+    tokens = np.float64(tokens[:, :, 0]) + params["position"][None, :, 0]
+    tokens -= tokens.mean(-1, keepdims=True)
+    tokens /= np.sqrt((tokens**2).mean(-1, keepdims=True) + 1e-6)
+    tokens = tokens * params["LayerNorm_0"]["scale"] + params["LayerNorm_0"]["bias"]
+    pooled = (np.asarray(weights["pooling.attention.weights"]) @ tokens)[:, 0]
+    hidden = np.maximum(pooled @ params["hidden"]["kernel"] + params["hidden"]["bias"][None], 0)
+    expected = hidden @ params["head"]["kernel"] + params["head"]["bias"][None]
+    np.testing.assert_allclose(logits, expected, atol=1e-5)
+
+
 def test_bfloat16_keeps_parameters_and_logits_in_float32(classifier):
     model, variables, image, _ = classifier
     low = model.clone(dtype="bfloat16")

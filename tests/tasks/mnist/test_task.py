@@ -44,6 +44,7 @@ def test_sizes_come_from_the_data(task):
         ({"validation": 0}, "validation=0 must be at least 1: checkpoints"),
         ({"shift": 28}, "shift=28 must be from 0 to 27"),
         ({"shift": -1}, "shift=-1 must be from 0 to 27"),
+        ({"warp": 2.5}, "warp=2.5 must be from 0 to 2"),
     ],
 )
 def test_refuses_settings_out_of_range(settings, said):
@@ -86,13 +87,13 @@ def test_prepare_scales_and_leaves_the_rest(tiny):
     np.testing.assert_array_equal(prepared["label"], tiny["test_labels"])
 
 
-@pytest.mark.parametrize("shift", [0, 2])
-def test_only_an_rng_moves_images(tiny, shift):
+@pytest.mark.parametrize(("shift", "warp"), [(0, 0.0), (2, 0.0), (0, 1.0)])
+def test_only_an_rng_moves_images(tiny, shift, warp):
     batch = {"image": tiny["test_images"]}
-    task = Mnist(shift=shift)
+    task = Mnist(shift=shift, warp=warp)
     still = task.prepare(batch)["image"]
     moved = task.prepare(batch, jax.random.key(0))["image"]
-    assert bool((still != moved).any()) == (shift > 0)
+    assert bool((still != moved).any()) == (shift > 0 or warp > 0)
 
 
 @pytest.mark.parametrize(
