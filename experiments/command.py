@@ -101,6 +101,7 @@ def _fit(
 ) -> None:
     """Train, draw the figures, write the report, and print where they are."""
     experiment = options.experiment
+    before = read_stored_command(run).settings if resume else {}
 
     def finish(result: training.FitResult) -> None:
         print(summary(result.rows))
@@ -124,8 +125,8 @@ def _fit(
             "experiment": name,
             # The settings below decide everything; the arguments are there to repeat the run.
             "arguments": arguments,
-            "model": settings(experiment.model),
-            "task": settings(experiment.task),
+            "model": settings(experiment.model, before.get("model")),
+            "task": settings(experiment.task, before.get("task")),
             "options": {name: settings(getattr(experiment, name)) for name in experiment.options()},
         },
         on_epoch=lambda state, row: experiment.on_epoch(state.params, row, run),
@@ -137,7 +138,8 @@ def _fit(
 
 def _check(run: Path, experiment: Experiment) -> None:
     """Compare the data with the run's, unless the task differs: `fit` refuses that by itself."""
-    if read_stored_command(run).settings["task"] == settings(experiment.task):
+    stored = read_stored_command(run).settings["task"]
+    if stored == settings(experiment.task, stored):
         experiment.check(run)
 
 

@@ -136,11 +136,16 @@ def require_params(model: nn.Module, expected: Any, params: Any) -> None:
             )
 
 
-def settings(value: Any) -> Any:
+def settings(value: Any, stored: Any = None) -> Any:
     """Return the settings of a model, task or option as JSON, for command.json.
 
     A field with `changes_results` false in its metadata is left out: a run may be resumed and
     reopened without it.
+
+    Args:
+        value: The model, task or option.
+        stored: The settings of a run to compare with. A field that they lack is newer than the run,
+            and is left out where it has its default, which leaves everything as it was before.
 
     Example:
         >>> settings(TrainConfig(epochs=3))["epochs"]
@@ -148,15 +153,22 @@ def settings(value: Any) -> Any:
     """
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         internal = ("parent", "name") if isinstance(value, nn.Module) else ()
-        names = [
-            field.name
+        kind = type(value).__name__
+        before = stored if isinstance(stored, Mapping) and stored.get("is") == kind else None
+        fields = {
+            field.name: settings(getattr(value, field.name), before and before.get(field.name))
             for field in dataclasses.fields(value)
-            if field.name not in internal and field.metadata.get("changes_results", True)
-        ]
-        fields = {name: settings(getattr(value, name)) for name in names}
-        return {"is": type(value).__name__, **fields}
+            if field.name not in internal
+            and field.metadata.get("changes_results", True)
+            and not (_is_default(value, field) and before is not None and field.name not in before)
+        }
+        return {"is": kind, **fields}
     if isinstance(value, list | tuple):
         return [settings(item) for item in value]
     if value is None or isinstance(value, bool | int | float | str):
         return value
     return getattr(value, "__name__", str(value))
+
+
+def _is_default(value: Any, field: dataclasses.Field) -> bool:
+    return settings(getattr(value, field.name)) == settings(field.default)

@@ -115,7 +115,7 @@ def experiment_of(run: Path) -> Experiment:
     name = command.name
     for part in ("model", "task"):
         stored = command.settings[part]
-        difference = training.difference(stored, settings(getattr(experiment, part)))
+        difference = training.difference(stored, settings(getattr(experiment, part), stored))
         if difference:
             raise ValueError(
                 f"the {part} of {name} has changed since {run} was trained (- then, + now):\n"

@@ -49,8 +49,8 @@ def _run_like(experiment: Experiment, folder: Path) -> Path | None:
     options = {name: settings(getattr(experiment, name)) for name in experiment.options()}
     training = dataclasses.asdict(experiment.train)
     needed: dict[str, Any] = {
-        "model": settings(experiment.model),
-        "task": settings(experiment.task),
+        "model": settings(experiment.model, stored.get("model")),
+        "task": settings(experiment.task, stored.get("task")),
         "train": {name: value for name, value in training.items() if name not in PLACEMENT},
         "options": options,
     }

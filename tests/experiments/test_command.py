@@ -122,6 +122,21 @@ def test_resuming_a_finished_run_changes_nothing(run, arguments):
     assert (run / "metrics.jsonl").read_bytes() == before
 
 
+def test_a_run_may_lack_settings_that_came_later_where_they_have_their_defaults(run, tmp_path):
+    folder = tmp_path / "mnist_article"
+    copy = shutil.copytree(run, folder / "run")
+    command = json.loads((copy / "command.json").read_text())
+    del command["sha256"], command["model"]["hidden_dim"], command["task"]["warp"]
+    (copy / "command.json").write_text(json.dumps(command))
+    jax.tree.map(np.testing.assert_array_equal, *(experiments.load(x)[1] for x in (run, copy)))
+    assert main(["mnist_article", "--runs", str(tmp_path), "--resume"]) == 0
+    # The default of this one is None, and the experiment sets it.
+    del command["model"]["attention"]["hidden_dim"]
+    (copy / "command.json").write_text(json.dumps(command))
+    with pytest.raises(ValueError, match=r"the model of mnist_article has changed(.|\n)*\+.*128"):
+        experiments.load(copy)
+
+
 def test_resuming_with_other_options_is_refused(run, arguments, capsys):
     assert main(["mnist_article", "--runs", arguments[-1], "--resume", "--train.seed", "5"]) == 1
     assert '"seed": 5' in capsys.readouterr().err
