@@ -80,4 +80,5 @@ def _spread(values: Sequence[float], digits: int) -> list[str]:
 def _facts(seeds: Sequence[Mapping[str, Any]]) -> list[str]:
     seconds = [seed["training_seconds"] for seed in seeds]
     commits = dict.fromkeys(seed["commit"] for seed in seeds)
-    return [f"{min(seconds):.0f}–{max(seconds):.0f}", ", ".join(commits)]
+    ends = dict.fromkeys((f"{min(seconds):.0f}", f"{max(seconds):.0f}"))
+    return ["–".join(ends), ", ".join(commits)]

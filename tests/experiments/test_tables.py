@@ -35,7 +35,7 @@ def test_results_are_drawn_between_the_marks(tmp_path):
     commit = results.commit()
     # The mean of the three by hand.
     assert ["`mnist_dot`", "99.45 (99.25–99.60)", "3", "100–102", commit] in cells
-    row = ["`translation_dot`", "dates", "99.95", "0.002", "–", "1", "60–60", commit]
+    row = ["`translation_dot`", "dates", "99.95", "0.002", "–", "1", "60", commit]
     assert row in cells
     assert "old" not in text
     assert "mnist_additive" not in text
