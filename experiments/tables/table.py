@@ -78,7 +78,8 @@ def _spread(values: Sequence[float], digits: int) -> list[str]:
 
 
 def _facts(seeds: Sequence[Mapping[str, Any]]) -> list[str]:
-    seconds = [seed["training_seconds"] for seed in seeds]
+    known = (seed["training_seconds"] for seed in seeds)
+    seconds = sorted(each for each in known if each is not None)
+    ends = dict.fromkeys(f"{each:.0f}" for each in seconds[:1] + seconds[-1:])
     commits = dict.fromkeys(seed["commit"] for seed in seeds)
-    ends = dict.fromkeys((f"{min(seconds):.0f}", f"{max(seconds):.0f}"))
-    return ["–".join(ends), ", ".join(commits)]
+    return ["–".join(ends) or "–", ", ".join(commits)]

@@ -26,6 +26,8 @@ def test_results_are_drawn_between_the_marks(tmp_path):
     metrics = {"greedy/exact": 0.9995, "test/aer_linked_words": 0.0021}
     result = {"metrics": metrics, "training_seconds": 60.0}
     results.write("translation_dot-dates", 1, result, tmp_path)
+    result |= {"training_seconds": None}
+    results.write("translation_dot-grammar", 0, result, tmp_path)
     begins = [f"<!-- drawn by python -m experiments.tables draw: {name} -->" for name in all_rows()]
     page = tmp_path / "page.md"
     page.write_text("".join(f"{begin}\nold\n<!-- end -->\n" for begin in begins))
@@ -37,6 +39,7 @@ def test_results_are_drawn_between_the_marks(tmp_path):
     assert ["`mnist_dot`", "99.45 (99.25–99.60)", "3", "100–102", commit] in cells
     row = ["`translation_dot`", "dates", "99.95", "0.002", "–", "1", "60", commit]
     assert row in cells
+    assert ["`translation_dot`", "grammar", "99.95", "0.002", "–", "1", "–", commit] in cells
     assert "old" not in text
     assert "mnist_additive" not in text
     before = page.read_bytes()
